@@ -1,0 +1,326 @@
+"""The front door: the command line parses, calls a room, and prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from search_space.errors import ArchitectureError, MovinasError, SettingsError
+
+# torch, ray and optuna take seconds to load: commands load what they use, so that help is there at once.
+if TYPE_CHECKING:
+    from proxy_train.dataset import DataSettings
+    from search_space.architecture import Architecture
+
+app = typer.Typer(
+    help="Search for mobile video networks (MoViNets), retrain them, stream and export them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+data_app = typer.Typer(help="Make the embedded data set, and check your own videos.", no_args_is_help=True)
+space_app = typer.Typer(help="Look at search spaces before searching.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+app.add_typer(space_app, name="space")
+
+RunFolder = Annotated[Path, typer.Argument(help="A run's folder, such as runs/quickstart.")]
+Videos = Annotated[str, typer.Option("--data", help="Folder of videos, or moving-digits[:tiny|:hard].")]
+Cache = Annotated[Path, typer.Option(help="Where made and prepared data is kept.")]
+CACHE = Path("~/.cache/movinas")
+
+
+def main() -> None:
+    """Run a command; what the user can mend is said in two lines, with exit status 2."""
+    try:
+        app()
+    except MovinasError as error:
+        print(f"movinas: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"  remedy: {error.hint}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\nmovinas: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        sys.exit(130)
+
+
+@app.command()
+def search(
+    settings: Annotated[str | None, typer.Argument(help="YAML file or preset; default: quickstart.")] = None,
+    name: Annotated[str | None, typer.Option(help="Of the run and its folder.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder of all runs.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Trainings at a time.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Candidates in all.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of proposals and trainings.")] = None,
+) -> None:
+    """Search, confirm the frontier, train and export a family; started again, it goes on where it was."""
+    from results.pipeline import run
+    from results.terminal import Terminal
+    from searcher.settings_file import load_settings
+
+    given = {"name": name, "output": output, "search.workers": workers, "search.trials": trials, "seed": seed}
+    overrides = {key: value for key, value in given.items() if value is not None}
+    run(load_settings(settings, overrides), Terminal())
+
+
+@app.command()
+def status(run: RunFolder) -> None:
+    """How far a run is: measurements by phase and state, failures with their reasons, frontier so far."""
+    from results.run_tables import provisional_table
+    from results.terminal import Terminal
+    from searcher.overview import overview
+
+    found = overview(run)
+    terminal = Terminal()
+    terminal.say(found.text())
+    if found.frontier:
+        terminal.say(provisional_table(found.frontier))
+
+
+@app.command()
+def frontier(run: RunFolder) -> None:
+    """Print a run's frontier and draw it anew: frontier.png, frontier.html, trials.csv, trials.parquet."""
+    from results.pipeline import draw_frontier
+    from results.terminal import Terminal
+
+    draw_frontier(run, Terminal())
+
+
+@app.command()
+def family(
+    run: RunFolder,
+    budget: Annotated[list[str] | None, typer.Option(help="Such as A0=2e6, again for each member.")] = None,
+) -> None:
+    """Choose a family from a confirmed run (by your budgets), train it, export it, and report."""
+    from results.pipeline import again, make_family
+    from results.terminal import Terminal
+
+    budgets = dict(_budget(text) for text in budget or ())
+    terminal = Terminal()
+    with again(run, terminal, {"family.budgets": budgets} if budgets else {}) as (session, data):
+        make_family(session, data, terminal)
+
+
+def _budget(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise SettingsError(f"--budget {text!r}", hint="write NAME=MULTIPLY-ADDS, such as A0=2e6") from None
+
+
+@app.command()
+def train(
+    architecture: Annotated[str, typer.Argument(help="Its text, a published name, or an architecture.json.")],
+    output: Annotated[Path, typer.Option(help="Folder of the trained network; goes on from what is there.")],
+    data: Videos = "moving-digits",
+    epochs: Annotated[int, typer.Option(min=1)] = 20,
+    recipe: Annotated[str | None, typer.Option(help="A preset's name or a YAML file.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    device: Annotated[str, typer.Option(help="Of torch: cpu, cuda.")] = "cpu",
+    cache: Cache = CACHE,
+) -> None:
+    """Train one network from scratch; started again, it goes on from its last epoch."""
+    from proxy_train.recipe import Recipe
+    from results.member import write_member
+    from results.terminal import Terminal
+    from searcher.single_training import train_single
+
+    wanted, terminal = _architecture(architecture), Terminal()
+    chosen = Recipe.from_yaml(recipe) if recipe else Recipe.model_validate({})
+    with terminal.bar("Writing MovingDigits-16") as making, terminal.bar("Decoding videos") as preparing:
+        trained = train_single(
+            wanted,
+            _data_settings(data, cache),
+            chosen,
+            output / "checkpoint",
+            epochs=epochs,
+            seed=seed,
+            device=device,
+            making=making,
+            preparing=preparing,
+            on_epoch=lambda done: terminal.say(
+                f"epoch {done.epoch} of {epochs}: loss {done.loss:.4f}, {done.seconds:.1f} s"
+            ),
+        )
+    facts: dict[str, str | int | float] = {
+        "data set": trained.data,
+        "epochs": epochs,
+        "seed": seed,
+        "accuracy measured on": trained.split,
+    }
+    write_member(
+        output,
+        output.name,
+        trained.model,
+        recipe_yaml=chosen.text(),
+        labels=trained.classes,
+        metrics=trained.metrics,
+        trained=facts,
+    )
+    terminal.say(
+        f"{output}: top-1 {100 * trained.metrics['top1']:.1f} % on {trained.data}'s {trained.split} split"
+    )
+
+
+@app.command()
+def export(
+    member: Annotated[Path, typer.Argument(help="A member's folder, such as runs/NAME/family/A2.")],
+    video: Annotated[Path, typer.Argument(help="A real video that the export is compared on.")],
+) -> None:
+    """Write a network's streaming step as ONNX, if ONNX Runtime computes what PyTorch does."""
+    from proxy_train.video import read_frames
+    from results.export import export_step
+    from results.member import load_member
+
+    model, about = load_member(member)
+    clip = read_frames(video, None, None, about.input.fps, about.input.size)
+    found = export_step(model, member, clip, name=about.name, labels=about.labels)
+    assert found.path is not None and found.check is not None, "it raises when there is none"
+    typer.echo(
+        f"{found.path}: {found.bytes / 2**20:.2f} MiB, differs from PyTorch by {found.check.relative:.1e} of "
+        f"the largest logit over {found.check.frames} frames, {found.check.latency_ms:.2f} ms a frame"
+    )
+
+
+@app.command()
+def profile(
+    network: Annotated[str, typer.Argument(help="An architecture, a published name, or a member's folder.")],
+    classes: Annotated[int, typer.Option(min=1, help="Outputs of the classifier.")] = 600,
+    fvcore: Annotated[bool, typer.Option(help="Count with fvcore too: runs the network, seconds.")] = True,
+    frames: Annotated[int, typer.Option(min=0, help="Steps to time; 0 times none.")] = 50,
+) -> None:
+    """What a network costs: closed form beside fvcore's count, by operator, and the time of a frame."""
+    from results.profile_text import costs_text, fvcore_table, latency_text
+    from results.terminal import Terminal
+
+    networks: tuple[Architecture, ...] = ()
+    if (Path(network) / "architecture.json").is_file():
+        from results.member import read_member
+
+        about = read_member(Path(network))
+        networks, classes = about.architectures, len(about.labels)
+    terminal = Terminal()
+    for each in networks or (_architecture(network),):
+        terminal.say(costs_text(each, classes))
+        if frames and each.options.causal:
+            terminal.say(latency_text(each, classes, frames))
+        if fvcore:
+            terminal.say(fvcore_table(each, classes))
+
+
+@app.command()
+def stream(
+    model: Annotated[Path, typer.Argument(help="A member's folder, or its step.onnx.")],
+    video: Annotated[Path, typer.Argument(help="A video file.")],
+    top: Annotated[int, typer.Option(min=1, help="Labels to show.")] = 3,
+    lines: Annotated[bool, typer.Option("--json", help="One JSON object a frame.")] = False,
+) -> None:
+    """Classify a video frame by frame, in constant memory, and say after each frame what it shows."""
+    from proxy_train.video import read_stream
+    from results.streaming import StreamingClassifier
+
+    classifier = StreamingClassifier.open(model)
+    fps, size = classifier.preprocessing.fps, classifier.preprocessing.size
+    for number, frame in enumerate(read_stream(video, fps, size)):
+        began = time.perf_counter()
+        classifier.push(frame)
+        spent = 1000 * (time.perf_counter() - began)
+        best = classifier.top(top)
+        if lines:
+            seen: dict[str, Any] = {"frame": number, "seconds": round(number / fps, 4), "ms": round(spent, 3)}
+            typer.echo(
+                json.dumps(seen | {"top": [{"label": a, "probability": round(b, 6)} for a, b in best]})
+            )
+        else:
+            words = "  ".join(f"{label} {100 * probability:.1f} %" for label, probability in best)
+            typer.echo(f"{number / fps:7.2f} s  {spent:6.2f} ms  {words}")
+
+
+@data_app.command("make")
+def data_make(
+    preset: Annotated[str, typer.Argument(help="default, tiny or hard.")] = "default", cache: Cache = CACHE
+) -> None:
+    """Write MovingDigits-16 as real H.264 videos with a manifest; only what is not there yet."""
+    from proxy_train.dataset import load_dataset
+    from results.terminal import Terminal
+    from searcher.machine import cpus
+
+    with Terminal().bar("Writing MovingDigits-16") as report:
+        made = load_dataset(_data_settings(f"moving-digits:{preset}", cache), workers=cpus(), progress=report)
+    counts = ", ".join(f"{len(items)} {split}" for split, items in made.items.items())
+    typer.echo(f"{made.items['train'][0].path.parent.parent.parent}: {counts}, {len(made.classes)} classes")
+
+
+@data_app.command("check")
+def data_check(data: Videos, cache: Cache = CACHE) -> None:
+    """Decode every video of a data set once, and report counts, durations and what is broken, by name."""
+    from proxy_train.check import check
+    from proxy_train.dataset import load_dataset
+    from results.terminal import Terminal
+    from searcher.machine import cpus
+
+    terminal = Terminal()
+    with terminal.bar("Checking videos") as report:
+        found = check(load_dataset(_data_settings(data, cache)), workers=cpus(), progress=report)
+    terminal.say(found.text())
+    if found.broken:
+        raise typer.Exit(1)
+
+
+@space_app.command("list")
+def space_list() -> None:
+    """The spaces that come with movinas."""
+    from search_space.presets import preset_names
+
+    typer.echo("\n".join(preset_names()))
+
+
+@space_app.command("profile")
+def space_profile(
+    space: Annotated[str, typer.Argument(help="A preset's name or a YAML file.")] = "quickstart",
+    budget: Annotated[list[str] | None, typer.Option(help="Such as A0=2e6, again for each member.")] = None,
+) -> None:
+    """Smallest, median, largest, histogram of multiply-adds, number of networks, reachable budgets."""
+    from results.profile_text import space_text
+    from search_space.space import SearchSpace
+    from search_space.space_profile import profile
+
+    budgets = dict(_budget(text) for text in budget) if budget else None
+    typer.echo(space_text(profile(SearchSpace.from_yaml(space), budgets)))
+
+
+def _data_settings(data: str, cache: Path) -> DataSettings:
+    from proxy_train.dataset import DataSettings
+
+    kind, _, preset = data.partition(":")
+    if kind == "moving-digits":
+        if preset not in ("", "default", "tiny", "hard"):
+            raise SettingsError(f"there is no data set {data!r}", hint="use moving-digits[:tiny|:hard]")
+        return DataSettings.model_validate({"preset": preset or "default", "cache": cache})
+    if not Path(data).expanduser().is_dir():
+        raise SettingsError(f"--data {data}: there is no such folder", hint="give a folder of videos")
+    return DataSettings.model_validate({"kind": "folder", "root": data, "cache": cache})
+
+
+def _architecture(text: str) -> Architecture:
+    """An architecture from its text, a published name, or a JSON file."""
+    from search_space.architecture import Architecture
+    from search_space.published import published
+
+    if text.endswith(".json"):
+        try:
+            return Architecture.from_json(json.loads(Path(text).read_text(encoding="utf-8")))
+        except (OSError, json.JSONDecodeError) as error:
+            raise ArchitectureError(
+                f"{text} cannot be read: {error}", hint="give an architecture.json"
+            ) from error
+    return Architecture.parse(text) if len(text) > len("A0-stream") else published(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""How good a candidate is: videos, prepared clips, recipe, training, evaluation."""

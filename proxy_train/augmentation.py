@@ -1,0 +1,91 @@
+"""Training clips: a random stretch, a random box, one flip and one change of colour for all frames of a clip.
+
+Whatever is drawn is drawn once a clip, so that motion within it stays what it was; time is never reversed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from proxy_train.recipe import Recipe
+from proxy_train.store import PreparedData, Split
+
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """What may change in a clip of ``frames`` x ``size`` x ``size``; ``flip`` only where it keeps labels."""
+
+    frames: int
+    size: int
+    shift: int
+    photometric: float
+    flip: bool
+
+    @classmethod
+    def of(cls, recipe: Recipe, data: PreparedData) -> Augmentation:
+        """What the recipe asks for, as far as the data set allows it."""
+        flip = recipe.flip and not data.flips_change_labels
+        return cls(data.frames, data.size, round(recipe.shift * data.size), recipe.photometric, flip)
+
+    def training_batch(
+        self, split: Split, indices: npt.NDArray[np.int64], rng: np.random.Generator
+    ) -> Tensor:
+        """Randomly changed clips: float32 (batch, 3, frames, size, size) in 0..1, channels innermost."""
+        side = split.clips.shape[2]
+        batch = np.empty((len(indices), self.frames, self.size, self.size, 3), np.uint8)
+        for place, index in enumerate(indices):
+            start = int(rng.integers(0, max(1, int(split.lengths[index]) - self.frames + 1)))
+            clip = stretch(split, int(index), start, self.frames)
+            # The box may leave the picture by ``shift``: the border is repeated there.
+            top, left = rng.integers(-self.shift, side - self.size + self.shift + 1, size=2)
+            rows = np.clip(np.arange(top, top + self.size), 0, side - 1)
+            columns = np.clip(np.arange(left, left + self.size), 0, side - 1)
+            if self.flip and rng.random() < 0.5:
+                columns = columns[::-1]
+            np.take(clip.take(rows, axis=1), columns, axis=2, out=batch[place])
+        return self._recolour(torch.from_numpy(batch), rng)
+
+    def _recolour(self, batch: Tensor, rng: np.random.Generator) -> Tensor:
+        """A gain and an offset for every clip and channel: brightness, contrast and tint."""
+        strength = self.photometric
+        pixels = batch.to(torch.float32)
+        if strength > 0:
+            count = len(batch)
+            gain = rng.uniform(1 - strength, 1 + strength, (count, 1)) * rng.uniform(
+                1 - strength / 2, 1 + strength / 2, (count, 3)
+            )
+            offset = rng.uniform(-strength / 4, strength / 4, (count, 1)) * np.ones((1, 3))
+            shape = (count, 1, 1, 1, 3)
+            pixels *= torch.from_numpy(gain / 255).to(torch.float32).view(shape)
+            pixels += torch.from_numpy(offset).to(torch.float32).view(shape)
+            pixels.clamp_(0, 1)
+        else:
+            pixels /= 255
+        return pixels.permute(0, 4, 1, 2, 3)
+
+
+def evaluation_batch(split: Split, indices: Indices | range, frames: int, size: int) -> Tensor:
+    """The middle stretch and the centre square of each clip, as ``training_batch`` gives them."""
+    side = split.clips.shape[2]
+    corner = (side - size) // 2
+    batch = np.empty((len(indices), frames, size, size, 3), np.uint8)
+    for place, index in enumerate(indices):
+        start = max(0, (int(split.lengths[index]) - frames) // 2)
+        clip = stretch(split, int(index), start, frames)
+        batch[place] = clip[:, corner : corner + size, corner : corner + size]
+    return (torch.from_numpy(batch).to(torch.float32) / 255).permute(0, 4, 1, 2, 3)
+
+
+def stretch(split: Split, index: int, start: int, frames: int) -> npt.NDArray[np.uint8]:
+    """``frames`` frames of a clip from ``start``; a clip that is too short starts over (official: loops)."""
+    length = int(split.lengths[index])
+    clip: npt.NDArray[np.uint8] = split.clips[split.rows[index]]
+    at = slice(start, start + frames) if start + frames <= length else (start + np.arange(frames)) % length
+    return clip[at]

@@ -1,0 +1,75 @@
+"""A training on disk: one safetensors file, tensors and a JSON header, whole or not there; no pickle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from proxy_train.atomic import replacing
+from search_space.errors import RecordError
+
+_FILE = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a training needs to go on: named tensors, and facts as JSON values."""
+
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
+
+
+def write(folder: Path, checkpoint: Checkpoint) -> None:
+    """Replaces the folder's checkpoint; a kill at any moment leaves the old one or the new one."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
+    with replacing(folder / _FILE) as temporary:
+        save_file(tensors, temporary, {"facts": json.dumps(dict(checkpoint.facts))})
+
+
+def read(folder: Path) -> Checkpoint | None:
+    """The folder's checkpoint, None if it has none; raises RecordError for a damaged one."""
+    path = folder / _FILE
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {})["facts"])
+            return Checkpoint({name: file.get_tensor(name) for name in file.keys()}, facts)  # noqa: SIM118
+    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise RecordError(
+            f"{path}: damaged checkpoint", hint="delete it; the training starts again"
+        ) from error
+
+
+@torch.no_grad()
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state as named tensors: ``optimizer.<parameter number>.<name>``."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"optimizer.{index}.{name}": torch.as_tensor(value)
+        for index, values in state.items()
+        for name, value in values.items()
+    }
+
+
+@torch.no_grad()
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """The inverse of ``optimizer_tensors``; groups and their rates stay as built."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimizer."):
+            _, number, name = key.split(".")
+            weight = weights[int(number)]
+            # Moments must lie in memory as their weights do: fused kernels walk both in one go.
+            placed = torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
+            state.setdefault(int(number), {})[name] = value.clone() if name == "step" else placed.detach()
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -1,0 +1,94 @@
+"""How a network is trained: optimizer, schedule, regularisation, augmentation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from search_space.errors import SettingsError
+
+_PRESETS = Path(__file__).parent / "presets"
+
+
+class Recipe(BaseModel):
+    """The ``recipe`` part of a run's settings; the defaults suit small networks and short trainings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    optimizer: Literal["adamw", "rmsprop"] = Field(
+        default="adamw", description="rmsprop is TensorFlow's, as in the paper"
+    )
+    learning_rate: float = Field(default=0.01, gt=0, description="the peak, at this batch size")
+    scale_rate: float = Field(
+        default=1.0, gt=0, description="times the learning rate: that of the residual branches' scalars"
+    )
+    batch_size: int = Field(default=32, ge=1, description="clips a step")
+    weight_decay: float = Field(default=0.02, ge=0, description="of kernels, not of the classifier")
+    clip_norm: float | None = Field(
+        default=None, gt=0, description="largest norm of each variable's gradient"
+    )
+    schedule: Literal["cosine", "constant"] = Field(default="cosine", description="after the warm-up")
+    warmup_epochs: float = Field(
+        default=0.5, ge=0, description="the learning rate rises linearly for so long"
+    )
+    final_rate: float = Field(default=0.0, ge=0, le=1, description="fraction of the learning rate at the end")
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="before the classifier")
+    stochastic_depth: float = Field(default=0.0, ge=0, lt=1, description="drop rate of the last branch")
+    ema: float = Field(default=0.0, ge=0, lt=1, description="decay of the weights' moving average; 0: none")
+    batch_norm_momentum: float = Field(
+        default=0.1, gt=0, le=1, description="of the running statistics (PyTorch's)"
+    )
+    shift: float = Field(default=0.05, ge=0, le=0.5, description="largest random shift, fraction of the side")
+    photometric: float = Field(
+        default=0.2, ge=0, le=1, description="strength of random brightness and colour"
+    )
+    flip: bool = Field(default=True, description="mirror half of the clips, where that keeps the label")
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="bfloat16 is slower than float32 on CPUs"
+    )
+
+    @classmethod
+    def from_yaml(cls, source: str | Path) -> Recipe:
+        """Reads a YAML file, or a preset by its name.
+
+        Raises:
+            SettingsError: no such file or preset, an unknown key, or a value out of range.
+        """
+        path = Path(source)
+        preset = _PRESETS / f"{source}.yaml"
+        if path.suffix in (".yaml", ".yml"):
+            if not path.is_file():
+                raise SettingsError(f"recipe {source}: no such file")
+            text = path.read_text()
+        elif preset.is_file():
+            text = preset.read_text()
+        else:
+            raise SettingsError(
+                f"recipe {str(source)!r}: no such preset",
+                hint=f"one of {', '.join(preset_names())}, or a YAML file",
+            )
+        try:
+            return cls.model_validate(yaml.safe_load(text) or {})
+        except yaml.YAMLError as error:
+            raise SettingsError(f"recipe {source}: not YAML: {error}") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"]) or "recipe"
+            raise SettingsError(f"recipe {source}: {key}: {first['msg']} (got {first['input']!r})") from error
+
+    def text(self) -> str:
+        """Every field as YAML, so that it stands alone."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+    def to_yaml(self, path: Path) -> None:
+        """Writes ``text``."""
+        path.write_text(self.text())
+
+
+def preset_names() -> tuple[str, ...]:
+    """Names of the recipes that come with movinas."""
+    return tuple(sorted(path.stem for path in _PRESETS.glob("*.yaml")))

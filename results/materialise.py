@@ -1,0 +1,128 @@
+"""From trained weights to a family on disk: a folder a member, exported, checked, timed, with its card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from results import latency
+from results.card import write_card
+from results.export import FILE, retimed
+from results.export_members import export_members
+from results.family import Family, FamilyMember
+from results.member import load_member, write_member
+from results.report_input import Outcome
+from results.runners import TorchRunner, parts
+from results.sidecar import Sidecar
+from search_space.architecture import Architecture, Input
+from search_space.network import Ensemble, MoViNet, build, load_weights
+
+MeasureModel = Callable[[nn.Module, Input], Mapping[str, float]]
+"""Accuracies of a finished network on the data set's own evaluation videos, as fractions."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the members of a family were trained with.
+
+    Args:
+        weights: trained weights by member name; a member without any is left out, and so is its ensemble.
+        labels: class names.
+        recipe_yaml: the recipe.
+        facts: a few words each: data set, epochs, seed, ...
+    """
+
+    weights: Mapping[str, Path]
+    labels: Sequence[str]
+    recipe_yaml: str
+    facts: Mapping[str, str | int | float]
+
+
+def write_family(folder: Path, family: Family, training: Training, measure: MeasureModel) -> list[Path]:
+    """Write a folder for each trained member, and for the ensemble if both of its parts are trained.
+
+    Args:
+        folder: below which the members' folders go.
+        family: whose members.
+        training: with what weights.
+        measure: called once a member.
+
+    Returns:
+        The members' folders, the ensemble's last.
+    """
+    folders = []
+    models: dict[str, MoViNet] = {}
+    for member in family.singles:
+        if member.name in training.weights:
+            architecture = Architecture.parse(member.architecture)
+            models[member.name] = build(architecture, len(training.labels))
+            load_weights(models[member.name], training.weights[member.name])
+            folders.append(_write(folder, member, models[member.name].eval(), training, measure))
+    ensemble = family.ensemble
+    if ensemble and all(part in models for part in ensemble.parts):
+        both = Ensemble([models[part] for part in ensemble.parts])
+        folders.append(_write(folder, ensemble, both.eval(), training, measure))
+    return folders
+
+
+def _write(
+    folder: Path, member: FamilyMember, model: MoViNet | Ensemble, training: Training, measure: MeasureModel
+) -> Path:
+    metrics = dict(measure(model, parts(model)[0].architecture.input))
+    if member.accuracy is not None:
+        metrics["confirmed_top1"] = member.accuracy
+        if member.seeds > 1:
+            metrics["confirmed_spread"] = member.spread
+    write_member(
+        folder / member.name,
+        member.name,
+        model,
+        recipe_yaml=training.recipe_yaml,
+        labels=training.labels,
+        metrics=metrics,
+        trained={} if member.parts else training.facts,
+        part_names=member.parts,
+    )
+    return folder / member.name
+
+
+def finish_members(
+    folders: Sequence[Path],
+    example: NDArray[np.uint8],
+    *,
+    workers: int = 1,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> dict[str, Outcome]:
+    """Export every member's step to ONNX, check it, time it, and write its card.
+
+    Args:
+        folders: of members, as ``write_family`` returns them.
+        example: real frames (T, H, W, 3), uint8 RGB, that exports are compared on.
+        workers: processes that export.
+        progress: told of finished members.
+
+    Returns:
+        By the member's name, for the report; a failed export is among them with its reason.
+    """
+    exports = {}
+    for result in export_members(folders, example, workers=workers):
+        exports[result.name] = result
+        progress(len(exports), len(folders))
+    # Timed again one by one, now that no other export is under way.
+    exports = {name: retimed(result) for name, result in exports.items()}
+    outcomes = {}
+    for folder in folders:
+        model, about = load_member(folder)
+        timed = latency.measure(TorchRunner(model), about.input.size) if about.streams else None
+        exported = exports.get(about.name)
+        passed = exported is not None and exported.passed
+        sidecar = Sidecar.read((folder / FILE).with_suffix(".json")) if passed else None
+        write_card(folder, about, export=sidecar, latency=timed)
+        relative = f"{folder.parent.name}/{folder.name}"
+        outcomes[about.name] = Outcome(relative, about.metrics, exported, timed)
+    return outcomes

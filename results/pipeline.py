@@ -1,0 +1,279 @@
+"""One way through a run: data, search, confirmation, family, export, report; each goes on where it was."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+import yaml
+from rich.console import RenderableType
+from torch import nn
+
+from results import sidecar
+from results.family import Family, choose
+from results.frontier import frontier
+from results.materialise import Training, finish_members, write_family
+from results.plot_view import frontier_view
+from results.plots import frontier_figure, write_html
+from results.plots_static import write_frontier
+from results.profile_text import space_text
+from results.report import write_report
+from results.report_input import Outcome, Run, read_outcomes
+from results.run_tables import confirmed_table, family_table, members_table
+from results.tables import write_tables
+from results.writing import write_json
+from search_space.architecture import Architecture, Input
+from search_space.errors import RecordError
+from search_space.space import SearchSpace
+from search_space.space_profile import profile
+from searcher.checks import check_settings
+from searcher.machine import cpus, device
+from searcher.progress import Event
+from searcher.records import Records
+from searcher.run_data import Report, RunData
+from searcher.search import Session
+from searcher.settings import Settings
+from searcher.settings_file import load_settings
+from searcher.video_evaluator import video_evaluator
+
+
+class Watcher(Protocol):
+    """Whoever shows what a run does while it does it."""
+
+    def __call__(self, event: Event) -> None:
+        """Something happened to a training, or time passed."""
+
+    def say(self, what: RenderableType) -> None:
+        """A sentence or a table that stays."""
+
+    def bar(self, what: str) -> AbstractContextManager[Report]:
+        """A progress bar for work that counts its parts."""
+
+    def phase(self, title: str) -> AbstractContextManager[None]:
+        """A part of the run whose trainings are shown as they come."""
+
+
+def run(settings: Settings, watcher: Watcher) -> Path:
+    """Search, confirm, make and export a family, and report; what an earlier call has done is not done again.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        MovinasError: what is wrong with the settings, the data or the record, before work starts on it.
+        KeyboardInterrupt: Ctrl-C; nothing that was measured is lost.
+    """
+    started = time.monotonic()
+    check_settings(settings)
+    data = open_data(settings, settings.search_space(), watcher)
+    space = settings.search_space(len(data.classes))
+    check_settings(settings, space)
+    watcher.say(space_text(profile(space, settings.family.budgets)))
+    with open_session(settings, data, watcher) as session:
+        write_json(session.run_dir / "environment.json", environment())
+        with watcher.phase("Search"):
+            session.search()
+        with watcher.phase("Confirmation"):
+            confirmed = session.confirm()
+        watcher.say(confirmed_table(confirmed))
+        make_family(session, data, watcher, started=started)
+        return session.run_dir
+
+
+def open_data(settings: Settings, space: SearchSpace, watcher: Watcher) -> RunData:
+    """The videos of a run, made or decoded if they have not been yet."""
+    with watcher.bar("Writing MovingDigits-16") as making, watcher.bar("Decoding videos") as preparing:
+        return RunData.open(settings.data, space, workers=cpus(), making=making, preparing=preparing)
+
+
+def open_session(settings: Settings, data: RunData, watcher: Watcher) -> AbstractContextManager[Session]:
+    """The run of these settings, open for writing."""
+    evaluator = video_evaluator(data.paths, settings.recipe, device(settings.search.gpus_per_trial))
+    return Session.open(settings, evaluator, classes=len(data.classes), on_event=watcher)
+
+
+def make_family(
+    session: Session,
+    data: RunData,
+    watcher: Watcher,
+    *,
+    budgets: Mapping[str, float] | None = None,
+    started: float | None = None,
+) -> Family:
+    """Choose the family from the confirmed frontier, train, export, and write everything there is to see.
+
+    Args:
+        session: of a run that is confirmed.
+        data: of the run.
+        watcher: is told.
+        budgets: in place of the settings'.
+        started: when this call of the program began, on the monotonic clock.
+
+    Raises:
+        RecordError: nothing is confirmed yet.
+    """
+    settings = session.settings
+    members = frontier(session.records.measurements(), "confirmation")
+    if not members:
+        raise RecordError(
+            f"{session.run_dir} has no confirmed network", hint="let its search and confirmation end first"
+        )
+    family = choose(members, budgets or settings.family.budgets)
+    with watcher.phase("Family"):
+        jobs = {m.name: session.job(Architecture.parse(m.architecture)) for m in family.singles}
+        outcomes = session.train(list(jobs.values()))
+    weights = {name: each.job.weights for name, each in zip(jobs, outcomes, strict=True) if not each.failed}
+    training = Training(
+        weights,
+        data.classes,
+        settings.recipe.text(),
+        {
+            "data set": data.dataset.name,
+            "epochs": settings.family.epochs,
+            "seed": settings.seed,
+            "accuracy measured on": f"{data.final_split} split",
+        },
+    )
+    folders = write_family(session.run_dir / "family", family, training, _measure(session, data))
+    family.write(session.run_dir / "family.json")
+    with watcher.bar("Exporting to ONNX") as exporting:
+        clip = session.space.smallest().input
+        finished = finish_members(
+            folders, data.example(clip), workers=settings.search.workers, progress=exporting
+        )
+    write_run(session, family, finished, data, None if started is None else time.monotonic() - started)
+    watcher.say(family_table(family, finished))
+    watcher.say(_where_to_look(session.run_dir, next_commands(session.run_dir, family, data)))
+    return family
+
+
+def _measure(session: Session, data: RunData) -> Callable[[nn.Module, Input], Mapping[str, float]]:
+    where = device(session.settings.search.gpus_per_trial)
+    causal = session.space.smallest().options.causal
+
+    def measure(model: nn.Module, clip: Input) -> Mapping[str, float]:
+        return data.measure(model.to(where), clip, streaming=causal, device=where)
+
+    return measure
+
+
+@contextmanager
+def again(
+    run_dir: Path, watcher: Watcher, overrides: Mapping[str, object]
+) -> Iterator[tuple[Session, RunData]]:
+    """A run that exists, open for writing with its own settings, and its videos.
+
+    Args:
+        run_dir: its folder.
+        watcher: is told.
+        overrides: settings by dotted key that replace its own.
+
+    Raises:
+        RecordError: there is no run in the folder, or another process works on it.
+    """
+    file = run_dir / "settings.yaml"
+    if not file.is_file():
+        raise RecordError(
+            f"{run_dir} holds no run: there is no settings.yaml", hint="give the folder of a run"
+        )
+    where = {"output": str(run_dir.absolute().parent), "name": run_dir.absolute().name}
+    settings = load_settings(file, {**where, **overrides})
+    check_settings(settings)
+    data = open_data(settings, settings.search_space(), watcher)
+    with open_session(settings, data, watcher) as session:
+        yield session, data
+
+
+def draw_frontier(run_dir: Path, watcher: Watcher) -> None:
+    """Print the frontier of a run, finished or not, and write its plot and tables anew."""
+    records = Records.reading(run_dir)
+    measurements = records.measurements()
+    path = run_dir / "family.json"
+    chosen = Family.read(path) if path.is_file() else None
+    trained = {
+        name: outcome.metrics["top1"]
+        for name, outcome in (read_outcomes(run_dir, chosen) if chosen else {}).items()
+        if "top1" in outcome.metrics
+    }
+    view = frontier_view(measurements, chosen, trained)
+    write_frontier(view, run_dir / "frontier.png")
+    write_html(frontier_figure(view), run_dir / "frontier.html")
+    write_tables(measurements, run_dir)
+    watcher.say(members_table(view.confirmed or view.provisional, confirmed=bool(view.confirmed)))
+    watcher.say(f"{_short(run_dir)}: wrote frontier.png, frontier.html, trials.csv, trials.parquet")
+
+
+def write_run(
+    session: Session, family: Family, outcomes: Mapping[str, Outcome], data: RunData, seconds: float | None
+) -> None:
+    """The tables, the plots and the page of a run."""
+    folder, measurements = session.run_dir, session.records.measurements()
+    write_tables(measurements, folder)
+    chance = {"chance": 1 / len(data.classes)}
+    page = Run(
+        name=session.settings.name,
+        measurements=measurements,
+        settings=yaml.safe_load(session.settings.to_yaml()),
+        environment=environment(),
+        profile=space_text(profile(session.space, session.settings.family.budgets)),
+        family=family,
+        outcomes=outcomes,
+        next_commands=next_commands(folder, family, data),
+        references=chance,
+        seconds=seconds,
+        finished=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+    )
+    view = frontier_view(measurements, family, page.trained, references=chance)
+    write_frontier(view, folder / "frontier.png")
+    write_html(frontier_figure(view), folder / "frontier.html")
+    write_report(page, folder / "report.html")
+
+
+def next_commands(run_dir: Path, family: Family, data: RunData) -> tuple[str, ...]:
+    """What a user would type next, with names that exist."""
+    run_dir = _short(run_dir)
+    member = family.singles[-1].name
+    video = _short(data.dataset.items[data.final_split][0].path)
+    return (
+        f"movinas stream {run_dir}/family/{member}/step.onnx {video}",
+        f"movinas profile {run_dir}/family/{member}",
+        f"movinas family {run_dir} --budget A0={family.singles[0].macs}",
+        "movinas data check --data YOUR_VIDEOS",
+        f"movinas search {run_dir}/settings.yaml --name mine --data YOUR_VIDEOS",
+    )
+
+
+def _where_to_look(run_dir: Path, commands: Sequence[str]) -> str:
+    run_dir = _short(run_dir)
+    lines = [
+        f"Everything is in {run_dir}:",
+        f"  {run_dir}/report.html    all of it on one page",
+        f"  {run_dir}/frontier.png   accuracy against multiply-adds",
+        f"  {run_dir}/family/        a folder for each network: weights, step.onnx, card.md",
+        "What to type next:",
+    ]
+    return "\n".join([*lines, *(f"  {command}" for command in commands)])
+
+
+def environment() -> dict[str, str | int]:
+    """Versions and machine, as the run folder keeps them."""
+    packages = ("torch", "optuna", "ray", "numpy", "pandas", "av", "onnx", "onnxruntime", "fvcore")
+    return {
+        **sidecar.versions(*packages),
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cpus": os.cpu_count() or 1,
+        "command": " ".join(Path(part).name if i == 0 else part for i, part in enumerate(sys.argv)),
+    }
+
+
+def _short(path: Path) -> Path:
+    """Relative to where the user stands, if that is shorter."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,92 @@
+"""What a search space holds and what a network costs, in words for a terminal and for the report."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from results import latency, units
+from results.runners import TorchRunner
+from search_space.architecture import Architecture
+from search_space.cost import cost
+from search_space.space_profile import SpaceProfile
+
+_BAR = 40
+
+
+def space_text(found: SpaceProfile) -> str:
+    """A space: its size, its ends, how its costs are distributed, and which budgets it reaches."""
+    named = zip(
+        ("smallest", "median", "largest"),
+        (found.smallest, found.median, found.largest),
+        found.costs,
+        strict=True,
+    )
+    lines = [f"Space {found.name}: {found.cardinality:,} architectures in {found.genes} decisions"]
+    for name, architecture, costs in named:
+        lines.append(
+            f"  {name:<8} {units.count(costs.macs):>7} multiply-adds, "
+            f"{units.count(costs.parameters):>6} parameters, {units.size(costs.state_bytes):>8} of state"
+        )
+        lines.append(f"           {architecture.text}")
+    lines.append("  multiply-adds         drawn uniformly  drawn at a cost, as the search does")
+    for part in found.bins:
+        bar = "#" * round(_BAR * part.stratified)
+        lines.append(
+            f"  {units.count(part.low):>7} to {units.count(part.high):>7}  {100 * part.uniform:>13.2f} %"
+            f"  {100 * part.stratified:5.1f} % {bar}"
+        )
+    for budget in found.budgets:
+        reached = "within reach" if budget.reachable else f"out of reach: {budget.limit}"
+        lines.append(f"  budget {budget.name}, {units.count(budget.macs)}: {reached}")
+    return "\n".join(lines)
+
+
+def costs_text(architecture: Architecture, classes: int) -> str:
+    """The costs of a network in closed form."""
+    found = cost(architecture, classes)
+    clip = architecture.input
+    lines = [
+        architecture.text,
+        f"  digest           {architecture.digest}",
+        f"  input            {clip.frames} frames of {clip.size} x {clip.size} at {clip.fps:g} fps, "
+        f"{architecture.options.form} form, {classes} classes",
+        f"  multiply-adds    {found.macs:,} a clip, {round(found.macs_per_frame):,} a frame",
+        f"  parameters       {found.parameters:,}",
+        f"  activations      {units.size(found.activation_bytes)} at most, whole clip, float32",
+    ]
+    if architecture.options.causal:
+        lines.append(
+            f"  stream           {units.size(found.state_bytes)} of state, "
+            f"{units.size(found.step_bytes)} at most in a step"
+        )
+    return "\n".join(lines)
+
+
+def fvcore_table(architecture: Architecture, classes: int) -> Table:
+    """The closed form beside fvcore's count of the real network, by operator; takes seconds."""
+    from search_space.fvcore_reference import compare
+
+    found = compare(architecture, classes)
+    verdict = "they agree, layer by layer" if found.agrees else "THEY DISAGREE"
+    table = Table(title=f"Closed form beside fvcore: {verdict}", title_justify="left")
+    table.add_column("operator")
+    for head in ("closed form", "fvcore"):
+        table.add_column(head, justify="right")
+    rows = found.totals if found.agrees else (*found.totals, *(row for row in found.layers if not row.agrees))
+    for row in rows:
+        name = row.operator if row.layer == "total" else f"{row.layer} ({row.operator})"
+        table.add_row(name, f"{row.closed:,}", f"{row.counted:,}")
+    return table
+
+
+def latency_text(architecture: Architecture, classes: int, frames: int) -> str:
+    """How long a frame of a causal network takes here, with fresh weights, folded, in one thread."""
+    from search_space.network import build
+
+    timed = latency.measure(
+        TorchRunner(build(architecture, classes, seed=0)), architecture.input.size, frames=frames
+    )
+    return (
+        f"  a frame          {units.milliseconds(timed.median)} in {timed.runtime}, one thread "
+        f"(95th percentile {units.milliseconds(timed.p95)}, {timed.frames} frames)"
+    )

@@ -1,0 +1,91 @@
+"""What the report shows of a run, and how to gather it from the run's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from results.export import FILE, ExportResult
+from results.family import Family
+from results.latency import Latency
+from results.measurements import MeasurementLike
+from results.member import ABOUT, read_member
+from results.sidecar import Sidecar
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one family member after its choice.
+
+    Args:
+        folder: relative to the run folder, such as ``family/A0``.
+        metrics: after the final training, such as ``top1`` and ``stream_top1`` (fractions).
+        export: of its streaming step.
+        latency: of one frame in PyTorch.
+    """
+
+    folder: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    export: ExportResult | None = None
+    latency: Latency | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Everything that the report shows; what is not there yet is left out or said to be missing.
+
+    Args:
+        name: of the run.
+        measurements: all of the record, in its order.
+        settings: as resolved.
+        environment: versions, machine.
+        profile: of the search space, as a mapping or as text.
+        family: as chosen.
+        outcomes: by the member's name.
+        next_commands: what to type next, one command each.
+        references: horizontal lines in the frontier plot, label -> accuracy (a fraction).
+        seconds: wall time of the run so far.
+        finished: when, in words.
+    """
+
+    name: str
+    measurements: Sequence[MeasurementLike]
+    settings: Mapping[str, object] = field(default_factory=dict)
+    environment: Mapping[str, object] = field(default_factory=dict)
+    profile: Mapping[str, object] | str = ""
+    family: Family | None = None
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    next_commands: Sequence[str] = ()
+    references: Mapping[str, float] = field(default_factory=dict)
+    seconds: float | None = None
+    finished: str = ""
+
+    @property
+    def trained(self) -> dict[str, float]:
+        """Top-1 after the final training by the member's name, as far as there is one."""
+        return {name: o.metrics["top1"] for name, o in self.outcomes.items() if "top1" in o.metrics}
+
+
+def read_outcomes(run_folder: Path, family: Family) -> dict[str, Outcome]:
+    """What became of the family's members, from their folders ``family/<name>``; those not trained yet are
+    left out.
+
+    Raises:
+        NetworkError: if a member's description is damaged.
+        ExportError: if an export's sidecar is damaged.
+    """
+    outcomes = {}
+    for member in family.members:
+        folder = run_folder / "family" / member.name
+        if (folder / ABOUT).is_file():
+            about = read_member(folder)
+            outcomes[member.name] = Outcome(f"family/{member.name}", about.metrics, _export(folder / FILE))
+    return outcomes
+
+
+def _export(path: Path) -> ExportResult | None:
+    if not (path.is_file() and path.with_suffix(".json").is_file()):
+        return None
+    about = Sidecar.read(path.with_suffix(".json"))
+    return ExportResult(about.name, path, about.check, path.stat().st_size, 0.0)

@@ -1,0 +1,90 @@
+"""The frontier and the family as tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.table import Table
+
+from results import units
+from results.family import Family
+from results.frontier import FrontierMember
+from results.report_input import Outcome
+from searcher.confirmation import Confirmed
+from searcher.progress import FrontierPoint
+
+
+def confirmed_table(confirmed: Sequence[Confirmed]) -> Table:
+    """The confirmed candidates, the cheapest first, with mean and spread; frontier members are marked."""
+    table = Table(title="Confirmed frontier", title_justify="left")
+    for head in ("", "multiply-adds", "top-1", "cannot be told from"):
+        table.add_column(head, justify="left" if head in ("", "cannot be told from") else "right")
+    table.add_column("digest")
+    names = {each.digest: units.count(each.macs) for each in confirmed}
+    for each in confirmed:
+        table.add_row(
+            "*" if each.on_frontier else "",
+            units.count(each.macs),
+            units.accuracy(each.mean, each.std or 0.0, each.count),
+            ", ".join(names[digest] for digest in each.ties),
+            each.digest,
+        )
+    return table
+
+
+def provisional_table(points: Sequence[FrontierPoint]) -> Table:
+    """The frontier so far, the cheapest first."""
+    table = Table(title="Frontier so far", title_justify="left")
+    for head in ("multiply-adds", "top-1", "epochs"):
+        table.add_column(head, justify="right")
+    table.add_column("architecture", overflow="fold")
+    for each in points:
+        table.add_row(
+            units.count(each.macs), units.percent(each.accuracy), str(each.epochs), each.architecture
+        )
+    return table
+
+
+def members_table(members: Sequence[FrontierMember], *, confirmed: bool) -> Table:
+    """A frontier as the record has it, the cheapest first."""
+    title = "Confirmed frontier" if confirmed else "Provisional frontier (not confirmed yet)"
+    table = Table(title=title, title_justify="left")
+    for head in ("multiply-adds", "top-1", "parameters", "state"):
+        table.add_column(head, justify="right")
+    table.add_column("architecture", overflow="fold")
+    for each in members:
+        table.add_row(
+            units.count(each.macs),
+            units.accuracy(each.accuracy, each.spread, each.seeds),
+            units.count(each.parameters),
+            units.size(each.state_bytes),
+            each.architecture,
+        )
+    return table
+
+
+def family_table(family: Family, outcomes: Mapping[str, Outcome]) -> Table:
+    """The members with what they cost and, as far as they are trained, what they can."""
+    table = Table(title="Family", title_justify="left", caption="\n".join(family.notes) or None)
+    table.add_column("")
+    for head in ("macs", "parameters", "state", "top-1", "streamed", "ms/frame", "ONNX off by"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for member in family.members:
+        outcome = outcomes.get(member.name, Outcome(""))
+        check = outcome.export.check if outcome.export else None
+        failed = outcome.export is not None and not outcome.export.passed
+        table.add_row(
+            member.name,
+            units.count(member.macs),
+            units.count(member.parameters),
+            units.size(member.state_bytes),
+            _share(outcome.metrics.get("top1")),
+            _share(outcome.metrics.get("stream_top1")),
+            f"{outcome.latency.median:.2f}" if outcome.latency else units.DASH,
+            "failed" if failed else f"{check.relative:.1e}" if check else units.DASH,
+        )
+    return table
+
+
+def _share(value: float | None) -> str:
+    return units.DASH if value is None else units.percent(value)

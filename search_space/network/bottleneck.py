@@ -1,0 +1,95 @@
+"""The bottleneck: expansion, depthwise convolution, squeeze-and-excitation, projection, scaled residual."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from search_space.architecture import Layer, Options
+from search_space.network import convolution as ops
+from search_space.network.layers import ConvNorm, SqueezeExcite, depthwise
+from search_space.network.state import Memory
+
+
+class Skip(nn.Module):
+    """The way around a bottleneck that changes width or size: average pool if strided, 1x1 convolution."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.project = ConvNorm(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Folded frames in, folded frames out."""
+        if self.stride > 1:
+            x = ops.average_pool_same(x, self.stride)
+        out: Tensor = self.project(x)
+        return out
+
+
+class Bottleneck(nn.Module):
+    """One bottleneck of a stage, as released (movinet_layers.py, MovinetBlock).
+
+    The residual branch is multiplied by a trainable ``scale`` that starts at 0 (ReZero), so that a new
+    network begins as its skips alone. In training, the branch of a whole clip is dropped with probability
+    ``drop``.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        layer: Layer,
+        stride: int,
+        options: Options,
+        *,
+        drop: float,
+        name: str,
+    ) -> None:
+        super().__init__()
+        self.drop = drop
+        self.expand = ConvNorm(inputs, layer.expansion, activation=options.activation)
+        self.spatial, self.temporal = depthwise(layer.expansion, layer.kernel, stride, options, name)
+        squeezes = layer.squeeze and options.squeeze != "none"
+        self.squeeze = SqueezeExcite(layer.expansion, options, name) if squeezes else None
+        self.project = ConvNorm(layer.expansion, outputs)
+        self.skip = Skip(inputs, outputs, stride) if stride > 1 or inputs != outputs else None
+        self.stride = stride
+        # None once folded into the projection.
+        self.scale: nn.Parameter | None = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor, frames: int, memory: Memory | None) -> Tensor:
+        """Folded frames in, folded frames out; reads and writes the layer's states."""
+        residual: Tensor = self.expand(x)
+        if self.spatial is not None:
+            residual = self.spatial(residual)
+        if self.temporal is not None:
+            residual = self.temporal(residual, frames, memory)
+        if self.squeeze is not None:
+            residual = self.squeeze(residual, frames, memory)
+        residual = self.project(residual, self.scale)
+        if self.training and self.drop > 0:
+            residual = drop_clips(residual, frames, self.drop)
+        identity: Tensor = x if self.skip is None else self.skip(x)
+        return identity + residual if torch.is_grad_enabled() else residual.add_(identity)
+
+    def state_shapes(self, batch: int, height: int, width: int) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the layer's states, for inputs of this height and width."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        if self.temporal is not None:
+            # The 2plus1d form keeps its past after the spatial stride, the 3d form before it.
+            stride = self.stride if self.spatial is not None else 1
+            shapes |= self.temporal.state_shapes(
+                batch, ops.strided(height, stride), ops.strided(width, stride)
+            )
+        if self.squeeze is not None:
+            shapes |= self.squeeze.state_shapes(batch)
+        return shapes
+
+
+def drop_clips(x: Tensor, frames: int, rate: float) -> Tensor:
+    """Stochastic depth: zero whole clips with probability ``rate`` and scale up the others."""
+    keep = 1.0 - rate
+    mask = torch.empty(x.shape[0] // frames, 1, 1, 1, device=x.device, dtype=x.dtype)
+    mask = mask.bernoulli_(keep).div_(keep)
+    return x * mask.repeat_interleave(frames, 0)

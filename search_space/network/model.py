@@ -1,0 +1,273 @@
+"""The network that an Architecture becomes, in two forms of one function: whole clips, and frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from search_space.architecture import Architecture
+from search_space.errors import NetworkError
+from search_space.network import convolution as ops
+from search_space.network.bottleneck import Bottleneck
+from search_space.network.heads import Head, as_head
+from search_space.network.layers import ConvNorm, CumulativeMean, activate, he_normal
+from search_space.network.state import COUNT_DTYPE, Memory, State, check_state
+
+STEM_STRIDE = 2
+
+
+class PoolHead(nn.Module):
+    """conv7, the mean over space and over all frames so far, dense9, swish, dropout and the classifier."""
+
+    def __init__(self, inputs: int, architecture: Architecture, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.project = ConvNorm(inputs, architecture.head, activation=architecture.options.activation)
+        self.mean = CumulativeMean("head")
+        self.hidden = nn.Linear(architecture.head, architecture.hidden)
+        self.classifier = nn.Linear(architecture.hidden, outputs)
+        he_normal(self.hidden.weight)
+        nn.init.normal_(self.classifier.weight, 0.0, 0.01)
+        nn.init.zeros_(self.hidden.bias)
+        nn.init.zeros_(self.classifier.bias)
+
+    def forward(self, x: Tensor, frames: int, memory: Memory | None, every: bool) -> Tensor:
+        """Folded frames to logits (batch, outputs), or (batch, frames, outputs) after ``every`` frame."""
+        space = ops.spatial_mean(self.project(x)).view(-1, frames, self.project.weight.shape[0])
+        if every or memory is not None:
+            pooled = self.mean(space, memory)
+            pooled = pooled if every else pooled[:, -1]
+        else:
+            pooled = space.mean(1)
+        hidden = activate(self.hidden(pooled), "swish")
+        logits: Tensor = self.classifier(F.dropout(hidden, self.dropout, self.training))
+        return logits
+
+
+class MoViNet(nn.Module):
+    """A mobile video network (Kondratyuk et al., 2021), built by ``build``.
+
+    Attributes:
+        architecture: what it was built from.
+        head_type: what its outputs mean.
+        classes: the number of its outputs.
+        folded: whether batch norm is folded away (deploy form, evaluation only).
+    """
+
+    def __init__(
+        self, architecture: Architecture, head: Head, *, dropout: float = 0.0, stochastic_depth: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.head_type = head
+        self.classes = head.outputs
+        self.folded = False
+        # The shapes asked for last: every step checks its state against them.
+        self._known_shapes: tuple[tuple[int, int, int], dict[str, tuple[int, ...]]] | None = None
+        options = architecture.options
+        self.stem = ConvNorm(3, architecture.stem, 3, stride=STEM_STRIDE, activation=options.activation)
+        count = sum(len(stage.layers) for stage in architecture.stages)
+        blocks: list[Bottleneck] = []
+        width = architecture.stem
+        for index, stage in enumerate(architecture.stages):
+            for position, layer in enumerate(stage.layers):
+                blocks.append(
+                    Bottleneck(
+                        width,
+                        stage.width,
+                        layer,
+                        stage.stride if position == 0 else 1,
+                        options,
+                        drop=stochastic_depth * (len(blocks) + 1) / count,
+                        name=f"block{index}_layer{position}",
+                    )
+                )
+                width = stage.width
+        self.blocks = nn.ModuleDict(
+            {
+                f"block{index}_layer{position}": blocks.pop(0)
+                for index, stage in enumerate(architecture.stages)
+                for position in range(len(stage.layers))
+            }
+        )
+        self.head = PoolHead(width, architecture, head.outputs, dropout)
+
+    @property
+    def causal(self) -> bool:
+        """Whether the network can run frame by frame."""
+        return self.architecture.options.causal
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """Classify whole clips.
+
+        Args:
+            clip: (batch, 3, frames, height, width), 0..1, in the network's floating type.
+
+        Returns:
+            Logits (batch, classes).
+
+        Raises:
+            NetworkError: wrong rank, channels, size or type.
+        """
+        return self._run(self._checked(clip, "clip"), clip.shape[2], None, every=False)
+
+    def frame_logits(self, clip: Tensor) -> Tensor:
+        """Logits (batch, frames, classes) after every frame of a clip, as a stream; causal networks only."""
+        self._require_causal("frame_logits")
+        return self._run(self._checked(clip, "clip"), clip.shape[2], None, every=True)
+
+    def step(self, frames: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, State]:
+        """Go on with a stream by a chunk of any number of frames; a pure function.
+
+        Args:
+            frames: (batch, 3, frames, height, width), 0..1.
+            state: of ``initial_state`` or of the step before.
+
+        Returns:
+            Logits (batch, classes) over all frames so far, and the new state.
+
+        Raises:
+            NetworkError: wrong frames, a state of another network, batch or size, or a network that is not
+            causal.
+        """
+        self._require_causal("step")
+        clip = self._checked(frames, "frames")
+        if not ops.is_recording():
+            batch, _, _, height, width = frames.shape
+            check_state(state, self.state_shapes(batch, (height, width)), frames)
+        memory = Memory(state)
+        logits = self._run(clip, frames.shape[2], memory, every=False)
+        return logits, {name: memory.after[name] for name in state}
+
+    def initial_state(
+        self,
+        batch: int = 1,
+        size: int | tuple[int, int] | None = None,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> State:
+        """The state at the start of a video: zeros.
+
+        Args:
+            batch: number of streams.
+            size: of the frames in pixels, (height, width) or one number for both; default: the
+                architecture's.
+            dtype: of the floating tensors; default: the weights'.
+            device: default: the weights'.
+        """
+        self._require_causal("initial_state")
+        weight = self.stem.weight
+        return {
+            name: torch.zeros(
+                shape,
+                dtype=COUNT_DTYPE if name.endswith("frame_count") else dtype or weight.dtype,
+                device=device or weight.device,
+            )
+            for name, shape in self.state_shapes(batch, size).items()
+        }
+
+    def state_shapes(
+        self, batch: int = 1, size: int | tuple[int, int] | None = None
+    ) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of all states, in order."""
+        size = self.architecture.input.size if size is None else size
+        height, width = (size, size) if isinstance(size, int) else size
+        if self._known_shapes is not None and self._known_shapes[0] == (batch, height, width):
+            return dict(self._known_shapes[1])
+        asked = (batch, height, width)
+        height, width = ops.strided(height, STEM_STRIDE), ops.strided(width, STEM_STRIDE)
+        shapes: dict[str, tuple[int, ...]] = {}
+        for block in self._bottlenecks():
+            shapes |= block.state_shapes(batch, height, width)
+            height, width = ops.strided(height, block.stride), ops.strided(width, block.stride)
+        shapes |= self.head.mean.state_shapes(batch, self.architecture.head)
+        self._known_shapes = (asked, shapes)
+        return dict(shapes)
+
+    def _run(self, clip: Tensor, frames: int, memory: Memory | None, *, every: bool) -> Tensor:
+        x = self.stem(ops.fold_frames(clip))
+        for block in self._bottlenecks():
+            x = block(x, frames, memory)
+        logits: Tensor = self.head(x, frames, memory, every)
+        return logits
+
+    def _bottlenecks(self) -> list[Bottleneck]:
+        return [block for block in self.blocks.values() if isinstance(block, Bottleneck)]
+
+    def _checked(self, clip: Tensor, what: str) -> Tensor:
+        if ops.is_recording():
+            return clip
+        dtype = self.stem.weight.dtype
+        if clip.ndim != 5:
+            raise NetworkError(
+                f"{what}: expected 5 axes (batch, 3, frames, height, width), got {tuple(clip.shape)}"
+            )
+        if clip.shape[1] != 3:
+            raise NetworkError(
+                f"{what}: expected 3 channels on axis 1, got {clip.shape[1]} {tuple(clip.shape)}"
+            )
+        if min(clip.shape) < 1:
+            raise NetworkError(f"{what}: expected at least one of everything, got shape {tuple(clip.shape)}")
+        if clip.dtype != dtype and not torch.is_autocast_enabled(clip.device.type):
+            hint = (
+                "divide by 255 and convert"
+                if clip.dtype == torch.uint8
+                else "convert the clip or the network"
+            )
+            raise NetworkError(f"{what}: expected {dtype}, got {clip.dtype}", hint=hint)
+        if clip.device != self.stem.weight.device:
+            raise NetworkError(f"{what}: expected device {self.stem.weight.device}, got {clip.device}")
+        return clip
+
+    def _require_causal(self, what: str) -> None:
+        if not self.causal:
+            raise NetworkError(
+                f"{what}: the network is of the base form, which looks at future frames",
+                hint="build a causal architecture (stream form)",
+            )
+
+    def train(self, mode: bool = True) -> MoViNet:
+        """Switch to training or evaluation.
+
+        Raises:
+            NetworkError: training was asked of a folded network.
+        """
+        if mode and self.folded:
+            raise NetworkError("a folded network cannot be trained", hint="train the network that was folded")
+        super().train(mode)
+        return self
+
+
+def build(
+    architecture: Architecture,
+    classes: int | Sequence[int] | Head = 600,
+    *,
+    dropout: float = 0.0,
+    stochastic_depth: float = 0.0,
+    seed: int | None = None,
+) -> MoViNet:
+    """Build the network of an architecture with fresh weights.
+
+    Args:
+        architecture: what to build.
+        classes: number of classes, (verbs, nouns), or a ``Head``.
+        dropout: before the classifier, in training.
+        stochastic_depth: drop rate of the last bottleneck's branch in training; it grows linearly from the
+            first.
+        seed: of the weights; None draws from torch's global generator.
+
+    Raises:
+        NetworkError: a rate outside 0..1, or no classes.
+    """
+    for name, rate in (("dropout", dropout), ("stochastic_depth", stochastic_depth)):
+        if not 0 <= rate < 1:
+            raise NetworkError(f"{name}: expected a rate from 0 to below 1, got {rate}")
+    head = as_head(classes)
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(seed)
+        return MoViNet(architecture, head, dropout=dropout, stochastic_depth=stochastic_depth)

@@ -1,0 +1,82 @@
+"""Reading YAML so that every complaint can name the line it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from search_space.errors import SpaceError
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A mapping read from a file, with the line on which each entry stands.
+
+    Attributes:
+        source: how to name it in messages, such as a file's path.
+        data: plain dictionaries, lists and scalars.
+        lines: path of an entry (keys and list positions) to its line, from 1; empty for what Python gave.
+    """
+
+    source: str
+    data: dict[str, Any]
+    lines: Mapping[Path, int]
+
+    def place(self, path: Path) -> str:
+        """``file.yaml, line 7: stages[1].kernel``, as far as it is known."""
+        line = next((self.lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.lines), None)
+        where = f"{self.source}, line {line}" if line else self.source
+        return f"{where}: {path_text(path)}" if path else where
+
+
+def path_text(path: Sequence[str | int]) -> str:
+    """``stages[1].kernel`` from its parts."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".")
+
+
+def read_yaml(text: str, source: str) -> Document:
+    """Parse YAML with the safe loader.
+
+    Raises:
+        SpaceError: it is no YAML, no mapping, or has a key twice; with file and line.
+    """
+    try:
+        node = yaml.compose(text, yaml.SafeLoader)
+        lines: dict[Path, int] = {}
+        if node is not None:
+            _walk(node, (), source, lines)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{source}, line {mark.line + 1}" if mark else source
+        problem = getattr(error, "problem", None) or "it cannot be parsed"
+        raise SpaceError(f"{where}: no valid YAML: {problem}", hint="mend the syntax") from error
+    if not isinstance(data, dict):
+        raise SpaceError(
+            f"{source}: holds {type(data).__name__}, not a mapping",
+            hint="write keys and values, such as name: a2",
+        )
+    return Document(source, data, lines)
+
+
+def _walk(node: yaml.Node, path: Path, source: str, lines: dict[Path, int]) -> None:
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            name, line = str(key.value), key.start_mark.line + 1
+            if name in seen:
+                twice = f"{path_text((*path, name))} is given twice, first on line {seen[name]}"
+                raise SpaceError(f"{source}, line {line}: {twice}", hint="keep one of the two")
+            seen[name] = line
+            lines[(*path, name)] = line
+            _walk(value, (*path, name), source, lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for i, item in enumerate(node.value):
+            lines[(*path, i)] = item.start_mark.line + 1
+            _walk(item, (*path, i), source, lines)

@@ -1,0 +1,1 @@
+"""Which candidate is next: settings, proposals, promotion, cluster, confirmation, records."""

@@ -1,0 +1,100 @@
+"""Repairs of the record's journal file that only the one driver may do, before it writes.
+
+A journal is one JSON object a line. Power loss or a full disk can leave a torn last line: it reads well, but
+the next append would be glued to it and destroy both. A writer killed while it held the journal's own lock
+file would block the next one for half a minute.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+
+from search_space.errors import RecordError
+
+_LOG = logging.getLogger(__name__)
+_BLOCK = 1 << 16
+
+
+def repair(path: Path) -> Path | None:
+    """Cuts a torn end off the journal and removes its stale lock; the caller must hold the run's lease.
+
+    Args:
+        path: the journal; it may not exist yet.
+
+    Returns:
+        The file that keeps what was cut off, or None if nothing was.
+    """
+    for stale in path.parent.glob(f"{path.name}.lock*"):
+        stale.unlink(missing_ok=True)
+    if not path.exists():
+        return None
+    whole = path.stat().st_size
+    good = whole
+    while good:
+        line_start, line = _last_line(path, good)
+        if line.endswith(b"\n") and _is_json(line):
+            break
+        good = line_start
+    if good == whole:
+        return None
+    return _cut(path, good)
+
+
+def check(path: Path) -> None:
+    """Reads the whole journal once.
+
+    Raises:
+        RecordError: a line before the last is no JSON: then the file was damaged in a way that is not ours to
+        mend.
+    """
+    with path.open("rb") as file:
+        bad = 0
+        for number, line in enumerate(file, start=1):
+            if bad:
+                raise RecordError(
+                    f"{path}: line {bad} is damaged", hint="restore the file, or start a run of another name"
+                )
+            if not line.endswith(b"\n") or not _is_json(line):
+                bad = number
+
+
+def _cut(path: Path, good: int) -> Path:
+    number = 1
+    while (backup := path.with_name(f"{path.name}.torn-{number}")).exists():
+        number += 1
+    with path.open("rb+") as file:
+        file.seek(good)
+        with backup.open("xb") as kept:
+            kept.write(file.read())
+            kept.flush()
+            os.fsync(kept.fileno())
+        file.truncate(good)
+        file.flush()
+        os.fsync(file.fileno())
+    _LOG.warning("the end of %s was torn; it was cut off and kept in %s", path, backup)
+    return backup
+
+
+def _last_line(path: Path, end: int) -> tuple[int, bytes]:
+    """Where the last line before byte ``end`` starts, and the line with its newline if it has one."""
+    with path.open("rb") as file:
+        start, tail = end, b""
+        while start:
+            size = min(_BLOCK, start)
+            start -= size
+            file.seek(start)
+            tail = file.read(size) + tail
+            newline = tail.rfind(b"\n", 0, len(tail) - 1)
+            if newline >= 0:
+                return start + newline + 1, tail[newline + 1 :]
+        return 0, tail
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return False

@@ -1,0 +1,97 @@
+"""One driver a run: a lock that the operating system releases with the process, whatever ends it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from search_space.errors import RecordError
+
+
+class Lease:
+    """The right to write one run's record, held from creation to ``release``.
+
+    The lock is the kernel's (flock), so a killed driver leaves no stale one; the file's text only tells who
+    holds it.
+
+    Args:
+        run_dir: the run's folder; it must exist.
+
+    Raises:
+        RecordError: another process holds it, or the folder cannot be written.
+    """
+
+    def __init__(self, run_dir: Path) -> None:
+        self.path = run_dir / "driver.lease"
+        try:
+            self._file: IO[str] | None = self.path.open("a+")
+        except OSError as error:
+            raise RecordError(
+                f"{self.path} cannot be written: {error.strerror}", hint="choose a writable output"
+            ) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            # Who has just taken the lock may not have written its name yet.
+            who = _name(_read(self.path)) or "another process"
+            raise RecordError(
+                f"{run_dir} is being written by {who}",
+                hint="wait for it, stop it, or give this run another name",
+            ) from None
+        self._file.truncate(0)
+        json.dump(
+            {
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "since": datetime.now(UTC).isoformat(timespec="seconds"),
+            },
+            self._file,
+        )
+        self._file.flush()
+
+    def release(self) -> None:
+        """Lets another driver in; a second call does nothing."""
+        if self._file is not None:
+            self._file.truncate(0)
+            self._file.close()
+            self._file = None
+
+
+def holder(run_dir: Path) -> str | None:
+    """Who writes the run, such as ``process 12 on host since ...``, or None; it disturbs nobody.
+
+    The lock itself is not tried, for a driver that starts at this moment would find it taken.
+    """
+    data = _read(run_dir / "driver.lease")
+    name = _name(data)
+    if name is None or data["host"] != socket.gethostname():
+        return name
+    try:
+        os.kill(int(data["pid"]), 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        # It lives, and belongs to another user.
+        return name
+    return name
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _name(data: Mapping[str, Any]) -> str | None:
+    if not {"pid", "host", "since"} <= data.keys():
+        return None
+    return f"process {data['pid']} on {data['host']} since {data['since']}"

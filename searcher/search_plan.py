@@ -1,0 +1,261 @@
+"""The search as a plan: proposals, rungs, promotions, all rebuilt from the record at every start."""
+
+from __future__ import annotations
+
+import logging
+import math
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+from proxy_train.fidelity import Fidelity
+from search_space.architecture import Architecture
+from search_space.space import SearchSpace
+from searcher.candidate import Candidate, Decision
+from searcher.jobs import EpochResult, Job, job_folder
+from searcher.plan import Plan
+from searcher.progress import Measured, OnEvent, Progress, frontier_so_far, ignore
+from searcher.promotion import SURPLUS, ParetoHalving, RungResult
+from searcher.records import Records
+from searcher.strategy import Observation, SpaceExhaustedError, Strategy
+from searcher.tpe import distributions, params
+
+_LOG = logging.getLogger(__name__)
+
+
+class SearchPlan(Plan):
+    """Hands out candidates: first those that an interruption cut off, then promotions, then new proposals.
+
+    Args:
+        records: of the run; candidates, measurements and decisions in it are taken up.
+        strategy: what proposes.
+        halving: what promotes.
+        space: what proposals are of; its ``classes`` count for costs.
+        trials: how many proposals in all.
+        seed: of every training.
+        run_dir: the run's folder, for checkpoints.
+        minutes: the most that one training may take; None is no limit.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        strategy: Strategy,
+        halving: ParetoHalving,
+        space: SearchSpace,
+        *,
+        trials: int,
+        seed: int,
+        run_dir: Path,
+        minutes: float | None = None,
+        workers: int = 1,
+        on_event: OnEvent = ignore,
+    ) -> None:
+        super().__init__(records, "search", space.classes, workers, on_event)
+        self._strategy, self._halving, self._space = strategy, halving, space
+        self._trials, self._seed, self._run_dir, self._minutes = trials, seed, run_dir, minutes
+        self._distributions = distributions(space)
+        self._exhausted = False
+        self._active: dict[str, Candidate] = {}
+        self._frontier = (-1, frontier_so_far([], strategy.low, strategy.high))
+        self._reconcile()
+
+    def _reconcile(self) -> None:
+        """Makes up for what a killed driver had measured but not decided."""
+        for candidate in self.records.candidates():
+            if candidate.state == "failed":
+                self.records.close(candidate.number, "failed")
+            elif candidate.state == "open" and candidate.results:
+                self._settle(candidate)
+
+    # What is next
+
+    def choose(self) -> Job | None:
+        """The next training of the search."""
+        candidate = self._interrupted() or self._promotion() or self._proposal() or self._last_promotion()
+        if candidate is None:
+            return None
+        architecture = Architecture.parse(candidate.architecture)
+        rungs, known = self._halving.rungs, tuple(sorted(candidate.results))
+        job = Job(
+            architecture=architecture,
+            fidelity=Fidelity(rungs[-1], architecture.input.frames, architecture.input.size),
+            seed=self._seed,
+            purpose="search",
+            folder=job_folder(self._run_dir, candidate.digest, self._seed, "search"),
+            rungs=rungs,
+            measured=known,
+        )
+        self._active[job.name] = candidate
+        return job
+
+    def _idle(self, candidate: Candidate) -> bool:
+        running = {each.number for each in self._active.values()}
+        return candidate.state == "open" and candidate.number not in running
+
+    def _interrupted(self) -> Candidate | None:
+        """A candidate that should be on a worker and is not."""
+        idle = (each for each in self.records.candidates() if self._idle(each) and not each.waits)
+        return next(idle, None)
+
+    def _promotion(self) -> Candidate | None:
+        """A candidate held at a rung that is now among its best; the highest rung goes first."""
+        for rung in range(len(self._halving.rungs) - 2, -1, -1):
+            candidate = self._promote(rung, complete=False)
+            if candidate is not None:
+                return candidate
+        return None
+
+    def _last_promotion(self) -> Candidate | None:
+        """When nothing new comes to a rung any more: whom the guard of its cost strata still lets through."""
+        for rung, epochs in enumerate(self._halving.rungs[:-1]):
+            on_the_way = [
+                each
+                for each in self.records.candidates()
+                if each.state == "open" and each.epochs < epochs and not each.waits
+            ]
+            if on_the_way:
+                return None
+            candidate = self._promote(rung, complete=True)
+            if candidate is not None:
+                return candidate
+        return None
+
+    def _promote(self, rung: int, *, complete: bool) -> Candidate | None:
+        candidates = self.records.candidates()
+        epochs = self._halving.rungs[rung]
+        survivors = self._halving.survivors(
+            rung, self._results(epochs), self._promoted(epochs), complete=complete
+        )
+        for number, reason in survivors.items():
+            candidate = candidates[number]
+            if candidate.waits and candidate.epochs == epochs and self._idle(candidate):
+                self.records.decide(number, epochs, Decision(True, f"promoted later: {reason}"))
+                return candidate
+        return None
+
+    def _proposal(self) -> Candidate | None:
+        candidates = self.records.candidates()
+        if self._exhausted or len(candidates) >= self._trials:
+            return None
+        history = [Observation.of(each, self._halving.rungs) for each in candidates]
+        try:
+            architecture = self._strategy.propose(history, {each.digest for each in candidates})
+        except SpaceExhaustedError as error:
+            _LOG.warning("the search ends with %d of %d trials: %s", len(candidates), self._trials, error)
+            self._exhausted = True
+            return None
+        candidate = Candidate(
+            number=len(candidates),
+            genotype=tuple(self._space.encode(architecture)),
+            digest=architecture.digest,
+            architecture=architecture.text,
+            macs=self._space.macs(architecture),
+        )
+        self.records.propose(candidate, params(self._space, candidate.genotype), self._distributions)
+        return candidate
+
+    # What came of it
+
+    def observe(self, job: Job, result: EpochResult) -> bool:
+        """Records a rung, decides, and records the decision."""
+        self.count(job, result)
+        candidate = self._active[job.name]
+        if result.metrics is not None:
+            top1 = float(result.metrics["top1"])
+            if not math.isfinite(top1):
+                self.fail(job, f"top1 is {top1} after {result.epoch} epochs")
+                return False
+            measurement = self.measure(job, result)
+            self.records.append(measurement)
+            goes_on = self._settle(candidate)
+            self.on_event(Measured(measurement, candidate.decisions.get(result.epoch)))
+            return goes_on
+        if self._minutes is not None and self._seconds[job.name] > 60 * self._minutes:
+            self.fail(job, f"it took more than {self._minutes:g} minutes")
+            return False
+        return True
+
+    def _settle(self, candidate: Candidate) -> bool:
+        """Decides at the highest rung that the candidate was measured at; answers whether it goes on."""
+        epochs = candidate.epochs
+        if epochs == self._halving.rungs[-1]:
+            self.records.close(candidate.number, "complete")
+            return False
+        if epochs not in candidate.decisions:
+            decision = self._halving.decide(
+                self._halving.rungs.index(epochs),
+                candidate.number,
+                self._results(epochs),
+                self._promoted(epochs),
+            )
+            self.records.decide(candidate.number, epochs, decision)
+        return candidate.decisions[epochs].goes_on
+
+    def fail(self, job: Job, reason: str) -> None:
+        """Records the failure and ends the candidate."""
+        candidate = self._active[job.name]
+        super().fail(job, reason)
+        self.records.close(candidate.number, "failed")
+
+    def ended(self, job: Job) -> None:
+        """Takes a job off the list of running ones."""
+        super().ended(job)
+        self._active.pop(job.name, None)
+
+    def finish(self) -> None:
+        """Ends the candidates that are held at a rung for good, and drops their checkpoints."""
+        for candidate in self.records.candidates():
+            if candidate.waits:
+                self.records.close(candidate.number, "pruned")
+                folder = job_folder(self._run_dir, candidate.digest, self._seed, "search")
+                shutil.rmtree(folder, ignore_errors=True)
+
+    # What is known
+
+    def _results(self, epochs: int) -> list[RungResult]:
+        return [
+            RungResult(each.number, each.results[epochs], each.macs)
+            for each in self.records.candidates()
+            if epochs in each.results
+        ]
+
+    def _promoted(self, epochs: int) -> set[int]:
+        return {
+            each.number
+            for each in self.records.candidates()
+            if epochs in each.decisions and each.decisions[epochs].goes_on
+        }
+
+    def progress(self) -> Progress:
+        """Where the search stands, with the frontier so far."""
+        candidates = self.records.candidates()
+        failed = sum(each.state == "failed" for each in candidates)
+        stopped = sum(each.waits or each.state == "pruned" for each in candidates)
+        running = len(self._active)
+        count = len(self.records.measurements())
+        if self._frontier[0] != count:
+            self._frontier = count, frontier_so_far(candidates, self._strategy.low, self._strategy.high)
+        frontier, volume = self._frontier[1]
+        return Progress(
+            phase="search",
+            planned=len(candidates) if self._exhausted else max(self._trials, len(candidates)),
+            done=sum(each.state == "complete" for each in candidates) + stopped,
+            running=running,
+            failed=failed,
+            stopped=stopped,
+            epochs=self.epochs,
+            frontier=frontier,
+            hypervolume=volume,
+            seconds=self.seconds(),
+            seconds_left=self.seconds_for(self._epochs_left(candidates)),
+        )
+
+    def _epochs_left(self, candidates: list[Candidate]) -> float:
+        """Epochs of a whole search, as halving goes, less those that the record has."""
+        rungs = (0, *self._halving.rungs)
+        share, total = 1.0, 0.0
+        for before, after in pairwise(rungs):
+            total += (after - before) * share
+            share *= SURPLUS / self._halving.reduction
+        return total * self._trials - sum(each.epochs for each in candidates)

@@ -1,0 +1,89 @@
+"""An evaluator that invents accuracies instead of training, fast and the same every time."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from proxy_train.training import Diverged
+from search_space.architecture import Architecture
+from search_space.cost import macs
+from searcher.jobs import EpochResult, EvaluatorSpec, Job
+
+
+def accuracy(architecture: Architecture, epochs: int, seed: int) -> float:
+    """Grows with cost and epochs, likes some kernels, and jitters a little by digest, seed and epoch."""
+    taste = sum(
+        0.02 * (layer.kernel.time == 3) - 0.01 * (layer.kernel.space == 5)
+        for stage in architecture.stages
+        for layer in stage.layers
+    )
+    jitter = (int(architecture.digest[:6], 16) * (seed + 1) * (epochs + 1) % 1009) / 1009
+    size = math.log10(macs(architecture, 16)) - 5
+    return min(0.99, max(0.05, 0.12 * size + taste / 4 + 0.04 * math.log2(epochs + 1) + 0.02 * jitter))
+
+
+class Invented:
+    """Checkpoints its epoch like a real training, and writes a line to ``log`` for each epoch that it spends.
+
+    Args:
+        log: a file that collects ``digest epoch`` lines; None writes nothing.
+        seconds: slept an epoch.
+        broken: digests' first characters that diverge at epoch 2, or with ``kill`` end their process once.
+    """
+
+    def __init__(
+        self, log: str | None = None, seconds: float = 0.0, broken: str = "", kill: bool = False
+    ) -> None:
+        self._log, self._seconds, self._broken, self._kill = log, seconds, broken, kill
+
+    def __call__(self, job: Job) -> Iterator[EpochResult]:
+        job.folder.mkdir(parents=True, exist_ok=True)
+        state = job.folder / "state.json"
+        epoch = json.loads(state.read_text())["epoch"] if state.exists() else 0
+        if epoch in job.rungs and epoch not in job.measured:
+            yield self._result(job, epoch)
+        while epoch < job.fidelity.epochs:
+            time.sleep(self._seconds)
+            epoch += 1
+            if self._broken and epoch == 2 and job.architecture.digest[0] in self._broken:
+                self._break(job)
+            if self._log is not None:
+                with Path(self._log).open("a") as file:
+                    file.write(f"{job.architecture.digest} {epoch} {job.purpose} {job.seed}\n")
+            if epoch == job.fidelity.epochs:
+                job.weights.write_bytes(b"weights")
+            temporary = state.with_suffix(".tmp")
+            temporary.write_text(json.dumps({"epoch": epoch}))
+            temporary.replace(state)
+            yield self._result(job, epoch)
+
+    def _break(self, job: Job) -> None:
+        if not self._kill:
+            raise Diverged("the loss is nan")
+        mark = job.folder / "was-killed"
+        if not mark.exists():
+            mark.touch()
+            os._exit(9)
+
+    def _result(self, job: Job, epoch: int) -> EpochResult:
+        if epoch not in job.rungs:
+            return EpochResult(epoch, self._seconds)
+        top1 = accuracy(job.architecture, epoch, job.seed)
+        return EpochResult(
+            epoch, self._seconds, {"top1": top1, "top5": min(1.0, top1 + 0.2), "loss": 2 - top1}
+        )
+
+
+def invented(
+    log: Path | None = None, seconds: float = 0.0, broken: str = "", kill: bool = False
+) -> EvaluatorSpec:
+    """The evaluator by name, as workers get it."""
+    return EvaluatorSpec(
+        "tests.searcher.invented:Invented",
+        {"log": None if log is None else str(log), "seconds": seconds, "broken": broken, "kill": kill},
+    )

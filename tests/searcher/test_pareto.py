@@ -1,0 +1,136 @@
+"""Pareto arithmetic against definitions, closed forms, and a second way to count."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from searcher.pareto import best_first, crowding, hypervolume, non_dominated, ranks
+
+NUMBERS = st.integers(0, 6).map(float)
+
+
+def clouds(columns: int, *, least: int = 1) -> st.SearchStrategy[list[tuple[float, ...]]]:
+    """Small integer points, so that ties and repeats are common."""
+    return st.lists(st.tuples(*[NUMBERS] * columns), min_size=least, max_size=25)
+
+
+def dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return all(a <= b for a, b in zip(one, other, strict=True)) and one != other
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 4])
+def test_non_dominated_is_the_definition(columns: int) -> None:
+    @given(clouds(columns))
+    def check(points: list[tuple[float, ...]]) -> None:
+        expected = [not any(dominates(other, point) for other in points) for point in points]
+        assert non_dominated(points).tolist() == expected
+
+    check()
+
+
+@pytest.mark.parametrize("columns", [2, 3])
+def test_ranks_peel_fronts_off(columns: int) -> None:
+    @given(clouds(columns))
+    def check(points: list[tuple[float, ...]]) -> None:
+        found = ranks(points)
+        left = list(range(len(points)))
+        for rank in range(int(found.max()) + 1):
+            front = [left[i] for i in np.flatnonzero(non_dominated([points[i] for i in left]))]
+            assert front == np.flatnonzero(found == rank).tolist()
+            left = [i for i in left if i not in front]
+        assert not left
+
+    check()
+
+
+def test_a_point_with_nan_is_on_no_front() -> None:
+    points = [(1.0, 1.0), (math.nan, 0.0), (2.0, 2.0), (0.0, math.nan)]
+    assert non_dominated(points).tolist() == [True, False, False, False]
+    assert ranks(points).tolist() == [0, 2, 1, 2]
+    assert crowding(points)[[1, 3]].tolist() == [0.0, 0.0]
+    assert hypervolume(points, (3, 3)) == 4.0
+
+
+def test_infinite_points_are_ordered_like_others() -> None:
+    points = [(math.inf, 0.0), (0.0, math.inf), (math.inf, math.inf), (-math.inf, 5.0)]
+    assert non_dominated(points).tolist() == [True, False, False, True]
+
+
+def test_nothing_gives_nothing() -> None:
+    empty = np.empty((0, 2))
+    assert non_dominated(empty).shape == ranks(empty).shape == crowding(empty).shape == (0,)
+    assert hypervolume([], (1, 1)) == 0.0
+
+
+def test_crowding_of_a_front() -> None:
+    # Neighbours of the second point: (0, 4) and (3, 1) on ranges 4 and 4.
+    points = [(0, 4), (1, 2), (3, 1), (4, 0)]
+    assert crowding(points).tolist() == [math.inf, 3 / 4 + 3 / 4, 3 / 4 + 2 / 4, math.inf]
+
+
+def test_best_first_orders_by_rank_then_room_then_position() -> None:
+    points = [(5, 5), (0, 4), (1, 2), (3, 1), (4, 0), (5, 5)]
+    assert best_first(points).tolist() == [1, 4, 2, 3, 0, 5]
+
+
+@pytest.mark.parametrize(
+    ("points", "reference", "volume"),
+    [
+        ([(0, 0)], (2, 3), 6),
+        ([(0, 1), (1, 0)], (2, 2), 3),
+        ([(0, 1), (1, 0), (1, 1), (0, 1)], (2, 2), 3),
+        ([(2, 0), (0, 2), (3, 3)], (2, 2), 0),
+        ([(0, 0, 0)], (1, 2, 3), 6),
+        ([(0, 1, 1), (1, 0, 1), (1, 1, 0)], (2, 2, 2), 4),
+        # Three slabs, each a third of the unit cube thick, that overlap: 1 - (2/3)^3.
+        ([(0, 0, 2 / 3), (0, 2 / 3, 0), (2 / 3, 0, 0)], (1, 1, 1), 1 - (2 / 3) ** 3),
+        ([(0, 0, 0.5), (0, 0, 0.2)], (1, 1, 1), 0.8),
+    ],
+)
+def test_hypervolume_closed_forms(
+    points: list[tuple[float, ...]], reference: tuple[float, ...], volume: float
+) -> None:
+    assert hypervolume(points, reference) == pytest.approx(volume)
+
+
+@pytest.mark.parametrize("columns", [2, 3])
+def test_hypervolume_counts_unit_cells(columns: int) -> None:
+    @given(clouds(columns))
+    def check(points: list[tuple[float, ...]]) -> None:
+        cells = itertools.product(range(7), repeat=columns)
+        covered = sum(
+            any(all(p <= c for p, c in zip(point, cell, strict=True)) for point in points) for cell in cells
+        )
+        assert hypervolume(points, [7] * columns) == pytest.approx(covered)
+
+    check()
+
+
+@given(clouds(3, least=2))
+def test_hypervolume_never_falls_with_another_point(points: list[tuple[float, ...]]) -> None:
+    assert hypervolume(points, (7, 7, 7)) >= hypervolume(points[1:], (7, 7, 7))
+
+
+def test_hypervolume_refuses_other_shapes() -> None:
+    with pytest.raises(ValueError, match="2 or 3 columns"):
+        hypervolume([(1, 1, 1, 1)], (2, 2, 2, 2))
+    with pytest.raises(ValueError, match="2 or 3 columns"):
+        hypervolume([(1, 1)], (2, 2, 2))
+    with pytest.raises(ValueError, match="shape"):
+        non_dominated([1.0, 2.0])
+
+
+def test_large_clouds_are_ranked_whole() -> None:
+    points = np.random.default_rng(0).random((100_000, 2))
+    mask = non_dominated(points)
+    front = points[mask]
+    front = front[np.argsort(front[:, 0])]
+    assert (np.diff(front[:, 1]) < 0).all()
+    beaten = (front[:, None, :] <= points[~mask][None, :2000]).all(axis=2).any(axis=0)
+    assert beaten.all()

@@ -1,0 +1,194 @@
+"""A whole search without a cluster: rungs, promotions, failures, interruptions, the same again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search_space.errors import SettingsError
+from searcher.jobs import EvaluatorSpec
+from searcher.progress import Event, Measured, Started
+from searcher.promotion import ParetoHalving
+from searcher.records import Records
+from searcher.search_plan import SearchPlan
+from searcher.strategies import create
+from tests.searcher.invented import invented
+from tests.searcher.serial import run_serially
+from tests.searcher.tiny_driver import tiny_settings
+
+
+@contextmanager
+def search(folder: Path, events: list[Event] | None = None, **changes: Any) -> Iterator[SearchPlan]:
+    settings = tiny_settings(folder, **{"trials": 20, "rungs": [1, 2, 4], "reduction": 2, **changes})
+    space = settings.search_space(16)
+    low, high = settings.window(space)
+    with Records.writing(settings.run_dir, settings.identity()) as records:
+        part = settings.search
+        yield SearchPlan(
+            records,
+            create(part.strategy, space, seed=0, startup=part.startup, low=low, high=high),
+            ParetoHalving(part.rungs, part.reduction, low, high),
+            space,
+            trials=part.trials,
+            seed=0,
+            run_dir=settings.run_dir,
+            minutes=part.time_limit_minutes,
+            on_event=(lambda _: None) if events is None else events.append,
+        )
+
+
+def finished(
+    folder: Path, evaluator: EvaluatorSpec | None = None, workers: int = 1, **changes: Any
+) -> Records:
+    with search(folder, **changes) as plan:
+        run_serially(plan, evaluator or invented(), workers)
+        return plan.records
+
+
+def story(records: Records) -> list[object]:
+    return [
+        [(each.digest, each.fidelity.key, each.metrics["top1"]) for each in records.measurements()],
+        [(each.digest, each.state, each.decisions) for each in records.candidates()],
+    ]
+
+
+@pytest.mark.parametrize("strategy", ["tpe", "random", "mutation", "nsga2"])
+def test_a_search_measures_what_was_planned(tmp_path: Path, strategy: str) -> None:
+    log = tmp_path / "log"
+    records = finished(tmp_path, invented(log), strategy=strategy)
+    candidates = records.candidates()
+    assert len({each.digest for each in candidates}) == len(candidates) == 20
+    assert {each.state for each in candidates} == {"complete", "pruned"}
+    assert all(1 in each.results for each in candidates)
+    assert all(each.epochs == 4 for each in candidates if each.state == "complete")
+    complete = sum(each.state == "complete" for each in candidates)
+    assert 5 <= complete <= 14, "about a quarter, and what the moving front adds"
+    keys = [each.key for each in records.measurements()]
+    assert len(set(keys)) == len(keys)
+    assert max(Counter(log.read_text().splitlines()).values()) == 1, "no epoch is trained twice"
+    assert all(
+        set(each.decisions) == {rung for rung in each.results if rung < 4}
+        and all(decision.reason for decision in each.decisions.values())
+        for each in candidates
+    )
+
+
+def test_survivors_are_spread_over_the_cost(tmp_path: Path) -> None:
+    records = finished(tmp_path, trials=48, startup=16, reduction=3)
+    top = [each for each in records.candidates() if each.state == "complete"]
+    assert 6 <= len(top) <= 24
+    costs = sorted(each.macs for each in records.candidates())
+    rule = ParetoHalving((1, 2, 4), 3, costs[0], costs[-1])
+    assert len({rule.stratum(each.macs) for each in top}) >= 5
+
+
+def test_one_worker_and_one_seed_give_one_story(tmp_path: Path) -> None:
+    assert story(finished(tmp_path / "a", trials=12)) == story(finished(tmp_path / "b", trials=12))
+
+
+@pytest.mark.parametrize("cut", [1, 7, 16])
+def test_an_interrupted_search_tells_the_same_story(tmp_path: Path, cut: int) -> None:
+    whole = finished(tmp_path / "whole", trials=12)
+    log = tmp_path / "log"
+    for _ in range(2):
+        with search(tmp_path / "cut", trials=12) as plan:
+            run_serially(plan, invented(log), stop_after=cut)
+    records = finished(tmp_path / "cut", invented(log), trials=12)
+    assert story(records) == story(whole)
+    assert max(Counter(log.read_text().splitlines()).values()) == 1
+
+
+@pytest.mark.parametrize("cut", [2, 20])
+def test_interrupted_with_three_workers_nothing_is_lost_or_repeated(tmp_path: Path, cut: int) -> None:
+    log = tmp_path / "log"
+    with search(tmp_path / "run") as plan:
+        run_serially(plan, invented(log), workers=3, stop_after=cut)
+        before = plan.records.measurements()
+    records = finished(tmp_path / "run", invented(log), workers=3)
+    assert records.measurements()[: len(before)] == before
+    assert len(records.candidates()) == 20
+    assert {each.state for each in records.candidates()} == {"complete", "pruned"}
+    assert max(Counter(log.read_text().splitlines()).values()) == 1
+
+
+def test_a_measurement_without_its_decision_is_decided_on_return(tmp_path: Path) -> None:
+    """As when the driver is killed between the two lines of the record."""
+    whole = finished(tmp_path / "whole", trials=12)
+    with search(tmp_path / "cut", trials=12) as plan:
+        run_serially(plan, invented(), stop_after=12)
+    path = tmp_path / "cut" / "tiny" / "record.journal"
+    lines = path.read_text().splitlines(keepends=True)
+    last = max(index for index, line in enumerate(lines) if '"rung ' in line)
+    path.write_text("".join(lines[:last]))
+    assert story(finished(tmp_path / "cut", trials=12)) == story(whole)
+
+
+def test_failures_are_recorded_with_their_reason_and_end_the_candidate(tmp_path: Path) -> None:
+    records = finished(tmp_path, invented(broken="01234567"))
+    failed = [each for each in records.measurements() if each.status == "failed"]
+    assert failed
+    assert all(each.reason == "the loss is nan" and each.fidelity.epochs == 2 for each in failed)
+    states = {each.digest: each.state for each in records.candidates()}
+    assert all(states[each.digest] == "failed" for each in failed)
+    assert len(states) == 20
+    again = finished(tmp_path)
+    assert again.measurements() == records.measurements(), "a finished search has nothing left to do"
+
+
+def test_more_trials_extend_a_finished_search(tmp_path: Path) -> None:
+    first = finished(tmp_path, trials=8)
+    second = finished(tmp_path, trials=16)
+    assert second.measurements()[: len(first.measurements())] == first.measurements()
+    assert len(second.candidates()) == 16
+
+
+def test_another_strategy_is_refused(tmp_path: Path) -> None:
+    finished(tmp_path, trials=5)
+    with pytest.raises(SettingsError, match=r"search\.strategy was 'tpe' and is now 'random'"):
+        finished(tmp_path, trials=5, strategy="random")
+
+
+def test_a_training_that_takes_too_long_fails(tmp_path: Path) -> None:
+    records = finished(tmp_path, invented(seconds=0.02), trials=4, rungs=[4], time_limit_minutes=0.0005)
+    assert {each.status for each in records.measurements()} == {"failed"}
+    assert "more than 0.0005 minutes" in records.measurements()[0].reason
+
+
+def test_a_used_up_window_ends_the_search_early(tmp_path: Path) -> None:
+    space = tiny_settings(tmp_path).search_space(16)
+    low = float(space.macs_range()[0])
+    records = finished(tmp_path, trials=500, startup=4, rungs=[1, 2], macs={"low": low, "high": low * 1.25})
+    assert 2 <= len(records.candidates()) < 500
+    assert "open" not in {each.state for each in records.candidates()}
+
+
+def test_a_single_rung_needs_no_promotion(tmp_path: Path) -> None:
+    records = finished(tmp_path, trials=6, rungs=[3])
+    assert [each.state for each in records.candidates()] == ["complete"] * 6
+
+
+def test_events_and_progress_tell_what_happens(tmp_path: Path) -> None:
+    events: list[Event] = []
+    with search(tmp_path, events) as plan:
+        run_serially(plan, invented(seconds=0.001), stop_after=10)
+        halfway = plan.progress()
+        assert halfway.running + halfway.done < halfway.planned == 20
+        assert halfway.seconds_left is not None and halfway.seconds_left > 0
+        assert halfway.epochs == 10
+    with search(tmp_path, events) as plan:
+        run_serially(plan, invented())
+        progress = plan.progress()
+    assert (progress.planned, progress.done, progress.running, progress.failed) == (20, 20, 0, 0)
+    assert progress.stopped == sum(each.state == "pruned" for each in plan.records.candidates())
+    assert 0 < progress.hypervolume < 1
+    costs = [point.macs for point in progress.frontier]
+    accuracies = [point.accuracy for point in progress.frontier]
+    assert costs == sorted(costs) and accuracies == sorted(accuracies)
+    assert len([each for each in events if isinstance(each, Started)]) >= 20
+    measured = [each for each in events if isinstance(each, Measured)]
+    assert [each.measurement for each in measured] == plan.records.measurements()

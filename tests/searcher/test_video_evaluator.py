@@ -1,0 +1,136 @@
+"""The evaluator of real runs, around a training that only counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy_train.evaluation import Metrics
+from proxy_train.fidelity import Fidelity
+from proxy_train.recipe import Recipe
+from proxy_train.store import PreparedData
+from search_space.errors import DataError, SettingsError
+from search_space.network import build
+from searcher import video_evaluator
+from searcher.jobs import EpochResult, EvaluatorSpec, Job
+from searcher.video_evaluator import inputs
+from tests.searcher.test_strategies import SPACE
+
+SMALL = SPACE.smallest()
+
+
+@dataclass
+class Counting:
+    """Stands in for a training: an epoch adds one, the folder keeps the count."""
+
+    architecture: Any
+    data: Any
+    recipe: Recipe
+    horizon: Fidelity
+    seed: int
+    folder: Path
+    device: str
+    epoch: int = 0
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.model = build(self.architecture, 4, seed=0)
+        if (self.folder / "epoch").exists():
+            self.epoch = int((self.folder / "epoch").read_text())
+
+    def train_epoch(self) -> None:
+        self.epoch += 1
+
+    def save(self) -> None:
+        (self.folder / "epoch").write_text(str(self.epoch))
+
+    def evaluate(self) -> Metrics:
+        return Metrics(self.epoch / 10 + self.recipe.learning_rate, 0.9, 1.0, 40)
+
+
+@pytest.fixture
+def spec(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> EvaluatorSpec:
+    monkeypatch.setattr(video_evaluator, "Training", Counting)
+    monkeypatch.setattr(PreparedData, "open", lambda path: path)
+    recipe = Recipe.model_validate({"learning_rate": 0.01})
+    made = video_evaluator.video_evaluator({SMALL.input: tmp_path / "store"}, recipe)
+    return EvaluatorSpec.from_json(made.to_json())
+
+
+def job(folder: Path, **changes: Any) -> Job:
+    whole = Job(SMALL, Fidelity(4, 4, 16), 0, "search", folder, rungs=(1, 2, 4))
+    return Job.from_json(replace(whole, **changes).to_json())
+
+
+def accuracies(results: list[EpochResult]) -> list[tuple[int, float | None]]:
+    return [
+        (each.epoch, None if each.metrics is None else round(each.metrics["top1"], 3)) for each in results
+    ]
+
+
+def test_metrics_come_at_the_rungs(spec: EvaluatorSpec, tmp_path: Path) -> None:
+    found = accuracies(list(spec.build()(job(tmp_path / "job"))))
+    assert found == [(1, 0.11), (2, 0.21), (3, None), (4, 0.41)]
+    assert not (tmp_path / "job" / "weights.safetensors").exists(), "the search keeps no weights"
+
+
+def test_it_goes_on_where_it_was_stopped(spec: EvaluatorSpec, tmp_path: Path) -> None:
+    evaluator = spec.build()
+    epochs = evaluator(job(tmp_path / "job"))
+    assert accuracies([next(epochs), next(epochs)]) == [(1, 0.11), (2, 0.21)]
+    epochs.close()  # type: ignore[attr-defined]
+    assert accuracies(list(evaluator(job(tmp_path / "job", measured=(1, 2))))) == [(3, None), (4, 0.41)]
+
+
+def test_a_rung_that_was_trained_but_not_recorded_is_measured_at_once(
+    spec: EvaluatorSpec, tmp_path: Path
+) -> None:
+    evaluator = spec.build()
+    epochs = evaluator(job(tmp_path / "job"))
+    assert accuracies([next(epochs), next(epochs)])[-1] == (2, 0.21)
+    again = evaluator(job(tmp_path / "job", measured=(1,)))
+    assert accuracies([next(again), next(again)]) == [(2, 0.21), (3, None)]
+
+
+def test_final_trainings_leave_weights_even_if_killed_before_they_were_written(
+    spec: EvaluatorSpec, tmp_path: Path
+) -> None:
+    final = job(tmp_path / "job", purpose="family", rungs=(4,))
+    assert accuracies(list(spec.build()(final)))[-1] == (4, 0.41)
+    assert final.weights.is_file()
+    final.weights.unlink()
+    assert accuracies(list(spec.build()(final))) == [(4, 0.41)]
+    assert final.weights.is_file()
+
+
+def test_a_job_may_bring_its_own_recipe(spec: EvaluatorSpec, tmp_path: Path) -> None:
+    recipe = Recipe.model_validate({"learning_rate": 0.5}).model_dump(mode="json")
+    found = accuracies(list(spec.build()(job(tmp_path / "job", recipe=recipe))))
+    assert found[0] == (1, 0.6)
+
+
+def test_clips_that_were_not_prepared_are_named(
+    spec: EvaluatorSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = SMALL.with_input(replace(SMALL.input, size=32))
+    with pytest.raises(SettingsError, match=r"4x32x8.*there is 4x16x8"):
+        list(spec.build()(job(tmp_path / "job", architecture=other)))
+    monkeypatch.undo()
+    with pytest.raises(DataError, match="store"):
+        list(spec.build()(job(tmp_path / "job")))
+
+
+def test_inputs_are_those_that_the_space_can_choose() -> None:
+    assert inputs(SPACE) == (SMALL.input,)
+
+
+def test_evaluators_that_do_not_exist_and_jobs_that_make_no_sense_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be imported"):
+        EvaluatorSpec("nowhere:Nothing").build()
+    with pytest.raises(SettingsError, match=r"rungs are \[2, 1, 4\]"):
+        job(tmp_path, rungs=(2, 1, 4))
+    with pytest.raises(SettingsError, match="schedule of 4 epochs"):
+        job(tmp_path, rungs=(1, 2))

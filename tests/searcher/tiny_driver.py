@@ -1,0 +1,86 @@
+"""A driver process for the tests that kill one: a search and its confirmation on real workers.
+
+Usage: tiny_driver.py OUTPUT LOG SECONDS [key=value ...]
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from searcher.progress import Event, Measured
+from searcher.search import Session
+from searcher.settings import Settings
+from tests.searcher.invented import invented
+
+TINY_SPACE: dict[str, Any] = {
+    "name": "tiny",
+    "options": "stream",
+    "input": {"frames": 4, "size": 16, "fps": 8},
+    "granularity": "stage",
+    "stem": 8,
+    "stages": [
+        {
+            "width": [8, 16, 24],
+            "stride": 2,
+            "depth": [1, 2, 3],
+            "kernel": ["1x3x3", "3x3x3", "1x5x5"],
+            "expansion": {"also": [8, 16, 32]},
+        },
+        {
+            "width": [16, 32, 48],
+            "stride": 2,
+            "depth": [1, 2, 3],
+            "kernel": ["1x3x3", "3x3x3", "1x5x5"],
+            "expansion": {"also": [16, 32, 64]},
+        },
+    ],
+    "head": 32,
+    "hidden": 32,
+}
+
+
+def tiny_settings(output: Path, **search: Any) -> Settings:
+    """A run over a space of 6,561 small networks; every search setting can be given."""
+    defaults = {
+        "trials": 12,
+        "startup": 4,
+        "workers": 2,
+        "rungs": [1, 2, 4],
+        "reduction": 2,
+        "cpus_per_trial": 1,
+    }
+    return Settings.model_validate(
+        {
+            "name": "tiny",
+            "output": output,
+            "space": TINY_SPACE,
+            "search": defaults | search,
+            "confirmation": {"epochs": 6, "seeds": 2, "members": 3},
+            "family": {"epochs": 7},
+        }
+    )
+
+
+def main() -> None:
+    """Runs a search and its confirmation, and prints a line a measurement."""
+    output, log, seconds, *rest = sys.argv[1:]
+    search = {key: yaml.safe_load(value) for key, value in (pair.split("=", 1) for pair in rest)}
+
+    def show(event: Event) -> None:
+        if isinstance(event, Measured):
+            sys.stdout.write(f"{event.measurement.digest} {event.measurement.fidelity.key}\n")
+            sys.stdout.flush()
+
+    settings = tiny_settings(Path(output), **search)
+    evaluator = invented(Path(log), float(seconds))
+    with Session.open(settings, evaluator, classes=16, on_event=show) as session:
+        session.search()
+        session.confirm()
+
+
+if __name__ == "__main__":
+    main()

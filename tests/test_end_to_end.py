@@ -1,0 +1,161 @@
+"""The main job, whole and real: videos, Ray workers, training, a kill, the family, exports, the report."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from proxy_train.measurement import Measurement
+from results.family import Family
+from results.sidecar import Sidecar
+from search_space.errors import RecordError
+from searcher.records import Records
+
+pytestmark = pytest.mark.timeout(400)
+MOVINAS = [sys.executable, "-m", "movinas"]
+TRIALS = 8
+SETTINGS = {
+    "name": "tiny",
+    "seed": 3,
+    "data": {"kind": "moving-digits", "preset": "tiny"},
+    "space": "quickstart",
+    "search": {"trials": TRIALS, "startup": 6, "rungs": [1, 2], "reduction": 2, "macs": {"high": 5.0e6}},
+    "confirmation": {"epochs": 2, "seeds": 1, "members": 4},
+    "family": {"epochs": 2},
+}
+
+
+def command(*words: str | Path) -> str:
+    """Runs a command to its end; what it printed."""
+    done = subprocess.run(
+        [*MOVINAS, *map(str, words)], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("main-job")
+    content = json.loads(json.dumps(SETTINGS))
+    content["output"] = str(folder / "runs")
+    content["data"]["cache"] = str(folder / "cache")
+    content["search"]["workers"] = min(2, os.cpu_count() or 1)
+    (folder / "settings.yaml").write_text(yaml.safe_dump(content))
+    return folder / "settings.yaml"
+
+
+@pytest.fixture(scope="module")
+def killed(settings: Path) -> list[Measurement]:
+    """What was in the record when the search was killed without warning."""
+    run = settings.parent / "runs" / "tiny"
+    process = subprocess.Popen(
+        [*MOVINAS, "search", str(settings)], stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if len(Records.reading(run).measurements()) >= 3:
+                break
+        except RecordError:
+            pass
+        time.sleep(0.2)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    found = Records.reading(run).measurements()
+    assert found, "killed before anything was measured, or it never started"
+    return found
+
+
+@pytest.fixture(scope="module")
+def run(settings: Path, killed: list[Measurement]) -> Path:
+    """A run that was killed in its search, and went on to its end."""
+    told = command("search", settings)
+    assert "What to type next" in told
+    return settings.parent / "runs" / "tiny"
+
+
+def test_after_a_kill_nothing_is_lost_or_repeated(run: Path, killed: list[Measurement]) -> None:
+    measured = Records.reading(run).measurements()
+    assert measured[: len(killed)] == killed
+    counts = Counter((each.key, each.purpose) for each in measured)
+    assert set(counts.values()) == {1}
+    assert len(Records.reading(run).candidates()) == TRIALS
+    searched = {each.digest for each in measured if each.purpose == "search"}
+    assert len(searched) == TRIALS
+
+
+def test_a_finished_run_is_answered_from_its_record(run: Path, settings: Path) -> None:
+    before = Records.reading(run).measurements()
+    command("search", settings)
+    assert Records.reading(run).measurements() == before
+
+
+def test_the_folder_holds_all_there_is_to_see(run: Path) -> None:
+    resolved = yaml.safe_load((run / "settings.yaml").read_text())
+    assert resolved["search"]["trials"] == TRIALS and resolved["recipe"]["learning_rate"] > 0
+    assert json.loads((run / "environment.json").read_text())["torch"]
+    table = pd.read_parquet(run / "trials.parquet")
+    assert len(table) == len(pd.read_csv(run / "trials.csv")) == len(Records.reading(run).measurements())
+    assert table.loc[table.status == "complete", "macs"].between(1e6, 5e6).all()
+    assert (run / "frontier.png").read_bytes().startswith(b"\x89PNG")
+    for page in ("frontier.html", "report.html"):
+        text = (run / page).read_text()
+        assert "plotly" in text and 'src="http' not in text and "could not be made" not in text
+        assert (run / page).stat().st_size < 6 * 2**20
+
+
+def test_every_member_is_there_and_streams_as_pytorch_does(run: Path) -> None:
+    family = Family.read(run / "family.json")
+    assert family.singles
+    for member in family.members:
+        folder = run / "family" / member.name
+        for name in ("architecture.json", "weights.safetensors", "recipe.yaml", "step.onnx", "card.md"):
+            assert (folder / name).stat().st_size > 0, folder / name
+        check = Sidecar.read(folder / "step.json").check
+        assert check.passed and check.frames >= 16
+        about = json.loads((folder / "member.json").read_text())["metrics"]
+        assert about["top1"] == pytest.approx(about["stream_top1"], abs=0.02)
+        card = (folder / "card.md").read_text()
+        for word in ("multiply-adds", "parameters", "stream state", "a frame in"):
+            assert word in card
+
+
+def test_the_other_commands_work_on_the_run(run: Path, settings: Path, tmp_path: Path) -> None:
+    told = command("status", run)
+    assert "nobody is working on it" in told and "search:" in told
+    assert "Confirmed frontier" in command("frontier", run)
+    member = run / "family" / Family.read(run / "family.json").singles[0].name
+    video = next((settings.parent / "cache").rglob("test/*/*.mp4"))
+    lines = command("stream", member / "step.onnx", video, "--json").splitlines()
+    by_torch = command("stream", member, video, "--json").splitlines()
+    assert len(lines) == len(by_torch) == 16
+    ours, theirs = (json.loads(each[-1])["top"][0] for each in (lines, by_torch))
+    assert ours["label"] == theirs["label"]
+    assert ours["probability"] == pytest.approx(theirs["probability"], abs=1e-4)
+    assert "differs from PyTorch by" in command("export", member, video)
+    assert "they agree" in command("profile", member)
+    trained = tmp_path / "own"
+    data = f"moving-digits:{SETTINGS['data']['preset']}"  # type: ignore[index]
+    cache = settings.parent / "cache"
+    text = json.loads((member / "member.json").read_text())["architectures"][0]
+    told = command("train", text, "--output", trained, "--data", data, "--cache", cache, "--epochs", "1")
+    assert "top-1" in told and (trained / "weights.safetensors").is_file()
+
+
+def test_a_family_by_budget_keeps_to_it(run: Path) -> None:
+    largest = Family.read(run / "family.json").singles[-1]
+    command("family", run, "--budget", f"A0={largest.macs}")
+    family = Family.read(run / "family.json")
+    assert [member.name for member in family.members] == ["A0"]
+    assert family["A0"].digest == largest.digest
