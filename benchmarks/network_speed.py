@@ -8,8 +8,8 @@ folded, buffers concatenated along the time of (batch, channels, frames, height,
 rearranged copies in the default memory order. ``eager`` is the folded network in inference mode.
 ``onnxruntime`` is the deploy form, exported, with full-window poolings as GlobalAveragePool. Variants take
 turns, so that a busy machine slows them alike; each is first compared with the eager network over 6 chained
-frames. Medians and minima are printed. ``--alone`` times each variant by itself, its weights in the caches, as
-in a service that runs one network.
+frames. Medians and minima are printed. ``--alone`` times each variant by itself, its weights in the caches,
+as in a service that runs one network.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class PlainStep:
         return y if layer.activation is None else F.hardswish(y)
 
     def _block(self, x: Tensor, block: Bottleneck, name: str) -> Tensor:
-        assert block.spatial is not None and block.squeeze is not None and block.scale is not None
+        assert block.spatial is not None and block.squeeze is not None and block.project.scale is not None
         y = self._layer(self._layer(x, block.expand), block.spatial)
         if block.temporal is not None:
             past = self.buffers.get(name)
@@ -94,7 +94,7 @@ class PlainStep:
                     x, (1, 3, 3), (1, 2, 2), (0, *before), ceil_mode=True, count_include_pad=False
                 )
             x = self._layer(x, block.skip.project)
-        return x + block.scale * y
+        return x + block.project.scale * y
 
     def _mean(self, space: Tensor, name: str) -> Tensor:
         total = space.cumsum(2) + self.buffers.get(name, torch.zeros(()))

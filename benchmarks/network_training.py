@@ -51,7 +51,7 @@ def plain_block(x: Tensor, block: Bottleneck) -> Tensor:
     y = plain_layer(x, block.expand)
     for layer in (block.spatial, block.temporal):
         y = y if layer is None else plain_layer(y, layer)
-    assert block.squeeze is not None and block.scale is not None
+    assert block.squeeze is not None and block.project.scale is not None
     gate = y.mean((2, 3, 4))
     gate = block.squeeze.reduce(gate)
     gate = torch.sigmoid(block.squeeze.expand(gate * torch.sigmoid(gate)))
@@ -61,7 +61,7 @@ def plain_block(x: Tensor, block: Bottleneck) -> Tensor:
             before = [same_padding(size, 3, 2)[0] for size in x.shape[3:]]
             x = F.avg_pool3d(x, (1, 3, 3), (1, 2, 2), (0, *before), ceil_mode=True, count_include_pad=False)
         x = plain_layer(x, block.skip.project)
-    return x + block.scale * y
+    return x + block.project.scale * y
 
 
 def plain_forward(model: MoViNet, clip: Tensor) -> Tensor:

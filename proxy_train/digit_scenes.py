@@ -57,7 +57,7 @@ def render(label: int, sources: Sources, rng: np.random.Generator, *, distractor
     if distractor:
         other = int((label + rng.integers(1, len(CLASSES))) % len(CLASSES))
         _draw_digit(
-            clip, other, sources.digits, rng, pixels=(10.0, 14.0), tint=(0.45, 0.65), centre=(0.2, 0.8)
+            clip, other, sources.digits, rng, pixels=(13.0, 17.0), tint=(0.55, 0.8), centre=(0.25, 0.75)
         )
     _draw_digit(clip, label, sources.digits, rng, pixels=(17.0, 24.0), tint=(0.75, 1.0), centre=(0.40, 0.60))
     noise = rng.standard_normal(clip.shape, dtype=np.float32)

@@ -47,7 +47,7 @@ class Preset:
 PRESETS = {
     "default": Preset(100, 20, 25),
     "tiny": Preset(20, 5, 5),
-    "hard": Preset(60, 20, 25, distractor=True, crf=34),
+    "hard": Preset(60, 20, 25, distractor=True, crf=36),
 }
 
 

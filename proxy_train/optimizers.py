@@ -1,4 +1,4 @@
-"""The optimizers: TensorFlow's RMSProp as the official recipe uses it, and AdamW."""
+"""The optimizers: TensorFlow's RMSProp as the official recipe has it, AdamW, and Muon for short trainings."""
 
 from __future__ import annotations
 
@@ -65,28 +65,127 @@ class TensorFlowRMSprop(torch.optim.Optimizer):
         return state
 
 
+class Muon(torch.optim.Optimizer):
+    """Muon for matrices and AdamW for everything else, as one optimizer (K. Jordan, 2024).
+
+    The update of a matrix is its Nesterov momentum made orthogonal, so that every direction moves by the
+    same amount, whatever the layer's width. A group with ``orthogonal`` set holds kernels, which are taken as
+    matrices (outputs, everything else).
+    """
+
+    def __init__(self, params: Iterable[Any], lr: float, *, momentum: float = 0.9) -> None:
+        super().__init__(
+            params,
+            {"lr": lr, "momentum": momentum, "weight_decay": 0.0, "orthogonal": False, "betas": (0.9, 0.99)},
+        )
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One update of every parameter that has a gradient."""
+        assert closure is None, "closures are not used here"
+        for group in self.param_groups:
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            if not weights:
+                continue
+            update = self._orthogonal if group["orthogonal"] else self._adaptive
+            if group["weight_decay"]:
+                torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+            update(weights, group)
+        return None
+
+    def _orthogonal(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+        momenta = [self._moment(weight, "momentum") for weight in weights]
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        torch._foreach_mul_(momenta, group["momentum"])
+        torch._foreach_add_(momenta, gradients)
+        ahead = torch._foreach_add(gradients, momenta, alpha=group["momentum"])
+        # Matrices of one shape go through the iteration together: small ones cost calls, not arithmetic.
+        shapes: dict[tuple[int, int], list[int]] = {}
+        for index, weight in enumerate(weights):
+            shapes.setdefault((weight.shape[0], weight[0].numel()), []).append(index)
+        for (rows, columns), indices in shapes.items():
+            stacked = torch.stack([ahead[index].reshape(rows, columns) for index in indices])
+            rate = group["lr"] * max(1.0, rows / columns) ** 0.5
+            for index, update in zip(indices, orthogonal(stacked), strict=True):
+                weights[index].sub_(update.reshape(weights[index].shape), alpha=rate)
+
+    def _adaptive(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+        first, second = group["betas"]
+        means = [self._moment(weight, "mean") for weight in weights]
+        squares = [self._moment(weight, "square") for weight in weights]
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        count = self._count(weights[0])
+        torch._foreach_lerp_(means, gradients, 1 - first)
+        torch._foreach_mul_(squares, second)
+        torch._foreach_addcmul_(squares, gradients, gradients, 1 - second)
+        scale = torch._foreach_sqrt(squares)
+        torch._foreach_div_(scale, (1 - second**count) ** 0.5)
+        torch._foreach_add_(scale, 1e-8)
+        torch._foreach_addcdiv_(weights, means, scale, -group["lr"] / (1 - first**count))
+
+    def _moment(self, weight: Tensor, name: str) -> Tensor:
+        state: dict[str, Tensor] = self.state[weight]
+        if name not in state:
+            state[name] = torch.zeros_like(weight)
+        return state[name]
+
+    def _count(self, weight: Tensor) -> int:
+        """Steps taken, counted at the group's first weight so that checkpoints keep it."""
+        state: dict[str, Tensor] = self.state[weight]
+        state["step"] = state.get("step", torch.zeros(())) + 1
+        return int(state["step"])
+
+
+def orthogonal(matrices: Tensor, steps: int = 4) -> Tensor:
+    """The nearest matrices with all singular values near 1, by a quintic Newton-Schulz iteration.
+
+    Args:
+        matrices: (batch, rows, columns).
+        steps: each takes small singular values about 3.4 times further up; values end between 0.5 and 1.3.
+    """
+    tall = matrices.shape[1] > matrices.shape[2]
+    x: Tensor = matrices.transpose(1, 2) if tall else matrices
+    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
+    for _ in range(steps):
+        square = x @ x.transpose(1, 2)
+        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+    return x.transpose(1, 2) if tall else x
+
+
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer over kernels (with weight decay), ReZero scalars, and everything else."""
-    kernels: list[Tensor] = []
+    """The recipe's optimizer over dense kernels, depthwise kernels, ReZero scalars, and everything else.
+
+    Weight decay is of the kernels; the classifier is among everything else.
+    """
+    dense: list[Tensor] = []
+    depthwise: list[Tensor] = []
     scalars: list[Tensor] = []
     others: list[Tensor] = []
     for name, weight in model.named_parameters():
         if weight.ndim == 0:
             scalars.append(weight)
-        elif weight.ndim > 1 and not name.startswith("head.classifier"):
-            kernels.append(weight)
-        else:
+        elif weight.ndim == 1 or name.startswith("head.classifier"):
             others.append(weight)
-    rate = recipe.learning_rate
-    groups = [
-        {"params": kernels, "lr": rate, "weight_decay": recipe.weight_decay, "factor": 1.0},
-        {"params": scalars, "lr": rate, "weight_decay": 0.0, "factor": recipe.scale_rate},
-        {"params": others, "lr": rate, "weight_decay": 0.0, "factor": 1.0},
+        else:
+            (dense if weight.ndim == 2 or weight.shape[1] > 1 else depthwise).append(weight)
+    muon = recipe.optimizer == "muon"
+    decay, rate = recipe.weight_decay, recipe.learning_rate
+    groups: list[dict[str, Any]] = [
+        {"params": dense, "weight_decay": decay, "factor": recipe.matrix_rate if muon else 1.0},
+        {"params": depthwise, "weight_decay": decay, "factor": 1.0},
+        {"params": scalars, "weight_decay": 0.0, "factor": recipe.scale_rate},
+        {"params": others, "weight_decay": 0.0, "factor": 1.0},
     ]
+    if muon:
+        groups[0]["orthogonal"] = True
     groups = [group for group in groups if group["params"]]
-    if recipe.optimizer == "rmsprop":
-        return TensorFlowRMSprop(groups, rate)
-    return torch.optim.AdamW(groups, rate, betas=(0.9, 0.99), fused=True)
+    match recipe.optimizer:
+        case "muon":
+            return Muon(groups, rate)
+        case "rmsprop":
+            return TensorFlowRMSprop(groups, rate)
+        case "adamw":
+            return torch.optim.AdamW(groups, rate, betas=(0.9, 0.99), fused=True)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

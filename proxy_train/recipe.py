@@ -18,15 +18,19 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    optimizer: Literal["adamw", "rmsprop"] = Field(
-        default="adamw", description="rmsprop is TensorFlow's, as in the paper"
+    optimizer: Literal["muon", "adamw", "rmsprop"] = Field(
+        default="muon",
+        description="rmsprop is TensorFlow's, as in the paper; muon learns fastest in short trainings",
     )
-    learning_rate: float = Field(default=0.01, gt=0, description="the peak, at this batch size")
+    learning_rate: float = Field(default=0.02, gt=0, description="the peak, at this batch size")
     scale_rate: float = Field(
-        default=1.0, gt=0, description="times the learning rate: that of the residual branches' scalars"
+        default=5.0, gt=0, description="times the learning rate: that of the residual branches' scalars"
+    )
+    matrix_rate: float = Field(
+        default=5.0, gt=0, description="times the learning rate: that of muon's matrices"
     )
     batch_size: int = Field(default=32, ge=1, description="clips a step")
-    weight_decay: float = Field(default=0.02, ge=0, description="of kernels, not of the classifier")
+    weight_decay: float = Field(default=0.0, ge=0, description="of kernels, not of the classifier")
     clip_norm: float | None = Field(
         default=None, gt=0, description="largest norm of each variable's gradient"
     )

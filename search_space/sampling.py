@@ -67,16 +67,16 @@ class _Table:
         self._kinds, self._starts, self._counts = np.unique(
             bins[self._order], return_index=True, return_counts=True
         )
-        self._after, self._view = after, after.data
+        self._after = after
         self.weights = np.zeros(BINS)
-        self._bound: memoryview | None = None
+        self._quick: tuple[int, list[int], memoryview, memoryview] | None = None
         if len(self._kinds) <= FEW:
             bound = np.zeros(BINS)
             for kind, count in zip(self._kinds.tolist(), self._counts.tolist(), strict=True):
                 if kind < BINS:
                     self.weights[kind:] += count * after[: BINS - kind]
                     np.maximum(bound[kind:], after[: BINS - kind], out=bound[kind:])
-            self._bound = bound.data
+            self._quick = len(self._bins), self._bins, after.data, bound.data
         else:
             spread = np.zeros(BINS)
             inside = self._kinds < BINS
@@ -86,8 +86,9 @@ class _Table:
 
     def pick(self, left: int, chance: Chance) -> tuple[int, int]:
         """Draw an option given the bins left, as likely as what can follow it. Also the bins left then."""
-        if self._bound is not None:
-            options, view, bins, bound = len(self._bins), self._view, self._bins, self._bound[left]
+        if self._quick is not None:
+            options, bins, view, bounds = self._quick
+            bound = bounds[left]
             # A few cheap tries: any option, kept with its weight over the greatest. The same distribution.
             for _ in range(TRIES):
                 scaled = chance() * options
@@ -158,9 +159,9 @@ class _Stage:
         depth, left = self._depths[outputs].pick(left, chance())
         genes.append(depth)
         genes.extend(body[option])
-        layers = self.stage.depths[depth]
-        for remaining in range(layers - 1, 0, -1):
-            option, left = self._tails[outputs][remaining - 1].pick(left, chance)
+        layers, tail = self.stage.depths[depth], self._tails[outputs]
+        for table in reversed(tail[: layers - 1]):
+            option, left = table.pick(left, chance)
             genes.extend(later[option])
         genes.extend([0] * (3 * (len(self.stage.slots) - layers)))
         return outputs, left

@@ -39,6 +39,14 @@ def _kernel(value: object) -> object:
         raise _problem(error.message, error.hint) from error
 
 
+def _number(value: object) -> object:
+    """YAML 1.1 reads ``6e6``, without a point and a sign, as text."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
 Channels = Annotated[int, BeforeValidator(_channels)]
 KernelText = Annotated[str, BeforeValidator(_kernel)]
 Factor = Annotated[float, Field(gt=0, le=64)]
@@ -204,7 +212,7 @@ class SpaceSettings(_Model):
     ]
     head: Widths
     hidden: Widths
-    budgets: dict[str, Annotated[float, Field(gt=0)]] = {}
+    budgets: dict[str, Annotated[float, BeforeValidator(_number), Field(gt=0)]] = {}
 
     @model_validator(mode="after")
     def _squeeze_fits(self) -> SpaceSettings:

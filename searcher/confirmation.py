@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
+from scipy.special import stdtrit
 
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Measurement
@@ -129,23 +129,4 @@ def _indistinguishable(samples: Sequence[Sequence[float]], one: int, other: int)
     squares = sum(float(np.var(sample)) * len(sample) for sample in samples)
     error: float = math.sqrt(squares / freedom * (1 / len(samples[one]) + 1 / len(samples[other])))
     difference = abs(float(np.mean(samples[one])) - float(np.mean(samples[other])))
-    return difference <= student_quantile(0.975, freedom) * error
-
-
-def student_quantile(probability: float, freedom: int) -> float:
-    """A quantile of Student's t distribution; exact for 1 and 2 degrees of freedom, else within 1 %.
-
-    The expansion in 1 / freedom is Abramowitz and Stegun's 26.7.5.
-    """
-    if freedom == 1:
-        return math.tan(math.pi * (probability - 0.5))
-    if freedom == 2:
-        return (2 * probability - 1) * math.sqrt(2 / (4 * probability * (1 - probability)))
-    z = NormalDist().inv_cdf(probability)
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return z + math.fsum(term / freedom**power for power, term in enumerate(terms, start=1))
+    return difference <= float(stdtrit(freedom, 0.975)) * error

@@ -11,6 +11,7 @@ import torch
 from ray import tune
 
 from search_space.errors import MovinasError
+from search_space.network import retain_freed_memory
 from searcher.jobs import EpochResult, EvaluatorSpec, Job
 
 
@@ -25,6 +26,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any]) -> None:
         """Called by Ray in a new process; nothing here may fail, for Ray would not try again."""
         torch.set_num_threads(int(config["threads"]))
+        retain_freed_memory()
         self._evaluators: dict[str, Any] = {}
         self._epochs: Iterator[EpochResult] | None = None
 

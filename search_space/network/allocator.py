@@ -12,8 +12,9 @@ _NEVER = 2**31 - 1
 def retain_freed_memory() -> bool:
     """Tell glibc not to give freed memory back to the system, for the rest of the process.
 
-    Large tensors are otherwise mapped and unmapped at every use, and each first touch of a page is a fault: a quarter
-    to a third of a large training step on a CPU. The process keeps its peak memory; meant for training workers.
+    Large tensors are otherwise mapped and unmapped at every use, and the first touch of every page is a
+    fault: a fifth to a third of a large training step on a CPU. The process keeps its peak memory, so this is
+    for workers.
 
     Returns:
         Whether it took effect; False where the C library is not glibc.

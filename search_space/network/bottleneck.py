@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_space.architecture import Layer, Options
 from search_space.network import convolution as ops
-from search_space.network.layers import ConvNorm, SqueezeExcite, depthwise
+from search_space.network.layers import BATCH_NORM_MOMENTUM, ConvNorm, SqueezeExcite, depthwise
 from search_space.network.state import Memory
 
 
@@ -27,10 +28,30 @@ class Skip(nn.Module):
         return out
 
 
+class Projection(ConvNorm):
+    """The 1x1 convolution that ends a bottleneck, its batch norm and the trainable ``scale`` (ReZero)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        # None once folded into the weight.
+        self.scale: nn.Parameter | None = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Folded frames in, folded frames out."""
+        norm, scale = self.norm, self.scale
+        if norm is None or scale is None:
+            return super().forward(x)
+        x = ops.convolve_frames(x, self.weight, self.bias, self.stride, self.groups)
+        # The scale goes into the affine part of batch norm: two vectors to multiply, not a whole tensor.
+        gamma, beta = norm.weight * scale, norm.bias * scale
+        mean, variance, momentum = norm.running_mean, norm.running_var, BATCH_NORM_MOMENTUM
+        return F.batch_norm(x, mean, variance, gamma, beta, norm.training, momentum, norm.eps)
+
+
 class Bottleneck(nn.Module):
     """One bottleneck of a stage, as released (movinet_layers.py, MovinetBlock).
 
-    The residual branch is multiplied by a trainable ``scale`` that starts at 0 (ReZero), so that a new
+    The residual branch is multiplied by a trainable scale that starts at 0 (ReZero), so that a new
     network begins as its skips alone. In training, the branch of a whole clip is dropped with probability
     ``drop``.
     """
@@ -52,11 +73,9 @@ class Bottleneck(nn.Module):
         self.spatial, self.temporal = depthwise(layer.expansion, layer.kernel, stride, options, name)
         squeezes = layer.squeeze and options.squeeze != "none"
         self.squeeze = SqueezeExcite(layer.expansion, options, name) if squeezes else None
-        self.project = ConvNorm(layer.expansion, outputs)
+        self.project = Projection(layer.expansion, outputs)
         self.skip = Skip(inputs, outputs, stride) if stride > 1 or inputs != outputs else None
         self.stride = stride
-        # None once folded into the projection.
-        self.scale: nn.Parameter | None = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor, frames: int, memory: Memory | None) -> Tensor:
         """Folded frames in, folded frames out; reads and writes the layer's states."""
@@ -67,7 +86,7 @@ class Bottleneck(nn.Module):
             residual = self.temporal(residual, frames, memory)
         if self.squeeze is not None:
             residual = self.squeeze(residual, frames, memory)
-        residual = self.project(residual, self.scale)
+        residual = self.project(residual)
         if self.training and self.drop > 0:
             residual = drop_clips(residual, frames, self.drop)
         identity: Tensor = x if self.skip is None else self.skip(x)

@@ -97,7 +97,9 @@ def official_name(model: MoViNet, name: str) -> str | None:
     block = _block(model, root)
     if last == "scale":
         # The block's own scale sits outside of "bneck", the position encoding's inside.
-        return f"blocks.{root}.squeeze.position.scale" if "bneck" in middle else f"blocks.{root}.scale"
+        return (
+            f"blocks.{root}.squeeze.position.scale" if "bneck" in middle else f"blocks.{root}.project.scale"
+        )
     place = _official_place(root, middle) if block is None else _official_part(block, middle)
     leaf = _OFFICIAL_LEAVES.get(last)
     if place is None or leaf is None:
@@ -133,7 +135,10 @@ def repeated_scales(model: MoViNet, names: Sequence[str]) -> dict[str, str]:
     for root in model.blocks:
         own = [name for name in scales if f"/{root}/" in f"/{name}"]
         if len(own) == 2:
-            places |= {own[0]: f"blocks.{root}.squeeze.position.scale", own[1]: f"blocks.{root}.scale"}
+            places |= {
+                own[0]: f"blocks.{root}.squeeze.position.scale",
+                own[1]: f"blocks.{root}.project.scale",
+            }
     rootless = [name for name in scales if not _OFFICIAL_ROOTS.search(_bare(name))]
     positions = [name for name in model.state_dict() if name.endswith(".squeeze.position.scale")]
     return places | dict(zip(rootless, positions, strict=False))
@@ -165,7 +170,7 @@ def port_name(model: MoViNet, name: str) -> str | None:
     root = f"block{inside[1]}_layer{inside[2]}" if inside else ""
     block, place = _block(model, root), inside[3] if inside else name
     if place == "alpha":
-        return f"blocks.{root}.scale"
+        return f"blocks.{root}.project.scale"
     match = _PORT_LEAF.search(place)
     leaf = _PORT_LEAVES.get(match["leaf"]) if match else None
     if match is None or leaf is None:

@@ -18,6 +18,7 @@ from torch.autograd.function import once_differentiable
 
 Size = tuple[int, ...]
 FAST_COLUMNS = 3  # the widest kernel of oneDNN's fast weight gradient
+CUT_POSITIONS = 25  # below so many pixels, cutting a wide kernel into columns loses
 
 
 def depthwise(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: Size) -> Tensor:
@@ -30,7 +31,10 @@ def depthwise(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, paddi
         stride: of height and width; frames have none.
         padding: zeros on both sides of each axis.
     """
-    if records_gradient(x, weight) and bias is None:
+    slow_natively = x.ndim == 5 or (
+        weight.shape[-1] > FAST_COLUMNS and x.shape[2] * x.shape[3] >= CUT_POSITIONS
+    )
+    if slow_natively and bias is None and records_gradient(x, weight):
         out: Tensor = _Depthwise.apply(x, weight, stride, padding)  # type: ignore[no-untyped-call]
         return out
     return _convolve(x, weight, bias, stride, padding)

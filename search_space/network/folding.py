@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from search_space.errors import NetworkError
-from search_space.network.bottleneck import Bottleneck
+from search_space.network.bottleneck import Projection
 from search_space.network.layers import ConvNorm, TemporalConvNorm
 from search_space.network.model import MoViNet
 
@@ -31,8 +31,8 @@ def fold(model: MoViNet) -> MoViNet:
             _absorb(module, scale, shift)
             module.norm = None
     for module in folded.modules():
-        if isinstance(module, Bottleneck) and module.scale is not None:
-            _absorb(module.project, module.scale.detach().expand(module.project.weight.shape[0]), None)
+        if isinstance(module, Projection) and module.scale is not None:
+            _absorb(module, module.scale.detach().expand(module.weight.shape[0]), None)
             module.scale = None
     for module in folded.modules():
         if isinstance(module, TemporalConvNorm) and module.kernel.space == 1:

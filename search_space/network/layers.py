@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_space.architecture import Activation, ConvolutionType, Gate, Kernel, Options, SqueezeType
-from search_space.errors import NetworkError
 from search_space.network import convolution as ops
 from search_space.network.state import COUNT_DTYPE, Memory
 
@@ -83,10 +82,10 @@ class ConvNorm(nn.Module):
         self.norm: nn.BatchNorm2d | None = _batch_norm(outputs)
         he_normal(self.weight)
 
-    def forward(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
-        """Folded frames in, folded frames out, times ``scale`` before the activation."""
+    def forward(self, x: Tensor) -> Tensor:
+        """Folded frames in, folded frames out."""
         x = ops.convolve_frames(x, self.weight, self.bias, self.stride, self.groups)
-        return _finish(x, self.norm, self.activation, scale)
+        return _finish(x, self.norm, self.activation)
 
 
 class TemporalConvNorm(nn.Module):
@@ -335,35 +334,5 @@ def _batch_norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM)
 
 
-def _finish(
-    x: Tensor, norm: nn.BatchNorm2d | None, activation: Activation | None, scale: Tensor | None = None
-) -> Tensor:
-    if norm is None:
-        return activate(x if scale is None else x * scale, activation)
-    if scale is None:
-        return activate(norm(x), activation)
-    # The scale goes into the affine part of batch norm: two vectors to multiply instead of a whole tensor.
-    x = F.batch_norm(
-        x,
-        norm.running_mean,
-        norm.running_var,
-        norm.weight * scale,
-        norm.bias * scale,
-        norm.training,
-        BATCH_NORM_MOMENTUM,
-        norm.eps,
-    )
-    return activate(x, activation)
-
-
-def unfolded_norm(norm: nn.BatchNorm2d | None) -> nn.BatchNorm2d:
-    """The batch norm of a layer that still has one.
-
-    Raises:
-        NetworkError: the network is in its deploy form, whose batch norms are folded away.
-    """
-    if norm is None:
-        raise NetworkError(
-            "the network is folded: it has no batch norm left", hint="use the network before fold()"
-        )
-    return norm
+def _finish(x: Tensor, norm: nn.BatchNorm2d | None, activation: Activation | None) -> Tensor:
+    return activate(x if norm is None else norm(x), activation)

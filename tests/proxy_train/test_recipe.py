@@ -11,7 +11,7 @@ from torch import nn
 
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Measurement
-from proxy_train.optimizers import TensorFlowRMSprop, clip_each, make_optimizer, set_rate
+from proxy_train.optimizers import Muon, TensorFlowRMSprop, clip_each, make_optimizer, orthogonal, set_rate
 from proxy_train.recipe import Recipe, preset_names
 from proxy_train.schedule import rate_at
 from search_space.architecture import Architecture
@@ -64,10 +64,46 @@ def test_schedule_keeps_a_floor_or_stays() -> None:
     assert rate_at(9, 10, 2, Recipe(learning_rate=1, schedule="constant")) == 1
 
 
-@pytest.mark.parametrize("name", ["adamw", "rmsprop"])
+def test_orthogonal_keeps_directions_and_evens_their_sizes() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for rows, columns in ((24, 96), (96, 24), (1, 7)):
+        matrices = torch.randn(3, rows, columns, generator=generator)
+        result = orthogonal(matrices)
+        # Singular vectors stay: U^T R V is diagonal, and its diagonal is near 1.
+        u, _, v = torch.linalg.svd(matrices, full_matrices=False)
+        values = u.transpose(1, 2) @ result @ v.transpose(1, 2)
+        diagonal = values.diagonal(dim1=1, dim2=2)
+        assert float(diagonal.min()) > 0.4 and float(diagonal.max()) < 1.4
+        assert float((values - torch.diag_embed(diagonal)).abs().max()) < 1e-4
+
+
+def test_muon_uses_adam_for_what_is_no_matrix() -> None:
+    vector, twin = (nn.Parameter(torch.ones(4)) for _ in range(2))
+    muon = Muon([{"params": [vector]}], 0.1)
+    adam = torch.optim.Adam([twin], 0.1, betas=(0.9, 0.99))
+    for number in range(5):
+        vector.grad = torch.arange(4.0) - number
+        twin.grad = vector.grad.clone()
+        muon.step()
+        adam.step()
+    torch.testing.assert_close(vector, twin)
+
+
+def test_muon_moves_every_direction_alike() -> None:
+    weight = nn.Parameter(torch.zeros(2, 2, 1, 1))
+    muon = Muon([{"params": [weight], "orthogonal": True}], 0.1)
+    weight.grad = torch.tensor([[100.0, 0.0], [0.0, 1.0]]).view(2, 2, 1, 1)
+    muon.step()
+    moved = -weight.detach().view(2, 2).diagonal()
+    assert float(moved.min()) > 0.03 and float(moved.max()) < 0.14
+
+
+@pytest.mark.parametrize("name", ["adamw", "rmsprop", "muon"])
 def test_weight_decay_is_of_kernels_only(name: str, small_architecture: Architecture) -> None:
     model = build(small_architecture, 4, seed=0)
-    recipe = Recipe.model_validate({"optimizer": name, "weight_decay": 0.1, "scale_rate": 3})
+    recipe = Recipe.model_validate(
+        {"optimizer": name, "weight_decay": 0.1, "scale_rate": 3, "matrix_rate": 7}
+    )
     optimizer = make_optimizer(model, recipe)
     names = {id(weight): key for key, weight in model.named_parameters()}
     seen: dict[str, tuple[float, float]] = {}
@@ -75,10 +111,12 @@ def test_weight_decay_is_of_kernels_only(name: str, small_architecture: Architec
     for group in optimizer.param_groups:
         seen |= {names[id(w)]: (group["weight_decay"], group["lr"]) for w in group["params"]}
     assert set(seen) == set(names.values()), "every weight is trained"
-    assert seen["stem.weight"] == (0.1, 0.5)
+    assert seen["stem.weight"] == (0.1, 3.5 if name == "muon" else 0.5)
+    assert seen["blocks.block0_layer0.spatial.weight"] == (0.1, 0.5)
     assert seen["head.classifier.weight"] == (0.0, 0.5)
     assert seen["stem.norm.weight"] == (0.0, 0.5)
-    assert seen["blocks.block0_layer0.scale"] == (0.0, 1.5)
+    scalars = [key for key, weight in model.named_parameters() if weight.ndim == 0]
+    assert len(scalars) == 3 and all(seen[key] == (0.0, 1.5) for key in scalars), "one for each bottleneck"
 
 
 def test_recipe_round_trips_through_yaml(tmp_path: Path) -> None:

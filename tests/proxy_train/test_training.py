@@ -21,6 +21,7 @@ from search_space.errors import RecordError, SettingsError
 RECIPES = {
     "adamw": Recipe(batch_size=8, dropout=0.2, stochastic_depth=0.2),
     "rmsprop": Recipe(optimizer="rmsprop", learning_rate=0.05, batch_size=8, clip_norm=1.0),
+    "muon": Recipe(optimizer="muon", batch_size=8, dropout=0.2),
     "ema": Recipe(batch_size=8, ema=0.9, dropout=0.1),
 }
 

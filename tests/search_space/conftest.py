@@ -12,7 +12,7 @@ from search_space.space import SearchSpace
 
 @pytest.fixture
 def tiny() -> Callable[..., SearchSpace]:
-    """Builds a small space with both granularities, a first layer of its own, squeeze on or off, four clips."""
+    """Builds a small space with both granularities, an own first layer, squeeze on or off, four clips."""
     return _tiny
 
 

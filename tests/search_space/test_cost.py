@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -103,6 +105,26 @@ def _grows(small: Architecture, large: Architecture) -> bool:
         and after.state_bytes >= before.state_bytes
         and after.step_bytes >= before.step_bytes
     )
+
+
+@given(seed=st.integers(0, 10_000), name=st.sampled_from(["quickstart", "a0", "a2-stream"]))
+def test_one_layer_more_or_larger_costs_more(seed: int, name: str) -> None:
+    rng = np.random.default_rng(seed)
+    network = preset(name).sample(rng)
+    at = int(rng.integers(len(network.stages)))
+    stage = network.stages[at]
+    place = int(rng.integers(len(stage.layers)))
+    layer, (time, space) = stage.layers[place], astuple(stage.layers[place].kernel)
+    for changed in (
+        (layer, layer),
+        (replace(layer, expansion=layer.expansion + 8),),
+        (replace(layer, kernel=Kernel(time + 2, space)),),
+        (replace(layer, kernel=Kernel(time, space + 2)),),
+    ):
+        layers = (*stage.layers[:place], *changed, *stage.layers[place + 1 :])
+        stages = list(network.stages)
+        stages[at] = replace(stage, layers=layers)
+        assert _grows(network, replace(network, stages=tuple(stages)))
 
 
 _FORMS = {

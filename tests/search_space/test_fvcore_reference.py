@@ -27,19 +27,20 @@ def _check(comparison: Comparison) -> None:
     assert all(row.closed > 0 for row in comparison.totals)
 
 
-@pytest.mark.parametrize("name", ["T0-base", "T0-stream", "A0-base", "A0-stream", "A2-base", "A2-stream"])
+@pytest.mark.parametrize("name", ["T0-base", "T0-stream", "A0-base", "A0-stream"])
 def test_published_networks_at_a_small_clip(name: str) -> None:
     _check(compare(PUBLISHED[name], 400, input=_CLIP))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [n for n in PUBLISHED if n[:2] in ("A1", "A3", "A4", "A5")])
+@pytest.mark.parametrize("name", [n for n in PUBLISHED if n[:2] not in ("T0", "A0")])
 def test_larger_published_networks_at_a_small_clip(name: str) -> None:
     _check(compare(PUBLISHED[name], input=_CLIP))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["T0-base", "T0-stream", "A0-base", "A0-stream"])
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_published_networks_at_their_own_clip(name: str) -> None:
     comparison = compare(PUBLISHED[name])
     _check(comparison)
@@ -58,7 +59,7 @@ _OPTIONS = [
 @pytest.mark.parametrize("options", _OPTIONS, ids=lambda o: f"{o.form}-{o.convolution}-{o.squeeze}")
 def test_every_convolution_and_squeeze_type(options: Options) -> None:
     space = preset("quickstart")
-    network = space.sample(np.random.default_rng(len(options.squeeze))).with_options(options)
+    network = space.sample_at(np.random.default_rng(3), 3e6, 3.5e6).with_options(options)
     _check(compare(network, 16, input=Input(2, 20, 5)))
 
 
@@ -72,7 +73,7 @@ def _random_networks_agree(name: str, count: int) -> None:
 
 @pytest.mark.parametrize("name", ["quickstart", "t0", "a0-stream"])
 def test_random_networks_of_small_presets(name: str) -> None:
-    _random_networks_agree(name, 2)
+    _random_networks_agree(name, 1)
 
 
 @pytest.mark.slow

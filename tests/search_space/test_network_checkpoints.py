@@ -40,7 +40,7 @@ def port_state(model: MoViNet) -> dict[str, Tensor]:
     for index, (name, tensor) in enumerate(model.state_dict().items()):
         value = torch.full_like(tensor, index)
         if name.endswith("scale"):
-            result[name.replace(".scale", ".alpha")] = value
+            result[name.replace(".project.scale", ".alpha")] = value
             continue
         module, leaf = name.split(".norm.") if ".norm." in name else name.rsplit(".", 1)
         leaf = f"norm.{leaf}" if ".norm." in name else f"{kind}.{leaf}"
@@ -103,7 +103,7 @@ def test_official_names() -> None:
         f"{layer}/bneck/feature/conv2d/bn/beta": f"{ours_layer}.spatial.norm.bias",
         f"{layer}/bneck/se/se_reduce/conv2d/conv2d_1/bias": f"{ours_layer}.squeeze.reduce.bias",
         f"{layer}/bneck/se/pos_encoding/scale": f"{ours_layer}.squeeze.position.scale",
-        f"{layer}/scale": f"{ours_layer}.scale",
+        f"{layer}/scale": f"{ours_layer}.project.scale",
         "block1_layer0/bneck/skip/skip_project/bn/gamma": "blocks.block1_layer0.skip.project.norm.weight",
         "classifier_head_1/head/conv2d/conv2d/kernel": "head.hidden.weight",
         "classifier_head/classifier/conv2d/conv2d_1/bias": "head.classifier.bias",
@@ -136,7 +136,7 @@ def test_scales_told_apart_by_order(rootless: bool) -> None:
         position = ("scale" if index == 0 else f"scale#{index + 1}") if rootless else f"{block}/scale"
         own = f"{block}/scale" if rootless else f"{block}/scale#2"
         names += [position, own]
-        expected |= {position: f"blocks.{block}.squeeze.position.scale", own: f"blocks.{block}.scale"}
+        expected |= {position: f"blocks.{block}.squeeze.position.scale", own: f"blocks.{block}.project.scale"}
     found = {name: official_name(model, name) for name in names} | repeated_scales(model, names)
     assert found == expected
     assert set(expected.values()) <= set(model.state_dict())

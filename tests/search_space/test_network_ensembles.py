@@ -24,12 +24,12 @@ def members(names: tuple[str, str] = ("T0-stream", "A0-stream")) -> list[MoViNet
 
 def video(batch: int, frames: int) -> torch.Tensor:
     return torch.rand(
-        batch, 3, frames, 32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+        batch, 3, frames, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
     )
 
 
 def stream(model: Ensemble | TemporalEnsemble, clip: torch.Tensor, chunk: int) -> tuple[torch.Tensor, State]:
-    state, logits = model.initial_state(clip.shape[0], 32), clip
+    state, logits = model.initial_state(clip.shape[0], 16), clip
     with torch.inference_mode():
         for part in torch.split(clip, chunk, 2):
             logits, state = model.step(part, state)

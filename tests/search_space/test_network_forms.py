@@ -75,7 +75,7 @@ def close(a: Tensor, b: Tensor) -> None:
     torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("size", [(24, 24), (25, 22), (23, 31)])
+@pytest.mark.parametrize("size", [(24, 24), (25, 22)])
 @pytest.mark.parametrize("convolution", ["2plus1d", "3d_2plus1d", "3d"])
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: f"{k.time}x{k.space}")
 def test_chunks_of_every_kernel(kernel: Kernel, convolution: ConvolutionType, size: tuple[int, int]) -> None:

@@ -60,7 +60,9 @@ def test_state(name: str) -> None:
     assert (len(shapes), sum(math.prod(shape) for shape in shapes.values())) == STATES[name]
 
 
-@pytest.mark.parametrize("name", GIGAMACS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in ("A4", "A5") else n for n in GIGAMACS]
+)
 @pytest.mark.parametrize("form", ["base", "stream"])
 def test_multiply_adds(name: str, form: str) -> None:
     architecture = published(f"{name}-{form}")
@@ -74,7 +76,12 @@ def test_multiply_adds(name: str, form: str) -> None:
     assert counter.get_total_flops() / 2e9 == pytest.approx(GIGAMACS[name][form == "stream"], rel=1e-3)
 
 
-@pytest.mark.parametrize("name", sorted(PUBLISHED))
+HEAVY = ("A3", "A4", "A5")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n.startswith(HEAVY) else n for n in sorted(PUBLISHED)]
+)
 def test_runs(name: str) -> None:
     model = build(published(name), 5, seed=0).eval()
     clip = torch.rand(1, 3, 3, 48, 64)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from search_space.architecture import Architecture
 from search_space.cost import cost
 from search_space.errors import ArchitectureError
 from search_space.presets import preset
@@ -63,3 +66,12 @@ def test_names_in_any_case_and_base_by_default() -> None:
 def test_unknown_names_list_the_known(name: str) -> None:
     with pytest.raises(ArchitectureError, match="A0-base"):
         published(name)
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_text_forms_in_the_documentation(name: str) -> None:
+    page = Path(__file__).parents[2] / "docs" / "search_space.md"
+    lines = page.read_text(encoding="utf-8").splitlines()
+    (line,) = (line for line in lines if line.startswith(f"{name} "))
+    assert Architecture.parse(line.removeprefix(name)) == PUBLISHED[name]
+    assert line.endswith(f" {PUBLISHED[name].text}")

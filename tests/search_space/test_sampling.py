@@ -36,7 +36,7 @@ def _check_stratified(space: SearchSpace, draws: int) -> None:
 
 @pytest.mark.parametrize("name", ["quickstart", "a0", "a2-stream"])
 def test_seven_log_bins_are_even_and_draws_distinct(name: str) -> None:
-    _check_stratified(preset(name), 2_000)
+    _check_stratified(preset(name), 1_500)
 
 
 @pytest.mark.slow
@@ -91,8 +91,8 @@ def test_all_of_a_small_space_is_drawn(tiny: Tiny) -> None:
 
 def test_draws_at_a_cost_are_spread_like_random_genotypes_of_that_cost() -> None:
     space, rng = preset("quickstart"), np.random.default_rng(5)
-    low, high = 8e6, 8.8e6
-    uniform = [a for a in (space.sample(rng) for _ in range(6_000)) if low <= space.macs(a) <= high]
+    low, high = 8e6, 9e6
+    uniform = [a for a in (space.sample(rng) for _ in range(4_000)) if low <= space.macs(a) <= high]
     drawn = [space.sample_at(rng, low, high) for _ in range(2_000)]
     for at, gene in enumerate(space.genes):
         if gene.name.endswith((".depth", ".width", ".expansion")):
@@ -100,7 +100,7 @@ def test_draws_at_a_cost_are_spread_like_random_genotypes_of_that_cost() -> None
                 uniform
             )
             found = np.bincount([space.encode(a)[at] for a in drawn], minlength=gene.choices) / len(drawn)
-            assert np.abs(expected - found).max() < 0.1, gene.name
+            assert np.abs(expected - found).max() < 0.12, gene.name
 
 
 def test_the_distribution_over_costs_is_that_of_random_genotypes() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -64,10 +66,8 @@ def test_layers_keep_their_pattern() -> None:
         assert after.layers[-1].kernel == before.layers[-1].kernel
         kernels = [layer.kernel for layer in after.layers]
         assert set(kernels) == {layer.kernel for layer in before.layers}
-        changes = sum(a != b for a, b in zip(kernels, kernels[1:], strict=False))
-        assert changes == sum(
-            a.kernel != b.kernel for a, b in zip(before.layers, before.layers[1:], strict=False)
-        )
+        changes = sum(a != b for a, b in pairwise(kernels))
+        assert changes == sum(a.kernel != b.kernel for a, b in pairwise(before.layers))
 
 
 def test_clips_keep_their_duration() -> None:

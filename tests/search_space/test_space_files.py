@@ -29,7 +29,7 @@ stages:
     expansion: {also: 48}
 head: 64
 hidden: 128
-budgets: {phone: 5.0e+6}
+budgets: {phone: 6.0e+6}
 """
 
 
@@ -50,67 +50,63 @@ def test_a_good_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "place", "value", "remedy"),
+    ("change", "place", "value", "remedy"),
     [
-        ("[1x3x3, 3x3x3]", "[1x3x3, 4x3x3]", "line 9: stages[0].kernel[1]", "4x3x3", "odd"),
-        ("[1x3x3, 3x3x3]", "[1x3x3, 3x3x5]", "line 9: stages[0].kernel[1]", "3x3x5", "5x3x3"),
-        ("[1x3x3, 3x3x3]", "[333]", "line 9: stages[0].kernel", "333", "5x3x3"),
-        ("[1x3x3, 3x3x3]", "[]", "line 9: stages[0].kernel", "empty", "at least one"),
-        ("ratios: [1.5, 2]", "ratios: []", "line 10: stages[0].expansion", "no expansion", "ratios"),
-        ("depth: [1, 2]", "depth: []", "line 8: stages[0].depth", "empty", "at least one"),
-        ("depth: [1, 2]", "depth: [0, 2]", "line 8: stages[0].depth[0]", "0", "at least 1"),
-        ("depth: 2", "depth: 0", "line 13: stages[1].depth", "0", "at least 1"),
-        ("depth: 2", "depth: 99", "line 13: stages[1].depth", "99", "at most 26"),
-        ("[24, 32]", "[24, 30]", "line 11: stages[1].width", "30", "32"),
+        (("[1x3x3, 3x3x3]", "[1x3x3, 4x3x3]"), "line 9: stages[0].kernel[1]", "4x3x3", "odd"),
+        (("[1x3x3, 3x3x3]", "[1x3x3, 3x3x5]"), "line 9: stages[0].kernel[1]", "3x3x5", "5x3x3"),
+        (("[1x3x3, 3x3x3]", "[333]"), "line 9: stages[0].kernel", "333", "5x3x3"),
+        (("[1x3x3, 3x3x3]", "[]"), "line 9: stages[0].kernel", "empty", "at least one"),
+        (("ratios: [1.5, 2]", "ratios: []"), "line 10: stages[0].expansion", "no expansion", "ratios"),
+        (("depth: [1, 2]", "depth: []"), "line 8: stages[0].depth", "empty", "at least one"),
+        (("depth: [1, 2]", "depth: [0, 2]"), "line 8: stages[0].depth[0]", "0", "at least 1"),
+        (("depth: 2", "depth: 0"), "line 13: stages[1].depth", "0", "at least 1"),
+        (("depth: 2", "depth: 99"), "line 13: stages[1].depth", "99", "at most 26"),
+        (("[24, 32]", "[24, 30]"), "line 11: stages[1].width", "30", "32"),
         (
-            "base: 16, multipliers: [1, 1.5]",
-            "base: 20, multipliers: [1]",
+            ("base: 16, multipliers: [1, 1.5]", "base: 20, multipliers: [1]"),
             "line 6: stages[0].width.base",
             "20",
             "24",
         ),
         (
-            "base: 16, multipliers: [1, 1.5]",
-            "multipliers: [1]",
+            ("base: 16, multipliers: [1, 1.5]", "multipliers: [1]"),
             "line 6: stages[0].width",
             "base",
             "base: 24",
         ),
-        ("[24, 32]", "[]", "line 11: stages[1].width", "no width", "list of widths"),
-        ("hidden: 128\n", "hidden: 128\nhead: 32\n", "line 18: head", "twice", "line 16"),
-        ("stride: 1\n", "stride: 1\n    stride: 1\n", "line 13: stages[1].stride", "twice", "line 12"),
-        ("stride: 1", "stride: 3", "line 12: stages[1].stride", "3", ""),
-        ("hidden: 128\n", "", "mine.yaml: hidden", "missing", "add"),
-        ("hidden:", "hiden:", "hid", "", ""),
-        ("options: stream", "options: strem", "line 2: options", "strem", "base"),
-        ("options: stream", "options: {form: base, gates: x}", "line 2: options", "gates", "gate"),
+        (("[24, 32]", "[]"), "line 11: stages[1].width", "no width", "list of widths"),
+        (("hidden: 128\n", "hidden: 128\nhead: 32\n"), "line 18: head", "twice", "line 16"),
+        (("stride: 1\n", "stride: 1\n    stride: 1\n"), "line 13: stages[1].stride", "twice", "line 12"),
+        (("stride: 1", "stride: 3"), "line 12: stages[1].stride", "3", ""),
+        (("hidden: 128\n", ""), "mine.yaml: hidden", "missing", "add"),
+        (("hidden:", "hiden:"), "hid", "", ""),
+        (("options: stream", "options: strem"), "line 2: options", "strem", "base"),
+        (("options: stream", "options: {form: base, gates: x}"), "line 2: options", "gates", "gate"),
         (
-            "options: stream",
-            "options: {form: stream, squeeze: none}",
+            ("options: stream", "options: {form: stream, squeeze: none}"),
             "mine.yaml",
             "squeeze",
             "squeeze: false",
         ),
         (
-            "options: stream",
-            "options: {position_encoding: true}",
+            ("options: stream", "options: {position_encoding: true}"),
             "line 2: options",
             "position_encoding",
             "causal",
         ),
-        ("frames: 8", "frames: 0", "line 3: input", "0", "whole number"),
-        ("5.0e+6", "5.0e+12", "line 18: budgets.phone", "5e+12", "larger"),
-        ("5.0e+6", "5.0", "line 18: budgets.phone", "5", "smaller"),
-        ("5.0e+6", "-1", "line 18: budgets.phone", "-1", "more than 0"),
-        ("[24, 32]", "[24, 32", "line", "no valid YAML", "syntax"),
-        ("name: mine\n", "extends: b7\nname: mine\n", "line 1: extends", "b7", "quickstart"),
+        (("frames: 8", "frames: 0"), "line 3: input", "0", "whole number"),
+        (("6.0e+6", "5.0e+12"), "line 18: budgets.phone", "5e+12", "larger"),
+        (("6.0e+6", "5.0"), "line 18: budgets.phone", "5", "smaller"),
+        (("6.0e+6", "-1"), "line 18: budgets.phone", "-1", "more than 0"),
+        (("[24, 32]", "[24, 32"), "line", "no valid YAML", "syntax"),
+        (("name: mine\n", "extends: b7\nname: mine\n"), "line 1: extends", "b7", "quickstart"),
     ],
 )
 def test_what_is_wrong_is_named_with_place_value_and_remedy(
-    tmp_path: Path, old: str, new: str, place: str, value: str, remedy: str
+    tmp_path: Path, change: tuple[str, str], place: str, value: str, remedy: str
 ) -> None:
-    assert old in GOOD
-    path = _write(tmp_path, GOOD.replace(old, new, 1))
+    assert change[0] in GOOD
+    path = _write(tmp_path, GOOD.replace(*change, 1))
     with pytest.raises(SpaceError) as caught:
         SearchSpace.from_yaml(path)
     message = str(caught.value)
@@ -132,6 +128,11 @@ def test_no_such_file_lists_the_presets(tmp_path: Path) -> None:
         SearchSpace.from_yaml(tmp_path / "nothing.yaml")
     with pytest.raises(SpaceError, match="quickstart"):
         preset("a9")
+
+
+def test_budgets_may_be_written_as_people_do(tmp_path: Path) -> None:
+    space = SearchSpace.from_yaml(_write(tmp_path, GOOD.replace("6.0e+6", "6e6")))
+    assert space.settings.budgets == {"phone": 6e6}
 
 
 def test_yaml_cannot_run_code(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Measurement
 from searcher.candidate import Candidate
-from searcher.confirmation import choose_members, student_quantile, summarise
+from searcher.confirmation import choose_members, summarise
 
 
 def candidate(number: int, macs: int, results: dict[int, float]) -> Candidate:
@@ -73,11 +73,3 @@ def test_single_trainings_tie_with_nobody_since_nothing_is_known_of_their_spread
     found = summarise([confirmed(0, 1, 0.5), confirmed(1, 1, 0.5001, 2e6)], 6)
     assert [each.ties for each in found] == [(), ()]
     assert summarise([], 6) == ()
-
-
-@pytest.mark.parametrize(
-    ("freedom", "expected"),
-    [(1, 12.706), (2, 4.303), (3, 3.182), (5, 2.571), (8, 2.306), (30, 2.042), (1000, 1.962)],
-)
-def test_student_quantile_is_that_of_the_tables(freedom: int, expected: float) -> None:
-    assert student_quantile(0.975, freedom) == pytest.approx(expected, rel=0.01)
