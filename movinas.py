@@ -56,13 +56,23 @@ def search(
     workers: Annotated[int | None, typer.Option(help="Trainings at a time.")] = None,
     trials: Annotated[int | None, typer.Option(help="Candidates in all.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of proposals and trainings.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of your videos, one folder a class.")] = None,
+    space: Annotated[str | None, typer.Option(help="A preset's name or a YAML file.")] = None,
 ) -> None:
     """Search, confirm the frontier, train and export a family; started again, it goes on where it was."""
     from results.pipeline import run
     from results.terminal import Terminal
     from searcher.settings_file import load_settings
 
-    given = {"name": name, "output": output, "search.workers": workers, "search.trials": trials, "seed": seed}
+    given: dict[str, Any] = {
+        "name": name,
+        "output": output,
+        "search.workers": workers,
+        "search.trials": trials,
+        "seed": seed,
+    }
+    videos = None if data is None else {"kind": "folder", "root": str(data)}
+    given |= {"data": videos, "space": space}
     overrides = {key: value for key, value in given.items() if value is not None}
     run(load_settings(settings, overrides), Terminal())
 

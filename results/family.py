@@ -14,6 +14,7 @@ import numpy as np
 from results import units
 from results.frontier import FrontierMember, pareto
 from results.writing import write_json
+from search_space.architecture import Architecture
 from search_space.errors import RecordError, SettingsError
 
 NAMES = ("A0", "A1", "A2", "A3", "A4", "A5")
@@ -261,10 +262,17 @@ def _member(name: str, member: FrontierMember, budget: float) -> FamilyMember:
 
 
 def _ensemble(singles: Sequence[FamilyMember]) -> tuple[FamilyMember | None, list[str]]:
-    """The mean of the logits of the two largest (section 3.3)."""
+    """The mean of the logits of the two largest that take the same clip (section 3.3)."""
     if len(singles) < 2:
         return None, [f"No {ENSEMBLE}: an ensemble takes two networks, and the family has {len(singles)}."]
-    first, second = singles[-2:]
+    clips = [Architecture.parse(single.architecture).input for single in singles]
+    pairs = [
+        pair for pair in itertools.combinations(range(len(singles)), 2) if clips[pair[0]] == clips[pair[1]]
+    ]
+    if not pairs:
+        return None, [f"No {ENSEMBLE}: an ensemble takes two networks for the same clip, and there are none."]
+    # Largest second part first, then largest first part.
+    first, second = (singles[index] for index in max(pairs, key=lambda pair: (pair[1], pair[0])))
     ensemble = FamilyMember(
         name=ENSEMBLE,
         architecture="",

@@ -144,7 +144,7 @@ def make_family(
     folders = write_family(session.run_dir / "family", family, training, _measure(session, data))
     family.write(session.run_dir / "family.json")
     with watcher.bar("Exporting to ONNX") as exporting:
-        clip = session.space.smallest().input
+        clip = session.space.largest().input
         finished = finish_members(
             folders, data.example(clip), workers=settings.search.workers, progress=exporting
         )
@@ -246,7 +246,7 @@ def next_commands(run_dir: Path, family: Family, data: RunData) -> tuple[str, ..
         f"movinas profile {run_dir}/family/{member}",
         f"movinas family {run_dir} --budget A0={family.singles[0].macs}",
         "movinas data check --data YOUR_VIDEOS",
-        f"movinas search {run_dir}/settings.yaml --name mine --data YOUR_VIDEOS",
+        "movinas search --name mine --data YOUR_VIDEOS --space a0-stream",
     )
 
 

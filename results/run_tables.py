@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from rich import box
 from rich.table import Table
 
 from results import units
@@ -16,7 +17,7 @@ from searcher.progress import FrontierPoint
 
 def confirmed_table(confirmed: Sequence[Confirmed]) -> Table:
     """The confirmed candidates, the cheapest first, with mean and spread; frontier members are marked."""
-    table = Table(title="Confirmed frontier", title_justify="left")
+    table = Table(title="Confirmed frontier", title_justify="left", box=box.SIMPLE_HEAD)
     for head in ("", "multiply-adds", "top-1", "cannot be told from"):
         table.add_column(head, justify="left" if head in ("", "cannot be told from") else "right")
     table.add_column("digest")
@@ -34,7 +35,7 @@ def confirmed_table(confirmed: Sequence[Confirmed]) -> Table:
 
 def provisional_table(points: Sequence[FrontierPoint]) -> Table:
     """The frontier so far, the cheapest first."""
-    table = Table(title="Frontier so far", title_justify="left")
+    table = Table(title="Frontier so far", title_justify="left", box=box.SIMPLE_HEAD)
     for head in ("multiply-adds", "top-1", "epochs"):
         table.add_column(head, justify="right")
     table.add_column("architecture", overflow="fold")
@@ -48,7 +49,7 @@ def provisional_table(points: Sequence[FrontierPoint]) -> Table:
 def members_table(members: Sequence[FrontierMember], *, confirmed: bool) -> Table:
     """A frontier as the record has it, the cheapest first."""
     title = "Confirmed frontier" if confirmed else "Provisional frontier (not confirmed yet)"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for head in ("multiply-adds", "top-1", "parameters", "state"):
         table.add_column(head, justify="right")
     table.add_column("architecture", overflow="fold")
@@ -65,9 +66,11 @@ def members_table(members: Sequence[FrontierMember], *, confirmed: bool) -> Tabl
 
 def family_table(family: Family, outcomes: Mapping[str, Outcome]) -> Table:
     """The members with what they cost and, as far as they are trained, what they can."""
-    table = Table(title="Family", title_justify="left", caption="\n".join(family.notes) or None)
-    table.add_column("")
-    for head in ("macs", "parameters", "state", "top-1", "streamed", "ms/frame", "ONNX off by"):
+    table = Table(
+        title="Family", title_justify="left", box=box.SIMPLE_HEAD, caption="\n".join(family.notes) or None
+    )
+    table.add_column("name", no_wrap=True)
+    for head in ("macs", "parameters", "state", "top-1", "streamed", "ms/frame", "ONNX off"):
         table.add_column(head, justify="right", no_wrap=True)
     for member in family.members:
         outcome = outcomes.get(member.name, Outcome(""))

@@ -107,7 +107,7 @@ def test_the_folder_holds_all_there_is_to_see(run: Path) -> None:
     assert json.loads((run / "environment.json").read_text())["torch"]
     table = pd.read_parquet(run / "trials.parquet")
     assert len(table) == len(pd.read_csv(run / "trials.csv")) == len(Records.reading(run).measurements())
-    assert table.loc[table.status == "complete", "macs"].between(1e6, 5e6).all()
+    assert table.loc[table.status == "complete", "macs"].between(1e5, 5e6).all()
     assert (run / "frontier.png").read_bytes().startswith(b"\x89PNG")
     for page in ("frontier.html", "report.html"):
         text = (run / page).read_text()
