@@ -101,10 +101,10 @@ def _clip(value: float) -> float:
     return float(min(0.99, max(0.02, value)))
 
 
-def member(digest: str, macs: int, accuracy: float, spread: float = 0.01) -> FrontierMember:
-    """A confirmed member."""
+def member(digest: str, macs: int, accuracy: float, spread: float = 0.01, size: int = SIZE) -> FrontierMember:
+    """A confirmed member, for clips of ``size`` pixels."""
     return FrontierMember(
-        f"text-{digest}", digest, macs, accuracy, spread, 3, "e16", macs // 50, macs // 1000
+        architecture(size=size).text, digest, macs, accuracy, spread, 3, "e16", macs // 50, macs // 1000
     )
 
 

@@ -151,3 +151,12 @@ def test_damaged_family_json_is_named(tmp_path: Path, content: str, words: str) 
         Family.read(path)
     with pytest.raises(RecordError, match="does not exist"):
         Family.read(tmp_path / "other.json")
+
+
+def test_the_ensemble_is_of_the_two_largest_that_take_the_same_clip() -> None:
+    sizes = (16, 24, 24, 16, 32)
+    front = [member(str(n), 1000 * 2**n, 0.5 + 0.05 * n, size=size) for n, size in enumerate(sizes)]
+    found = choose(front).ensemble
+    assert found is not None and found.parts == ("A0", "A3")
+    alone = choose(front[:1] + front[-1:])
+    assert alone.ensemble is None and "same clip" in alone.notes[-1]
