@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from results.measurements import MeasurementLike, fidelities, is_measured, of_purpose
+from results.measurements import MeasurementLike, fidelities, is_measured, of_purpose, schedule
 from searcher.pareto import hypervolume, non_dominated
 
 
@@ -26,7 +26,7 @@ class FrontierMember:
         spread: sample standard deviation over the seeds, a fraction; 0 for one seed, which says nothing of
             it.
         seeds: number of trainings behind the mean.
-        fidelity: key of the fidelity that it was measured at.
+        fidelity: key of a fidelity with the schedule that it was measured at.
         parameters: trainable parameters.
         state_bytes: bytes of stream state.
     """
@@ -46,7 +46,7 @@ def candidates(measurements: Iterable[MeasurementLike], fidelity: str) -> list[F
     """Every architecture measured at ``fidelity``, averaged over its seeds, in order of first appearance."""
     seeds: defaultdict[str, dict[int, MeasurementLike]] = defaultdict(dict)
     for measurement in measurements:
-        if measurement.fidelity.key == fidelity and is_measured(measurement):
+        if schedule(measurement.fidelity.key) == schedule(fidelity) and is_measured(measurement):
             seeds[measurement.digest][measurement.seed] = measurement
     return [_average(list(repeats.values()), fidelity) for repeats in seeds.values()]
 
@@ -90,7 +90,7 @@ def frontier(
     Args:
         measurements: from one record, or from several merged.
         purpose: ``search`` gives the provisional frontier, ``confirmation`` the confirmed one.
-        fidelity: key of the fidelity to compare at; by default the most thorough one that was measured.
+        fidelity: key of one with the schedule to compare at; by default the most thorough one measured.
 
     Returns:
         members by rising multiply-adds; empty if nothing was measured.

@@ -82,12 +82,21 @@ def is_measured(measurement: MeasurementLike) -> bool:
 
 def fidelity_order(fidelity: FidelityLike) -> tuple[float, ...]:
     """Sorts fidelities from the cheapest to the most thorough."""
-    return (fidelity.epochs * fidelity.share, fidelity.epochs, fidelity.size, fidelity.frames)
+    return (fidelity.epochs * fidelity.share, fidelity.epochs)
+
+
+def schedule(key: str) -> str:
+    """What two fidelities must share to be compared: the epochs and the share of the data, ``e4-p100``.
+
+    The clip is not part of it: every network is trained on the one that it is made for, whose cost is in its
+    multiply-adds.
+    """
+    return "-".join(part for part in key.split("-") if part[0] in "ep")
 
 
 def fidelities(measurements: Iterable[MeasurementLike]) -> list[FidelityLike]:
-    """The distinct fidelities of measured candidates, from the cheapest to the most thorough."""
-    distinct = {m.fidelity.key: m.fidelity for m in measurements if is_measured(m)}
+    """One fidelity for each schedule of measured candidates, from the cheapest to the most thorough."""
+    distinct = {schedule(m.fidelity.key): m.fidelity for m in measurements if is_measured(m)}
     return sorted(distinct.values(), key=fidelity_order)
 
 

@@ -118,15 +118,11 @@ def _clouds(measurements: Sequence[MeasurementLike]) -> tuple[Cloud, ...]:
 
 
 def fidelity_words(known: Iterable[FidelityLike]) -> dict[str, str]:
-    """Key -> words such as ``8 epochs``; frames, size and share are named only where they differ."""
+    """Key -> words such as ``8 epochs``; the share of the data is named only where it differs."""
     distinct = sorted({f.key: f for f in known}.values(), key=fidelity_order)
     words = {}
     for fidelity in distinct:
         parts = [f"{fidelity.epochs} epoch{'s' if fidelity.epochs != 1 else ''}"]
-        if len({f.frames for f in distinct}) > 1:
-            parts.append(f"{fidelity.frames} frames")
-        if len({f.size for f in distinct}) > 1:
-            parts.append(f"{fidelity.size} px")
         if len({f.share for f in distinct}) > 1:
             parts.append(f"{100 * fidelity.share:.0f} % of the data")
         words[fidelity.key] = ", ".join(parts)

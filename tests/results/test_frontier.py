@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -136,3 +137,12 @@ def test_best_within_budgets() -> None:
         "middle": "b",
         "large": "c",
     }
+
+
+def test_networks_for_different_clips_are_compared_at_one_schedule() -> None:
+    sizes = {"a": 8, "b": 16, "c": 24}
+    made = [
+        replace(each, fidelity=replace(each.fidelity, size=sizes[each.digest]))
+        for each in (measured("a", 0.3, 1e5), measured("b", 0.6, 1e6), measured("c", 0.9, 1e7))
+    ]
+    assert [each.digest for each in frontier(made)] == ["a", "b", "c"]
