@@ -91,7 +91,7 @@ def test_all_of_a_small_space_is_drawn(tiny: Tiny) -> None:
 
 def test_draws_at_a_cost_are_spread_like_random_genotypes_of_that_cost() -> None:
     space, rng = preset("quickstart"), np.random.default_rng(5)
-    low, high = 8e6, 9e6
+    low, high = 2.0e6, 2.3e6
     uniform = [a for a in (space.sample(rng) for _ in range(4_000)) if low <= space.macs(a) <= high]
     drawn = [space.sample_at(rng, low, high) for _ in range(2_000)]
     for at, gene in enumerate(space.genes):
