@@ -71,6 +71,38 @@ class Augmentation:
         return pixels.permute(0, 4, 1, 2, 3)
 
 
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """Clips blended in pairs: ``weight`` of each and 1 - ``weight`` of its partner.
+
+    The loss to take is ``weight`` times that against the clips' own labels plus 1 - ``weight`` times that
+    against ``labels[partners]``, whatever kind the labels are.
+
+    Args:
+        clips: blended, of the same shape.
+        partners: int64 (batch,), the index of each clip's partner.
+        weight: between 0 and 1.
+    """
+
+    clips: Tensor
+    partners: Tensor
+    weight: float
+
+
+def mixup(clips: Tensor, alpha: float, rng: np.random.Generator) -> Mixed:
+    """Blends whole clips, all frames alike, by a weight from Beta(alpha, alpha) (Zhang et al., ICLR 2018).
+
+    Args:
+        clips: float (batch, ...), anything of one shape.
+        alpha: above 0; 0 blends nothing.
+    """
+    if alpha <= 0:
+        return Mixed(clips, torch.arange(len(clips), device=clips.device), 1.0)
+    weight = float(rng.beta(alpha, alpha))
+    partners = torch.from_numpy(rng.permutation(len(clips))).to(clips.device)
+    return Mixed(torch.lerp(clips[partners], clips, weight), partners, weight)
+
+
 def evaluation_batch(split: Split, indices: Indices | range, frames: int, size: int) -> Tensor:
     """The middle stretch and the centre square of each clip, as ``training_batch`` gives them."""
     side = split.clips.shape[2]

@@ -99,7 +99,8 @@ def check(dataset: Dataset, *, workers: int = 1, progress: Progress = silent) ->
             if isinstance(result, str):
                 broken.append((item.id, result))
                 continue
-            counts[item.split][dataset.classes[item.label]] += 1
+            for name in dataset.names_of(item.label):
+                counts[item.split][name] += 1
             found.append(result)
         done += len(results)
         progress(done, len(items))

@@ -65,4 +65,6 @@ def load_dataset(settings: DataSettings, *, workers: int = 1, progress: Progress
         )
     assert settings.root is not None, "validated with the settings"
     read = folder.load_folder if settings.kind == "folder" else folder.load_lists
-    return read(settings.root.expanduser(), flips_change_labels=not settings.flips, seconds=settings.seconds)
+    found = read(settings.root.expanduser(), flips_change_labels=not settings.flips, seconds=settings.seconds)
+    found.require_trainable()
+    return found

@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from proxy_train import video
 from proxy_train.atomic import write_json
+from proxy_train.labels import LabelsKind, Targets, class_counts, label_from_json, label_json, target_array
 from proxy_train.pool import Progress, each, silent
 from proxy_train.video_item import Dataset, VideoItem
 from search_space.errors import DataError
@@ -39,14 +40,15 @@ class Split:
     Args:
         clips: mapped read-only, shape (videos, frames, side, side, 3); broken videos have rows in it too.
         rows: where each clip is in ``clips``.
-        labels: of each clip.
+        labels: of each clip: int64 (clips,); or for multi float32 (clips, classes) of zeros and ones; or for
+        verb_noun int64 (clips, 2). See ``PreparedData.labels_kind``.
         lengths: frames of each clip.
         ids: of each clip's video.
     """
 
     clips: npt.NDArray[np.uint8]
     rows: npt.NDArray[np.int64]
-    labels: npt.NDArray[np.int64]
+    labels: Targets
     lengths: npt.NDArray[np.int64]
     ids: tuple[str, ...]
 
@@ -61,13 +63,15 @@ class PreparedData:
     Args:
         path: its folder.
         name: of the data set.
-        classes: class names, by label.
+        classes: names of a network's outputs: the classes, by label; for verb_noun the verbs, then the nouns.
         frames: of a training clip.
         size: pixels of a training clip's side; stored frames are ``side`` pixels wide.
         fps: frames a second.
         splits: by name.
         flips_change_labels: mirroring is not allowed.
         broken: videos left out, each with the reason.
+        labels_kind: of every clip's label.
+        verbs: how many of ``classes`` are verbs; 0 unless labels are verb_noun.
     """
 
     path: Path
@@ -80,6 +84,13 @@ class PreparedData:
     splits: Mapping[str, Split]
     flips_change_labels: bool
     broken: tuple[tuple[str, str], ...]
+    labels_kind: LabelsKind = "single"
+    verbs: int = 0
+
+    @property
+    def class_counts(self) -> int | tuple[int, int]:
+        """The number of classes, or (verbs, nouns)."""
+        return class_counts(self.labels_kind, len(self.classes), self.verbs)
 
     @classmethod
     def open(cls, path: Path) -> PreparedData:
@@ -88,6 +99,8 @@ class PreparedData:
             meta: dict[str, Any] = json.loads((path / "meta.json").read_text())
         except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError) as error:
             raise DataError(f"{path}: no prepared data there", hint="prepare the data set again") from error
+        kind: LabelsKind = meta.get("labels_kind", "single")
+        outputs = len(meta["classes"])
         return cls(
             path=path,
             name=meta["name"],
@@ -96,9 +109,13 @@ class PreparedData:
             size=meta["size"],
             side=meta["side"],
             fps=meta["fps"],
-            splits={name: _open_split(path, name, part) for name, part in meta["splits"].items()},
+            splits={
+                name: _open_split(path, name, part, kind, outputs) for name, part in meta["splits"].items()
+            },
             flips_change_labels=meta["flips_change_labels"],
             broken=tuple((file, reason) for file, reason in meta["broken"]),
+            labels_kind=kind,
+            verbs=meta.get("verbs", 0),
         )
 
     def split(self, name: str) -> Split:
@@ -242,7 +259,7 @@ def _write_meta(
     splits = {
         name: {
             "ids": [item.id for item in dataset.items[name]],
-            "labels": [item.label for item in dataset.items[name]],
+            "labels": [label_json(item.label) for item in dataset.items[name]],
             "lengths": counts.tolist(),
         }
         for name, counts in lengths.items()
@@ -256,19 +273,21 @@ def _write_meta(
         "side": plan.side,
         "fps": plan.fps,
         "flips_change_labels": dataset.flips_change_labels,
+        "labels_kind": dataset.labels_kind,
+        "verbs": dataset.verbs,
         "broken": broken,
         "splits": splits,
     }
     write_json(building / "meta.json", meta)
 
 
-def _open_split(path: Path, name: str, part: Mapping[str, Any]) -> Split:
+def _open_split(path: Path, name: str, part: Mapping[str, Any], kind: LabelsKind, outputs: int) -> Split:
     lengths = np.array(part["lengths"], np.int64)
     rows = np.flatnonzero(lengths)
     return Split(
         np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False),
         rows,
-        np.array(part["labels"], np.int64)[rows],
+        target_array([label_from_json(part["labels"][row]) for row in rows], kind, outputs),
         lengths[rows],
         tuple(part["ids"][row] for row in rows),
     )

@@ -7,29 +7,55 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from proxy_train.atomic import write_json
+from proxy_train.labels import Label, LabelsKind, class_counts, label_json, output_indices
 from search_space.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
-class VideoItem:
-    """A stretch of a video with its class.
+class FrameFiles:
+    """How a folder names the frames of a video.
 
     Args:
-        path: the video file.
-        start: seconds from the beginning of the file; None is the beginning.
-        end: seconds from the beginning of the file; None is the end.
-        label: class index.
+        template: printf-style, such as ``frame_%010d.jpg``.
+        offset: number of the first frame.
+        count: how many there are.
+        fps: frames a second at which they were taken.
+    """
+
+    template: str
+    offset: int
+    count: int
+    fps: float
+
+    def name(self, frame: int) -> str:
+        """File name of the frame that many frames after the first."""
+        return self.template % (self.offset + frame)
+
+
+@dataclass(frozen=True, slots=True)
+class VideoItem:
+    """A stretch of a video with its label.
+
+    Args:
+        path: the video file, or the folder of its frames.
+        start: seconds from the beginning of the video; None is the beginning.
+        end: seconds from the beginning of the video; None is the end.
+        label: class index, class indices, or a verb and a noun: see ``Dataset.labels_kind``.
         id: unique within its data set, stable between runs.
         split: the part of the data set it belongs to, such as ``train``.
+        frames: how ``path`` names its frames if it is a folder of them.
     """
 
     path: Path
     start: float | None
     end: float | None
-    label: int
+    label: Label
     id: str
     split: str
+    frames: FrameFiles | None = None
 
 
 @dataclass(frozen=True)
@@ -38,13 +64,17 @@ class Dataset:
 
     Args:
         name: for people.
-        items: split name to its videos; ``train`` and ``val`` are always there.
-        classes: class names, by label.
+        items: split name to its videos.
+        classes: names of a network's outputs, in order: the classes, by label; for verb_noun the verbs and
+        then the nouns.
         flips_change_labels: a mirrored clip would have another label, so that augmentation must not mirror.
         margin: how much wider than the network's input clips are kept, as a fraction, for random crops.
-        dropped: files that were left out while listing, each with the reason.
+        dropped: files and rows that were left out while listing, each with the reason.
         fingerprint: stands for the files' contents; empty derives it from their sizes and times.
         seconds: how much of each video is kept, around its middle.
+        labels_kind: of every item's label.
+        verbs: how many of ``classes`` are verbs; 0 unless labels are verb_noun.
+        unlabelled: videos of a split whose labels are not public, as ids and paths.
     """
 
     name: str
@@ -55,8 +85,21 @@ class Dataset:
     dropped: tuple[tuple[str, str], ...] = ()
     fingerprint: str = ""
     seconds: float = 10.0
+    labels_kind: LabelsKind = "single"
+    verbs: int = 0
+    unlabelled: tuple[tuple[str, Path], ...] = ()
 
-    def __post_init__(self) -> None:
+    @property
+    def class_counts(self) -> int | tuple[int, int]:
+        """The number of classes, or (verbs, nouns)."""
+        return class_counts(self.labels_kind, len(self.classes), self.verbs)
+
+    def names_of(self, label: Label) -> tuple[str, ...]:
+        """The names that a label stands for."""
+        return tuple(self.classes[index] for index in output_indices(label, self.verbs))
+
+    def require_trainable(self) -> None:
+        """Raises DataError unless there are two classes, and videos to train on and to validate with."""
         for split in ("train", "val"):
             if not self.items.get(split):
                 raise DataError(f"data set {self.name}: no video in its {split} split", hint=_NO_SPLIT)
@@ -68,18 +111,49 @@ class Dataset:
     @property
     def digest(self) -> str:
         """16 hex digits that change when a file, a label or a split changes."""
-        content = self.fingerprint or [
-            [item.id, split, item.label, item.start, item.end, *_stamp(item.path)]
-            for split, items in sorted(self.items.items())
-            for item in items
+        content: Any = self.fingerprint or [
+            _identity(item, split) for split, items in sorted(self.items.items()) for item in items
         ]
-        text = json.dumps(
-            [self.name, self.classes, self.margin, self.seconds, content], separators=(",", ":")
-        )
+        facts = [self.name, self.classes, self.margin, self.seconds, content]
+        if self.labels_kind != "single":
+            facts.append([self.labels_kind, self.verbs])
+        text = json.dumps(facts, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def write_report(self, folder: Path, broken: tuple[tuple[str, str], ...] = ()) -> None:
+        """Writes ``classes.json``, the class map, and ``left_out.json``: what is not used, by name and why.
+
+        Args:
+            folder: made if it is not there.
+            broken: videos that could not be decoded, as ``PreparedData.broken`` has them.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        names = list(self.classes)
+        split = self.verbs if self.labels_kind == "verb_noun" else len(names)
+        map_: dict[str, Any] = {"data set": self.name, "labels": self.labels_kind}
+        if self.labels_kind == "verb_noun":
+            map_ |= {"verbs": dict(enumerate(names[:split])), "nouns": dict(enumerate(names[split:]))}
+        else:
+            map_ |= {"classes": dict(enumerate(names))}
+        write_json(folder / "classes.json", map_)
+        left_out = {
+            "data set": self.name,
+            "used": {name: len(items) for name, items in self.items.items()},
+            "left out while listing": [{"name": name, "reason": why} for name, why in self.dropped],
+            "unreadable": [{"name": name, "reason": why} for name, why in broken],
+            "without a label": [name for name, _ in self.unlabelled],
+        }
+        write_json(folder / "left_out.json", left_out)
 
 
 _NO_SPLIT = "add videos, or give train and val folders, or more videos per class to split"
+
+
+def _identity(item: VideoItem, split: str) -> list[Any]:
+    facts = [item.id, split, label_json(item.label), item.start, item.end, *_stamp(item.path)]
+    if item.frames is not None:
+        facts.append([item.frames.template, item.frames.offset, item.frames.count, item.frames.fps])
+    return facts
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:

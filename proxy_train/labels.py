@@ -1,0 +1,85 @@
+"""What a video can be labelled with, and the arrays that training and evaluation get."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from search_space.errors import DataError
+
+LabelsKind = Literal["single", "multi", "verb_noun"]
+"""``single``: one class a video; ``multi``: any number of classes; ``verb_noun``: one verb and one noun."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerbNoun:
+    """The label of an action: indices of its verb and of its noun, each from 0."""
+
+    verb: int
+    noun: int
+
+
+Label = int | tuple[int, ...] | VerbNoun
+"""Of the kinds ``single``, ``multi`` (sorted class indices, perhaps none) and ``verb_noun``, in turn."""
+
+Targets = npt.NDArray[np.int64] | npt.NDArray[np.float32]
+
+
+def class_counts(kind: LabelsKind, outputs: int, verbs: int) -> int | tuple[int, int]:
+    """The number of classes, or (verbs, nouns); a network has ``outputs`` logits either way."""
+    return (verbs, outputs - verbs) if kind == "verb_noun" else outputs
+
+
+def output_indices(label: Label, verbs: int) -> tuple[int, ...]:
+    """Which of a network's outputs a label asks for; the nouns' outputs follow the verbs'."""
+    if isinstance(label, VerbNoun):
+        return (label.verb, verbs + label.noun)
+    return label if isinstance(label, tuple) else (label,)
+
+
+def target_array(labels: Sequence[Label], kind: LabelsKind, outputs: int) -> Targets:
+    """Labels as training takes them.
+
+    Args:
+        labels: of n videos.
+        kind: that all of them have.
+        outputs: of the network.
+
+    Returns:
+        int64 (n,) for single; float32 (n, outputs) of zeros and ones for multi; int64 (n, 2), verb and noun,
+        for verb_noun.
+    """
+    if kind == "multi":
+        hot = np.zeros((len(labels), outputs), np.float32)
+        for row, label in enumerate(labels):
+            hot[row, list(output_indices(label, 0))] = 1
+        return hot
+    if kind == "verb_noun":
+        pairs = [(label.verb, label.noun) for label in labels if isinstance(label, VerbNoun)]
+        return np.array(pairs, np.int64).reshape(len(labels), 2)
+    return np.array(labels, np.int64)
+
+
+def label_json(label: Label) -> Any:
+    """An int, a list of ints, or {"verb": i, "noun": j}."""
+    if isinstance(label, VerbNoun):
+        return {"verb": label.verb, "noun": label.noun}
+    return list(label) if isinstance(label, tuple) else label
+
+
+def label_from_json(value: Any) -> Label:
+    """The inverse of ``label_json``; DataError for anything else."""
+    match value:
+        case bool():
+            pass
+        case int():
+            return value
+        case list() if all(isinstance(entry, int) for entry in value):
+            return tuple(value)
+        case {"verb": int(verb), "noun": int(noun)}:
+            return VerbNoun(verb, noun)
+    raise DataError(f"label {value!r}", hint="an int, a list of ints, or {'verb': i, 'noun': j}")
