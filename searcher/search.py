@@ -14,6 +14,7 @@ from search_space.architecture import Architecture
 from search_space.space import SearchSpace
 from searcher.cluster import Cluster
 from searcher.confirmation import Confirmed, choose_members, summarise
+from searcher.domain import SpaceDomain
 from searcher.job_plan import JobPlan, Outcome
 from searcher.jobs import EvaluatorSpec, Job, job_folder
 from searcher.progress import OnEvent, Progress, ignore
@@ -91,11 +92,9 @@ class Session:
             self.records,
             create(
                 search.strategy,
-                self.space,
+                SpaceDomain(self.space, {"macs": (low, high)}),
                 seed=self.settings.seed,
                 startup=search.startup,
-                low=low,
-                high=high,
             ),
             ParetoHalving(search.rungs, search.reduction, low, high),
             self.space,

@@ -13,12 +13,12 @@ from search_space.architecture import Architecture
 from search_space.space import SearchSpace
 from searcher.candidate import Candidate, Decision
 from searcher.jobs import EpochResult, Job, job_folder
+from searcher.optuna_strategies import distributions, params
 from searcher.plan import Plan
 from searcher.progress import Measured, OnEvent, Progress, frontier_so_far, ignore
 from searcher.promotion import SURPLUS, ParetoHalving, RungResult
 from searcher.records import Records
 from searcher.strategy import Observation, SpaceExhaustedError, Strategy
-from searcher.tpe import distributions, params
 
 _LOG = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class SearchPlan(Plan):
         super().__init__(records, "search", space.classes, workers, on_event)
         self._strategy, self._halving, self._space = strategy, halving, space
         self._trials, self._seed, self._run_dir, self._minutes = trials, seed, run_dir, minutes
-        self._distributions = distributions(space)
+        self._distributions = distributions(space.genes)
         self._exhausted = False
         self._active: dict[str, Candidate] = {}
         self._frontier = (-1, frontier_so_far([], strategy.low, strategy.high))
@@ -140,19 +140,19 @@ class SearchPlan(Plan):
             return None
         history = [Observation.of(each, self._halving.rungs) for each in candidates]
         try:
-            architecture = self._strategy.propose(history, {each.digest for each in candidates})
+            design = self._strategy.propose(history, {each.digest for each in candidates})
         except SpaceExhaustedError as error:
             _LOG.warning("the search ends with %d of %d trials: %s", len(candidates), self._trials, error)
             self._exhausted = True
             return None
         candidate = Candidate(
             number=len(candidates),
-            genotype=tuple(self._space.encode(architecture)),
-            digest=architecture.digest,
-            architecture=architecture.text,
-            macs=self._space.macs(architecture),
+            genotype=design.genotype,
+            digest=design.digest,
+            architecture=design.architecture.text,
+            macs=int(design.cost),
         )
-        self.records.propose(candidate, params(self._space, candidate.genotype), self._distributions)
+        self.records.propose(candidate, params(self._space.genes, candidate.genotype), self._distributions)
         return candidate
 
     # What came of it

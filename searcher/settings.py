@@ -47,7 +47,7 @@ class MacsWindow(_Model):
 class SearchSettings(_Model):
     """The ``search`` part: who proposes, how many, how long each is trained, on what."""
 
-    strategy: Literal["tpe", "random", "mutation", "nsga2"] = Field(
+    strategy: Literal["tpe", "random", "mutation", "aging", "nsga2", "nsga3", "gp"] = Field(
         default="tpe", description="what proposes candidates"
     )
     trials: Count = Field(default=48, description="candidates in all")

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from search_space.space import SearchSpace
-from searcher.evolution import Nsga2, ParetoMutation
+from searcher.domain import Domain
+from searcher.evolution import AgingEvolution, ParetoMutation
+from searcher.optuna_strategies import GaussianProcess, Nsga2, Nsga3, Tpe
 from searcher.strategy import Strategy, StratifiedRandom
-from searcher.tpe import Tpe
 
 STRATEGIES: Mapping[str, type[Strategy]] = {
     "tpe": Tpe,
     "random": StratifiedRandom,
     "mutation": ParetoMutation,
+    "aging": AgingEvolution,
     "nsga2": Nsga2,
+    "nsga3": Nsga3,
+    "gp": GaussianProcess,
 }
 
 
-def create(name: str, space: SearchSpace, *, seed: int, startup: int, low: float, high: float) -> Strategy:
+def create(name: str, domain: Domain, *, seed: int, startup: int) -> Strategy:
     """The strategy of that name; see ``Strategy`` for the rest.
 
     Raises:
         KeyError: there is none of that name; settings refuse it earlier.
     """
-    return STRATEGIES[name](space, seed, startup, low, high)
+    return STRATEGIES[name](domain, seed, startup)

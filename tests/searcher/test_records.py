@@ -17,8 +17,8 @@ from proxy_train.measurement import Measurement, Purpose, Status
 from search_space.errors import RecordError, SettingsError
 from searcher.candidate import Candidate, Decision
 from searcher.lease import holder
+from searcher.optuna_strategies import distributions, params
 from searcher.records import FILE, Records
-from searcher.tpe import distributions, params
 from tests.searcher.conftest import ROOT
 from tests.searcher.test_strategies import SPACE
 
@@ -51,7 +51,7 @@ def measurement(
 def propose(records: Records, number: int) -> Candidate:
     genotype = SPACE.encode(SPACE.smallest())
     candidate = Candidate(number, genotype, f"{number:016x}", f"text-{number}", 1_000_000 + number)
-    records.propose(candidate, params(SPACE, genotype), distributions(SPACE))
+    records.propose(candidate, params(SPACE.genes, genotype), distributions(SPACE.genes))
     return candidate
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from search_space.errors import SettingsError
+from searcher.domain import SpaceDomain
 from searcher.jobs import EvaluatorSpec
 from searcher.progress import Event, Measured, Started
 from searcher.promotion import ParetoHalving
@@ -31,7 +32,7 @@ def search(folder: Path, events: list[Event] | None = None, **changes: Any) -> I
         part = settings.search
         yield SearchPlan(
             records,
-            create(part.strategy, space, seed=0, startup=part.startup, low=low, high=high),
+            create(part.strategy, SpaceDomain(space, {"macs": (low, high)}), seed=0, startup=part.startup),
             ParetoHalving(part.rungs, part.reduction, low, high),
             space,
             trials=part.trials,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from search_space.architecture import Architecture
 from search_space.space import SearchSpace
+from searcher.domain import Design, SpaceDomain
+from searcher.settings import SearchSettings
 from searcher.strategies import STRATEGIES, create
 from searcher.strategy import Observation, SpaceExhaustedError, Strategy
 from tests.searcher.tiny_driver import TINY_SPACE
@@ -20,7 +23,7 @@ LOW, HIGH = (float(end) for end in SPACE.macs_range())
 
 
 def make(name: str, seed: int = 0, low: float = LOW, high: float = HIGH) -> Strategy:
-    return create(name, SPACE, seed=seed, startup=8, low=low, high=high)
+    return create(name, SpaceDomain(SPACE, {"macs": (low, high)}), seed=seed, startup=8)
 
 
 def toy(architecture: Architecture) -> float:
@@ -28,23 +31,31 @@ def toy(architecture: Architecture) -> float:
     return 0.2 * math.log10(SPACE.macs(architecture)) - 0.8 + 0.02 * len(architecture.stages[1].layers)
 
 
+def observed(
+    design: Design, accuracy: float | None, rungs_left: int = 0, pending: bool = False
+) -> Observation:
+    values = None if accuracy is None else (1 - accuracy, math.log(design.cost))
+    return Observation(design.genotype, design.cost, values, rungs_left, pending)
+
+
 def simulate(
-    strategy: Strategy, count: int, fate: Callable[[int, Architecture], float | None] = lambda _, a: toy(a)
+    strategy: Strategy,
+    count: int,
+    fate: Callable[[int, Architecture], float | None] = lambda _, a: toy(a),
 ) -> list[Architecture]:
     """Proposals, each answered at once; a fate of None is a failure."""
     history: list[Observation] = []
     proposed: list[Architecture] = []
     for number in range(count):
         found = strategy.propose(history, {each.digest for each in proposed})
-        proposed.append(found)
-        history.append(
-            Observation(SPACE.encode(found), SPACE.macs(found), fate(number, found), rungs_left=number % 3)
-        )
+        proposed.append(found.architecture)
+        history.append(observed(found, fate(number, found.architecture), number % 3))
     return proposed
 
 
 def test_the_names_are_those_of_the_settings() -> None:
-    assert set(STRATEGIES) == {"tpe", "random", "mutation", "nsga2"}
+    field = SearchSettings.model_fields["strategy"]
+    assert set(STRATEGIES) == set(get_args(field.annotation))
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -69,16 +80,17 @@ def test_a_strategy_has_no_memory_of_its_own(name: str) -> None:
     history: list[Observation] = []
     for number, expected in enumerate(together):
         found = make(name).propose(history, {each.digest for each in together[:number]})
-        assert found == expected
-        history.append(Observation(SPACE.encode(found), SPACE.macs(found), toy(found), rungs_left=number % 3))
+        assert found.architecture == expected
+        history.append(observed(found, toy(expected), number % 3))
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_failed_pending_and_nan_trials_do_no_harm(name: str) -> None:
-    found = simulate(make(name), 30, lambda number, a: (toy(a), None, math.nan)[number % 3])
+    fates: tuple[Callable[[Architecture], float | None], ...] = (toy, lambda a: None, lambda a: math.nan)
+    found = simulate(make(name), 30, lambda number, a: fates[number % 3](a))
     assert len({each.digest for each in found}) == 30
     history = [Observation(SPACE.encode(each), SPACE.macs(each), None, pending=True) for each in found]
-    assert make(name).propose(history, {each.digest for each in found}) not in found
+    assert make(name).propose(history, {each.digest for each in found}).architecture not in found
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -88,7 +100,7 @@ def test_workers_that_ask_before_anything_is_known_get_different_proposals(name:
     for _ in range(16):
         found = make(name).propose(history, taken)
         taken.add(found.digest)
-        history.append(Observation(SPACE.encode(found), SPACE.macs(found), None, pending=True))
+        history.append(observed(found, None, pending=True))
     assert len(taken) == 16
 
 
@@ -121,14 +133,13 @@ def test_a_space_that_is_used_up_says_so() -> None:
         "stages": [stage | {"depth": [1], "kernel": ["1x3x3"]} for stage in TINY_SPACE["stages"]]
     }
     space = SearchSpace.from_dict(small, "small").with_classes(16)
-    low, high = space.macs_range()
-    strategy = create("random", space, seed=0, startup=8, low=low, high=high)
+    strategy = create("random", SpaceDomain(space), seed=0, startup=8)
     history: list[Observation] = []
     taken: set[str] = set()
     for _ in range(space.cardinality):
         found = strategy.propose(history, taken)
         taken.add(found.digest)
-        history.append(Observation(space.encode(found), space.macs(found), 0.5))
+        history.append(observed(found, 0.5))
     assert len(taken) == space.cardinality
     with pytest.raises(SpaceExhaustedError, match=f"after {space.cardinality} proposals"):
         strategy.propose(history, taken)
