@@ -235,7 +235,7 @@ def _decode_chunk(chunk: _Chunk) -> tuple[str, int, list[int], list[tuple[str, s
     return chunk.file.stem, chunk.first, lengths, broken
 
 
-def _decode(item: VideoItem, plan: _Plan) -> video.Frame:
+def _decode(item: VideoItem, plan: _Plan) -> npt.NDArray[np.uint8]:
     """The middle ``plan.keep`` frames of an item."""
     start, seconds = item.start or 0.0, plan.keep / plan.fps
     end = item.end if item.end is not None else video.probe(item.path).duration

@@ -1,0 +1,37 @@
+"""One frame of a video to pixels: upright, scaled, and cut to a square or not."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.video.reformatter import Interpolation, VideoReformatter
+
+Frame = npt.NDArray[np.uint8]
+
+
+def quarter_turns(frame: av.VideoFrame) -> int:
+    """How often a frame has to be turned counter-clockwise by 90 degrees to stand upright: 0 to 3."""
+    return round(getattr(frame, "rotation", 0) / 90) % 4
+
+
+def picture(frame: av.VideoFrame, size: int, reformatter: VideoReformatter, *, square: bool = True) -> Frame:
+    """One frame, upright, its short side scaled to ``size``.
+
+    Args:
+        square: keep the centre square alone.
+
+    Returns:
+        uint8 RGB (size, size, 3), or (height, width, 3) of which the smaller is ``size``.
+    """
+    scale = size / min(frame.width, frame.height)
+    width, height = max(size, round(frame.width * scale)), max(size, round(frame.height * scale))
+    # Averaging, where a picture shrinks: the other filters leave out pixels.
+    how = Interpolation.AREA if scale < 1 else Interpolation.BILINEAR
+    scaled = reformatter.reformat(frame, width, height, "rgb24", interpolation=how)
+    pixels = scaled.to_ndarray().astype(np.uint8, copy=False)
+    if square:
+        top, left = (height - size) // 2, (width - size) // 2
+        pixels = pixels[top : top + size, left : left + size]
+    turns = quarter_turns(frame)
+    return np.ascontiguousarray(np.rot90(pixels, turns) if turns else pixels)
