@@ -1,4 +1,4 @@
-"""The optimizers: TensorFlow's RMSProp as the official recipe has it, AdamW, and Muon for short trainings."""
+"""The optimizers: TensorFlow's RMSProp as the official recipe has it, SGD, AdamW, and the fast Muon."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class TensorFlowRMSprop(torch.optim.Optimizer):
 
     v = rho v + (1 - rho) g^2;  m = momentum m + lr g / sqrt(v + epsilon);  w -= m, from v = m = 0 (tf.keras
     RMSprop; official MoViNet configurations: rho 0.9, momentum 0.9, epsilon 1). ``torch.optim.RMSprop``
-    differs in both. Weight decay is L2: it joins the gradient.
+    differs in both. Weight decay is L2: it joins the gradient, before each variable's gradient is cut to
+    ``clip_norm`` (Keras's ``clipnorm``, which sees the gradient of the regularised loss).
     """
 
     def __init__(
@@ -28,10 +29,18 @@ class TensorFlowRMSprop(torch.optim.Optimizer):
         momentum: float = 0.9,
         epsilon: float = 1.0,
         weight_decay: float = 0.0,
+        clip_norm: float | None = None,
     ) -> None:
         super().__init__(
             params,
-            {"lr": lr, "rho": rho, "momentum": momentum, "epsilon": epsilon, "weight_decay": weight_decay},
+            {
+                "lr": lr,
+                "rho": rho,
+                "momentum": momentum,
+                "epsilon": epsilon,
+                "weight_decay": weight_decay,
+                "clip_norm": clip_norm,
+            },
         )
 
     @torch.no_grad()
@@ -48,6 +57,8 @@ class TensorFlowRMSprop(torch.optim.Optimizer):
             gradients = [weight.grad for weight in weights]
             if group["weight_decay"]:
                 gradients = list(torch._foreach_add(gradients, weights, alpha=group["weight_decay"]))
+            if group["clip_norm"] is not None:
+                gradients = list(torch._foreach_mul(gradients, _clip_factors(gradients, group["clip_norm"])))
             torch._foreach_mul_(squares, group["rho"])
             torch._foreach_addcmul_(squares, gradients, gradients, 1 - group["rho"])
             scale = torch._foreach_add(squares, group["epsilon"])
@@ -183,9 +194,12 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         case "muon":
             return Muon(groups, rate)
         case "rmsprop":
-            return TensorFlowRMSprop(groups, rate)
+            return TensorFlowRMSprop(groups, rate, momentum=recipe.momentum, clip_norm=recipe.clip_norm)
         case "adamw":
             return torch.optim.AdamW(groups, rate, betas=(0.9, 0.99), fused=True)
+        case "sgd":
+            nesterov = recipe.momentum > 0
+            return torch.optim.SGD(groups, rate, momentum=recipe.momentum, nesterov=nesterov, foreach=True)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
@@ -194,8 +208,17 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate * group["factor"]
 
 
+def clip_gradients(optimizer: torch.optim.Optimizer, norm: float) -> None:
+    """Cuts every variable's gradient to ``norm``, unless the optimizer does so itself, after weight decay."""
+    if not isinstance(optimizer, TensorFlowRMSprop):
+        clip_each((weight for group in optimizer.param_groups for weight in group["params"]), norm)
+
+
 def clip_each(parameters: Iterable[Tensor], norm: float) -> None:
     """Scales every gradient whose own norm is above ``norm`` down to it (the official recipe's clipping)."""
     gradients = [weight.grad for weight in parameters if weight.grad is not None]
-    factors = [norm / torch.clamp(each, min=norm) for each in torch._foreach_norm(gradients)]
-    torch._foreach_mul_(gradients, factors)
+    torch._foreach_mul_(gradients, _clip_factors(gradients, norm))
+
+
+def _clip_factors(gradients: list[Tensor], norm: float) -> list[Tensor]:
+    return [norm / torch.clamp(each, min=norm) for each in torch._foreach_norm(gradients)]

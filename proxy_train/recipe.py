@@ -18,7 +18,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    optimizer: Literal["muon", "adamw", "rmsprop"] = Field(
+    optimizer: Literal["muon", "adamw", "rmsprop", "sgd"] = Field(
         default="muon",
         description="rmsprop is TensorFlow's, as in the paper; muon learns fastest in short trainings",
     )
@@ -29,12 +29,18 @@ class Recipe(BaseModel):
     matrix_rate: float = Field(
         default=5.0, gt=0, description="times the learning rate: that of muon's matrices"
     )
-    batch_size: int = Field(default=32, ge=1, description="clips a step")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="of rmsprop and sgd (Nesterov's)")
+    batch_size: int = Field(default=32, ge=1, description="clips a step, of all processes together")
+    micro_batch: int | None = Field(
+        default=None, ge=1, description="clips computed at a time, whose gradients add up; default: all"
+    )
     weight_decay: float = Field(default=0.0, ge=0, description="of kernels, not of the classifier")
     clip_norm: float | None = Field(
         default=None, gt=0, description="largest norm of each variable's gradient"
     )
-    schedule: Literal["cosine", "constant"] = Field(default="cosine", description="after the warm-up")
+    schedule: Literal["cosine", "constant", "official"] = Field(
+        default="cosine", description="after the warm-up; official warms up to the cosine, from a rate of 0"
+    )
     warmup_epochs: float = Field(
         default=0.5, ge=0, description="the learning rate rises linearly for so long"
     )
@@ -42,7 +48,16 @@ class Recipe(BaseModel):
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     dropout: float = Field(default=0.0, ge=0, lt=1, description="before the classifier")
     stochastic_depth: float = Field(default=0.0, ge=0, lt=1, description="drop rate of the last branch")
+    mixup: float = Field(
+        default=0.0, ge=0, description="clips are blended in pairs by Beta(mixup, mixup); 0: not"
+    )
+    stream_frames: int | None = Field(
+        default=None, ge=1, description="causal networks see clips in parts of so many frames, as a stream"
+    )
     ema: float = Field(default=0.0, ge=0, lt=1, description="decay of the weights' moving average; 0: none")
+    batch_norm: Literal["batch", "frozen"] = Field(
+        default="batch", description="frozen keeps the running statistics, for fine-tuning"
+    )
     batch_norm_momentum: float = Field(
         default=0.1, gt=0, le=1, description="of the running statistics (PyTorch's)"
     )
@@ -51,8 +66,8 @@ class Recipe(BaseModel):
         default=0.2, ge=0, le=1, description="strength of random brightness and colour"
     )
     flip: bool = Field(default=True, description="mirror half of the clips, where that keeps the label")
-    precision: Literal["float32", "bfloat16"] = Field(
-        default="float32", description="bfloat16 is slower than float32 on CPUs"
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32", description="bfloat16 is slower than float32 on CPUs; float16 needs a GPU"
     )
 
     @classmethod

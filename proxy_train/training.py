@@ -7,10 +7,9 @@ threads.
 
 from __future__ import annotations
 
-import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,21 +21,26 @@ import torch
 from torch import Tensor, nn
 
 from proxy_train import checkpoint, evaluation
-from proxy_train.augmentation import Augmentation
+from proxy_train.batches import Ahead, Batch, Batches
 from proxy_train.checkpoint import Checkpoint
+from proxy_train.distributed import Group, share_norms
+from proxy_train.ema import Average
 from proxy_train.evaluation import Metrics
 from proxy_train.fidelity import Fidelity
-from proxy_train.optimizers import clip_each, make_optimizer, set_rate
+from proxy_train.initial_weights import InitialWeights
+from proxy_train.losses import head_for
+from proxy_train.memory import is_out_of_memory, out_of_memory
+from proxy_train.optimizers import make_optimizer
 from proxy_train.recipe import Recipe
 from proxy_train.schedule import rate_at
 from proxy_train.store import PreparedData, Split
+from proxy_train.updates import Diverged, Updater
+from proxy_train.widths import narrowed, widened
 from search_space.architecture import Architecture
-from search_space.errors import MovinasError, RecordError, SettingsError
+from search_space.errors import RecordError, SettingsError
 from search_space.network import MoViNet, build
 
-
-class Diverged(MovinasError):  # noqa: N818 - it names what happened, as KeyboardInterrupt does
-    """The loss is not a number any more; ``message`` says where."""
+__all__ = ["Diverged", "EpochReport", "Training", "share_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class EpochReport:
         loss: mean over its clips, with label smoothing.
         learning_rate: of its last step.
         seconds: wall clock.
-        data_seconds: the part of them spent on reading and augmenting.
+        data_seconds: the part of them spent waiting for clips.
     """
 
     epoch: int
@@ -65,14 +69,20 @@ class Training:
     write by itself.
 
     Args:
-        horizon: the whole training: the schedule ends with it. Its frames and size are those of ``data``.
+        horizon: the whole training: the schedule ends with it. Its frames and size are those of ``data``; its
+            width makes the architecture narrower.
         seed: of the weights, the order of clips, augmentation and dropout.
         folder: of the checkpoint; None keeps nothing.
         device: of torch.
+        group: the processes that train it together, each with such an object; None is this one alone.
+        initial: weights to begin with; by default fresh ones.
+        promoted_from: folder of a training at another fidelity, with fewer epochs, whose checkpoint this one
+            goes on from as long as ``folder`` has none.
 
     Raises:
-        SettingsError: the horizon does not fit the data.
-        RecordError: the folder holds another training, or a damaged one.
+        SettingsError: the horizon does not fit the data, or the recipe the device.
+        RecordError: a folder holds another training, or a damaged one.
+        NetworkError: the initial weights do not fit.
     """
 
     def __init__(
@@ -85,6 +95,9 @@ class Training:
         seed: int,
         folder: Path | None = None,
         device: str = "cpu",
+        group: Group | None = None,
+        initial: InitialWeights | None = None,
+        promoted_from: Path | None = None,
     ) -> None:
         if (horizon.frames, horizon.size) != (data.frames, data.size):
             raise SettingsError(
@@ -94,68 +107,86 @@ class Training:
         self.architecture, self.data, self.recipe = architecture, data, recipe
         self.horizon, self.seed, self.folder, self.device = horizon, seed, folder, device
         self.epoch = 0
-        self._split = data.split("train")
-        self._indices = share_of(self._split, horizon.share)
-        self._augmentation = Augmentation.of(recipe, data)
-        self._live = build(
-            architecture,
-            len(data.classes),
+        self.history: tuple[Fidelity, ...] = ()
+        """What was spent before this training took over, oldest first; empty unless it was promoted."""
+        self._group, self._initial = group or Group(), initial
+        self._indices = share_of(data.split("train"), horizon.share)
+        self._batches = Batches(data, recipe, self._indices, seed, group)
+        self._live = self._build()
+        self._optimizer = make_optimizer(self._live, recipe)
+        self._updater = Updater(self._live, self._optimizer, recipe, device, self._group)
+        self._average = Average(self._live, recipe.ema) if recipe.ema else None
+        self._begin(promoted_from)
+
+    def _build(self) -> MoViNet:
+        recipe = self.recipe
+        live = build(
+            narrowed(self.architecture, self.horizon.width),
+            head_for(self.data),
             dropout=recipe.dropout,
             stochastic_depth=recipe.stochastic_depth,
-            seed=seed,
-        ).to(device)
-        for module in self._live.modules():
+            seed=self.seed,
+        ).to(self.device)
+        for module in live.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = recipe.batch_norm_momentum
-        self._average = copy.deepcopy(self._live).eval() if recipe.ema else None
-        self._optimizer = make_optimizer(self._live, recipe)
-        self._resume()
+        if self._group.size > 1 and recipe.batch_norm == "batch":
+            share_norms(live)
+        return live
 
     @property
     def model(self) -> MoViNet:
         """The network to use: with averaged weights if the recipe averages."""
-        return self._live if self._average is None else self._average
+        return self._live if self._average is None else self._average.model
 
     @property
     def fidelity(self) -> Fidelity:
         """What has been spent so far."""
-        return Fidelity(max(1, self.epoch), self.horizon.frames, self.horizon.size, self.horizon.share)
+        return self.horizon.after(max(1, self.epoch))
 
     @property
     def steps_an_epoch(self) -> int:
         """Updates in an epoch; clips that fill no batch are left for another shuffle."""
-        return max(1, len(self._indices) // self.recipe.batch_size)
+        return len(self._batches)
 
     def train_epoch(self) -> EpochReport:
         """Goes once through the training clips.
 
         Raises:
-            Diverged: the loss became NaN or infinite.
+            Diverged: the loss became NaN or infinite; at once on a CPU, an update later on a GPU.
+            OutOfMemory: a batch does not fit; it says which micro-batch would.
             SettingsError: the horizon is reached.
         """
         if self.epoch >= self.horizon.epochs:
             raise SettingsError(f"this training ends after {self.horizon.epochs} epochs")
-        began, data_seconds = time.perf_counter(), 0.0
-        rng = np.random.default_rng([self.seed, self.epoch])
-        order = rng.permutation(self._indices)
+        began, waited = time.perf_counter(), 0.0
         total = torch.zeros((), device=self.device)
-        steps, size = self.steps_an_epoch, self.recipe.batch_size
-        rate = 0.0
-        self._live.train()
-        with _seeded_torch(self.device, int(rng.integers(2**62))):
-            for number in range(steps):
+        first, rate = self.epoch * self.steps_an_epoch, 0.0
+        loss: Tensor | None = None
+        self._train_mode()
+        seed, batches = self.batches(self.epoch)
+        with _seeded_torch(self.device, seed + self._group.rank), Ahead(batches) as made:
+            started = time.perf_counter()
+            for number, batch in enumerate(made):
+                waited += time.perf_counter() - started
+                before, rate = loss, self._rate(first + number)
+                loss = self._update(batch, rate)
+                if self._average is not None:
+                    self._average.follow(self._live, first + number)
+                # On a GPU, this waits for the update before the one that was just begun.
+                self._require_finite(before if self.device != "cpu" else loss)
+                total += loss
                 started = time.perf_counter()
-                chosen = np.sort(order[number * size : (number + 1) * size])
-                clips = self._augmentation.training_batch(self._split, chosen, rng).to(self.device)
-                labels = torch.from_numpy(self._split.labels[chosen]).to(self.device)
-                data_seconds += time.perf_counter() - started
-                rate = self._rate(self.epoch * steps + number)
-                total += self._step(clips, labels, rate)
-        loss = float(total) / steps
-        if not math.isfinite(loss):
-            raise Diverged(f"the loss is {loss} in epoch {self.epoch + 1}", hint="lower recipe.learning_rate")
+        self._require_finite(loss)
         self.epoch += 1
-        return EpochReport(self.epoch, loss, rate, time.perf_counter() - began, data_seconds)
+        mean = float(total) / self.steps_an_epoch
+        return EpochReport(self.epoch, mean, rate, time.perf_counter() - began, waited)
+
+    def batches(self, epoch: int) -> tuple[int, Iterator[Batch]]:
+        """A seed for dropout in an epoch, and the epoch's batches on the device, made as they are asked
+        for."""
+        seed, made = self._batches.epoch(epoch)
+        return seed, (batch.to(self.device) for batch in made)
 
     def evaluate(self, split: str = "val", *, streaming: bool = False) -> Metrics:
         """How well ``model`` does now.
@@ -163,7 +194,14 @@ class Training:
         Raises:
             Diverged: its outputs are not numbers.
         """
-        metrics = evaluation.evaluate(self.model, self.data, split, streaming=streaming, device=self.device)
+        metrics = evaluation.evaluate(
+            self.model,
+            self.data,
+            split,
+            streaming=streaming,
+            batch_size=min(32, self.recipe.micro_batch or 32),
+            device=self.device,
+        )
         if not math.isfinite(metrics.loss):
             raise Diverged(f"the {split} loss is {metrics.loss} after epoch {self.epoch}")
         return metrics
@@ -172,27 +210,75 @@ class Training:
         """Replaces the folder's checkpoint by what is now; nothing without a folder."""
         if self.folder is None:
             return
-        tensors = {f"model.{name}": value for name, value in self._live.state_dict().items()}
-        if self._average is not None:
-            tensors |= {f"average.{name}": value for name, value in self._average.state_dict().items()}
-        tensors |= checkpoint.optimizer_tensors(self._optimizer)
-        checkpoint.write(self.folder, Checkpoint(tensors, {**self._identity(), "epoch": self.epoch}))
+        if self._group.leads:
+            tensors = {f"model.{name}": value for name, value in self._live.state_dict().items()}
+            if self._average is not None:
+                averaged = self._average.model.state_dict()
+                tensors |= {f"average.{name}": value for name, value in averaged.items()}
+            tensors |= checkpoint.optimizer_tensors(self._optimizer) | self._updater.tensors()
+            checkpoint.write(self.folder, Checkpoint(tensors, {**self._identity(), "epoch": self.epoch}))
+        self._group.wait()
 
-    def _resume(self) -> None:
-        found = None if self.folder is None else checkpoint.read(self.folder)
-        if found is None:
-            return
-        for key, value in self._identity().items():
+    def _begin(self, promoted_from: Path | None) -> None:
+        """Takes up the folder's own checkpoint, or else that of the lower fidelity, or else begins."""
+        own = None if self.folder is None else checkpoint.read(self.folder)
+        lower = None if promoted_from is None else checkpoint.read(promoted_from)
+        if promoted_from is not None and lower is None:
+            raise RecordError(
+                f"{promoted_from}: no checkpoint to go on from", hint="train the lower fidelity first"
+            )
+        if lower is not None:
+            self._inherit(lower, str(promoted_from), take=own is None)
+        elif self._initial is not None and own is None:
+            self._initial.load_into(self._live)
+            if self._average is not None:
+                self._average.model.load_state_dict(self._live.state_dict())
+        if own is not None:
+            self._require_same(own, self._identity(), str(self.folder))
+            self._take(own)
+
+    def _inherit(self, lower: Checkpoint, source: str, *, take: bool) -> None:
+        """Goes on from a training at another fidelity: its epochs are behind this one too."""
+        shared = {
+            key: value for key, value in self._identity().items() if key in ("recipe", "seed", "initial")
+        }
+        self._require_same(lower, shared, source)
+        spent = Fidelity(**lower.facts["horizon"]).after(int(lower.facts["epoch"]))
+        theirs = Architecture.parse(lower.facts["architecture"]).with_input(self.architecture.input)
+        if (
+            theirs != self.architecture
+            or spent.epochs >= self.horizon.epochs
+            or spent.width > self.horizon.width
+        ):
+            raise RecordError(
+                f"{source}: a training of {theirs.text} that spent {spent.key} cannot go on as one of "
+                f"{self.architecture.text} to {self.horizon.key}",
+                hint="promote the same network, to more epochs and no smaller width",
+            )
+        self.history = (*(Fidelity.parse(key) for key in lower.facts["history"]), spent)
+        if take:
+            self._take(lower, widen=spent.width != self.horizon.width)
+
+    def _take(self, found: Checkpoint, *, widen: bool = False) -> None:
+        networks = {"model.": self._live}
+        if self._average is not None:
+            networks["average."] = self._average.model
+        for prefix, network in networks.items():
+            tensors = _part(found.tensors, prefix)
+            # New channels of the average begin where those of the weights, loaded first, do.
+            network.load_state_dict(widened(tensors, self._live) if widen else tensors)
+        if not widen:
+            checkpoint.restore_optimizer(self._optimizer, found.tensors)
+        self._updater.restore(_part(found.tensors, "scaler."))
+        self.epoch = int(found.facts["epoch"])
+
+    def _require_same(self, found: Checkpoint, expected: Mapping[str, Any], source: str) -> None:
+        for key, value in expected.items():
             if found.facts.get(key) != value:
                 raise RecordError(
-                    f"{self.folder}: holds a training with {key} {found.facts.get(key)}, not {value}",
+                    f"{source}: holds a training with {key} {found.facts.get(key)}, not {value}",
                     hint="use another folder, or delete this one",
                 )
-        self._live.load_state_dict(_part(found.tensors, "model."))
-        if self._average is not None:
-            self._average.load_state_dict(_part(found.tensors, "average."))
-        checkpoint.restore_optimizer(self._optimizer, found.tensors)
-        self.epoch = int(found.facts["epoch"])
 
     def _identity(self) -> dict[str, Any]:
         """What must be the same for a checkpoint to go on."""
@@ -202,44 +288,45 @@ class Training:
             "recipe": self.recipe.model_dump(),
             "horizon": asdict(self.horizon),
             "seed": self.seed,
+            "initial": None if self._initial is None else self._initial.digest,
+            "history": [fidelity.key for fidelity in self.history],
         }
 
     def _rate(self, step: int) -> float:
         steps = self.steps_an_epoch * self.horizon.epochs
         return rate_at(step, steps, round(self.steps_an_epoch * self.recipe.warmup_epochs), self.recipe)
 
-    def _step(self, clips: Tensor, labels: Tensor, rate: float) -> Tensor:
-        recipe = self.recipe
-        with torch.autocast(
-            self.device.split(":")[0], torch.bfloat16, enabled=recipe.precision == "bfloat16"
-        ):
-            logits = self._live(clips)
-            loss = self._live.head_type.loss(logits, labels, recipe.label_smoothing)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if recipe.clip_norm is not None:
-            clip_each(self._live.parameters(), recipe.clip_norm)
-        set_rate(self._optimizer, rate)
-        self._optimizer.step()
-        if self._average is not None:
-            _follow(self._average, self._live, recipe.ema)
-        return loss.detach()
+    def _train_mode(self) -> None:
+        self._live.train()
+        if self.recipe.batch_norm == "frozen":
+            for module in self._live.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+
+    def _update(self, batch: Batch, rate: float) -> Tensor:
+        try:
+            return self._updater.update(batch.clips, batch.labels, rate, batch.whole)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        # Outside of the handler, whose traceback would keep the batch's memory.
+        size = min(self.recipe.micro_batch or len(batch.clips), len(batch.clips))
+        raise out_of_memory(self._updater.attempt, batch.clips, batch.labels, size)
+
+    def _require_finite(self, loss: Tensor | None) -> None:
+        if loss is not None and not math.isfinite(float(loss)):
+            raise Diverged(
+                f"the loss is {float(loss)} in epoch {self.epoch + 1}", hint="lower recipe.learning_rate"
+            )
 
 
 def share_of(split: Split, share: float) -> npt.NDArray[np.int64]:
-    """Indices of the first ``share`` of each class's clips, at least one of each."""
+    """Indices of the first ``share`` of the clips of each class (or combination), at least one of each."""
     if share >= 1:
         return np.arange(len(split), dtype=np.int64)
-    of_class = [np.flatnonzero(split.labels == label) for label in np.unique(split.labels)]
+    groups = np.unique(split.labels, axis=0, return_inverse=True)[1].reshape(-1)
+    of_class = [np.flatnonzero(groups == group) for group in range(int(groups.max()) + 1)]
     return np.sort(np.concatenate([part[: max(1, round(share * len(part)))] for part in of_class]))
-
-
-@torch.no_grad()
-def _follow(average: nn.Module, live: nn.Module, decay: float) -> None:
-    """Moves averaged weights towards the live ones; running statistics, averages already, are copied."""
-    torch._foreach_lerp_(list(average.parameters()), list(live.parameters()), 1 - decay)
-    for ours, theirs in zip(average.buffers(), live.buffers(), strict=True):
-        ours.copy_(theirs)
 
 
 @contextmanager

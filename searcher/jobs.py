@@ -66,7 +66,7 @@ class Job:
 
     def fidelity_at(self, epochs: int) -> Fidelity:
         """The fidelity of a measurement after ``epochs`` of this job's schedule."""
-        return Fidelity(epochs, self.fidelity.frames, self.fidelity.size, self.fidelity.share)
+        return self.fidelity.after(epochs)
 
     def to_json(self) -> str:
         """One line that ``from_json`` reads back."""

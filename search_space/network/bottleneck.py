@@ -42,6 +42,9 @@ class Projection(ConvNorm):
         if norm is None or scale is None:
             return super().forward(x)
         x = ops.convolve_frames(x, self.weight, self.bias, self.stride, self.groups)
+        if type(norm) is not nn.BatchNorm2d:
+            scaled: Tensor = norm(x) * scale  # one that is shared by several processes
+            return scaled
         # The scale goes into the affine part of batch norm: two vectors to multiply, not a whole tensor.
         gamma, beta = norm.weight * scale, norm.bias * scale
         mean, variance, momentum = norm.running_mean, norm.running_var, BATCH_NORM_MOMENTUM

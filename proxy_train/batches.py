@@ -1,0 +1,174 @@
+"""An epoch's batches: which clips, in which order, changed how; made while the network computes."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from proxy_train.augmentation import Augmentation, mixup
+from proxy_train.distributed import Group
+from proxy_train.losses import BatchLabels
+from proxy_train.recipe import Recipe
+from proxy_train.store import PreparedData, Split
+from search_space.errors import SettingsError
+
+Item = TypeVar("Item")
+AHEAD = 2
+"""Batches that are made ahead: one would do if all took the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A process's part of a batch.
+
+    Args:
+        clips: float32 (part, 3, frames, size, size) in 0..1.
+        labels: of the part.
+        whole: clips of all processes together.
+    """
+
+    clips: Tensor
+    labels: BatchLabels
+    whole: int
+
+    def to(self, device: str) -> Batch:
+        """The same on a device."""
+        clips = self.clips if device == "cpu" else self.clips.pin_memory()
+        return Batch(clips.to(device, non_blocking=True), self.labels.to(device), self.whole)
+
+
+class Batches:
+    """The training batches of a data set by a recipe.
+
+    One process alone draws everything from one generator, clip after clip. Of several, each makes its own
+    clips only; every clip has a generator of its own then, so that the number of processes decides nothing.
+
+    Args:
+        data: the data set.
+        recipe: batch size and augmentation.
+        indices: the clips of the training split to use.
+        seed: of the training.
+        group: the processes; None is this one alone, by the first scheme.
+
+    Raises:
+        SettingsError: fewer clips in a batch than processes.
+    """
+
+    def __init__(
+        self,
+        data: PreparedData,
+        recipe: Recipe,
+        indices: npt.NDArray[np.int64],
+        seed: int,
+        group: Group | None,
+    ) -> None:
+        self._split: Split = data.split("train")
+        self._augmentation = Augmentation.of(recipe, data)
+        self._recipe, self._indices, self._seed, self._group = recipe, indices, seed, group
+        size, parts = min(recipe.batch_size, len(indices)), 1 if group is None else group.size
+        self._size = size - size % parts
+        if not self._size:
+            raise SettingsError(
+                f"{size} clips a batch for {parts} processes", hint="train with fewer of them, or more clips"
+            )
+
+    def __len__(self) -> int:
+        """Updates in an epoch; clips that fill no batch are left for another shuffle."""
+        return len(self._indices) // self._size
+
+    def epoch(self, epoch: int) -> tuple[int, Iterator[Batch]]:
+        """A seed for what else is random in this epoch, and its batches."""
+        rng = np.random.default_rng([self._seed, epoch])
+        order = rng.permutation(self._indices)
+        return int(rng.integers(2**62)), self._made(order, epoch, rng)
+
+    def _made(self, order: npt.NDArray[np.int64], epoch: int, rng: np.random.Generator) -> Iterator[Batch]:
+        for number in range(len(self)):
+            first = number * self._size
+            chosen = np.sort(order[first : first + self._size])
+            if self._group is None:
+                clips = self._augmentation.training_batch(self._split, chosen, rng)
+            else:
+                places = self._group.part(chosen)
+                rng = np.random.default_rng([self._seed, epoch, number, 2**31])
+                clips = self._apart(chosen[places], [self._seed, epoch, number], places)
+                chosen = chosen[places]
+            labels = BatchLabels(torch.from_numpy(self._split.labels[chosen]))
+            if self._recipe.mixup > 0:
+                mixed = mixup(clips, self._recipe.mixup, rng)
+                clips, labels = mixed.clips, BatchLabels(labels.own, labels.own[mixed.partners], mixed.weight)
+            yield Batch(clips, labels, self._size)
+
+    def _apart(
+        self, chosen: npt.NDArray[np.int64], seeds: list[int], places: npt.NDArray[np.int64]
+    ) -> Tensor:
+        """Clips that depend on their places in the batch only, not on those beside them."""
+        clips = [
+            self._augmentation.training_batch(
+                self._split, chosen[row : row + 1], np.random.default_rng([*seeds, place])
+            )
+            for row, place in enumerate(places.tolist())
+        ]
+        return torch.cat(clips)
+
+
+class Ahead(Generic[Item]):
+    """Makes items in a thread of its own while the last ones are used; use it as a context manager.
+
+    What a thread raises is raised where its item is asked for. Their order, and what they are, is as if they
+    were made in place.
+
+    Args:
+        items: made one by one, only by the thread.
+    """
+
+    def __init__(self, items: Iterator[Item]) -> None:
+        self._items = items
+        self._queue: queue.Queue[Item | BaseException | None] = queue.Queue(AHEAD)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._make, name="batches", daemon=True)
+
+    def __enter__(self) -> Ahead[Item]:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._ended.set()
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        self._thread.join()
+
+    def __iter__(self) -> Iterator[Item]:
+        while True:
+            item = self._queue.get()
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def _make(self) -> None:
+        try:
+            for item in self._items:
+                self._put(item)
+                if self._ended.is_set():
+                    return
+            self._put(None)
+        except BaseException as error:  # handed to whoever waits for the item
+            self._put(error)
+
+    def _put(self, item: Item | BaseException | None) -> None:
+        while not self._ended.is_set():
+            try:
+                self._queue.put(item, timeout=0.2)
+                return
+            except queue.Full:
+                continue

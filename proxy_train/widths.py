@@ -1,0 +1,57 @@
+"""Width as a fidelity: networks made narrower, and a trained narrow one that goes on as the full network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from search_space.architecture import Architecture
+from search_space.network import MoViNet
+from search_space.scaling import Coefficients, scale_architecture
+
+
+def narrowed(architecture: Architecture, width: float) -> Architecture:
+    """The architecture with ``width`` times the channels everywhere, to multiples of 8; the clip stays."""
+    if width == 1:
+        return architecture
+    only_width = Coefficients(depth=1.0, width=width, resolution=1.0, rate=1.0)
+    return scale_architecture(architecture, 1.0, only_width).with_input(architecture.input)
+
+
+@torch.no_grad()
+def widened(tensors: Mapping[str, Tensor], network: MoViNet) -> dict[str, Tensor]:
+    """Weights for a wide network that compute what a trained narrow one does (after Net2Net, 2016).
+
+    The narrow network becomes the first channels of the wide one. They do not listen to the new channels,
+    whose own weights are fresh: the first steps of training connect them. Position encodings, which depend
+    on the number of channels, are the one thing that does not stay exactly what it was.
+
+    Args:
+        tensors: all of the narrow network's, by name.
+        network: the wide one, freshly initialised; it is not changed.
+
+    Returns:
+        All of the wide network's tensors.
+    """
+    doubled = network.architecture.options.squeeze == "2plus3d"
+    wide: dict[str, Tensor] = {}
+    for name, fresh in network.state_dict().items():
+        old, new = tensors[name].to(fresh.device), fresh.clone()
+        if old.shape == new.shape:
+            wide[name] = old.clone()
+            continue
+        rows = torch.arange(old.shape[0], device=new.device)
+        if new.ndim == 1:
+            new[rows] = old
+        else:
+            columns = torch.arange(old.shape[1], device=new.device)
+            if doubled and name.endswith("squeeze.reduce.weight"):
+                # Two descriptors side by side, each of which grew.
+                half = old.shape[1] // 2
+                columns[half:] += (new.shape[1] - old.shape[1]) // 2
+            new[rows] = 0
+            new[rows[:, None], columns[None]] = old
+        wide[name] = new
+    return wide
