@@ -12,9 +12,9 @@ keep that below half a percent of the target anywhere in the range.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -30,31 +30,32 @@ BINS = 2048
 MARGIN = 64
 LEVEL_RATIO = 6.0
 FEW = 256
-TRIES = 16
+FEW_OPTIONS = 100
+TRIES = 8
 
 
 class _Fork:
     """Some equally likely branches, each with its cost in bins and the weights of what follows it."""
 
     def __init__(self, branches: Sequence[tuple[int, Weights]]) -> None:
-        self.weights = np.zeros(BINS)
-        for bins, after in branches:
+        values = np.zeros((BINS, len(branches)))
+        for i, (bins, after) in enumerate(branches):
             if bins < BINS:
-                self.weights[bins:] += after[: BINS - bins]
-        self.weights /= len(branches)
-        self._branches = [(bins, after.data) for bins, after in branches]
+                values[bins:, i] = after[: BINS - bins]
+        sums = values.cumsum(axis=1)
+        self.weights = sums[:, -1] / len(branches)
+        self._bins = [bins for bins, _ in branches]
+        self._last = len(branches) - 1
+        self._sums = sums.ravel().data
 
     def pick(self, left: int, chance: float) -> tuple[int, int]:
         """Draw a branch given the bins left; ``chance`` is uniform in [0, 1). Also the bins left then."""
-        values = [view[left - bins] if bins <= left else 0.0 for bins, view in self._branches]
-        rest, chosen = chance * sum(values), -1
-        for i, value in enumerate(values):
-            if value > 0.0:
-                chosen = i
-                rest -= value
-                if rest < 0.0:
-                    break
-        return chosen, left - self._branches[chosen][0]
+        if not self._last:
+            return 0, left - self._bins[0]
+        start = left * (self._last + 1)
+        end = start + self._last
+        chosen = bisect_right(self._sums, chance * self._sums[end], start, end) - start
+        return chosen, left - self._bins[chosen]
 
 
 class _Table:
@@ -96,6 +97,11 @@ class _Table:
                 after = left - bins[option]
                 if after >= 0 and (scaled - option) * bound < view[after]:
                     return option, after
+            if options <= FEW_OPTIONS:
+                # Rough weights, such as just before the end: all of them. Lists beat arrays for so few.
+                running = list(accumulate([view[left - bin] if bin <= left else 0.0 for bin in bins]))
+                option = bisect_right(running, chance() * running[-1])
+                return option, left - bins[option]
         possible = int(self._kinds.searchsorted(left, "right"))
         sums = (self._counts[:possible] * self._after[left - self._kinds[:possible]]).cumsum()
         group = min(int(sums.searchsorted(chance() * sums[-1], "right")), possible - 1)
@@ -160,9 +166,9 @@ class _Stage:
         genes.append(depth)
         genes.extend(body[option])
         layers, tail = self.stage.depths[depth], self._tails[outputs]
-        for table in reversed(tail[: layers - 1]):
-            option, left = table.pick(left, chance)
-            genes.extend(later[option])
+        for place in range(layers - 2, -1, -1):
+            option, left = tail[place].pick(left, chance)
+            genes += later[option]
         genes.extend([0] * (3 * (len(self.stage.slots) - layers)))
         return outputs, left
 
