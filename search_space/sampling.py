@@ -31,7 +31,7 @@ MARGIN = 64
 LEVEL_RATIO = 6.0
 FEW = 256
 FEW_OPTIONS = 100
-TRIES = 8
+TRIES = 4
 
 
 class _Fork:
