@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy_train.atomic import write_json
-from proxy_train.labels import Label, LabelsKind, class_counts, label_json, output_indices
+from proxy_train.labels import Label, LabelsKind, class_counts, label_json
 from search_space.errors import DataError
 
 
@@ -74,7 +74,8 @@ class Dataset:
         seconds: how much of each video is kept, around its middle.
         labels_kind: of every item's label.
         verbs: how many of ``classes`` are verbs; 0 unless labels are verb_noun.
-        unlabelled: videos of a split whose labels are not public, as ids and paths.
+        missing: videos that are annotated and not there, by name, with what was looked for.
+        unlabelled: videos whose labels are not public; their ``label`` is ().
     """
 
     name: str
@@ -87,16 +88,21 @@ class Dataset:
     seconds: float = 10.0
     labels_kind: LabelsKind = "single"
     verbs: int = 0
-    unlabelled: tuple[tuple[str, Path], ...] = ()
+    missing: tuple[tuple[str, str], ...] = ()
+    unlabelled: tuple[VideoItem, ...] = ()
 
     @property
     def class_counts(self) -> int | tuple[int, int]:
         """The number of classes, or (verbs, nouns)."""
         return class_counts(self.labels_kind, len(self.classes), self.verbs)
 
-    def names_of(self, label: Label) -> tuple[str, ...]:
-        """The names that a label stands for."""
-        return tuple(self.classes[index] for index in output_indices(label, self.verbs))
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """``classes``, told apart: a word can be a verb and a noun."""
+        if self.labels_kind != "verb_noun":
+            return self.classes
+        words = ("verb" if index < self.verbs else "noun" for index in range(len(self.classes)))
+        return tuple(f"{word} {name}" for word, name in zip(words, self.classes, strict=True))
 
     def require_trainable(self) -> None:
         """Raises DataError unless there are two classes, and videos to train on and to validate with."""
@@ -139,9 +145,10 @@ class Dataset:
         left_out = {
             "data set": self.name,
             "used": {name: len(items) for name, items in self.items.items()},
+            "missing": [{"name": name, "reason": why} for name, why in self.missing],
             "left out while listing": [{"name": name, "reason": why} for name, why in self.dropped],
             "unreadable": [{"name": name, "reason": why} for name, why in broken],
-            "without a label": [name for name, _ in self.unlabelled],
+            "without a label": [item.id for item in self.unlabelled],
         }
         write_json(folder / "left_out.json", left_out)
 

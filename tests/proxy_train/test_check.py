@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from proxy_train.check import check
-from proxy_train.folder import load_folder
+from proxy_train.dataset import DataSettings, load_dataset
 from proxy_train.moving_digits import encode
 
 
@@ -27,7 +27,7 @@ def test_counts_durations_and_broken_files(tmp_path: Path, workers: int) -> None
     (tmp_path / "val/jump/hollow.mp4").touch()
     (tmp_path / "val/jump/notes.txt").write_text("hello")
     seen: list[tuple[int, int]] = []
-    dataset = load_folder(tmp_path, flips_change_labels=False, seconds=10)
+    dataset = load_dataset(DataSettings(kind="folder", root=tmp_path))
     result = check(dataset, workers=workers, progress=lambda done, total: seen.append((done, total)))
     assert result.counts == {
         "train": {"jump": 1, "run": 20},

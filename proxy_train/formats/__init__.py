@@ -1,0 +1,1 @@
+"""The data set formats, one module each; ``registry`` knows them all."""
