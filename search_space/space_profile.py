@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import exp, log
 
 import numpy as np
 
 from search_space.architecture import Architecture
-from search_space.cost import Cost, cost
+from search_space.cost import Cost, cost, macs
 from search_space.errors import SpaceError
+from search_space.published import PUBLISHED
 from search_space.scaling import scale_depths
 from search_space.space import SearchSpace
 from search_space.space_settings import SpaceSettings
@@ -91,7 +93,8 @@ def profile(
 
     Args:
         space: the space.
-        budgets: multiply-adds by name; by default those that the space's file names.
+        budgets: multiply-adds by name; by default those that the space's file names, or, if it names none,
+            those of the released A0 to A5.
         samples: how many to draw at a cost for the histogram, and uniformly for the median.
         seed: of the draws.
 
@@ -101,7 +104,7 @@ def profile(
     if samples < 1:
         raise SpaceError(f"samples is {samples}", hint="draw at least one")
     rng = np.random.default_rng(seed)
-    wanted = space.settings.budgets if budgets is None else budgets
+    wanted = (space.settings.budgets or released_budgets()) if budgets is None else budgets
     low, high = space.macs_range()
     smallest, largest = space.smallest(), space.largest()
     uniform = sorted((space.sample(rng) for _ in range(samples)), key=space.macs)
@@ -115,8 +118,13 @@ def profile(
         largest=largest,
         costs=(cost(smallest, space.classes), cost(median, space.classes), cost(largest, space.classes)),
         bins=_histogram(space, low, high, samples, rng),
-        budgets=tuple(_budget(space, name, macs, rng) for name, macs in wanted.items()),
+        budgets=tuple(_budget(space, name, most, rng) for name, most in wanted.items()),
     )
+
+
+def released_budgets() -> dict[str, float]:
+    """Multiply-adds of the released A0 to A5, at their own clips."""
+    return {f"A{i}": float(macs(PUBLISHED[f"A{i}-base"])) for i in range(6)}
 
 
 def _histogram(
@@ -133,29 +141,36 @@ def _histogram(
     return tuple(Bin(edges[i], edges[i + 1], uniform[i], float(stratified[i])) for i in range(BINS))
 
 
-def _budget(space: SearchSpace, name: str, macs: float, rng: np.random.Generator) -> Budget:
-    if not macs > 0:
-        raise SpaceError(f"budget {name!r} is {macs:g} multiply-adds", hint="give a positive number")
+def _budget(space: SearchSpace, name: str, wanted: float, rng: np.random.Generator) -> Budget:
+    if not wanted > 0:
+        raise SpaceError(f"budget {name!r} is {wanted:g} multiply-adds", hint="give a positive number")
     try:
-        return Budget(name, macs, space.sample_at(rng, 0.98 * macs, 1.02 * macs), "")
+        return Budget(name, wanted, space.sample_at(rng, 0.98 * wanted, 1.02 * wanted), "")
     except SpaceError:
-        return Budget(name, macs, None, _limit(space, macs))
+        return Budget(name, wanted, None, _limit(space, wanted))
 
 
-def _limit(space: SearchSpace, macs: float) -> str:
+def _limit(space: SearchSpace, wanted: float) -> str:
     """Which kinds of choice, extended twofold towards the budget, would move the end of the space most."""
     low, high = space.macs_range()
-    if low <= macs <= high:
-        return f"too few architectures: none within 2 % of {macs:.4g}"
-    place, word, end = (0, "smallest", low) if macs < low else (1, "largest", high)
-    moved = {
-        what: abs(SearchSpace(settings).macs_range()[place] - end) / end
-        for what, settings in _extended(space.settings, 2.0 if place else 0.5).items()
-    }
+    if low <= wanted <= high:
+        return f"too few architectures: none within 2 % of {wanted:.4g}"
+    place, word, end = (0, "smallest", low) if wanted < low else (1, "largest", high)
+    moved = _moved(space, place)
     order = sorted(moved, key=lambda what: moved[what], reverse=True)
     named = ", ".join(f"{what} ({100 * moved[what]:.0f} %)" for what in order if moved[what] > 0.005)
     step = "doubling" if place else "halving"
     return f"its {word} has {end:.4g}; {step} would move that most by {named or 'nothing'}"
+
+
+@lru_cache(maxsize=4)
+def _moved(space: SearchSpace, place: int) -> dict[str, float]:
+    """By what share the smallest (``place`` 0) or largest (1) cost changes with each kind of choice."""
+    end = space.macs_range()[place]
+    return {
+        what: abs(SearchSpace(settings).macs_range()[place] - end) / end
+        for what, settings in _extended(space.settings, 2.0 if place else 0.5).items()
+    }
 
 
 def _extended(settings: SpaceSettings, factor: float) -> dict[str, SpaceSettings]:

@@ -41,6 +41,13 @@ def test_budgets_out_of_reach_say_what_limits_them() -> None:
     assert "widths" in large.limit
 
 
+def test_without_budgets_those_of_the_released_family() -> None:
+    found = {budget.name: budget for budget in profile(preset("a2"), samples=10).budgets}
+    assert [name for name, budget in found.items() if budget.reachable] == ["A0", "A1", "A2", "A3"]
+    assert found["A2"].macs == pytest.approx(11.558e9, rel=1e-3)
+    assert "largest" in found["A5"].limit
+
+
 def test_same_seed_same_profile() -> None:
     first, second, other = (profile(preset("t0"), samples=20, seed=seed) for seed in (1, 1, 2))
     assert first == second
