@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from search_space.architecture import Layer, Options
 from search_space.network import convolution as ops
-from search_space.network.layers import BATCH_NORM_MOMENTUM, ConvNorm, SqueezeExcite, depthwise
+from search_space.network.layers import ConvNorm, SqueezeExcite, depthwise
 from search_space.network.state import Memory
 
 
@@ -47,7 +47,8 @@ class Projection(ConvNorm):
             return scaled
         # The scale goes into the affine part of batch norm: two vectors to multiply, not a whole tensor.
         gamma, beta = norm.weight * scale, norm.bias * scale
-        mean, variance, momentum = norm.running_mean, norm.running_var, BATCH_NORM_MOMENTUM
+        mean, variance, momentum = norm.running_mean, norm.running_var, norm.momentum
+        assert momentum is not None, "layers are built with one"
         return F.batch_norm(x, mean, variance, gamma, beta, norm.training, momentum, norm.eps)
 
 
