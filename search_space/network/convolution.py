@@ -109,23 +109,6 @@ def convolve_time(rows: Tensor, weight: Tensor, bias: Tensor | None, padding: in
     return y.permute(0, 2, 3, 1)
 
 
-def convolve_time_step(past: Tensor, frame: Tensor, taps: Tensor, bias: Tensor | None) -> Tensor:
-    """What ``convolve_time`` gives for one frame after its past, as a few passes over the frame, for
-    inference.
-
-    Args:
-        past: (batch, k_t - 1, positions, channels).
-        frame: (batch, 1, positions, channels).
-        taps: (k_t, channels).
-        bias: (channels,) or None.
-    """
-    weights = taps.unbind(0)
-    y = frame * weights[-1] if bias is None else torch.addcmul(bias, frame, weights[-1])
-    for weight, before in zip(weights, torch.split(past, 1, 1), strict=False):
-        y.addcmul_(before, weight)
-    return y
-
-
 def convolve_clip(
     rows: Tensor, weight: Tensor, bias: Tensor | None, size: tuple[int, int], *, stride: int, padding: int
 ) -> Tensor:

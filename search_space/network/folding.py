@@ -36,9 +36,14 @@ def fold(model: MoViNet) -> MoViNet:
             module.scale = None
     for module in folded.modules():
         if isinstance(module, TemporalConvNorm) and module.kernel.space == 1:
-            module.taps = module.weight.detach().reshape(-1, module.kernel.time).t().contiguous()
+            module.weight = nn.Parameter(_taps_together(module.weight.detach()), requires_grad=False)
     folded.folded = True
     return folded
+
+
+def _taps_together(weight: Tensor) -> Tensor:
+    """A temporal weight (channels, 1, ...) of the same values whose taps are contiguous over the channels."""
+    return weight.flatten(1).t().contiguous().t().view(weight.shape)
 
 
 def _affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:

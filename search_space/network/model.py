@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from search_space.architecture import Architecture
 from search_space.errors import NetworkError
 from search_space.network import convolution as ops
 from search_space.network.bottleneck import Bottleneck
+from search_space.network.frame_step import FrameStep
 from search_space.network.heads import Head, as_head
 from search_space.network.layers import ConvNorm, CumulativeMean, activate, he_normal
 from search_space.network.state import COUNT_DTYPE, Memory, State, check_state
@@ -67,6 +69,8 @@ class MoViNet(nn.Module):
         self.folded = False
         # The shapes asked for last: every step checks its state against them.
         self._known_shapes: tuple[tuple[int, int, int], dict[str, tuple[int, ...]]] | None = None
+        # Made at the first frame of a folded network.
+        self._frame_step: FrameStep | None = None
         options = architecture.options
         self.stem = ConvNorm(3, architecture.stem, 3, stride=STEM_STRIDE, activation=options.activation)
         count = sum(len(stage.layers) for stage in architecture.stages)
@@ -138,9 +142,22 @@ class MoViNet(nn.Module):
         if not ops.is_recording():
             batch, _, _, height, width = frames.shape
             check_state(state, self.state_shapes(batch, (height, width)), frames)
+        one_frame = self._one_frame_step(clip)
+        if one_frame is not None:
+            return one_frame(clip, state)
         memory = Memory(state)
         logits = self._run(clip, frames.shape[2], memory, every=False)
         return logits, {name: memory.after[name] for name in state}
+
+    def _one_frame_step(self, clip: Tensor) -> FrameStep | None:
+        """The fast step where it computes all that is asked for: no gradient, record or autocast."""
+        if not self.folded or clip.shape[2] > 1 or torch.is_grad_enabled() or ops.is_recording():
+            return None
+        if torch.is_autocast_enabled(clip.device.type):
+            return None
+        if self._frame_step is None or not self._frame_step.is_current():
+            self._frame_step = FrameStep(self) if FrameStep.supports(self) else None
+        return self._frame_step
 
     def initial_state(
         self,
@@ -229,6 +246,10 @@ class MoViNet(nn.Module):
                 f"{what}: the network is of the base form, which looks at future frames",
                 hint="build a causal architecture (stream form)",
             )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Copies and pickles make their own: it refers to this network's tensors.
+        return {**self.__dict__, "_frame_step": None}
 
     def train(self, mode: bool = True) -> MoViNet:
         """Switch to training or evaluation.
