@@ -2,19 +2,19 @@
 
 A store is a folder: ``meta.json`` and, for each split, ``<split>.npy``, uint8 (videos, frames, side, side,
 3). Its name is a digest of all that went into it, so that it is found again. It appears under that name only
-when it is whole.
+when it is whole. Checksums tell whether it still is: files that have changed since they were last found
+right are read through before they are used.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
-import os
+import logging
 import shutil
-import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from proxy_train import video
 from proxy_train.atomic import write_json
+from proxy_train.building import building_folder, decode_all, finish, locked
+from proxy_train.decoding import Decoded, Plan, checksum
 from proxy_train.labels import LabelsKind, Targets, class_counts, label_from_json, label_json, target_array
-from proxy_train.pool import Progress, each, silent
-from proxy_train.video_item import Dataset, VideoItem
+from proxy_train.pool import Progress, silent
+from proxy_train.video_item import Dataset
 from search_space.errors import DataError
 
 _VERSION = 1
-_CHUNK = 16
+_LOG = logging.getLogger(__name__)
+_VERIFIED = "verified.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class PreparedData:
         broken: videos left out, each with the reason.
         labels_kind: of every clip's label.
         verbs: how many of ``classes`` are verbs; 0 unless labels are verb_noun.
+        doubtful: videos that are used although something is wrong with them, each with what.
     """
 
     path: Path
@@ -86,6 +89,7 @@ class PreparedData:
     broken: tuple[tuple[str, str], ...]
     labels_kind: LabelsKind = "single"
     verbs: int = 0
+    doubtful: tuple[tuple[str, str], ...] = ()
 
     @property
     def class_counts(self) -> int | tuple[int, int]:
@@ -94,14 +98,15 @@ class PreparedData:
 
     @classmethod
     def open(cls, path: Path) -> PreparedData:
-        """Maps a store that ``prepare`` made; raises DataError if there is none."""
-        try:
-            meta: dict[str, Any] = json.loads((path / "meta.json").read_text())
-        except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError) as error:
-            raise DataError(f"{path}: no prepared data there", hint="prepare the data set again") from error
-        kind: LabelsKind = meta.get("labels_kind", "single")
+        """Maps a store that ``prepare`` made.
+
+        Raises:
+            DataError: there is none, or it is damaged.
+        """
+        meta = _read_meta(path)
+        kind: LabelsKind = meta["labels_kind"]
         outputs = len(meta["classes"])
-        return cls(
+        data = cls(
             path=path,
             name=meta["name"],
             classes=tuple(meta["classes"]),
@@ -115,8 +120,26 @@ class PreparedData:
             flips_change_labels=meta["flips_change_labels"],
             broken=tuple((file, reason) for file, reason in meta["broken"]),
             labels_kind=kind,
-            verbs=meta.get("verbs", 0),
+            verbs=meta["verbs"],
+            doubtful=tuple((file, reason) for file, reason in meta["doubtful"]),
         )
+        if _stamps(path, meta) != _verified(path):
+            data._verify(meta)
+        return data
+
+    def _verify(self, meta: Mapping[str, Any]) -> None:
+        """Reads every clip, and notes that the files are right as they are now; DataError if not."""
+        for name, split in self.splits.items():
+            expected = np.array(meta["splits"][name]["checksums"], np.int64)[split.rows]
+            for place, (row, length) in enumerate(zip(split.rows, split.lengths, strict=True)):
+                if checksum(split.clips[row, :length]) != expected[place]:
+                    raise DataError(
+                        f"{self.path / name}.npy: damaged at video {split.ids[place]}",
+                        hint="prepare the data set again: only what is damaged is decoded",
+                    )
+        # A cache that cannot be written is read through by every process, and works.
+        with suppress(OSError):
+            write_json(self.path / _VERIFIED, _stamps(self.path, meta))
 
     def split(self, name: str) -> Split:
         """The split, or DataError if the data set has none of that name."""
@@ -141,6 +164,7 @@ def prepare(
 ) -> PreparedData:
     """Decodes every video once at ``fps`` and ``size`` and opens the store; at once if it is there already.
 
+    Interrupted or killed, it goes on where it was; of a store that was damaged it decodes what is damaged.
     Videos that cannot be read are left out and listed in ``broken``.
 
     Args:
@@ -151,119 +175,66 @@ def prepare(
     Raises:
         DataError: unreadable videos (if refused), nothing readable in train or val, or no space on the disk.
     """
-    digest = hashlib.sha256(json.dumps([_VERSION, dataset.digest, frames, size, fps]).encode()).hexdigest()[
-        :16
-    ]
+    dataset.require_trainable()
+    facts = json.dumps([_VERSION, dataset.digest, frames, size, fps])
+    digest = hashlib.sha256(facts.encode()).hexdigest()[:16]
     path = cache / "prepared" / f"{dataset.name}-f{frames}-s{size}-{fps:g}fps-{digest}"
-    if not (path / "meta.json").is_file():
-        plan = _Plan.of(dataset, frames, size, fps)
-        _require_space(path.parent, plan.bytes_a_video * sum(map(len, dataset.items.values())))
-        with _building(path) as building:
-            _decode_all(building, dataset, plan, workers, progress)
-    data = PreparedData.open(path)
+    data = _whole(path)
+    if data is None:
+        building = building_folder(path)
+        with locked(building):
+            data = _whole(path)
+            if data is not None:
+                shutil.rmtree(building)  # another process has made it while this one waited
+            else:
+                _take_apart(path, building)
+                plan = Plan.of(dataset, frames, size, fps)
+                decoded = decode_all(building, dataset, plan, workers, progress)
+                _write_meta(building, dataset, plan, decoded)
+                finish(building, path)
+        data = data or PreparedData.open(path)
     if data.broken and refuse_broken:
         raise DataError(_broken_message(data.broken), hint="remove them, or set data.broken to skip")
     return data
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What is kept of every video: ``keep`` frames of ``side`` pixels."""
-
-    frames: int
-    size: int
-    side: int
-    fps: float
-    keep: int
-
-    @classmethod
-    def of(cls, dataset: Dataset, frames: int, size: int, fps: float) -> _Plan:
-        keep = max(frames, math.floor(dataset.seconds * fps + 1e-6))
-        return cls(frames, size, size + round(size * dataset.margin), fps, keep)
-
-    @property
-    def bytes_a_video(self) -> int:
-        return self.keep * self.side * self.side * 3
+def _whole(path: Path) -> PreparedData | None:
+    """The store if it is there and right."""
+    if not path.exists():
+        return None
+    try:
+        return PreparedData.open(path)
+    except DataError as error:
+        _LOG.warning("%s; preparing it again", error.message)
+        return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    file: Path
-    first: int
-    items: tuple[VideoItem, ...]
-    plan: _Plan
+def _take_apart(path: Path, building: Path) -> None:
+    """What is right of a damaged store is used again."""
+    if path.exists():
+        for file in path.iterdir():
+            file.replace(building / file.name)
+        path.rmdir()
 
 
-def _decode_all(building: Path, dataset: Dataset, plan: _Plan, workers: int, progress: Progress) -> None:
-    lengths: dict[str, npt.NDArray[np.int64]] = {}
-    chunks: list[_Chunk] = []
-    for name, items in dataset.items.items():
-        if not items:
-            continue
-        shape = (len(items), plan.keep, plan.side, plan.side, 3)
-        # Never written parts (of short or broken videos) are holes that take no space.
-        np.lib.format.open_memmap(building / f"{name}.npy", mode="w+", dtype=np.uint8, shape=shape)
-        lengths[name] = np.zeros(len(items), np.int64)
-        chunks += [
-            _Chunk(building / f"{name}.npy", first, tuple(items[first : first + _CHUNK]), plan)
-            for first in range(0, len(items), _CHUNK)
-        ]
-    total, done = sum(len(chunk.items) for chunk in chunks), 0
-    broken: list[tuple[str, str]] = []
-    progress(0, total)
-    for split, first, counts, reasons in each(_decode_chunk, chunks, workers):
-        lengths[split][first : first + len(counts)] = counts
-        broken += reasons
-        done += len(counts)
-        progress(done, total)
-    _write_meta(building, dataset, plan, lengths, sorted(broken))
-
-
-def _decode_chunk(chunk: _Chunk) -> tuple[str, int, list[int], list[tuple[str, str]]]:
-    clips = np.lib.format.open_memmap(chunk.file, mode="r+")
-    lengths: list[int] = []
-    broken: list[tuple[str, str]] = []
-    for index, item in enumerate(chunk.items, chunk.first):
-        try:
-            decoded = _decode(item, chunk.plan)
-        except DataError as error:
-            broken.append((item.id, error.message))
-            lengths.append(0)
-            continue
-        clips[index, : len(decoded)] = decoded
-        lengths.append(len(decoded))
-    return chunk.file.stem, chunk.first, lengths, broken
-
-
-def _decode(item: VideoItem, plan: _Plan) -> npt.NDArray[np.uint8]:
-    """The middle ``plan.keep`` frames of an item."""
-    start, seconds = item.start or 0.0, plan.keep / plan.fps
-    end = item.end if item.end is not None else video.probe(item.path).duration
-    if end - start > seconds:
-        start += (end - start - seconds) / 2
-    return video.read_frames(item.path, start, item.end, plan.fps, plan.side, limit=plan.keep)
-
-
-def _write_meta(
-    building: Path,
-    dataset: Dataset,
-    plan: _Plan,
-    lengths: Mapping[str, npt.NDArray[np.int64]],
-    broken: list[tuple[str, str]],
-) -> None:
+def _write_meta(building: Path, dataset: Dataset, plan: Plan, decoded: Sequence[Decoded]) -> None:
+    broken = sorted(entry for chunk in decoded for entry in chunk.broken)
+    splits: dict[str, dict[str, list[Any]]] = {
+        name: {
+            "ids": [item.id for item in items],
+            "labels": [label_json(item.label) for item in items],
+            "lengths": [length for chunk in decoded if chunk.split == name for length in chunk.lengths],
+            "checksums": [value for chunk in decoded if chunk.split == name for value in chunk.checksums],
+        }
+        for name, items in dataset.items.items()
+        if items
+    }
     for name in ("train", "val"):
-        if not lengths[name].any():
+        if not any(splits[name]["lengths"]):
+            shutil.rmtree(building)
             raise DataError(
                 f"{dataset.name}: no readable video in its {name} split: {_broken_message(broken)}"
             )
-    splits = {
-        name: {
-            "ids": [item.id for item in dataset.items[name]],
-            "labels": [label_json(item.label) for item in dataset.items[name]],
-            "lengths": counts.tolist(),
-        }
-        for name, counts in lengths.items()
-    }
     meta = {
         "name": dataset.name,
         "digest": dataset.digest,
@@ -276,16 +247,58 @@ def _write_meta(
         "labels_kind": dataset.labels_kind,
         "verbs": dataset.verbs,
         "broken": broken,
+        "doubtful": sorted(entry for chunk in decoded for entry in chunk.doubtful),
         "splits": splits,
     }
-    write_json(building / "meta.json", meta)
+    write_json(building / "meta.json", meta | {"checksum": _meta_checksum(meta)})
+    write_json(building / _VERIFIED, _stamps(building, meta))
+
+
+def _read_meta(path: Path) -> dict[str, Any]:
+    try:
+        meta: dict[str, Any] = json.loads((path / "meta.json").read_text())
+        told = meta.pop("checksum", None)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError(f"{path}: no prepared data there", hint="prepare the data set again") from error
+    except (ValueError, AttributeError) as error:
+        raise DataError(
+            f"{path / 'meta.json'}: damaged: {error}", hint="prepare the data set again"
+        ) from error
+    if told != _meta_checksum(meta):
+        raise DataError(f"{path / 'meta.json'}: damaged, or of another version", hint="prepare it again")
+    return meta
+
+
+def _meta_checksum(meta: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(meta, sort_keys=True).encode())
+
+
+def _stamps(path: Path, meta: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Size and time of every file of clips."""
+    stats = {name: (path / f"{name}.npy").stat() for name in meta["splits"]}
+    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
+
+
+def _verified(path: Path) -> Any:
+    """The stamps of files that have been read through, or None."""
+    try:
+        return json.loads((path / _VERIFIED).read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def _open_split(path: Path, name: str, part: Mapping[str, Any], kind: LabelsKind, outputs: int) -> Split:
+    file = path / f"{name}.npy"
     lengths = np.array(part["lengths"], np.int64)
     rows = np.flatnonzero(lengths)
+    try:
+        clips = np.load(file, mmap_mode="r", allow_pickle=False)
+        if clips.ndim != 5 or len(clips) != len(lengths) or clips.dtype != np.uint8:
+            raise ValueError(f"{clips.dtype} of shape {clips.shape}")
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{file}: damaged: {error}", hint="prepare the data set again") from error
     return Split(
-        np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False),
+        clips,
         rows,
         target_array([label_from_json(part["labels"][row]) for row in rows], kind, outputs),
         lengths[rows],
@@ -293,45 +306,6 @@ def _open_split(path: Path, name: str, part: Mapping[str, Any], kind: LabelsKind
     )
 
 
-@contextmanager
-def _building(path: Path) -> Iterator[Path]:
-    """A folder of this process's own that takes the name ``path`` when the block ends well."""
-    prefix = f".{path.name}.{socket.gethostname()}."
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f"{prefix}*"):
-        if not _alive(int(left.name.removeprefix(prefix))):
-            shutil.rmtree(left, ignore_errors=True)
-    building = path.parent / f"{prefix}{os.getpid()}"
-    building.mkdir(exist_ok=True)
-    try:
-        yield building
-        # Another process may have been faster; its store holds the same.
-        with suppress(OSError):
-            building.rename(path)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _require_space(folder: Path, needed: int) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise DataError(
-            f"{folder}: prepared data needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free",
-            hint="use a smaller size, fps or data.seconds, or another data.cache",
-        )
-
-
-def _broken_message(broken: tuple[tuple[str, str], ...] | list[tuple[str, str]]) -> str:
+def _broken_message(broken: Sequence[tuple[str, str]]) -> str:
     shown = "; ".join(reason for _, reason in broken[:5])
     return f"{len(broken)} unreadable videos: {shown}{'; ...' if len(broken) > 5 else ''}"

@@ -25,7 +25,7 @@ from proxy_train.picture import Frame, picture, quarter_turns
 from proxy_train.video_item import FrameFiles
 from search_space.errors import DataError
 
-_TOLERANCE = 1e-4  # seconds: containers round time stamps, and a rounded stamp must not lose its frame
+_TOLERANCE = 6e-4  # seconds: Matroska rounds time stamps to 1 ms, and a rounded stamp must not lose its frame
 
 
 @dataclass(frozen=True, slots=True)

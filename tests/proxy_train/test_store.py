@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import pickle
-import socket
+import shutil
+import threading
+from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
-from proxy_train import store, video
+from proxy_train import building, store, video
+from proxy_train.building import building_folder
+from proxy_train.decoding import Chunk, Decoded, decode_chunk
 from proxy_train.moving_digits import encode
 from proxy_train.store import PreparedData, prepare
 from proxy_train.video_item import Dataset, VideoItem
@@ -44,7 +49,7 @@ def test_clips_equal_what_is_decoded(tiny_dataset: Dataset, tiny_data: PreparedD
 def test_store_is_found_again_and_pickles_as_a_path(
     tiny_dataset: Dataset, tiny_data: PreparedData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "_decode_all", None)
+    monkeypatch.setattr(store, "decode_all", None)
     again = prepare(tiny_dataset, frames=8, size=32, fps=4, cache=tiny_data.path.parents[1])
     assert again.path == tiny_data.path
     content = pickle.dumps(tiny_data)
@@ -120,13 +125,148 @@ def test_an_interrupted_build_is_not_taken_for_whole(tmp_path: Path, monkeypatch
     assert len(prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path).split("train")) == 1
 
 
-def test_what_a_killed_build_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dataset = grey_dataset(tmp_path, first=12, val=12)
-    whole = prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path).path
-    left = whole.parent / f".{whole.name}.{socket.gethostname()}.99999999"
-    whole.rename(left)
+def many(root: Path, count: int) -> Dataset:
+    """More videos than a chunk holds."""
+    return grey_dataset(root, **{f"{'val' if n == 0 else 'train'}{n}": 4 for n in range(count)})
+
+
+class Counter:
+    """Counts the videos that are decoded, and stops after some chunks."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, stop_after: int = 1000) -> None:
+        self.videos, self._chunks, self._stop_after = 0, 0, stop_after
+        monkeypatch.setattr(building, "decode_chunk", self)
+
+    def __call__(self, chunk: Chunk) -> Decoded:
+        if self._chunks == self._stop_after:
+            raise KeyboardInterrupt
+        self._chunks += 1
+        self.videos += len(chunk.items)
+        return decode_chunk(chunk)
+
+
+def test_an_interrupted_build_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = many(tmp_path, 41)
+    expected = prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path / "other")
+    with monkeypatch.context() as patch:
+        Counter(patch, stop_after=2)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path)
+    left = building_folder(tmp_path / "prepared" / expected.path.name)
+    with (left / "decoded.jsonl").open("a") as journal:
+        journal.write('{"split": "train", "fir')
+    seen: list[tuple[int, int]] = []
+    second = Counter(monkeypatch)
+    data = prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path, progress=lambda *n: seen.append(n))
+    assert second.videos == 41 - 32 and seen[0] == (32, 41) and seen[-1] == (41, 41)
+    np.testing.assert_array_equal(data.split("train").clips, expected.split("train").clips)
+    assert data.split("train").ids == expected.split("train").ids
+    assert sorted(path.name for path in data.path.parent.iterdir()) == [data.path.name]
+
+
+def test_what_did_not_reach_the_disk_is_decoded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = many(tmp_path, 41)
+    with monkeypatch.context() as patch:
+        Counter(patch, stop_after=2)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path)
+    (file,) = (tmp_path / "prepared").glob(".*/train.npy")
+    np.lib.format.open_memmap(file, mode="r+")[3] = 0
+    second = Counter(monkeypatch)
+    data = prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path)
+    assert second.videos == 41 - 16
+    assert (data.split("train").clips[3, :4].mean((1, 2, 3)) > 5).all()
+
+
+def test_a_damaged_store_is_found_and_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = many(tmp_path, 41)
+    path = prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path).path
+    np.lib.format.open_memmap(path / "train.npy", mode="r+")[20, 1, 5, 5, 0] ^= 1
+    with pytest.raises(DataError, match=r"train\.npy: damaged at video train21"):
+        PreparedData.open(path)
+    counter = Counter(monkeypatch)
+    data = prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path)
+    assert counter.videos == 16, "one chunk"
+    again = prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path / "other")
+    np.testing.assert_array_equal(data.split("train").clips, again.split("train").clips)
+
+
+@pytest.mark.parametrize("name", ["meta.json", "train.npy", "val.npy"])
+@pytest.mark.parametrize("part", [0.0, 0.5, 0.99])
+def test_truncated_and_missing_files_of_a_store_are_mended(tmp_path: Path, name: str, part: float) -> None:
+    dataset = grey_dataset(tmp_path, first=12, second=12, val=12)
+    path = prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path).path
+    expected = (path / name).read_bytes()
+    (path / name).write_bytes(expected[: int(part * len(expected))])
+    with pytest.raises(DataError, match=rf"{name}.*damaged"):
+        PreparedData.open(path)
     prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path)
-    assert sorted(path.name for path in whole.parent.iterdir()) == [whole.name]
+    assert (path / name).read_bytes() == expected
+    (path / name).unlink()
+    prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path)
+    assert (path / name).read_bytes() == expected
+
+
+def test_a_copied_store_is_read_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = grey_dataset(tmp_path, first=12, second=12, val=12)
+    path = prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path).path
+    copy = shutil.copytree(path, tmp_path / "copy")
+    (copy / "verified.json").unlink()
+    PreparedData.open(copy)
+    monkeypatch.setattr(store, "checksum", None)
+    PreparedData.open(copy)
+
+
+def test_two_processes_share_the_work_of_one(tmp_path: Path) -> None:
+    dataset = grey_dataset(tmp_path, first=12, second=12, val=12)
+    found: list[PreparedData] = []
+
+    def make() -> None:
+        found.append(prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path))
+
+    threads = [threading.Thread(target=make) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len({data.path for data in found}) == 1 and len(found) == 4
+    assert [path.name for path in found[0].path.parent.iterdir()] == [found[0].path.name]
+
+
+def test_lengths_are_those_of_the_frames_not_of_the_header(tmp_path: Path) -> None:
+    dataset = grey_dataset(tmp_path, long=24, val=12)
+    path = tmp_path / "long.mp4"
+    # Matroska without its duration, as a recording that was cut off has it; the element is "D\x89\x88".
+    with av.open(path) as source, av.open(tmp_path / "long.mkv", "w") as copy:
+        stream = copy.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                copy.mux(packet)
+    content = (tmp_path / "long.mkv").read_bytes()
+    assert content.count(b"D\x89\x88") == 1
+    told = content.replace(b"D\x89\x88", b"\xec\x81\x88")  # an element to skip, of one byte
+    for name, change in {"none": told, "cut": content[: int(0.7 * len(content))]}.items():
+        path.unlink(missing_ok=True)
+        (tmp_path / f"{name}.mkv").write_bytes(change)
+        item = replace(dataset.items["train"][0], path=tmp_path / f"{name}.mkv", id=name)
+        data = prepare(
+            replace(dataset, items={**dataset.items, "train": (item,)}),
+            frames=4,
+            size=16,
+            fps=12,
+            cache=tmp_path,
+        )
+        clip = data.split("train").clips[0, : data.split("train").lengths[0]]
+        levels = (clip.mean((1, 2, 3)) / 10).round().astype(int).tolist()
+        if name == "none":
+            assert levels == list(range(7, 19)), "the middle of what is there"
+            assert data.doubtful == ()
+        else:
+            assert levels == list(range(1, 1 + len(levels))), "what is left, less than a second"
+            assert data.doubtful[0][0] == "cut" and "its header says 2.00 s" in data.doubtful[0][1]
 
 
 def test_a_full_disk_is_said_beforehand(tiny_dataset: Dataset, tmp_path: Path) -> None:
