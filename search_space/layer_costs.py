@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from search_space.choices import LayerChoices, SpaceChoices, StageChoices
+from search_space.choices import SpaceChoices, StageChoices
 from search_space.cost import head_macs, layer_macs, stem_macs
 from search_space.operators import STEM_STRIDE, Position, strided
 
@@ -38,6 +38,7 @@ class ClipCosts:
         self.frames = choices.frames[frames]
         self.size = choices.sizes[size]
         self.classes = classes
+        self._known: dict[tuple[bool, int, Position], Macs] = {}
         self.sizes = [strided(self.size, STEM_STRIDE)]
         for stage in choices.stages:
             self.sizes.append(strided(self.sizes[-1], stage.stride))
@@ -66,21 +67,24 @@ class ClipCosts:
     def first(self, index: int, inputs: int, outputs: int) -> Macs:
         """Of every first layer of a stage: kernels x expansions x squeezes."""
         stage = self.choices.stages[index]
-        return self._layers(stage.first, Position(inputs, outputs, stage.stride, self.sizes[index]))
+        return self._layers(True, stage, Position(inputs, outputs, stage.stride, self.sizes[index]))
 
     def rest(self, index: int, outputs: int) -> Macs:
         """Of every later layer of a stage: kernels x expansions x squeezes."""
         position = Position(outputs, outputs, 1, self.sizes[index + 1])
-        return self._layers(self.choices.stages[index].rest, position)
+        return self._layers(False, self.choices.stages[index], position)
 
-    def _layers(self, choices: LayerChoices, position: Position) -> Macs:
-        options = self.choices.options
-        return np.array(
-            [
-                [[layer_macs(layer, position, self.frames, options) for layer in row] for row in rows]
-                for rows in choices.table
-            ]
-        )
+    def _layers(self, first: bool, stage: StageChoices, position: Position) -> Macs:
+        key = (first, stage.index, position)
+        if key not in self._known:
+            table, options = (stage.first if first else stage.rest).table, self.choices.options
+            self._known[key] = np.array(
+                [
+                    [[layer_macs(layer, position, self.frames, options) for layer in row] for row in rows]
+                    for rows in table
+                ]
+            )
+        return self._known[key]
 
     def shared(self, index: int, inputs: int, outputs: int) -> Macs:
         """Of every stage whose layers share genes: an axis for each gene from the depth on."""
