@@ -73,7 +73,7 @@ class Cluster:
         first = plan.next()
         if first is None:
             return True
-        self._start()
+        self.start()
         from ray import tune
 
         from searcher.ray_adapters import Bridge, PlanScheduler, PlanSearcher, Ticker
@@ -106,7 +106,8 @@ class Cluster:
             raise KeyboardInterrupt
         return False
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Starts Ray, unless it runs already; ``run`` does so by itself."""
         import ray
 
         if ray.is_initialized():
