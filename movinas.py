@@ -29,7 +29,10 @@ app.add_typer(data_app, name="data")
 app.add_typer(space_app, name="space")
 
 RunFolder = Annotated[Path, typer.Argument(help="A run's folder, such as runs/quickstart.")]
-Videos = Annotated[str, typer.Option("--data", help="Folder of videos, or moving-digits[:tiny|:hard].")]
+Videos = Annotated[
+    str, typer.Option("--data", help="Folder of videos, FORMAT:FOLDER, or moving-digits[:tiny|:hard].")
+]
+Annotations = Annotated[Path | None, typer.Option(help="Of the videos, if they are not in their folder.")]
 Cache = Annotated[Path, typer.Option(help="Where made and prepared data is kept.")]
 CACHE = Path("~/.cache/movinas")
 
@@ -56,7 +59,7 @@ def search(
     workers: Annotated[int | None, typer.Option(help="Trainings at a time.")] = None,
     trials: Annotated[int | None, typer.Option(help="Candidates in all.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of proposals and trainings.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of your videos, one folder a class.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of your videos, of any format.")] = None,
     space: Annotated[str | None, typer.Option(help="A preset's name or a YAML file.")] = None,
 ) -> None:
     """Search, confirm the frontier, train and export a family; started again, it goes on where it was."""
@@ -71,7 +74,7 @@ def search(
         "search.trials": trials,
         "seed": seed,
     }
-    videos = None if data is None else {"kind": "folder", "root": str(data)}
+    videos = None if data is None else {"kind": "auto", "root": str(data)}
     given |= {"data": videos, "space": space}
     overrides = {key: value for key, value in given.items() if value is not None}
     run(load_settings(settings, overrides), Terminal())
@@ -132,17 +135,28 @@ def train(
     recipe: Annotated[str | None, typer.Option(help="A preset's name or a YAML file.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="Of torch: cpu, cuda.")] = "cpu",
+    weights: Annotated[Path | None, typer.Option(help="To begin with: member, file, checkpoint.")] = None,
+    promote: Annotated[Path | None, typer.Option(help="Go on from this shorter training's folder.")] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Train together, each on a GPU if any.")] = 1,
+    share: Annotated[float, typer.Option(help="Of the training clips.")] = 1.0,
+    width: Annotated[float, typer.Option(help="Of the network's channels.")] = 1.0,
+    views: Annotated[str | None, typer.Option(help="Evaluate on CLIPSxCROPS too, such as 10x3.")] = None,
+    keep_best: Annotated[bool, typer.Option(help="Keep the best epoch's weights, not the last.")] = False,
     cache: Cache = CACHE,
 ) -> None:
-    """Train one network from scratch; started again, it goes on from its last epoch."""
+    """Train one network, fresh or from given weights; started again, it goes on from its last epoch."""
     from proxy_train.recipe import Recipe
     from results.member import write_member
     from results.terminal import Terminal
-    from searcher.single_training import train_single
+    from searcher.single_training import Extras, train_single
 
     wanted, terminal = _architecture(architecture), Terminal()
     chosen = Recipe.from_yaml(recipe) if recipe else Recipe.model_validate({})
-    with terminal.bar("Writing MovingDigits-16") as making, terminal.bar("Decoding videos") as preparing:
+    with (
+        terminal.bar("Writing MovingDigits-16") as making,
+        terminal.bar("Decoding videos") as preparing,
+        terminal.bar("Updates") as batches,
+    ):
         trained = train_single(
             wanted,
             _data_settings(data, cache),
@@ -153,10 +167,11 @@ def train(
             device=device,
             making=making,
             preparing=preparing,
-            on_epoch=lambda done: terminal.say(
-                f"epoch {done.epoch} of {epochs}: loss {done.loss:.4f}, {done.seconds:.1f} s"
-            ),
+            on_epoch=lambda done: terminal.say(done.text(epochs)),
+            on_batch=batches,
+            extras=Extras(weights, promote, processes, share, width, keep_best, views),
         )
+    terminal.say(trained.text())
     facts: dict[str, str | int | float] = {
         "data set": trained.data,
         "epochs": epochs,
@@ -267,7 +282,12 @@ def data_make(
 
 
 @data_app.command("check")
-def data_check(data: Videos, cache: Cache = CACHE) -> None:
+def data_check(
+    data: Videos,
+    cache: Cache = CACHE,
+    annotations: Annotations = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write everything there too.")] = None,
+) -> None:
     """Decode every video of a data set once, and report counts, durations and what is broken, by name."""
     from proxy_train.check import check
     from proxy_train.dataset import load_dataset
@@ -276,10 +296,31 @@ def data_check(data: Videos, cache: Cache = CACHE) -> None:
 
     terminal = Terminal()
     with terminal.bar("Checking videos") as report:
-        found = check(load_dataset(_data_settings(data, cache)), workers=cpus(), progress=report)
+        dataset = load_dataset(_data_settings(data, cache, annotations), trainable=False)
+        found = check(dataset, workers=cpus(), progress=report)
     terminal.say(found.text())
+    if json_file is not None:
+        found.write(json_file)
     if found.broken:
         raise typer.Exit(1)
+
+
+@data_app.command("prepare")
+def data_prepare(
+    data: Videos,
+    space: Annotated[str | None, typer.Option(help="Prepare all clips of a space: preset or YAML.")] = None,
+    clip: Annotated[list[str] | None, typer.Option(help="FRAMESxSIZExFPS, such as 8x32x4; repeat.")] = None,
+    cache: Cache = CACHE,
+    annotations: Annotations = None,
+) -> None:
+    """Decode a data set once for the clips that networks take; interrupted, it goes on when started again."""
+    from results.terminal import Terminal
+    from searcher.run_data import prepare_clips
+
+    terminal = Terminal()
+    with terminal.bar("Decoding videos") as report:
+        for made in prepare_clips(_data_settings(data, cache, annotations), space, clip or (), report):
+            terminal.say(made)
 
 
 @space_app.command("list")
@@ -304,17 +345,10 @@ def space_profile(
     typer.echo(space_text(profile(SearchSpace.from_yaml(space), budgets)))
 
 
-def _data_settings(data: str, cache: Path) -> DataSettings:
+def _data_settings(data: str, cache: Path, annotations: Path | None = None) -> DataSettings:
     from proxy_train.dataset import DataSettings
 
-    kind, _, preset = data.partition(":")
-    if kind == "moving-digits":
-        if preset not in ("", "default", "tiny", "hard"):
-            raise SettingsError(f"there is no data set {data!r}", hint="use moving-digits[:tiny|:hard]")
-        return DataSettings.model_validate({"preset": preset or "default", "cache": cache})
-    if not Path(data).expanduser().is_dir():
-        raise SettingsError(f"--data {data}: there is no such folder", hint="give a folder of videos")
-    return DataSettings.model_validate({"kind": "folder", "root": data, "cache": cache})
+    return DataSettings.parse(data, cache=cache, annotations=annotations)
 
 
 def _architecture(text: str) -> Architecture:

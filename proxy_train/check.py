@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any, TypeVar
 
 from proxy_train import video
+from proxy_train.atomic import write_json
 from proxy_train.labels import output_indices
 from proxy_train.pool import Progress, each, silent
 from proxy_train.video_item import Dataset, FrameFiles, VideoItem
@@ -97,6 +98,13 @@ class DataCheck:
             whole[key] = [{"name": name, "reason": reason} for name, reason in whole[key]]
         whole["sizes"] = {f"{width}x{height}": count for (width, height), count in self.sizes.items()}
         return whole | {"videos": self.videos, "without videos": [list(pair) for pair in self.empty]}
+
+    def write(self, path: Path) -> None:
+        """Writes ``json`` to a file; DataError if that cannot be written."""
+        try:
+            write_json(path, self.json())
+        except OSError as error:
+            raise DataError(f"{path}: {error.strerror}", hint="give a file that can be written") from error
 
     def text(self) -> str:
         """The findings in words: a table of the classes, and what is broken last, each with its reason."""

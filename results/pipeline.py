@@ -78,6 +78,7 @@ def run(settings: Settings, watcher: Watcher) -> Path:
     watcher.say(space_text(profile(space, settings.family.budgets)))
     with open_session(settings, data, watcher) as session:
         write_json(session.run_dir / "environment.json", environment())
+        data.write_report(session.run_dir / "data")
         with watcher.phase("Search"):
             session.search()
         with watcher.phase("Confirmation"):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from proxy_train.dataset import Dataset, DataSettings, load_dataset
 from proxy_train.evaluation import evaluate
 from proxy_train.store import PreparedData, prepare
 from search_space.architecture import Input
+from search_space.errors import SettingsError
 from search_space.space import SearchSpace
+from searcher.machine import cpus
 from searcher.video_evaluator import inputs
 
 _LOG = logging.getLogger(__name__)
@@ -61,6 +64,11 @@ class RunData:
         """Names by label."""
         return self.dataset.classes
 
+    def write_report(self, folder: Path) -> None:
+        """Writes the class map and the list of what is not used: ``classes.json``, ``left_out.json``."""
+        broken = {entry for data in self.stores.values() for entry in data.broken}
+        self.dataset.write_report(folder, tuple(sorted(broken)))
+
     @property
     def paths(self) -> dict[Input, Path]:
         """Folders of the prepared data, as workers open them."""
@@ -97,11 +105,45 @@ def finished_metrics(
 ) -> dict[str, float]:
     """Top-1, top-5 and loss of a finished network, whole clips and (``stream_``) frame by frame."""
     found = evaluate(model, data, split, device=device)
-    metrics = {"top1": found.top1, "top5": found.top5, "loss": found.loss, "clips": float(found.count)}
+    metrics = {"top1": found.score, "top5": found.top5, "loss": found.loss, "clips": float(found.count)}
+    metrics |= found.more
     if streaming:
         stepped = evaluate(model, data, split, streaming=True, device=device)
-        metrics |= {"stream_top1": stepped.top1, "stream_top5": stepped.top5}
+        metrics |= {"stream_top1": stepped.score, "stream_top5": stepped.top5}
     return metrics
+
+
+def prepare_clips(
+    settings: DataSettings, space: str | None, clips: Sequence[str], progress: Report
+) -> Iterator[str]:
+    """Prepares a data set ahead of a run, and says for each clip where, and how many videos there are.
+
+    Args:
+        settings: which videos.
+        space: a preset's name or a YAML file, whose clips are prepared.
+        clips: more of them, as FRAMESxSIZExFPS.
+        progress: told of the videos that are decoded.
+
+    Raises:
+        SettingsError: no clip is given, or one that is none. DataError: no usable videos.
+    """
+    wanted = list(inputs(SearchSpace.from_yaml(space))) if space else []
+    wanted += [parse_clip(text) for text in clips]
+    if not wanted:
+        raise SettingsError("no clips to prepare", hint="give --space NAME, or --clip 8x32x4")
+    dataset = load_dataset(settings, workers=cpus(), progress=progress)
+    for clip in wanted:
+        data = prepare_clip(dataset, settings, clip, cpus(), progress)
+        counts = ", ".join(f"{len(split)} {name}" for name, split in data.splits.items())
+        yield f"{data.path}: {counts}, {len(data.broken)} unreadable, {len(dataset.missing)} missing"
+
+
+def parse_clip(text: str) -> Input:
+    """The clip that ``str(Input)`` writes; SettingsError for anything else."""
+    match = re.fullmatch(r"(\d+)x(\d+)x(\d+(?:\.\d+)?)", text)
+    if match is None:
+        raise SettingsError(f"clip {text!r}", hint="write FRAMESxSIZExFPS, such as 8x32x4")
+    return Input(int(match[1]), int(match[2]), float(match[3]))
 
 
 def prepare_clip(
@@ -120,4 +162,6 @@ def prepare_clip(
     )
     for file, reason in data.broken:
         _LOG.warning("left out %s: %s", file, reason)
+    for file, fault in data.doubtful:
+        _LOG.warning("used %s: %s", file, fault)
     return data

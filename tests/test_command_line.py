@@ -13,6 +13,7 @@ COMMANDS = [
     ["data"],
     ["data", "make"],
     ["data", "check"],
+    ["data", "prepare"],
     ["space"],
     ["space", "list"],
     ["space", "profile"],
