@@ -1,77 +1,23 @@
-"""What this room reads of a run's record: the shape of one measurement, and which of them count.
+"""Which measurements of a run's record count, and which can be compared.
 
-The record is written by the searcher; these protocols say what is used of it, so that plots, tables and
-families can be made from any list of measurements, one run's or several merged.
+Plots, tables and families are made from any list of measurements, one run's or several merged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+from collections.abc import Iterable
 
+from searcher.record_frame import FidelityLike, MeasurementLike
 
-class FidelityLike(Protocol):
-    """How thoroughly a network was trained before it was measured."""
-
-    @property
-    def key(self) -> str:
-        """One word that identifies the fidelity, such as ``e4-f16-s48-p100``."""
-
-    @property
-    def epochs(self) -> int:
-        """Passes over the training data."""
-
-    @property
-    def frames(self) -> int:
-        """Frames of a clip."""
-
-    @property
-    def size(self) -> int:
-        """Height and width of a frame in pixels."""
-
-    @property
-    def share(self) -> float:
-        """Share of the training data, in (0, 1]."""
-
-
-class MeasurementLike(Protocol):
-    """One entry of the record: an architecture at a fidelity with a seed, and what came out."""
-
-    @property
-    def digest(self) -> str:
-        """Identity of the architecture."""
-
-    @property
-    def architecture(self) -> str:
-        """The architecture's one-line text."""
-
-    @property
-    def fidelity(self) -> FidelityLike:
-        """How thoroughly it was trained."""
-
-    @property
-    def seed(self) -> int:
-        """Seed of the training."""
-
-    @property
-    def purpose(self) -> str:
-        """``search``, ``confirmation`` or ``family``."""
-
-    @property
-    def status(self) -> str:
-        """``complete``, ``pruned``, ``failed`` or ``cancelled``."""
-
-    @property
-    def metrics(self) -> Mapping[str, float]:
-        """top1 and top5 (fractions), loss, macs, parameters, state_bytes, activation_bytes."""
-
-    @property
-    def seconds(self) -> float:
-        """What the measurement took."""
-
-    @property
-    def reason(self) -> str:
-        """Why it failed or was stopped; empty if it was not."""
+__all__ = [
+    "FidelityLike",
+    "MeasurementLike",
+    "fidelities",
+    "fidelity_order",
+    "is_measured",
+    "of_purpose",
+    "schedule",
+]
 
 
 def is_measured(measurement: MeasurementLike) -> bool:
@@ -82,16 +28,17 @@ def is_measured(measurement: MeasurementLike) -> bool:
 
 def fidelity_order(fidelity: FidelityLike) -> tuple[float, ...]:
     """Sorts fidelities from the cheapest to the most thorough."""
-    return (fidelity.epochs * fidelity.share, fidelity.epochs)
+    width = getattr(fidelity, "width", 1.0)
+    return (fidelity.epochs * fidelity.share * width, fidelity.epochs)
 
 
 def schedule(key: str) -> str:
-    """What two fidelities must share to be compared: the epochs and the share of the data, ``e4-p100``.
+    """What two fidelities must share to be compared: epochs, share of the data and of the width, ``e4-p100``.
 
     The clip is not part of it: every network is trained on the one that it is made for, whose cost is in its
     multiply-adds.
     """
-    return "-".join(part for part in key.split("-") if part[0] in "ep")
+    return "-".join(part for part in key.split("-") if part[0] in "epw")
 
 
 def fidelities(measurements: Iterable[MeasurementLike]) -> list[FidelityLike]:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-CandidateState = Literal["open", "complete", "pruned", "failed"]
+CandidateState = Literal["open", "complete", "pruned", "failed", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What became of a candidate at a rung, and why, in words."""
+    """What became of a candidate at a rung.
+
+    Args:
+        goes_on: to the next rung; else it is held.
+        reason: why, in words.
+        later: whether it had been held before.
+        known: how many measurements the record held when it was decided.
+    """
 
     goes_on: bool
     reason: str
+    later: bool = False
+    known: int = 0
 
 
 @dataclass(slots=True)
@@ -26,10 +36,12 @@ class Candidate:
         digest: of the architecture; no two candidates of a run share one.
         architecture: its text form.
         macs: multiply-adds of one clip.
-        state: ``open`` until it failed, reached the last rung, or the search ended without it there.
-        results: top-1 accuracy by epochs, for each rung that was measured.
+        state: ``open`` until it failed, reached the last rung (``complete``), was still held below it when
+            the search ended (``pruned``), or was stopped before it could be judged (``cancelled``).
+        metrics: of its measurements by epochs, for each rung that was measured.
         decisions: by epochs, for each rung that was decided.
-        reason: why it failed, else empty.
+        reason: why it failed or was cancelled, else empty.
+        known: how many measurements the record held when it was proposed.
     """
 
     number: int
@@ -38,19 +50,25 @@ class Candidate:
     architecture: str
     macs: int
     state: CandidateState = "open"
-    results: dict[int, float] = field(default_factory=dict)
+    metrics: dict[int, Mapping[str, float]] = field(default_factory=dict)
     decisions: dict[int, Decision] = field(default_factory=dict)
     reason: str = ""
+    known: int = 0
 
     @property
     def epochs(self) -> int:
         """The highest rung that was measured; 0 before the first."""
-        return max(self.results, default=0)
+        return max(self.metrics, default=0)
 
     @property
     def accuracy(self) -> float | None:
         """Top-1 accuracy at the highest rung that was measured."""
-        return self.results[self.epochs] if self.results else None
+        return self.latest.get("top1")
+
+    @property
+    def latest(self) -> Mapping[str, float]:
+        """Metrics at the highest rung that was measured; empty before the first."""
+        return self.metrics.get(self.epochs, {})
 
     @property
     def waits(self) -> bool:

@@ -8,8 +8,8 @@ means.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.special import stdtrit
@@ -17,13 +17,14 @@ from scipy.special import stdtrit
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Measurement
 from searcher.candidate import Candidate
+from searcher.objectives import TWO, Objectives
 from searcher.pareto import non_dominated, ranks
 from searcher.record_format import succeeded
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """A candidate's accuracy over several trainings at the confirmation's fidelity.
+    """A candidate's objectives over several trainings at the confirmation's fidelity.
 
     Args:
         digest: of the architecture.
@@ -32,9 +33,11 @@ class Confirmed:
         mean: top-1 accuracy.
         std: its sample standard deviation; None for a single training.
         count: trainings.
-        on_frontier: whether no other confirmed candidate beats it in mean accuracy and cost.
+        on_frontier: whether it meets the soft constraints, and no other one that does beats its means in all
+            objectives.
         ties: digests of the frontier's members that it cannot be told apart from: the difference of the means
             is below what the spread of trainings explains (95 %, two-sided, one pooled variance).
+        metrics: means of all metrics over the trainings.
     """
 
     digest: str
@@ -45,28 +48,33 @@ class Confirmed:
     count: int
     on_frontier: bool
     ties: tuple[str, ...]
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
-def choose_members(candidates: Sequence[Candidate], limit: int) -> list[Candidate]:
+def choose_members(
+    candidates: Sequence[Candidate], limit: int, objectives: Objectives = TWO
+) -> list[Candidate]:
     """The provisional frontier, then whatever comes next to it, spread over the cost.
 
     Candidates are compared with those that were trained as long; the longest trained go first, front by
     front. Of a front that does not fit as a whole, those are taken that are farthest in log cost from what is
-    taken already.
+    taken already. Candidates that violate a soft constraint come last, the least violation first.
 
     Returns:
         At most ``limit`` candidates, the cheapest first.
     """
-    known = [each for each in candidates if each.accuracy is not None and each.state != "failed"]
     chosen: list[Candidate] = []
-    for epochs in sorted({each.epochs for each in known}, reverse=True):
-        peers = [each for each in known if each.epochs == epochs]
-        front_of = ranks([(-(each.accuracy or 0.0), math.log(each.macs)) for each in peers])
+    known = [each for each in candidates if each.metrics and each.state != "failed"]
+    feasible = [each for each in known if objectives.violation(each.latest) <= 0]
+    for epochs in sorted({each.epochs for each in feasible}, reverse=True):
+        peers = [each for each in feasible if each.epochs == epochs]
+        front_of = ranks([objectives.values(each.latest) for each in peers])
         for front in range(int(front_of.max()) + 1):
             members = [each for each, rank in zip(peers, front_of, strict=True) if rank == front]
             _take(chosen, members, limit)
-            if len(chosen) == limit:
-                return sorted(chosen, key=lambda each: each.macs)
+    others = [each for each in known if objectives.violation(each.latest) > 0]
+    others.sort(key=lambda each: (-each.epochs, objectives.violation(each.latest), each.number))
+    chosen += others[: limit - len(chosen)]
     return sorted(chosen, key=lambda each: each.macs)
 
 
@@ -81,12 +89,15 @@ def _take(chosen: list[Candidate], members: Sequence[Candidate], limit: int) -> 
         chosen.append(left.pop(int(np.argmax(gaps))))
 
 
-def summarise(measurements: Sequence[Measurement], fidelity_epochs: int) -> tuple[Confirmed, ...]:
+def summarise(
+    measurements: Sequence[Measurement], fidelity_epochs: int, objectives: Objectives = TWO
+) -> tuple[Confirmed, ...]:
     """What the confirmations of a run say, from its record alone.
 
     Args:
         measurements: of any purpose; only confirmations with so many epochs count.
         fidelity_epochs: the length of the confirmation's trainings.
+        objectives: of the search.
 
     Returns:
         One entry a candidate with at least one successful training, the cheapest first.
@@ -96,29 +107,42 @@ def summarise(measurements: Sequence[Measurement], fidelity_epochs: int) -> tupl
         if each.purpose == "confirmation" and succeeded(each) and each.fidelity.epochs == fidelity_epochs:
             found.setdefault((each.digest, each.fidelity), []).append(each)
     groups = sorted(found.values(), key=lambda group: (group[0].metrics["macs"], group[0].digest))
-    if not groups:
-        return ()
     samples = [[each.metrics["top1"] for each in group] for group in groups]
-    means = [float(np.mean(sample)) for sample in samples]
-    costs = [group[0].metrics["macs"] for group in groups]
-    front = non_dominated(np.column_stack([np.negative(means), costs]))
+    means = [_means(group) for group in groups]
+    front = _front(means, objectives)
     return tuple(
         Confirmed(
             digest=group[0].digest,
             architecture=group[0].architecture,
-            macs=int(costs[index]),
-            mean=means[index],
+            macs=int(means[index]["macs"]),
+            mean=means[index]["top1"],
             std=float(np.std(samples[index], ddof=1)) if len(group) > 1 else None,
             count=len(group),
-            on_frontier=bool(front[index]),
+            on_frontier=index in front,
             ties=tuple(
                 groups[other][0].digest
-                for other in np.flatnonzero(front).tolist()
+                for other in front
                 if other != index and _indistinguishable(samples, index, other)
             ),
+            metrics=means[index],
         )
         for index, group in enumerate(groups)
     )
+
+
+def _means(group: Sequence[Measurement]) -> dict[str, float]:
+    """Of every metric that all trainings have."""
+    names = [name for name in group[0].metrics if all(name in each.metrics for each in group)]
+    return {name: float(np.mean([each.metrics[name] for each in group])) for name in names}
+
+
+def _front(means: Sequence[Mapping[str, float]], objectives: Objectives) -> list[int]:
+    """Indices of the feasible ones that no other feasible one beats."""
+    feasible = [index for index, each in enumerate(means) if objectives.violation(each) <= 0]
+    if not feasible:
+        return []
+    mask = non_dominated([objectives.values(means[index]) for index in feasible])
+    return [index for index, keep in zip(feasible, mask.tolist(), strict=True) if keep]
 
 
 def _indistinguishable(samples: Sequence[Sequence[float]], one: int, other: int) -> bool:

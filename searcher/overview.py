@@ -55,7 +55,7 @@ def overview(run_dir: Path) -> Overview:
     candidates, measurements = records.candidates(), records.measurements()
     costs = [each.macs for each in candidates]
     low, high = (min(costs), max(costs)) if costs else (1, 2)
-    frontier, volume = frontier_so_far(candidates, low, high)
+    frontier, volume = frontier_so_far(candidates, records.objectives, low, high)
     purposes = dict.fromkeys(each.purpose for each in measurements)
     return Overview(
         name=records.name,

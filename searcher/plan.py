@@ -69,10 +69,18 @@ class Plan(ABC):
 
     def fail(self, job: Job, reason: str) -> None:
         """Takes the end of a running job that cannot go on."""
+        self.failed += 1
+        self._end(job, "failed", reason)
+
+    def cancel(self, job: Job, reason: str) -> None:
+        """Takes the end of a running job that could have gone on."""
+        self._end(job, "cancelled", reason)
+
+    def _end(self, job: Job, status: Status, reason: str) -> None:
+        """Records it at the first fidelity of the job's that is not measured."""
         known = {each.fidelity for each in self.records.measurements(self.purpose) if _same(each, job)}
         left = [rung for rung in job.rungs if job.fidelity_at(rung) not in known]
-        self.failed += 1
-        measurement = self._measurement(job, left[0] if left else job.rungs[-1], "failed", reason=reason)
+        measurement = self._measurement(job, left[0] if left else job.rungs[-1], status, reason=reason)
         self.records.append(measurement)
         self.on_event(Measured(measurement))
         self.ended(job)

@@ -1,22 +1,24 @@
 """Which candidates go on to a longer training: asynchronous successive halving by Pareto rank.
 
-Halving by accuracy alone throws away the small half of the frontier. Here a rung keeps a share of its
-candidates by non-dominated sort of (accuracy, log multiply-adds), ties on a front by crowding; and each
-stratum of the cost range keeps at least one. Whoever is held can still be promoted later, when a rung knows
-more and keeps more. Pure arithmetic over a rung's results: the same results give the same decision, on a
-cluster, in a simulation, or after a restart.
+Halving by accuracy alone throws away the small half of the frontier. Here a rung keeps the share of its
+candidates that is the likeliest to lie on the front of all objectives, as ``searcher.front_chance`` works out
+from noisy accuracies and exact costs; ties go by non-dominated sort and crowding. Each stratum of the cost
+range keeps at least one. Whoever is held can still be promoted later, when a rung knows more and keeps more.
+Pure arithmetic over a rung's results: the same results give the same decision, on a cluster, in a simulation,
+or after a restart.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from searcher.candidate import Decision
-from searcher.pareto import best_first, ranks
+from searcher.front_chance import front_chance, smoothed
+from searcher.pareto import best_first
 
 STRATA = 6
 SURPLUS = 1.5
@@ -25,22 +27,77 @@ SURPLUS = 1.5
 
 @dataclass(frozen=True, slots=True)
 class RungResult:
-    """What a rung knows about candidate ``number``: its accuracy there (NaN if it failed), and its cost."""
+    """What a rung knows about a candidate.
+
+    Args:
+        number: of the candidate.
+        values: every objective to minimise, that of accuracy first, each as
+            ``searcher.domain.objective_value`` gives it; one that is not finite failed.
+        cost: the primary cost, whose range is cut into strata.
+        features: of the network, as many for every candidate; see ``searcher.features``.
+        violation: of soft constraints; above 0 it is infeasible.
+    """
 
     number: int
-    accuracy: float
-    macs: float
+    values: tuple[float, ...]
+    cost: float
+    features: tuple[float, ...] = ()
+    violation: float = 0.0
+
+    @property
+    def valid(self) -> bool:
+        """Whether all values are numbers."""
+        return all(map(math.isfinite, self.values))
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranking:
+    """The valid results of a rung, the best first, and the chance of each to lie on the front."""
+
+    ordered: tuple[RungResult, ...]
+    chances: tuple[float, ...]
+
+    @classmethod
+    def of(cls, results: Sequence[Sequence[RungResult]]) -> _Ranking:
+        means, deviation = dict[int, float](), 0.0
+        for rung in results:
+            valid = sorted((each for each in rung if each.valid), key=lambda each: each.number)
+            means, deviation = _smoothed(valid, means)
+        feasible = [each for each in valid if each.violation <= 0]
+        others = sorted((each for each in valid if each.violation > 0), key=lambda each: each.violation)
+        if not feasible:
+            return cls(tuple(others), (0.0,) * len(others))
+        points = np.array([(means[each.number], *each.values[1:]) for each in feasible])
+        chances = front_chance(points[:, 0], deviation, points[:, 1:])
+        place = np.empty(len(feasible), dtype=np.int64)
+        place[best_first(points)] = np.arange(len(feasible))
+        order = np.lexsort((place, -chances)).tolist()
+        ordered = (*(feasible[index] for index in order), *others)
+        return cls(ordered, (*chances[order].tolist(), *[0.0] * len(others)))
+
+
+def _smoothed(valid: Sequence[RungResult], before: Mapping[int, float]) -> tuple[dict[int, float], float]:
+    """Errors by number as ``searcher.front_chance.smoothed`` makes them, and their standard deviation."""
+    if not valid:
+        return {}, 0.0
+    values = np.array([each.values for each in valid])
+    costs = values[:, 1:]
+    features = np.array([each.features for each in valid], dtype=np.float64)
+    known = all(each.number in before for each in valid)
+    earlier = np.array([before[each.number] for each in valid]) if known else None
+    means, deviation = smoothed(values[:, 0], np.hstack([costs, costs**2, costs**3, features]), earlier)
+    return dict(zip((each.number for each in valid), means.tolist(), strict=True)), deviation
 
 
 class ParetoHalving:
-    """Asynchronous successive halving over (accuracy, multiply-adds).
+    """Asynchronous successive halving over all objectives.
 
     Args:
         rungs: epochs at which candidates are measured, increasing.
         reduction: one in ``reduction`` candidates of a rung goes on to the next.
-        low: least multiply-adds of the search.
-        high: most multiply-adds of the search.
-        strata: how many equal parts of log multiply-adds keep a survivor each.
+        low: least primary cost of the search.
+        high: most of it.
+        strata: how many equal parts of its logarithm keep a survivor each.
     """
 
     def __init__(
@@ -50,61 +107,66 @@ class ParetoHalving:
         self.reduction = reduction
         self._low, self._span = math.log(low), max(math.log(high / low), 1e-9)
         self._strata = strata
+        # By rung, the last results that were ranked: they are asked for several times. Only speed depends on
+        # it.
+        self._rankings: dict[int, tuple[list[list[RungResult]], _Ranking]] = {}
 
-    def stratum(self, macs: float) -> int:
-        """The part of the cost range that ``macs`` is in, from 0."""
-        part = int((math.log(macs) - self._low) / self._span * self._strata)
+    def stratum(self, cost: float) -> int:
+        """The part of the cost range that ``cost`` is in, from 0."""
+        part = int((math.log(cost) - self._low) / self._span * self._strata)
         return min(max(part, 0), self._strata - 1)
+
+    def _ranking(self, results: Sequence[Sequence[RungResult]]) -> _Ranking:
+        rung, asked = len(results) - 1, [list(each) for each in results]
+        if rung not in self._rankings or self._rankings[rung][0] != asked:
+            self._rankings[rung] = asked, _Ranking.of(asked)
+        return self._rankings[rung][1]
 
     def survivors(
         self,
-        rung: int,
-        results: Sequence[RungResult],
+        results: Sequence[Sequence[RungResult]],
         promoted: Collection[int] = (),
         *,
         complete: bool = False,
     ) -> dict[int, str]:
-        """The candidates of a rung that may go on, by what is known there now.
+        """The candidates of a rung that may go on, by what is known there and below it now.
 
         A rung waits until it knows enough for one of its candidates to be expected at the top: the first of a
         few are always on their front. The share is of those measured so far. The best of a moment are not the
         best in the end, so up to ``SURPLUS`` times as many go on, and whoever finds no room is held.
 
         Args:
-            rung: index of the rung, below the last.
-            results: all results at the rung, in any order.
+            results: all of every rung up to this one, which is below the top; in any order within a rung.
             promoted: numbers that have gone on from this rung before, whatever is known now.
             complete: no more results will come, so that a stratum with few of them gets its survivor, too.
 
         Returns:
             The reason in words by the candidate's number, the best first.
         """
-        valid = sorted(
-            (each for each in results if not math.isnan(each.accuracy)), key=lambda each: each.number
-        )
+        rung = len(results) - 1
+        valid = sum(each.valid for each in results[rung])
         needed = 1 if complete else self.reduction ** (len(self.rungs) - 1 - rung)
-        if len(valid) < needed:
+        if valid < needed:
             return {}
-        points = np.array([(-each.accuracy, math.log(each.macs)) for each in valid])
-        front, order = ranks(points), best_first(points)
-        keep = math.ceil(len(valid) / self.reduction)
-        place = {int(index): position for position, index in enumerate(order, start=1)}
-        room = math.ceil(SURPLUS * len(valid) / self.reduction) - len(promoted)
+        ranking = self._ranking(results)
+        keep = math.ceil(valid / self.reduction)
+        room = math.ceil(SURPLUS * valid / self.reduction) - len(promoted)
         found: dict[int, str] = {}
-        for index in order[:keep].tolist():
-            number = valid[index].number
-            room -= number not in promoted
-            if number in promoted or room >= 0:
-                found[number] = (
-                    f"front {front[index] + 1}, place {place[index]} of {len(valid)}: {keep} go on"
+        for place, (each, chance) in enumerate(
+            zip(ranking.ordered[:keep], ranking.chances, strict=False), start=1
+        ):
+            room -= each.number not in promoted
+            if each.number in promoted or room >= 0:
+                found[each.number] = (
+                    f"chance {chance:.2g} to be on the front, place {place} of {valid}: {keep} go on"
                 )
-        return found | self._guard([valid[index] for index in order.tolist()], {*promoted, *found}, complete)
+        return found | self._guard(ranking.ordered, {*promoted, *found}, complete)
 
     def _guard(self, ordered: Sequence[RungResult], safe: Collection[int], complete: bool) -> dict[int, str]:
         """The best of each stratum from which nobody goes on."""
         members: dict[int, list[RungResult]] = {}
         for each in ordered:
-            members.setdefault(self.stratum(each.macs), []).append(each)
+            members.setdefault(self.stratum(each.cost), []).append(each)
         return {
             group[0].number: f"the best of {len(group)} in cost stratum {stratum + 1} of {self._strata}"
             for stratum, group in sorted(members.items())
@@ -112,16 +174,17 @@ class ParetoHalving:
         }
 
     def decide(
-        self, rung: int, number: int, results: Sequence[RungResult], promoted: Collection[int] = ()
+        self, number: int, results: Sequence[Sequence[RungResult]], promoted: Collection[int] = ()
     ) -> Decision:
-        """Whether candidate ``number``, whose result is among ``results``, goes on at once.
+        """Whether candidate ``number``, which is among the last rung of ``results``, goes on at once.
 
         One that does not is held: it may still be promoted when more is known.
         """
-        accuracy = next(each.accuracy for each in results if each.number == number)
-        if math.isnan(accuracy):
-            return Decision(False, "its accuracy is not a number")
-        found = self.survivors(rung, results, promoted)
+        own = next(each for each in results[-1] if each.number == number)
+        if not own.valid:
+            return Decision(False, "one of its objectives is not a number")
+        found = self.survivors(results, promoted)
         if number in found:
             return Decision(True, found[number])
-        return Decision(False, f"not among the {len(found)} of {len(results)} that go on")
+        broken = f"; its soft constraints are violated by {own.violation:.3g}" if own.violation > 0 else ""
+        return Decision(False, f"not among the {len(found)} of {len(results[-1])} that go on{broken}")

@@ -17,7 +17,11 @@ STATES: Mapping[TrialState, CandidateState] = {
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
 }
-TRIAL_STATES: Mapping[CandidateState, TrialState] = {state: trial for trial, state in STATES.items()}
+# Optuna has no state for what was cancelled: such a trial says so in an attribute, too.
+TRIAL_STATES: Mapping[CandidateState, TrialState] = {
+    **{state: trial for trial, state in STATES.items()},
+    "cancelled": TrialState.FAIL,
+}
 
 
 def succeeded(measurement: Measurement) -> bool:
@@ -66,7 +70,7 @@ def trial_candidate(trial: FrozenTrial) -> Candidate:
     """The candidate that a trial of the search study holds, without its measurements."""
     data = trial.user_attrs
     decisions = {
-        int(key.removeprefix("rung ")): Decision(value["goes_on"], value["reason"])
+        int(key.removeprefix("rung ")): Decision(**value)
         for key, value in data.items()
         if key.startswith("rung ")
     }
@@ -76,8 +80,9 @@ def trial_candidate(trial: FrozenTrial) -> Candidate:
         digest=data["digest"],
         architecture=data["architecture"],
         macs=data["macs"],
-        state=STATES[trial.state],
+        state=data.get("state", STATES[trial.state]),
         decisions=decisions,
+        known=data.get("known", 0),
     )
 
 

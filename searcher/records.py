@@ -1,26 +1,27 @@
 """The record of a run: every proposal and every measurement, append-only, on Optuna storage.
 
-A run's record is one journal file with two Optuna studies, which any Optuna tool can read. In ``<run>`` a
-trial is a candidate of the search: its parameters are the genotype, its values accuracy and multiply-adds. In
-``<run>/measurements`` a trial is one measurement, written in a single line when it is over, so that it is
-either whole or not there. The measurements are the truth: on opening, candidates are brought in line with
-them.
+A run's record is two Optuna studies in a journal file or a database, which any Optuna tool can read. In
+``<run>`` a trial is a candidate of the search: its parameters are the genotype, its values the objectives,
+its constraints the soft ones. In ``<run>/measurements`` a trial is one measurement, written at once when it
+is over, so that it is either whole or not there; their order is the order of completion. The measurements
+are the truth: on opening, candidates are brought in line with them. Proposals and decisions say how many
+measurements there were at the time, so that a run can be replayed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pandas as pd
 from optuna.distributions import BaseDistribution
-from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.study import StudyDirection
-from optuna.trial import TrialState, create_trial
+from optuna.trial import Trial, TrialState, create_trial
 
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Key, Measurement, Purpose
@@ -28,6 +29,7 @@ from search_space.errors import RecordError, SettingsError
 from searcher import journal
 from searcher.candidate import Candidate, CandidateState, Decision
 from searcher.lease import Lease
+from searcher.objectives import Objectives
 from searcher.record_format import (
     TRIAL_STATES,
     differences,
@@ -36,20 +38,36 @@ from searcher.record_format import (
     trial_candidate,
     trial_measurement,
 )
+from searcher.record_frame import frame
+from searcher.record_storage import FILE, Database, locked, open_database, open_journal, without_password
 
-SCHEMA = 1
-FILE = "record.journal"
-_DIRECTIONS = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
+__all__ = ["FILE", "SCHEMA", "Records"]
+
+SCHEMA = 2
+"""1 had accuracy and multiply-adds only, no constraints, and no order of proposals among measurements."""
 
 
 class Records:
     """Everything that a run has proposed and measured. Open it with ``writing`` or ``reading``."""
 
-    def __init__(self, storage: BaseStorage, name: str, *, writable: bool) -> None:
+    def __init__(
+        self,
+        storage: BaseStorage,
+        name: str,
+        *,
+        writable: bool,
+        identity: Mapping[str, Any] | None = None,
+    ) -> None:
         self.storage = storage
         self.name = name
         self._writable = writable
+        if writable:
+            self._create(identity or {})
         self._studies = {study: self._study_id(study) for study in (name, f"{name}/measurements")}
+        self._check_schema()
+        if identity is not None:
+            self._check_identity(identity)
+        self.objectives = Objectives.of(self.identity)
         self._measurements: list[Measurement] = []
         self._candidates: list[Candidate] = []
         self._trial_ids: list[int] = []
@@ -57,16 +75,21 @@ class Records:
 
     @classmethod
     @contextmanager
-    def writing(cls, run_dir: Path, identity: Mapping[str, Any]) -> Iterator[Records]:
+    def writing(
+        cls, run_dir: Path, identity: Mapping[str, Any], storage: str | None = None
+    ) -> Iterator[Records]:
         """Opens or creates the record of the run in ``run_dir`` and holds its lease.
 
         Args:
             run_dir: the run's folder; it is created.
             identity: nested settings that decide what the measurements mean; see ``Settings.identity``.
+            storage: address of a PostgreSQL database for a new record, or of the one that has this run's,
+                with a password if it needs one; by default where the record is, else a journal file in the
+                folder.
 
         Raises:
-            RecordError: another driver writes it, or it is damaged or of a newer version.
-            SettingsError: the run was started with another identity; names what differs.
+            RecordError: another driver writes it, or it is damaged, of a newer version, or cannot be reached.
+            SettingsError: the run was started with another identity or storage; names what differs.
         """
         try:
             run_dir.mkdir(parents=True, exist_ok=True)
@@ -74,15 +97,19 @@ class Records:
             raise SettingsError(
                 f"the run folder {run_dir} cannot be created: {error.strerror}", hint="choose another output"
             ) from error
-        lease = Lease(run_dir)
-        try:
-            journal.repair(run_dir / FILE)
-            storage = _open_journal(run_dir / FILE)
-            records = cls(storage, _stored_name(storage) or run_dir.name, writable=True)
-            records._check_identity(identity)
-            yield records
-        finally:
-            lease.release()
+        with ExitStack() as held:
+            held.callback(Lease(run_dir).release)
+            database = placed(run_dir, storage)
+            if database is None:
+                journal.repair(run_dir / FILE)
+                opened = open_journal(run_dir / FILE)
+                name = _stored_name(opened) or run_dir.name
+            else:
+                url, name = storage or database.url, database.study
+                held.enter_context(locked(database, url))
+                opened = open_database(url)
+                held.callback(opened.remove_session)
+            yield cls(opened, name, writable=True, identity=identity)
 
     @classmethod
     def reading(cls, run_dir: Path) -> Records:
@@ -91,38 +118,56 @@ class Records:
         Raises:
             RecordError: there is none, or it cannot be read.
         """
+        database = Database.of(run_dir)
+        if database is not None:
+            return cls(open_database(database.url), database.study, writable=False)
         path = run_dir / FILE
         if not path.is_file():
             raise RecordError(f"{run_dir} holds no run: there is no {FILE}", hint="give the folder of a run")
-        storage = _open_journal(path)
+        storage = open_journal(path)
         name = _stored_name(storage)
         if name is None:
             raise RecordError(f"{path} holds no run yet", hint="wait until its search has started")
         return cls(storage, name, writable=False)
 
+    @classmethod
+    def in_memory(cls, identity: Mapping[str, Any]) -> Records:
+        """A record that is gone with the process: for replays and simulations."""
+        return cls(InMemoryStorage(), "memory", writable=True, identity=identity)
+
+    def _create(self, identity: Mapping[str, Any]) -> None:
+        """Makes the two studies, and says of what, unless that was done."""
+        known = {study.study_name for study in self.storage.get_all_studies()}
+        objectives = Objectives.of(identity)
+        for study, names in ((f"{self.name}/measurements", ("top1", "macs")), (self.name, objectives.names)):
+            if study not in known:
+                directions = [StudyDirection.MAXIMIZE] + [StudyDirection.MINIMIZE] * (len(names) - 1)
+                study_id = self.storage.create_new_study(directions, study)
+                self.storage.set_study_system_attr(study_id, "study:metric_names", list(names))
+        study_id = self._study_id(self.name)
+        if "schema" not in self.storage.get_study_user_attrs(study_id):
+            self.storage.set_study_user_attr(study_id, "identity", dict(identity))
+            self.storage.set_study_user_attr(study_id, "schema", SCHEMA)
+
     def _study_id(self, study: str) -> int:
         try:
             return self.storage.get_study_id_from_name(study)
         except KeyError:
-            if not self._writable:
-                raise RecordError(
-                    f"the record holds no study {study!r}", hint="wait until its search has started"
-                ) from None
-            return self.storage.create_new_study(_DIRECTIONS, study)
-
-    def _check_identity(self, identity: Mapping[str, Any]) -> None:
-        study_id = self._studies[self.name]
-        attributes = self.storage.get_study_user_attrs(study_id)
-        if "schema" not in attributes:
-            self.storage.set_study_user_attr(study_id, "identity", dict(identity))
-            self.storage.set_study_user_attr(study_id, "schema", SCHEMA)
-            return
-        if attributes["schema"] > SCHEMA:
             raise RecordError(
-                f"the record has schema {attributes['schema']}, this version knows {SCHEMA}",
+                f"the record holds no study {study!r}", hint="wait until its search has started"
+            ) from None
+
+    def _check_schema(self) -> None:
+        attributes = self.storage.get_study_user_attrs(self._studies[self.name])
+        found = attributes.get("schema", SCHEMA)
+        if not isinstance(found, int) or not 1 <= found <= SCHEMA:
+            raise RecordError(
+                f"the record of {self.name!r} has schema {found!r}, this version reads 1 to {SCHEMA}",
                 hint="update movinas",
             )
-        found = differences(attributes["identity"], identity)
+
+    def _check_identity(self, identity: Mapping[str, Any]) -> None:
+        found = differences(self.identity, identity)
         if found:
             raise SettingsError(
                 f"the run {self.name!r} was started with other settings: {'; '.join(found)}",
@@ -155,10 +200,11 @@ class Records:
         candidate = self._by_digest.get(measurement.digest)
         if measurement.purpose != "search" or candidate is None:
             return
-        if measurement.status == "failed":
-            candidate.state, candidate.reason = "failed", measurement.reason
+        if measurement.status in ("failed", "cancelled"):
+            candidate.state = "failed" if measurement.status == "failed" else "cancelled"
+            candidate.reason = measurement.reason
         elif "top1" in measurement.metrics:
-            candidate.results[measurement.fidelity.epochs] = measurement.metrics["top1"]
+            candidate.metrics[measurement.fidelity.epochs] = measurement.metrics
 
     def measurements(self, purpose: Purpose | None = None) -> list[Measurement]:
         """All measurements, or those of one purpose, in the order in which they were finished."""
@@ -172,40 +218,14 @@ class Records:
         self, digest: str, fidelity: Fidelity, seed: int, purpose: Purpose | None = None
     ) -> Measurement | None:
         """The successful measurement of this experiment, asked for by ``purpose`` if that is given."""
-        for each in self._measurements:
-            if (
-                each.key == (digest, fidelity.key, seed)
-                and purpose in (None, each.purpose)
-                and succeeded(each)
-            ):
+        for each in self._by_key.get((digest, fidelity.key, seed), ()):
+            if purpose in (None, each.purpose) and succeeded(each):
                 return each
         return None
 
     def frame(self) -> pd.DataFrame:
-        """One row a measurement in the order of completion, metrics as columns."""
-        columns = [
-            "number",
-            "digest",
-            "architecture",
-            "purpose",
-            "epochs",
-            "frames",
-            "size",
-            "share",
-            "seed",
-            "status",
-        ]
-        metrics = ["top1", "top5", "loss", "macs", "parameters", "state_bytes", "activation_bytes"]
-        rows = []
-        for number, each in enumerate(self._measurements):
-            row = {
-                name: getattr(each, name) for name in ("digest", "architecture", "purpose", "seed", "status")
-            }
-            row |= {name: getattr(each.fidelity, name) for name in ("epochs", "frames", "size", "share")}
-            row |= {**each.metrics, "number": number, "seconds": each.seconds, "reason": each.reason}
-            rows.append(row)
-        extra = sorted({name for each in self._measurements for name in each.metrics} - set(metrics))
-        return pd.DataFrame(rows, columns=[*columns, *metrics, *extra, "seconds", "reason"])
+        """One row a measurement in the order of completion; see ``searcher.record_frame.frame``."""
+        return frame(self._measurements, {each.digest: each.state for each in self._candidates})
 
     # Writing
 
@@ -229,6 +249,7 @@ class Records:
     ) -> None:
         """Writes down a proposal before it is tried; its number must be the next one."""
         assert self._writable and candidate.number == len(self._candidates), candidate
+        candidate.known = len(self._measurements)
         trial = create_trial(
             state=TrialState.RUNNING,
             params=dict(params),
@@ -238,6 +259,7 @@ class Records:
                 "architecture": candidate.architecture,
                 "macs": candidate.macs,
                 "genotype": list(candidate.genotype),
+                "known": candidate.known,
             },
         )
         self._trial_ids.append(self.storage.create_new_trial(self._studies[self.name], template_trial=trial))
@@ -246,35 +268,58 @@ class Records:
 
     def decide(self, number: int, epochs: int, decision: Decision) -> None:
         """Writes down what became of a candidate at a rung, in place of an earlier decision there."""
-        value = {"goes_on": decision.goes_on, "reason": decision.reason}
-        self.storage.set_trial_user_attr(self._trial_ids[number], f"rung {epochs}", value)
+        decision = replace(decision, known=len(self._measurements))
+        self.storage.set_trial_user_attr(self._trial_ids[number], f"rung {epochs}", asdict(decision))
         self._candidates[number].decisions[epochs] = decision
 
     def close(self, number: int, state: CandidateState) -> None:
-        """Ends a candidate as ``complete``, ``pruned`` or ``failed``, for good."""
-        candidate = self._candidates[number]
-        trial_id = self._trial_ids[number]
+        """Ends a candidate for good; its objectives and constraints are those at its highest rung."""
+        candidate, trial_id = self._candidates[number], self._trial_ids[number]
         if self.storage.get_trial(trial_id).state.is_finished():
             return
-        accuracy = candidate.accuracy
-        values = None if state == "failed" or accuracy is None else [accuracy, float(candidate.macs)]
+        values = None
+        if state in ("complete", "pruned"):
+            values = [float(candidate.latest[metric]) for metric in self.objectives.metrics]
+            self._constrain(trial_id, self.objectives.excess(candidate.latest))
+        if state == "cancelled":
+            self.storage.set_trial_user_attr(trial_id, "state", state)
         self.storage.set_trial_state_values(trial_id, TRIAL_STATES[state], values)
         candidate.state = state
 
+    def _constrain(self, trial_id: int, excess: Mapping[str, float]) -> None:
+        """Tells Optuna of soft constraints, in whose terms 0 or less is feasible."""
+        if not excess:
+            return
+        study = optuna.load_study(
+            study_name=self.name, storage=self.storage, sampler=optuna.samplers.RandomSampler(seed=0)
+        )
+        trial = Trial(study, trial_id)
+        for name, value in excess.items():
+            trial.set_constraint(name, value)
 
-def _open_journal(path: Path) -> JournalStorage:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        if path.exists():
-            journal.check(path)
-        return JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
-    except OSError as error:
-        raise RecordError(
-            f"{path} cannot be opened: {error.strerror}", hint="check its permissions"
-        ) from error
+
+def placed(run_dir: Path, storage: str | None) -> Database | None:
+    """Where the record of a run is, or will be; None is a journal in its folder.
+
+    Raises:
+        SettingsError: the run has its record somewhere else than ``storage`` says.
+    """
+    known = Database.of(run_dir)
+    if known is None:
+        if storage is None:
+            return None
+        if not (run_dir / FILE).exists():
+            return Database.create(run_dir, storage)
+    there = str(run_dir / FILE) if known is None else known.url
+    if storage is not None and without_password(storage) != there:
+        raise SettingsError(
+            f"storage is {without_password(storage)}, but this run has its record in {there}",
+            hint="restore it, or give this run another name",
+        )
+    return known
 
 
 def _stored_name(storage: BaseStorage) -> str | None:
     """The run's name as its journal has it: a folder may be renamed afterwards."""
-    names = [study.study_name for study in storage.get_all_studies()]
-    return next((name for name in names if f"{name}/measurements" in names), next(iter(names), None))
+    names = [study.study_name.removesuffix("/measurements") for study in storage.get_all_studies()]
+    return next(iter(names), None)

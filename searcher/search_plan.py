@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import shutil
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from proxy_train.fidelity import Fidelity
 from search_space.architecture import Architecture
 from search_space.space import SearchSpace
 from searcher.candidate import Candidate, Decision
+from searcher.features import architecture_features
 from searcher.jobs import EpochResult, Job, job_folder
 from searcher.optuna_strategies import distributions, params
 from searcher.plan import Plan
@@ -35,6 +37,7 @@ class SearchPlan(Plan):
         seed: of every training.
         run_dir: the run's folder, for checkpoints.
         minutes: the most that one training may take; None is no limit.
+        budget: minutes of this session after which the search ends; None is no limit.
     """
 
     def __init__(
@@ -48,35 +51,41 @@ class SearchPlan(Plan):
         seed: int,
         run_dir: Path,
         minutes: float | None = None,
+        budget: float | None = None,
         workers: int = 1,
         on_event: OnEvent = ignore,
     ) -> None:
         super().__init__(records, "search", space.classes, workers, on_event)
         self._strategy, self._halving, self._space = strategy, halving, space
-        self._trials, self._seed, self._run_dir, self._minutes = trials, seed, run_dir, minutes
+        self._trials, self._seed, self._run_dir = trials, seed, run_dir
+        self._minutes, self._budget = minutes, budget
+        self._objectives = records.objectives
         self._distributions = distributions(space.genes)
         self._exhausted = False
         self._active: dict[str, Candidate] = {}
-        self._frontier = (-1, frontier_so_far([], strategy.low, strategy.high))
+        self._features: dict[int, tuple[float, ...]] = {}
+        self._frontier = (-1, frontier_so_far([], self._objectives, strategy.low, strategy.high))
         self._reconcile()
 
     def _reconcile(self) -> None:
         """Makes up for what a killed driver had measured but not decided."""
         for candidate in self.records.candidates():
-            if candidate.state == "failed":
-                self.records.close(candidate.number, "failed")
-            elif candidate.state == "open" and candidate.results:
+            if candidate.state in ("failed", "cancelled"):
+                self.records.close(candidate.number, candidate.state)
+            elif candidate.state == "open" and candidate.metrics:
                 self._settle(candidate)
 
     # What is next
 
     def choose(self) -> Job | None:
         """The next training of the search."""
+        if self._over():
+            return None
         candidate = self._interrupted() or self._promotion() or self._proposal() or self._last_promotion()
         if candidate is None:
             return None
         architecture = Architecture.parse(candidate.architecture)
-        rungs, known = self._halving.rungs, tuple(sorted(candidate.results))
+        rungs, known = self._halving.rungs, tuple(sorted(candidate.metrics))
         job = Job(
             architecture=architecture,
             fidelity=Fidelity(rungs[-1], architecture.input.frames, architecture.input.size),
@@ -124,13 +133,11 @@ class SearchPlan(Plan):
     def _promote(self, rung: int, *, complete: bool) -> Candidate | None:
         candidates = self.records.candidates()
         epochs = self._halving.rungs[rung]
-        survivors = self._halving.survivors(
-            rung, self._results(epochs), self._promoted(epochs), complete=complete
-        )
+        survivors = self._halving.survivors(self._results(epochs), self._promoted(epochs), complete=complete)
         for number, reason in survivors.items():
             candidate = candidates[number]
             if candidate.waits and candidate.epochs == epochs and self._idle(candidate):
-                self.records.decide(number, epochs, Decision(True, f"promoted later: {reason}"))
+                self.records.decide(number, epochs, Decision(True, f"promoted later: {reason}", later=True))
                 return candidate
         return None
 
@@ -138,7 +145,7 @@ class SearchPlan(Plan):
         candidates = self.records.candidates()
         if self._exhausted or len(candidates) >= self._trials:
             return None
-        history = [Observation.of(each, self._halving.rungs) for each in candidates]
+        history = [self._observation(each) for each in candidates]
         try:
             design = self._strategy.propose(history, {each.digest for each in candidates})
         except SpaceExhaustedError as error:
@@ -162,19 +169,38 @@ class SearchPlan(Plan):
         self.count(job, result)
         candidate = self._active[job.name]
         if result.metrics is not None:
-            top1 = float(result.metrics["top1"])
-            if not math.isfinite(top1):
-                self.fail(job, f"top1 is {top1} after {result.epoch} epochs")
-                return False
             measurement = self.measure(job, result)
+            strange = self._strange(measurement.metrics)
+            if strange:
+                self.fail(job, f"{strange} after {result.epoch} epochs")
+                return False
             self.records.append(measurement)
             goes_on = self._settle(candidate)
             self.on_event(Measured(measurement, candidate.decisions.get(result.epoch)))
-            return goes_on
+            return goes_on and not self._cancelled(job)
         if self._minutes is not None and self._seconds[job.name] > 60 * self._minutes:
             self.fail(job, f"it took more than {self._minutes:g} minutes")
             return False
+        return not self._cancelled(job)
+
+    def _over(self) -> bool:
+        """Whether the time of the search is used up."""
+        return self._budget is not None and self.seconds() > 60 * self._budget
+
+    def _cancelled(self, job: Job) -> bool:
+        """Ends a job for which there is no time left; answers whether it did."""
+        if not self._over():
+            return False
+        self.cancel(job, f"the search's {self._budget:g} minutes were over")
         return True
+
+    def _strange(self, metrics: Mapping[str, float]) -> str:
+        """What is wrong with a measurement: an objective that is no number; empty if nothing is."""
+        for name in self._objectives.metrics:
+            value = metrics.get(name, math.nan)
+            if not math.isfinite(value):
+                return f"{name} is {value}"
+        return ""
 
     def _settle(self, candidate: Candidate) -> bool:
         """Decides at the highest rung that the candidate was measured at; answers whether it goes on."""
@@ -183,12 +209,7 @@ class SearchPlan(Plan):
             self.records.close(candidate.number, "complete")
             return False
         if epochs not in candidate.decisions:
-            decision = self._halving.decide(
-                self._halving.rungs.index(epochs),
-                candidate.number,
-                self._results(epochs),
-                self._promoted(epochs),
-            )
+            decision = self._halving.decide(candidate.number, self._results(epochs), self._promoted(epochs))
             self.records.decide(candidate.number, epochs, decision)
         return candidate.decisions[epochs].goes_on
 
@@ -197,6 +218,12 @@ class SearchPlan(Plan):
         candidate = self._active[job.name]
         super().fail(job, reason)
         self.records.close(candidate.number, "failed")
+
+    def cancel(self, job: Job, reason: str) -> None:
+        """Records that a running job was stopped unjudged, and ends the candidate."""
+        candidate = self._active[job.name]
+        super().cancel(job, reason)
+        self.records.close(candidate.number, "cancelled")
 
     def ended(self, job: Job) -> None:
         """Takes a job off the list of running ones."""
@@ -213,12 +240,39 @@ class SearchPlan(Plan):
 
     # What is known
 
-    def _results(self, epochs: int) -> list[RungResult]:
+    def _observation(self, candidate: Candidate) -> Observation:
+        """What the strategy is told of a candidate."""
+        values = None if candidate.state == "failed" else self._objectives.latest(candidate)
+        return Observation(
+            genotype=candidate.genotype,
+            macs=candidate.macs,
+            values=values,
+            rungs_left=sum(rung > candidate.epochs for rung in self._halving.rungs),
+            pending=candidate.state == "open" and values is None,
+            violation=self._objectives.violation(candidate.latest) if values is not None else 0.0,
+        )
+
+    def _results(self, epochs: int) -> list[list[RungResult]]:
+        """What is known at every rung up to ``epochs``."""
+        candidates = self.records.candidates()
         return [
-            RungResult(each.number, each.results[epochs], each.macs)
-            for each in self.records.candidates()
-            if epochs in each.results
+            [self._result(each, rung) for each in candidates if rung in each.metrics]
+            for rung in self._halving.rungs
+            if rung <= epochs
         ]
+
+    def _result(self, candidate: Candidate, epochs: int) -> RungResult:
+        if candidate.number not in self._features:
+            architecture = Architecture.parse(candidate.architecture)
+            self._features[candidate.number] = architecture_features(architecture)
+        metrics = candidate.metrics[epochs]
+        return RungResult(
+            candidate.number,
+            self._objectives.values(metrics),
+            candidate.macs,
+            self._features[candidate.number],
+            self._objectives.violation(metrics),
+        )
 
     def _promoted(self, epochs: int) -> set[int]:
         return {
@@ -230,12 +284,13 @@ class SearchPlan(Plan):
     def progress(self) -> Progress:
         """Where the search stands, with the frontier so far."""
         candidates = self.records.candidates()
-        failed = sum(each.state == "failed" for each in candidates)
+        failed = sum(each.state in ("failed", "cancelled") for each in candidates)
         stopped = sum(each.waits or each.state == "pruned" for each in candidates)
         running = len(self._active)
         count = len(self.records.measurements())
         if self._frontier[0] != count:
-            self._frontier = count, frontier_so_far(candidates, self._strategy.low, self._strategy.high)
+            low, high = self._strategy.low, self._strategy.high
+            self._frontier = count, frontier_so_far(candidates, self._objectives, low, high)
         frontier, volume = self._frontier[1]
         return Progress(
             phase="search",

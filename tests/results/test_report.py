@@ -16,12 +16,14 @@ from PIL import Image
 from results import plots, plots_static, report_sections
 from results.export import ExportResult
 from results.family import choose
-from results.frontier import frontier, progress
+from results.frontier import frontier
+from results.hypervolume import progress
 from results.plot_view import frontier_view, survival
 from results.report import report, write_report
 from results.report_input import Outcome, Run
 from results.sidecar import Check
-from results.tables import COLUMNS, frame, write_tables
+from results.tables import write_tables
+from searcher.record_frame import COLUMNS, frame
 from tests.results.synthetic import Fidelity, Measured, measured, whole_run
 
 PLOTS = ("plot-frontier", "plot-hypervolume", "plot-survival")

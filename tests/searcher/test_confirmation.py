@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import pytest
 
@@ -13,7 +14,10 @@ from searcher.confirmation import choose_members, summarise
 
 
 def candidate(number: int, macs: int, results: dict[int, float]) -> Candidate:
-    return Candidate(number, (), f"{number:016x}", f"text-{number}", macs, "pruned", results)
+    metrics: dict[int, Mapping[str, float]] = {
+        epochs: {"top1": top1, "macs": float(macs)} for epochs, top1 in results.items()
+    }
+    return Candidate(number, (), f"{number:016x}", f"text-{number}", macs, "pruned", metrics)
 
 
 def confirmed(number: int, seed: int, top1: float, macs: float = 1e6, epochs: int = 6) -> Measurement:

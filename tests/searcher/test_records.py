@@ -74,8 +74,9 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert read.measurements("confirmation") == written[3:]
     assert [each.state for each in read.candidates()] == ["complete", "failed"]
     assert read.candidates()[0] == live[0]
-    assert read.candidates()[0].results == {1: 0.5, 2: 0.5}
-    assert read.candidates()[0].decisions == {1: Decision(True, "front 1")}
+    assert read.candidates()[0].accuracy == 0.5
+    assert list(read.candidates()[0].metrics) == [1, 2]
+    assert read.candidates()[0].decisions == {1: Decision(True, "front 1", known=4)}
     assert read.candidates()[1].reason == "the loss is nan"
     assert read.identity == IDENTITY
 

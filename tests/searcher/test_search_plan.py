@@ -65,7 +65,7 @@ def test_a_search_measures_what_was_planned(tmp_path: Path, strategy: str) -> No
     candidates = records.candidates()
     assert len({each.digest for each in candidates}) == len(candidates) == 20
     assert {each.state for each in candidates} == {"complete", "pruned"}
-    assert all(1 in each.results for each in candidates)
+    assert all(1 in each.metrics for each in candidates)
     assert all(each.epochs == 4 for each in candidates if each.state == "complete")
     complete = sum(each.state == "complete" for each in candidates)
     assert 5 <= complete <= 14, "about a quarter, and what the moving front adds"
@@ -73,7 +73,7 @@ def test_a_search_measures_what_was_planned(tmp_path: Path, strategy: str) -> No
     assert len(set(keys)) == len(keys)
     assert max(Counter(log.read_text().splitlines()).values()) == 1, "no epoch is trained twice"
     assert all(
-        set(each.decisions) == {rung for rung in each.results if rung < 4}
+        set(each.decisions) == {rung for rung in each.metrics if rung < 4}
         and all(decision.reason for decision in each.decisions.values())
         for each in candidates
     )

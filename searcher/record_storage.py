@@ -1,0 +1,177 @@
+"""Where a run's record lies: a journal file in its folder, or a PostgreSQL database that runs share.
+
+A record in a database has a file of one line in the run's folder that says where, and a study name that no
+other run has, so that two runs of the same name in one database never meet.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from search_space.errors import RecordError, SettingsError
+from searcher import journal
+
+FILE = "record.journal"
+POINTER = "record.json"
+SCHEMES = ("postgresql", "postgresql+psycopg")
+_EXTRA = "pip install 'movinas[postgresql]'"
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Database:
+    """A record in a database: its address without a password, and the run's own study in it."""
+
+    url: str
+    study: str
+
+    @classmethod
+    def of(cls, run_dir: Path) -> Database | None:
+        """What the run's folder says; None if its record is a journal, or is yet to be made.
+
+        Raises:
+            RecordError: the file that says it is damaged.
+        """
+        path = run_dir / POINTER
+        if not path.is_file():
+            return None
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            return cls(data["url"], data["study"])
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise RecordError(
+                f"{path} is damaged: {error}", hint='it holds {"url": "postgresql://...", "study": "..."}'
+            ) from error
+
+    @classmethod
+    def create(cls, run_dir: Path, url: str) -> Database:
+        """A place for a new run."""
+        made = cls(without_password(url), f"{run_dir.name}-{uuid.uuid4().hex[:12]}")
+        temporary = run_dir / f".{POINTER}.part"
+        temporary.write_text(json.dumps(asdict(made)) + "\n", encoding="utf-8")
+        temporary.replace(run_dir / POINTER)
+        return made
+
+
+def without_password(url: str) -> str:
+    """The address as files of a run keep it; the password is left to PGPASSWORD or ~/.pgpass."""
+    # SQLAlchemy hides it as *** only when asked to print it.
+    parts = make_url(url)
+    return parts.set(password=None).render_as_string(hide_password=False)
+
+
+def check_database(url: str) -> None:
+    """Connects once.
+
+    Raises:
+        SettingsError: there is no driver. RecordError: the database cannot be reached.
+    """
+    with _connected(url):
+        pass
+
+
+@contextmanager
+def locked(database: Database, url: str) -> Iterator[None]:
+    """Holds the run's lock in the database, which the server releases with the connection.
+
+    Raises:
+        RecordError: another driver holds it, perhaps from another machine that has the folder, too.
+    """
+    with _connected(url) as connection:
+        taken = connection.exec_driver_sql(
+            "SELECT pg_try_advisory_lock(hashtext('movinas'), hashtext(%s))", (database.study,)
+        ).scalar_one()
+        if not taken:
+            raise RecordError(
+                f"{database.study} in {database.url} is being written by another process",
+                hint="wait for it, stop it, or give this run another name",
+            )
+        yield
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[Connection]:
+    """A connection of our own in autocommit mode."""
+    try:
+        engine = create_engine(_with_driver(url), poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        connection = engine.connect()
+    except ImportError as error:
+        raise SettingsError(
+            f"storage is {without_password(url)}: there is no PostgreSQL driver ({error})", hint=_EXTRA
+        ) from error
+    except SQLAlchemyError as error:
+        raise _unreachable(url, error) from error
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def open_database(url: str) -> BaseStorage:
+    """Optuna's storage in a database; its tables are made if they are not there.
+
+    Raises:
+        SettingsError: there is no driver. RecordError: the database cannot be reached or used.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with _connected(url):
+        pass
+    for attempt in range(5):
+        try:
+            return RDBStorage(_with_driver(url), engine_kwargs={"pool_pre_ping": True})
+        except (IntegrityError, ProgrammingError) as error:
+            # Two drivers that make the tables at the same moment: the second finds them when it looks again.
+            if attempt == 4:
+                raise _unreachable(url, error) from error
+            _LOG.info("%s: %s; trying again", without_password(url), error)
+        except SQLAlchemyError as error:
+            raise _unreachable(url, error) from error
+        except RuntimeError as error:
+            raise RecordError(
+                f"{without_password(url)} was written by another version of Optuna: {error}",
+                hint="use an empty database, or `optuna storage upgrade`",
+            ) from error
+    raise AssertionError("unreachable")
+
+
+def _with_driver(url: str) -> str:
+    return "postgresql+psycopg://" + url.partition("://")[2]
+
+
+def _unreachable(url: str, error: Exception) -> RecordError:
+    reason = " ".join(str(getattr(error, "orig", None) or error).split())[:300]
+    return RecordError(
+        f"storage {without_password(url)} cannot be used: {reason}",
+        hint="is the server running, does the database exist, is the password in PGPASSWORD or ~/.pgpass?",
+    )
+
+
+def open_journal(path: Path) -> BaseStorage:
+    """Optuna's storage in a file; it is made if it is not there.
+
+    Raises:
+        RecordError: it cannot be opened, or is damaged.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        if path.exists():
+            journal.check(path)
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
+    except OSError as error:
+        raise RecordError(
+            f"{path} cannot be opened: {error.strerror}", hint="check its permissions"
+        ) from error
