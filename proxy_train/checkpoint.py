@@ -16,7 +16,8 @@ from torch import Tensor
 from proxy_train.atomic import replacing
 from search_space.errors import RecordError
 
-_FILE = "checkpoint.safetensors"
+LATEST = "checkpoint.safetensors"
+BEST = "best.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +28,16 @@ class Checkpoint:
     facts: Mapping[str, Any]
 
 
-def write(folder: Path, checkpoint: Checkpoint) -> None:
-    """Replaces the folder's checkpoint; a kill at any moment leaves the old one or the new one."""
+def write(folder: Path, checkpoint: Checkpoint, name: str = LATEST) -> None:
+    """Replaces the folder's checkpoint of that name; a kill leaves the old one or the new one."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
-    with replacing(folder / _FILE) as temporary:
+    with replacing(folder / name) as temporary:
         save_file(tensors, temporary, {"facts": json.dumps(dict(checkpoint.facts))})
 
 
-def read(folder: Path) -> Checkpoint | None:
-    """The folder's checkpoint, None if it has none; raises RecordError for a damaged one."""
-    path = folder / _FILE
+def read(folder: Path, name: str = LATEST) -> Checkpoint | None:
+    """The folder's checkpoint of that name, None if it has none; raises RecordError for a damaged one."""
+    path = folder / name
     if not path.is_file():
         return None
     try:

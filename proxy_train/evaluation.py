@@ -43,6 +43,11 @@ class Metrics:
     count: int
     more: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def score(self) -> float:
+        """What a search maximises: the mean average precision where clips have several labels, else top-1."""
+        return self.more.get("mean_ap", self.top1)
+
 
 @dataclass(frozen=True)
 class Predictions:

@@ -31,6 +31,7 @@ from proxy_train.initial_weights import InitialWeights
 from proxy_train.losses import head_for
 from proxy_train.memory import is_out_of_memory, out_of_memory
 from proxy_train.optimizers import make_optimizer
+from proxy_train.pool import Progress, silent
 from proxy_train.recipe import Recipe
 from proxy_train.schedule import rate_at
 from proxy_train.store import PreparedData, Split
@@ -140,6 +141,11 @@ class Training:
         return self._live if self._average is None else self._average.model
 
     @property
+    def leads(self) -> bool:
+        """Whether this process writes what its group writes once."""
+        return self._group.leads
+
+    @property
     def fidelity(self) -> Fidelity:
         """What has been spent so far."""
         return self.horizon.after(max(1, self.epoch))
@@ -149,8 +155,11 @@ class Training:
         """Updates in an epoch; clips that fill no batch are left for another shuffle."""
         return len(self._batches)
 
-    def train_epoch(self) -> EpochReport:
+    def train_epoch(self, on_batch: Progress = silent) -> EpochReport:
         """Goes once through the training clips.
+
+        Args:
+            on_batch: told of the updates of the epoch as they go by.
 
         Raises:
             Diverged: the loss became NaN or infinite; at once on a CPU, an update later on a GPU.
@@ -176,6 +185,7 @@ class Training:
                 # On a GPU, this waits for the update before the one that was just begun.
                 self._require_finite(before if self.device != "cpu" else loss)
                 total += loss
+                on_batch(number + 1, self.steps_an_epoch)
                 started = time.perf_counter()
         self._require_finite(loss)
         self.epoch += 1
@@ -218,6 +228,12 @@ class Training:
             tensors |= checkpoint.optimizer_tensors(self._optimizer) | self._updater.tensors()
             checkpoint.write(self.folder, Checkpoint(tensors, {**self._identity(), "epoch": self.epoch}))
         self._group.wait()
+
+    def save_best(self, facts: Mapping[str, Any]) -> None:
+        """Keeps the weights to use, beside the checkpoint, with what is to be known about them."""
+        assert self.folder is not None, "there is a place for them"
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        checkpoint.write(self.folder, Checkpoint(tensors, facts), checkpoint.BEST)
 
     def _begin(self, promoted_from: Path | None) -> None:
         """Takes up the folder's own checkpoint, or else that of the lower fidelity, or else begins."""

@@ -57,9 +57,10 @@ class VideoEvaluator:
 
     def __call__(self, job: Job) -> Iterator[EpochResult]:
         """See ``searcher.jobs.Evaluator``."""
+        clip = Input(job.fidelity.frames, job.fidelity.size, job.architecture.input.fps)
         training = Training(
             job.architecture,
-            self._data(str(job.architecture.input)),
+            self._data(str(clip)),
             self._recipe if job.recipe is None else Recipe.model_validate(job.recipe),
             horizon=job.fidelity,
             seed=job.seed,
@@ -91,5 +92,5 @@ class VideoEvaluator:
         metrics = training.evaluate()
         if training.epoch == job.fidelity.epochs and job.purpose != "search":
             save_weights(training.model, job.weights)
-        found = {"top1": metrics.top1, "top5": metrics.top5, "loss": metrics.loss}
+        found = {"top1": metrics.score, "top5": metrics.top5, "loss": metrics.loss, **metrics.more}
         return EpochResult(training.epoch, time.perf_counter() - began, found)

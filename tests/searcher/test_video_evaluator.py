@@ -115,12 +115,19 @@ def test_a_job_may_bring_its_own_recipe(spec: EvaluatorSpec, tmp_path: Path) -> 
 def test_clips_that_were_not_prepared_are_named(
     spec: EvaluatorSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = SMALL.with_input(replace(SMALL.input, size=32))
+    other, larger = SMALL.with_input(replace(SMALL.input, size=32)), Fidelity(4, 4, 32)
     with pytest.raises(SettingsError, match=r"4x32x8.*there is 4x16x8"):
-        list(spec.build()(job(tmp_path / "job", architecture=other)))
+        list(spec.build()(job(tmp_path / "job", architecture=other, fidelity=larger)))
     monkeypatch.undo()
     with pytest.raises(DataError, match="store"):
         list(spec.build()(job(tmp_path / "job")))
+
+
+def test_the_fidelity_decides_the_clip(spec: EvaluatorSpec, tmp_path: Path) -> None:
+    larger = SMALL.with_input(replace(SMALL.input, size=32, frames=8))
+    cheap = job(tmp_path / "job", architecture=larger, fidelity=Fidelity(1, 4, 16, 0.5, 0.5), rungs=(1,))
+    assert accuracies(list(spec.build()(cheap))) == [(1, 0.11)]
+    assert cheap.fidelity_at(1).key == "e1-f4-s16-p50-w50"
 
 
 def test_inputs_are_those_that_the_space_can_choose() -> None:
