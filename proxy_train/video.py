@@ -93,7 +93,8 @@ def measure(path: Path, files: FrameFiles | None = None) -> VideoInfo:
         raise DataError(f"{path}: no frame in it")
     fps = len(times) / duration if duration > 0 else told.fps
     note = ""
-    if duration < told.duration - max(0.5, 0.05 * told.duration):
+    # Sound may last a little longer.
+    if duration < told.duration - max(0.3, 0.03 * told.duration):
         note = f"its frames end after {duration:.2f} s, its header says {told.duration:.2f} s"
     return VideoInfo(
         told.width,

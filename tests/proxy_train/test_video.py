@@ -7,12 +7,16 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import av.stream
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
+from proxy_train.frame_folder import find_frames
 from proxy_train.moving_digits import encode
-from proxy_train.video import probe, read_frames, read_stream
+from proxy_train.video import measure, probe, read_frames, read_stream
+from proxy_train.video_item import FrameFiles
 from search_space.errors import DataError
 
 Pictures = npt.NDArray[np.uint8]
@@ -51,6 +55,19 @@ def write_audio(path: Path) -> Path:
         frame.sample_rate = 16000
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    return path
+
+
+def write_odd(path: Path, codec: str, pixel_format: str, options: dict[str, str], count: int = 24) -> Path:
+    """Grey levels 1, 2, ... at 12 frames a second and 62x36 pixels, by any encoder."""
+    with av.open(path, "w") as container:
+        stream = container.add_stream(codec, rate=12, options=options)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 62, 36, pixel_format
+        stream.codec_context.thread_count = 1
+        for picture in grey(list(range(1, count + 1)), 62, 36):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
     return path
 
 
@@ -110,6 +127,158 @@ def test_rotation_is_honoured(tmp_path: Path) -> None:
     frame = read_frames(path, None, None, 12, 32)[0].astype(int)
     assert frame[:, 20:].mean() > 180, "the bright top is on the right now"
     assert frame[:, :12].mean() < 20
+
+
+ODD = {
+    "ten-bit.mp4": ("libx264", "yuv420p10le", {}),
+    "ten-bit.mkv": ("libx265", "yuv420p10le", {"x265-params": "log-level=none:pools=none:frame-threads=1"}),
+    "full-range.avi": ("mjpeg", "yuvj422p", {}),
+    "full-range.mp4": ("libx264", "yuvj422p", {}),
+    "rgb.mkv": ("libx264rgb", "rgb24", {"crf": "10"}),
+    "rgb.mov": ("png", "rgb24", {}),
+    "raw.avi": ("rawvideo", "bgr24", {}),
+    "divx.avi": ("mpeg4", "yuv420p", {"bf": "2", "g": "12", "qmin": "1", "qmax": "1"}),
+    "b-frames.avi": ("libx264", "yuv420p", {"crf": "10", "g": "12"}),
+    "long groups.mp4": ("libx264", "yuv420p", {"crf": "10", "g": "250", "bf": "3"}),
+    "stream.ts": ("libx264", "yuv420p", {"crf": "10", "g": "12"}),
+    "web.webm": ("libvpx-vp9", "yuv420p", {"cpu-used": "8", "deadline": "realtime"}),
+    "a #1 (b) [c]! & d;.mp4": ("libx264", "yuv420p", {"crf": "10"}),
+    "100%d.mp4": ("libx264", "yuv420p", {"crf": "10"}),
+    "http:__x.mkv": ("libx264", "yuv420p", {"crf": "10"}),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_every_kind_of_file_shows_its_frames(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codec, pixel_format, options = ODD[name]
+    write_odd(tmp_path / name, codec, pixel_format, options)
+    monkeypatch.chdir(tmp_path)
+    path = Path(name)
+    whole = read_frames(path, None, None, 12, 32)
+    assert levels(whole) == list(range(1, 25))
+    # From a seek, wherever key frames and the container's index lie.
+    for start in (0.5, 1.0, 1.25):
+        np.testing.assert_array_equal(read_frames(path, start, None, 12, 32), whole[round(12 * start) :])
+    info = measure(path)
+    assert (info.frames, info.width, info.height, info.variable, info.note) == (24, 62, 36, False, "")
+    assert info.duration == pytest.approx(2.0, abs=0.002) and info.fps == pytest.approx(12, abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["one.mp4", "one.webm", "one.avi"])
+def test_one_frame_is_a_video(name: str, tmp_path: Path) -> None:
+    codec = {".mp4": "libx264", ".webm": "libvpx-vp9", ".avi": "mpeg4"}[Path(name).suffix]
+    path = write_odd(tmp_path / name, codec, "yuv420p", {}, count=1)
+    assert len(read_frames(path, None, None, 1, 16)) == 1
+    assert measure(path).frames == 1
+
+
+def test_odd_sizes_keep_their_shape(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", pictures=grey([1, 2], 626, 360))
+    assert read_frames(path, None, None, 12, 172).shape == (2, 172, 172, 3)
+    assert read_frames(path, None, None, 12, 172, square=False).shape == (2, 172, 299, 3)
+
+
+@pytest.mark.parametrize("told", [0, 7, 100_000])
+def test_frame_counts_of_headers_are_not_believed(tmp_path: Path, told: int) -> None:
+    path = write_odd(tmp_path / "a.avi", "mpeg4", "yuv420p", {"qscale": "2"})
+    content = bytearray(path.read_bytes())
+    main, stream = content.index(b"avih") + 8, content.index(b"strh") + 8
+    assert (
+        struct.unpack_from("<I", content, main + 16)
+        == struct.unpack_from("<I", content, stream + 32)
+        == (24,)
+    )
+    struct.pack_into("<I", content, main + 16, told)
+    struct.pack_into("<I", content, stream + 32, told)
+    path.write_bytes(content)
+    assert levels(read_frames(path, None, None, 12, 32)) == list(range(1, 25))
+    info = measure(path)
+    assert info.frames == 24 and info.duration == pytest.approx(2.0)
+    assert bool(info.note) == (told > 24), "a header that promises more than there is"
+
+
+def test_a_cover_is_no_video(tmp_path: Path) -> None:
+    path = tmp_path / "song.mp4"
+    with av.open(path, "w") as container:
+        sound = container.add_stream("aac", rate=16000)
+        cover = container.add_stream("mjpeg", rate=1)
+        assert isinstance(cover, av.VideoStream) and isinstance(sound, av.AudioStream)
+        cover.width, cover.height, cover.pix_fmt = 32, 32, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        picture = av.VideoFrame.from_ndarray(grey([9], 32, 32)[0], format="rgb24")
+        container.mux([*cover.encode(picture), *cover.encode()])
+        noise = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), format="fltp", layout="mono")
+        noise.sample_rate = 16000
+        container.mux([*sound.encode(noise), *sound.encode(None)])
+    with pytest.raises(DataError, match="no picture stream"):
+        probe(path)
+
+
+def test_variable_rates_are_seen(tmp_path: Path) -> None:
+    times = [Fraction(0), Fraction(1, 10), Fraction(2, 10), Fraction(1)]
+    assert measure(write_variable_rate(tmp_path / "a.mp4", times)).variable
+    assert not measure(write_video(tmp_path / "b.mp4")).variable
+
+
+def write_frames(folder: Path, numbers: range, template: str = "frame_%010d.png") -> FrameFiles:
+    for number in numbers:
+        Image.fromarray(grey([number])[0]).save(folder / (template % number))
+    found = find_frames(folder, 12)
+    assert found is not None
+    return found
+
+
+def test_a_folder_of_frames_is_read_as_its_video_would_be(tmp_path: Path) -> None:
+    files = write_frames(tmp_path, range(1, 25))
+    assert files == FrameFiles("frame_%010d.png", 1, 24, 12)
+    assert levels(read_frames(tmp_path, None, None, 6, 16, files=files)) == list(range(1, 25, 2))
+    assert levels(read_frames(tmp_path, 0.5, 1.0, 12, 16, files=files)) == list(range(7, 13))
+    info = measure(tmp_path, files)
+    assert (info.frames, info.duration, info.fps, info.codec) == (24, 2.0, 12.0, "images")
+
+
+@pytest.mark.parametrize("template", ["%d.png", "img_%05d.png", "a 100%%_%03d.png"])
+def test_names_of_frames_are_found(tmp_path: Path, template: str) -> None:
+    files = write_frames(tmp_path, range(8, 12), template)
+    assert (files.template, files.offset, files.count) == (template, 8, 4)
+
+
+def test_missing_and_damaged_frames_are_named(tmp_path: Path) -> None:
+    files = write_frames(tmp_path, range(1, 5))
+    (tmp_path / "frame_0000000003.png").unlink()
+    with pytest.raises(DataError, match=r"frame_0000000003\.png: no such file"):
+        read_frames(tmp_path, None, None, 12, 16, files=files)
+    (tmp_path / "frame_0000000003.png").write_bytes((tmp_path / "frame_0000000002.png").read_bytes()[:60])
+    with pytest.raises(DataError, match=r"frame_0000000003\.png: not a readable image"):
+        measure(tmp_path, files)
+
+
+@pytest.mark.parametrize("name", ["cut.mkv", "cut.ts"])
+def test_what_is_left_of_a_cut_file_is_told(tmp_path: Path, name: str) -> None:
+    path = write_odd(tmp_path / name, "libx264", "yuv420p", {"crf": "10", "g": "4", "bf": "0"})
+    path.write_bytes(path.read_bytes()[: int(0.85 * path.stat().st_size)])
+    info = measure(path)
+    assert 4 <= info.frames < 22
+    # A transport stream has no header to compare with.
+    assert ("its header says 2.00 s" in info.note) == (name == "cut.mkv")
+
+
+def test_a_cut_mp4_is_named_with_the_time(tmp_path: Path) -> None:
+    path = write_video(
+        tmp_path / "a.mp4", pictures=np.random.default_rng(0).integers(0, 255, (24, 32, 32, 3), np.uint8)
+    )
+    with av.open(path) as source, av.open(tmp_path / "b.mp4", "w", options={"movflags": "faststart"}) as copy:
+        stream = copy.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                copy.mux(packet)
+    content = (tmp_path / "b.mp4").read_bytes()
+    (tmp_path / "b.mp4").write_bytes(content[: int(0.6 * len(content))])
+    with pytest.raises(DataError, match=r"b\.mp4: damaged (at|or cut off after) \d\.\d+ s"):
+        measure(tmp_path / "b.mp4")
 
 
 def test_probe_reads_the_header(tmp_path: Path) -> None:
