@@ -10,7 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from results import units
-from results.frontier import FrontierMember, Progress
+from results.frontier import FrontierMember
+from results.hypervolume import Progress
 from results.plot_view import (
     CONFIRMED_COLOR,
     FAMILY_COLOR,

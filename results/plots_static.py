@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
 from results import units
-from results.frontier import FrontierMember, Progress
+from results.frontier import FrontierMember
+from results.hypervolume import Progress
 from results.plot_view import (
     CONFIRMED_COLOR,
     FAMILY_COLOR,

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from results import plots, units
 from results.export import ExportResult
 from results.family import FamilyMember
-from results.frontier import frontier, latest, progress
+from results.frontier import frontier, latest
+from results.hypervolume import progress
 from results.measurements import fidelities, of_purpose
 from results.plot_view import fidelity_words, frontier_view, survival
 from results.report_input import Outcome, Run

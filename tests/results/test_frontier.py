@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from results.frontier import candidates, frontier, knee, latest, pareto, progress, within
+from results.frontier import candidates, frontier, knee, latest, pareto, within
+from results.hypervolume import progress
 from results.measurements import fidelities
 from tests.results.synthetic import Fidelity, Measured, measured, member, whole_run
 
