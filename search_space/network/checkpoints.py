@@ -35,6 +35,7 @@ _OFFICIAL_LEAVES = {
     "bias": "bias",
 }
 _OFFICIAL_ROOTS = re.compile(r"(?:^|/)((?:stem|block\d+_layer\d+|classifier_head(?:_\d+)?|head)/.*)$")
+_OPTIMIZERS = {"optimizer", "_optimizer"}
 _PORT_LEAVES = {
     "norm.weight": "norm.weight",
     "norm.bias": "norm.bias",
@@ -250,24 +251,65 @@ def read_tensorflow(path: str | Path) -> dict[str, Array]:
     keys = reader.get_variable_to_shape_map()
     graph_key = "_CHECKPOINTABLE_OBJECT_GRAPH"
     if graph_key not in keys:
-        return {name: reader.get_tensor(name) for name in keys if _OFFICIAL_ROOTS.search(name)}
+        leaves = {*_OFFICIAL_LEAVES, "scale"}  # an optimizer's slots have one more part to their names
+        own = [name for name in keys if _OFFICIAL_ROOTS.search(name) and name.split("/")[-1] in leaves]
+        return {name: reader.get_tensor(name) for name in own}
     graph = messages.TrackableObjectGraph()
     graph.ParseFromString(reader.get_tensor(graph_key))
     return variables_of_graph(graph, reader.get_tensor)
 
 
 def variables_of_graph(graph: Any, read: Callable[[str], Array]) -> dict[str, Array]:
-    """A MoViNet's variables of a TensorFlow object graph by full name, without the optimizer's slots.
+    """A MoViNet's variables of a TensorFlow object graph by full name, without the optimizer's.
+
+    A position encoding's scale may be called just ``scale``; it gets the name of the block that it is in.
 
     Args:
-        graph: a TrackableObjectGraph message.
+        graph: a TrackableObjectGraph message; its first node is the root.
         read: gives the array of a checkpoint key.
     """
-    slots = {slot.slot_variable_node_id for node in graph.nodes for slot in node.slot_variables}
+    # An optimizer's variables are named like those that they belong to, so they are left out by their place:
+    # newer ones are children of the optimizer, older ones slots, which are nobody's children.
+    inside = _reachable(graph, 0)
     variables: dict[str, Array] = {}
-    for index, node in enumerate(graph.nodes):
-        for attribute in node.attributes:
-            name = attribute.full_name.split(":")[0]
-            if index not in slots and _OFFICIAL_ROOTS.search(name):
+    for index in sorted(inside):
+        for attribute in graph.nodes[index].attributes:
+            name = attribute.full_name.removesuffix(":0")
+            if name == "scale":
+                name = f"{_block_around(graph, index, inside)}/bneck/se/pos_encoding/scale"
+            if _OFFICIAL_ROOTS.search(_bare(name)):
                 variables[name] = read(attribute.checkpoint_key)
     return variables
+
+
+def _reachable(graph: Any, start: int) -> set[int]:
+    """Nodes of an object graph that ``start`` holds, itself and without optimizers."""
+    seen, waiting = {start}, [start]
+    while waiting:
+        children = graph.nodes[waiting.pop()].children
+        new = {child.node_id for child in children if child.local_name not in _OPTIMIZERS} - seen
+        seen |= new
+        waiting += new
+    return seen
+
+
+def _block_around(graph: Any, node: int, inside: set[int]) -> str:
+    """The one block whose variables the nearest holder of a node holds; "" if there is none."""
+    seen, level = {node}, {node}
+    while level:
+        level = {
+            holder
+            for holder in inside - seen
+            if any(child.node_id in level for child in graph.nodes[holder].children)
+        }
+        seen |= level
+        for holder in sorted(level):
+            names = [
+                attribute.full_name
+                for index in _reachable(graph, holder)
+                for attribute in graph.nodes[index].attributes
+            ]
+            roots = {match[1].split("/")[0] for name in names if (match := _OFFICIAL_ROOTS.search(name))}
+            if len(roots) == 1:
+                return roots.pop()
+    return ""

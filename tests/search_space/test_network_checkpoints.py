@@ -157,21 +157,54 @@ def test_official_mismatches() -> None:
         load_official(model, {})
 
 
-def test_variables_of_an_object_graph() -> None:
-    def node(name: str, key: str, slots: tuple[int, ...] = ()) -> SimpleNamespace:
-        slot = [SimpleNamespace(slot_variable_node_id=index) for index in slots]
-        return SimpleNamespace(
-            attributes=[SimpleNamespace(full_name=name, checkpoint_key=key)], slot_variables=slot
-        )
-
-    graph = SimpleNamespace(
+def graph_of(*nodes: tuple[str, dict[str, int]]) -> SimpleNamespace:
+    """An object graph of nodes that are a variable's full name or "", and children by local name."""
+    return SimpleNamespace(
         nodes=[
-            node("stem/stem/bn/gamma:0", "model/a", (1,)),
-            node("stem/stem/bn/gamma/momentum", "model/a/.OPTIMIZER_SLOT/momentum"),
-            node("learning_rate", "optimizer/b"),
+            SimpleNamespace(
+                attributes=[SimpleNamespace(full_name=name, checkpoint_key=f"node {index}")] if name else [],
+                children=[SimpleNamespace(local_name=key, node_id=child) for key, child in children.items()],
+            )
+            for index, (name, children) in enumerate(nodes)
         ]
     )
-    assert list(variables_of_graph(graph, lambda key: array(len(key)))) == ["stem/stem/bn/gamma"]
+
+
+def test_variables_of_an_object_graph() -> None:
+    graph = graph_of(
+        ("", {"model": 1, "optimizer": 5, "step": 8}),
+        ("", {"stem": 2, "layer-1": 9, "layer-2": 13, "optimizer": 5, "all": 17}),
+        ("", {"bn": 3}),
+        ("stem/stem/bn/gamma:0", {}),
+        ("stem/stem/bn/gamma/momentum", {}),  # a slot: nobody's child
+        ("", {"rate": 6, "m": 7}),
+        ("learning_rate", {}),
+        ("SGD/m/stem/stem/bn/gamma", {}),
+        ("global_step", {}),
+        ("", {"se": 10, "rezero": 12}),
+        ("", {"scale": 11}),
+        ("scale", {}),
+        ("block0_layer0/scale", {}),
+        ("", {"se": 14, "rezero": 16}),
+        ("", {"scale": 15}),
+        ("scale", {}),
+        ("block0_layer1/scale", {}),
+        ("", {"0": 11, "1": 15, "2": 12, "3": 16}),
+    )
+    read: list[str] = []
+
+    def reading(key: str) -> npt.NDArray[np.float32]:
+        read.append(key)
+        return array(1)
+
+    assert list(variables_of_graph(graph, reading)) == [
+        "stem/stem/bn/gamma",
+        "block0_layer0/bneck/se/pos_encoding/scale",
+        "block0_layer0/scale",
+        "block0_layer1/bneck/se/pos_encoding/scale",
+        "block0_layer1/scale",
+    ]
+    assert read == [f"node {index}" for index in (3, 11, 12, 15, 16)]
 
 
 def test_without_tensorflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
