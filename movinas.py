@@ -172,12 +172,6 @@ def train(
             extras=Extras(weights, promote, processes, share, width, keep_best, views),
         )
     terminal.say(trained.text())
-    facts: dict[str, str | int | float] = {
-        "data set": trained.data,
-        "epochs": epochs,
-        "seed": seed,
-        "accuracy measured on": trained.split,
-    }
     write_member(
         output,
         output.name,
@@ -185,11 +179,31 @@ def train(
         recipe_yaml=chosen.text(),
         labels=trained.classes,
         metrics=trained.metrics,
-        trained=facts,
+        trained={"epochs": epochs, "seed": seed, **trained.facts},
     )
     terminal.say(
         f"{output}: top-1 {100 * trained.metrics['top1']:.1f} % on {trained.data}'s {trained.split} split"
     )
+
+
+@app.command()
+def proxy_validity(
+    settings: Annotated[str | None, typer.Argument(help="YAML file or preset; default: quickstart.")] = None,
+    cheap: Annotated[str, typer.Option(help="epochs=, share=, frames=, size=, width=")] = "epochs=3",
+    dear: Annotated[str, typer.Option(help="What stands for the truth.")] = "epochs=12",
+    networks: Annotated[int, typer.Option(help="Spread over the cost, each trained both ways.")] = 30,
+) -> None:
+    """Does a cheap training rank networks as a dear one does, and better than their cost does?"""
+    from results.terminal import Terminal
+    from searcher import validity
+    from searcher.settings_file import load_settings
+
+    terminal, efforts = Terminal(), (validity.Effort.parse(cheap), validity.Effort.parse(dear))
+    with terminal.bar("Writing MovingDigits-16") as make, terminal.bar("Decoding videos") as prepare:
+        data = validity.prepare(load_settings(settings), *efforts, networks, making=make, preparing=prepare)
+    with terminal.phase("Proxy validity"):
+        found = validity.proxy_validity(data, on_event=terminal)
+    terminal.say(found.text())
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Literal
 
 from proxy_train.fidelity import Fidelity
 
-Purpose = Literal["search", "confirmation", "family"]
+Purpose = Literal["search", "confirmation", "family", "validity"]
 Status = Literal["complete", "pruned", "failed", "cancelled"]
 Key = tuple[str, str, int]
 
@@ -25,7 +25,8 @@ class Measurement:
         purpose: which part of a run asked for it.
         status: ``pruned`` means stopped early with valid metrics, ``failed`` has a ``reason``.
         metrics: top1, top5 (fractions), loss, macs, parameters, state_bytes, activation_bytes; empty if it
-        failed. seconds: of training and evaluation, wall clock.
+            failed. With several labels a clip, top1 is the mean average precision, and mean_ap as well.
+        seconds: of training and evaluation, wall clock.
         reason: why it failed or was cancelled, else empty.
     """
 

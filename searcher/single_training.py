@@ -79,6 +79,11 @@ class Trained:
     split: str
     assessments: Mapping[str, Assessment] = field(default_factory=dict)
 
+    @property
+    def facts(self) -> dict[str, str | int | float]:
+        """What its figures are of."""
+        return {"data set": self.data, "accuracy measured on": self.split}
+
     def text(self) -> str:
         """Every figure with its interval."""
         parts = [

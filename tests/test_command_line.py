@@ -22,6 +22,7 @@ COMMANDS = [
     ["frontier"],
     ["family"],
     ["train"],
+    ["proxy-validity"],
     ["export"],
     ["profile"],
     ["stream"],
