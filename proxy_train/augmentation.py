@@ -5,17 +5,21 @@ Whatever is drawn is drawn once a clip, so that motion within it stays what it w
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from proxy_train.policies import auto_augment, rand_augment
 from proxy_train.recipe import Recipe
 from proxy_train.store import PreparedData, Split
 
 Indices = npt.NDArray[np.int64]
+Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +31,28 @@ class Augmentation:
     shift: int
     photometric: float
     flip: bool
+    box_area: float = 1.0
+    box_aspect: float = 2.0
+    policy: str = "none"
+    policy_layers: int = 2
+    policy_magnitude: float = 9.0
 
     @classmethod
     def of(cls, recipe: Recipe, data: PreparedData) -> Augmentation:
         """What the recipe asks for, as far as the data set allows it."""
         flip = recipe.flip and not data.flips_change_labels
-        return cls(data.frames, data.size, round(recipe.shift * data.size), recipe.photometric, flip)
+        return cls(
+            data.frames,
+            data.size,
+            round(recipe.shift * data.size),
+            recipe.photometric,
+            flip,
+            recipe.box_area,
+            recipe.box_aspect,
+            recipe.policy,
+            recipe.policy_layers,
+            recipe.policy_magnitude,
+        )
 
     def training_batch(
         self, split: Split, indices: npt.NDArray[np.int64], rng: np.random.Generator
@@ -43,14 +63,46 @@ class Augmentation:
         for place, index in enumerate(indices):
             start = int(rng.integers(0, max(1, int(split.lengths[index]) - self.frames + 1)))
             clip = stretch(split, int(index), start, self.frames)
-            # The box may leave the picture by ``shift``: the border is repeated there.
-            top, left = rng.integers(-self.shift, side - self.size + self.shift + 1, size=2)
-            rows = np.clip(np.arange(top, top + self.size), 0, side - 1)
-            columns = np.clip(np.arange(left, left + self.size), 0, side - 1)
-            if self.flip and rng.random() < 0.5:
-                columns = columns[::-1]
-            np.take(clip.take(rows, axis=1), columns, axis=2, out=batch[place])
+            if self.box_area < 1:
+                batch[place] = self._random_box(clip, rng)
+            else:
+                rows, columns = self._shifted(side, rng)
+                np.take(clip.take(rows, axis=1), columns, axis=2, out=batch[place])
+            if self.policy == "autoaugment":
+                batch[place] = auto_augment(batch[place], rng)
+            elif self.policy == "randaugment":
+                batch[place] = rand_augment(batch[place], self.policy_layers, self.policy_magnitude, rng)
         return self._recolour(torch.from_numpy(batch), rng)
+
+    def _shifted(self, side: int, rng: np.random.Generator) -> tuple[Indices, Indices]:
+        """Rows and columns of a box of the clip's size, which may leave the picture by ``shift``: the border
+        is repeated there."""
+        top, left = rng.integers(-self.shift, side - self.size + self.shift + 1, size=2)
+        rows = np.clip(np.arange(top, top + self.size), 0, side - 1)
+        columns = np.clip(np.arange(left, left + self.size), 0, side - 1)
+        if self.flip and rng.random() < 0.5:
+            columns = columns[::-1]
+        return rows, columns
+
+    def _random_box(self, clip: Pixels, rng: np.random.Generator) -> Pixels:
+        """A box of random area and aspect, scaled to the clip's size (Szegedy et al., CVPR 2015)."""
+        side = clip.shape[1]
+        width = height = side
+        for _ in range(10):
+            area = rng.uniform(self.box_area, 1) * side * side
+            aspect = math.exp(rng.uniform(-1, 1) * math.log(self.box_aspect))
+            across, down = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+            if 0 < across <= side and 0 < down <= side:
+                width, height = across, down
+                break
+        top, left = int(rng.integers(side - height + 1)), int(rng.integers(side - width + 1))
+        box = torch.from_numpy(clip[:, top : top + height, left : left + width].copy()).permute(0, 3, 1, 2)
+        size = (self.size, self.size)
+        scaled = F.interpolate(box, size, mode="bilinear", antialias=True).permute(0, 2, 3, 1)
+        if self.flip and rng.random() < 0.5:
+            scaled = scaled.flip(2)
+        found: Pixels = scaled.numpy()
+        return found
 
     def _recolour(self, batch: Tensor, rng: np.random.Generator) -> Tensor:
         """A gain and an offset for every clip and channel: brightness, contrast and tint."""

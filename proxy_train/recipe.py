@@ -66,6 +66,18 @@ class Recipe(BaseModel):
         default=0.2, ge=0, le=1, description="strength of random brightness and colour"
     )
     flip: bool = Field(default=True, description="mirror half of the clips, where that keeps the label")
+    box_area: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="least share of the picture in a random box, which is scaled to the clip; 1: only shifts",
+    )
+    box_aspect: float = Field(default=2.0, ge=1, description="largest ratio of that box's sides, either way")
+    policy: Literal["none", "autoaugment", "randaugment"] = Field(
+        default="none", description="random changes of colour and shape, the same for all frames of a clip"
+    )
+    policy_layers: int = Field(default=2, ge=1, description="randaugment's changes a clip")
+    policy_magnitude: float = Field(default=9.0, ge=0, le=10, description="how strong they are")
     precision: Literal["float32", "bfloat16", "float16"] = Field(
         default="float32", description="bfloat16 is slower than float32 on CPUs; float16 needs a GPU"
     )
