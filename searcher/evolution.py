@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from searcher.domain import Design
-from searcher.known import Known
 from searcher.pareto import crowding, ranks
 from searcher.strategy import Observation, Strategy
 
@@ -17,7 +16,7 @@ class ParetoMutation(Strategy):
 
     def idea(self, history: Sequence[Observation], rng: np.random.Generator) -> Design:
         """One to three genes changed in a member of the front."""
-        known = Known.of(history)
+        known = self.ledger.read(history)
         parent = known.genotypes[int(rng.choice(known.front))]
         design = self.domain.project(parent.tolist(), rng)
         for _ in range(int(rng.choice((1, 2, 3), p=(0.5, 0.3, 0.2)))):
@@ -36,7 +35,7 @@ class AgingEvolution(Strategy):
 
     def idea(self, history: Sequence[Observation], rng: np.random.Generator) -> Design:
         """One gene changed in the winner of a tournament."""
-        known = Known.of(history)
+        known = self.ledger.read(history)
         alive = np.arange(max(0, len(known) - self.population), len(known))
         drawn = rng.choice(alive, size=min(self.sample, len(alive)), replace=False)
         points = known.values[drawn]

@@ -86,10 +86,11 @@ class OptunaStrategy(Strategy):
 
     def idea(self, history: Sequence[Observation], rng: np.random.Generator) -> Design:
         """What the sampler wants to be tried."""
-        known = Known.of(history)
+        known = self.ledger.read(history)
         shown = sorted(known.numbers[self.chosen(known)].tolist())
-        shown += [number for number, each in enumerate(history) if each.pending]
+        shown += self.ledger.pending
         past = [self._trial(number, history[number]) for number in shown]
+        self._trials = {number: self._trials[number] for number in shown}
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with warnings.catch_warnings():
             # Some of what is used is experimental: the warning would come with every proposal.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from searcher.domain import Domain
 from searcher.evolution import AgingEvolution, ParetoMutation
 from searcher.optuna_strategies import GaussianProcess, Nsga2, Nsga3, Tpe
+from searcher.predictor import Predictor
 from searcher.strategy import Strategy, StratifiedRandom
 
 STRATEGIES: Mapping[str, type[Strategy]] = {
@@ -17,6 +18,7 @@ STRATEGIES: Mapping[str, type[Strategy]] = {
     "nsga2": Nsga2,
     "nsga3": Nsga3,
     "gp": GaussianProcess,
+    "predictor": Predictor,
 }
 
 

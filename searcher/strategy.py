@@ -11,14 +11,16 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
 from search_space.errors import SpaceError
-from search_space.space import Genotype
-from searcher.candidate import Candidate
-from searcher.domain import Design, Domain, objective_value
+from searcher.domain import Design, Domain
+from searcher.known import Ledger
+from searcher.observation import Observation
+
+__all__ = ["Observation", "SpaceExhaustedError", "Strategy", "StratifiedRandom"]
 
 _TRIES = 64
 _ENUMERABLE = 20_000
@@ -29,46 +31,6 @@ class SpaceExhaustedError(SpaceError):
     """Everything that could be found inside the windows was proposed before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """What a strategy may know about an earlier proposal.
-
-    Args:
-        genotype: the choice of every gene.
-        macs: the primary cost, over which proposals are spread.
-        values: of every objective, to minimise, each as ``searcher.domain.objective_value`` gives it; None
-            while nothing is known, or if it failed. One that is not finite counts as failed.
-        rungs_left: how many rungs it was not measured at; values compare well only at the same number.
-        pending: whether it is still under way with nothing known.
-        violation: of soft constraints; above 0 it is infeasible, by so much.
-    """
-
-    genotype: Genotype
-    macs: float
-    values: tuple[float, ...] | None
-    rungs_left: int = 0
-    pending: bool = False
-    violation: float = 0.0
-
-    @property
-    def known(self) -> bool:
-        """Whether it has been measured, with finite values."""
-        return self.values is not None and all(map(math.isfinite, self.values))
-
-    @classmethod
-    def of(cls, candidate: Candidate, rungs: Sequence[int]) -> Observation:
-        """What the record knows about a candidate, for a search of accuracy against multiply-adds."""
-        left = sum(rung > candidate.epochs for rung in rungs)
-        pending = candidate.state == "open" and candidate.accuracy is None
-        values = None
-        if candidate.accuracy is not None:
-            values = (
-                objective_value("accuracy", candidate.accuracy),
-                objective_value("macs", candidate.macs),
-            )
-        return cls(candidate.genotype, candidate.macs, values, left, pending)
-
-
 class Strategy(ABC):
     """One way to choose designs; ``searcher.strategies`` has their names.
 
@@ -76,12 +38,16 @@ class Strategy(ABC):
         domain: what can be chosen, and its windows.
         seed: of the run.
         startup: how many proposals are spread over the cost range before the strategy has its say.
+
+    Attributes:
+        ledger: the history as arrays.
     """
 
     def __init__(self, domain: Domain, seed: int, startup: int) -> None:
         self.domain = domain
         self.seed = seed
         self.startup = startup
+        self.ledger = Ledger()
 
     @property
     def low(self) -> float:
@@ -108,7 +74,7 @@ class Strategy(ABC):
             SpaceExhaustedError: there is nothing new left.
         """
         rng = np.random.default_rng([self.seed, len(history)])
-        if len(history) < self.startup or sum(each.known for each in history) < 2:
+        if len(history) < self.startup or not _some_known(history):
             found = self.stratified(len(history), rng)
         else:
             found = self.idea(history, rng)
@@ -158,6 +124,11 @@ class Strategy(ABC):
         except SpaceError:
             # The windows hold nothing else, which the caller finds out.
             return design
+
+
+def _some_known(history: Sequence[Observation]) -> bool:
+    """Whether there are two measurements to learn from."""
+    return len(list(islice((each for each in history if each.known), 2))) == 2
 
 
 class StratifiedRandom(Strategy):
