@@ -22,7 +22,7 @@ from typing import IO
 import numpy as np
 
 from proxy_train.atomic import sync
-from proxy_train.decoding import CHUNK, Chunk, Clips, Decoded, Plan, decode_chunk
+from proxy_train.decoding import CHUNK, Chunk, Clips, Decoded, Plan, decode_apart, decode_chunk
 from proxy_train.pool import Progress, each
 from proxy_train.video_item import Dataset
 from search_space.errors import DataError
@@ -87,7 +87,7 @@ def decode_all(
     """Decodes what an earlier process has not; in the end every video is in the folder's ``.npy`` files.
 
     Raises:
-        DataError: a worker process was killed, or no space is left on the disk.
+        DataError: there is no space on the disk.
     """
     files = {name: building / f"{name}.npy" for name, items in dataset.items.items() if items}
     shapes = {name: (len(dataset.items[name]), plan.keep, plan.side, plan.side, 3) for name in files}
@@ -104,7 +104,7 @@ def decode_all(
     progress(done, total)
     open_chunks = [chunk for key, chunk in chunks.items() if key not in found]
     with (building / _JOURNAL).open("a") as journal:
-        for decoded in each(decode_chunk, open_chunks, workers):
+        for decoded in each(decode_chunk, open_chunks, workers, blame=decode_apart):
             journal.write(json.dumps(asdict(decoded)) + "\n")
             journal.flush()
             found[decoded.split, decoded.first] = decoded

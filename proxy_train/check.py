@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 from proxy_train import video
 from proxy_train.atomic import write_json
+from proxy_train.decoding import KILLS
 from proxy_train.labels import output_indices
-from proxy_train.pool import Progress, each, silent
+from proxy_train.pool import Progress, alone, each, silent
 from proxy_train.video_item import Dataset, FrameFiles, VideoItem
 from search_space.errors import DataError
 
@@ -162,7 +163,7 @@ def check(dataset: Dataset, *, workers: int = 1, progress: Progress = silent) ->
     chunks = [tuple(paths[first : first + size]) for first in range(0, len(paths), size)]
     found: dict[_File, video.VideoInfo | str] = {}
     progress(0, len(files))
-    for results in each(_look, chunks, workers):
+    for results in each(_look, chunks, workers, blame=_look_apart):
         found.update(results)
         progress(len(found), len(files))
     return _summary(dataset, files, found)
@@ -177,6 +178,11 @@ def _look(files: tuple[_File, ...]) -> list[tuple[_File, video.VideoInfo | str]]
         except DataError as error:
             results.append((file, error.message))
     return results
+
+
+def _look_apart(files: tuple[_File, ...]) -> list[tuple[_File, video.VideoInfo | str]]:
+    """``_look`` with each file in a process of its own: those that kill it are named."""
+    return [(alone(_look, (file,)) or [(file, f"{file[0]}: {KILLS}")])[0] for file in files]
 
 
 def _summary(

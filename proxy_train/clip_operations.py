@@ -164,7 +164,8 @@ def _either(which: npt.NDArray[np.bool_], first: Clip, second: Clip) -> Clip:
 
 
 def _bytes(values: npt.NDArray[np.floating]) -> Clip:
-    return np.clip(values, 0, 255).astype(np.uint8)
+    bounded: Clip = np.clip(values, 0, 255).astype(np.uint8)
+    return bounded
 
 
 def _by_table(clip: Clip, table: Clip) -> Clip:

@@ -60,8 +60,10 @@ class DataSettings(BaseModel):
         default=True,
         description="a mirrored video keeps its label; never so in MovingDigits-16, Something-Something",
     )
-    seconds: float = Field(
-        default=10.0, gt=0, description="how much of each video is kept, around its middle"
+    seconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="how much of each video is kept, around its middle; by default 10, of Charades 40",
     )
     broken: Literal["skip", "refuse"] = Field(
         default="skip", description="what to do about videos that cannot be read"
@@ -142,7 +144,7 @@ def _listed(settings: DataSettings, *, trainable: bool) -> Dataset:
         format_.flips_change_labels or not settings.flips,
         MARGIN,
         tuple(listing.dropped),
-        seconds=settings.seconds,
+        seconds=settings.seconds or format_.seconds,
         labels_kind=listing.kind,
         verbs=listing.verbs,
         missing=tuple(listing.missing),

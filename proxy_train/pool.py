@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import SpawnContext
 from typing import TypeVar
 
 from search_space.errors import DataError
@@ -22,27 +23,60 @@ def silent(_done: int, _total: int) -> None:
     """The progress callback that shows nothing."""
 
 
-def each(function: Callable[[Task], Result], tasks: Sequence[Task], workers: int) -> Iterator[Result]:
+def each(
+    function: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    workers: int,
+    *,
+    blame: Callable[[Task], Result] | None = None,
+) -> Iterator[Result]:
     """Results of ``function`` for every task as they finish, in no order; one worker works in this process.
 
+    Args:
+        function: of a module, so that a worker can import it.
+        blame: takes the place of ``function`` for tasks that were not done when a worker process was killed,
+        as a damaged file can do by way of a decoder's fault; it may use ``alone``.
+
     Raises:
-        DataError: a worker process was killed.
+        DataError: a worker process was killed, and nothing is said about ``blame``.
     """
     if workers <= 1 or len(tasks) <= 1:
         yield from map(function, tasks)
         return
-    # A fork of a process that already runs threads (torch, Ray) can deadlock; a spawned one cannot.
-    context = multiprocessing.get_context("spawn")
+    context = _context()
+    left = dict(enumerate(tasks))
     with ProcessPoolExecutor(
         min(workers, len(tasks)), mp_context=context, initializer=_follow_parent
     ) as pool:
         try:
-            for future in as_completed([pool.submit(function, task) for task in tasks]):
-                yield future.result()
+            futures = {pool.submit(function, task): number for number, task in left.items()}
+            for future in as_completed(futures):
+                result = future.result()
+                del left[futures[future]]
+                yield result
         except BrokenProcessPool as error:
-            raise DataError("a worker process was killed", hint="free memory or use fewer workers") from error
+            if blame is None:
+                raise DataError(
+                    "a worker process was killed", hint="free memory or use fewer workers"
+                ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+    if blame is not None:
+        yield from map(blame, left.values())
+
+
+def alone(function: Callable[[Task], Result], task: Task) -> Result | None:
+    """The result of one task in a process of its own; None if that was killed."""
+    with ProcessPoolExecutor(1, mp_context=_context(), initializer=_follow_parent) as pool:
+        try:
+            return pool.submit(function, task).result()
+        except BrokenProcessPool:
+            return None
+
+
+def _context() -> SpawnContext:
+    # A fork of a process that already runs threads (torch, Ray) can deadlock; a spawned one cannot.
+    return multiprocessing.get_context("spawn")
 
 
 def _follow_parent() -> None:

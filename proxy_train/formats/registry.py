@@ -30,12 +30,14 @@ class Format:
         read: lists the videos.
         flips_change_labels: a mirrored video would have another label.
         every_class_trains: a class without training videos is a mistake, not a missing download.
+        seconds: how much of a video is kept unless settings say: labels of several actions are those of all.
     """
 
     found: Callable[[Request], bool]
     read: Callable[[Request], Listing]
     flips_change_labels: bool = False
     every_class_trains: bool = False
+    seconds: float = 10.0
 
 
 FORMATS = {
@@ -46,7 +48,7 @@ FORMATS = {
         something_something.found, something_something.read, flips_change_labels=True
     ),
     "epic-kitchens": Format(epic_kitchens.found, epic_kitchens.read),
-    "charades": Format(charades.found, charades.read),
+    "charades": Format(charades.found, charades.read, seconds=40.0),
     "moments-in-time": Format(moments_in_time.found, moments_in_time.read),
     "ucf101": Format(ucf101.found, ucf101.read),
     "hmdb51": Format(hmdb51.found, hmdb51.read),

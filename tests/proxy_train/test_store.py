@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import shutil
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from proxy_train import building, store, video
+from proxy_train import building, decoding, store, video
 from proxy_train.building import building_folder
 from proxy_train.decoding import Chunk, Decoded, decode_chunk
 from proxy_train.moving_digits import encode
@@ -233,6 +234,25 @@ def test_two_processes_share_the_work_of_one(tmp_path: Path) -> None:
         thread.join(30)
     assert len({data.path for data in found}) == 1 and len(found) == 4
     assert [path.name for path in found[0].path.parent.iterdir()] == [found[0].path.name]
+
+
+def test_a_video_that_kills_its_decoder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = grey_dataset(tmp_path, first=12, deadly=12, third=12, val=12)
+
+    def killed(_: object, chunk: Chunk) -> Decoded | None:
+        return None if chunk.items[0].id == "deadly" else decode_chunk(chunk)
+
+    def each(
+        function: object, chunks: list[Chunk], workers: int, blame: Callable[[Chunk], Decoded]
+    ) -> object:
+        return map(blame, chunks)
+
+    monkeypatch.setattr(decoding, "alone", killed)
+    monkeypatch.setattr(building, "each", each)
+    data = prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path)
+    assert data.broken == (("deadly", f"{tmp_path / 'deadly.mp4'}: {decoding.KILLS}"),)
+    assert data.split("train").ids == ("first", "third")
+    assert (data.split("train").clips[2, :12].mean((1, 2, 3)) > 5).all()
 
 
 def test_lengths_are_those_of_the_frames_not_of_the_header(tmp_path: Path) -> None:
