@@ -96,7 +96,12 @@ def open_data(settings: Settings, space: SearchSpace, watcher: Watcher) -> RunDa
 
 def open_session(settings: Settings, data: RunData, watcher: Watcher) -> AbstractContextManager[Session]:
     """The run of these settings, open for writing."""
-    evaluator = video_evaluator(data.paths, settings.recipe, device(settings.search.gpus_per_trial))
+    evaluator = video_evaluator(
+        data.paths,
+        settings.recipe,
+        device(settings.search.gpus_per_trial),
+        timed=settings.objectives().need_latency,
+    )
     return Session.open(settings, evaluator, classes=len(data.classes), on_event=watcher)
 
 

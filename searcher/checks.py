@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from search_space.errors import SettingsError
+import numpy as np
+
+from search_space.cost import cost
+from search_space.errors import SettingsError, SpaceError
 from search_space.space import SearchSpace
+from searcher.domain import KNOWN_COSTS, SpaceDomain
 from searcher.machine import cpus, writable
+from searcher.record_storage import check_database
 from searcher.settings import Settings
+
+_TRIES, _SAMPLES = 4, 64
 
 
 def check_settings(settings: Settings, space: SearchSpace | None = None) -> SearchSpace:
@@ -23,10 +30,15 @@ def check_settings(settings: Settings, space: SearchSpace | None = None) -> Sear
     Raises:
         SettingsError: names the key, the value and the remedy. SpaceError: the space cannot be used.
     """
-    space = space if space is not None else settings.search_space()
+    known, space = space is not None, space if space is not None else settings.search_space()
     _check_machine(settings)
     _check_folders(settings)
     _check_costs(settings, space)
+    _check_states(settings, space)
+    if known:
+        # Parameters and bytes count the classes of the data, which a space's file need not say.
+        _check_windows(settings, space)
+    _check_storage(settings)
     return space
 
 
@@ -93,3 +105,43 @@ def _check_costs(settings: Settings, space: SearchSpace) -> None:
             f"search.trials is {settings.search.trials}, but the space holds {space.cardinality} networks",
             hint="lower it, or give the space more choices",
         )
+
+
+def _check_states(settings: Settings, space: SearchSpace) -> None:
+    named = "state_bytes" in settings.search.objectives or "state_bytes" in settings.windows(space)
+    if named and not space.settings.options.causal:
+        raise SettingsError(
+            "search names state_bytes, but the networks of this space are base networks, which have no state",
+            hint="leave it out, or choose a space of stream networks",
+        )
+
+
+def _check_windows(settings: Settings, space: SearchSpace) -> None:
+    """That something lies inside all windows at once."""
+    windows = settings.windows(space)
+    others = [name for name in windows if name != "macs"]
+    if not others:
+        return
+    domain, rng = SpaceDomain(space, windows, settings.search.objectives), np.random.default_rng(0)
+    for _ in range(_TRIES):
+        try:
+            domain.random(rng, *domain.window)
+            return
+        except SpaceError:
+            continue
+    drawn = [cost(space.sample_at(rng, *domain.window), space.classes) for _ in range(_SAMPLES)]
+    spans = [
+        f"{name} {min(getattr(each, name) for each in drawn):.3g}"
+        f" to {max(getattr(each, name) for each in drawn):.3g}"
+        for name in KNOWN_COSTS
+        if name in others
+    ]
+    raise SettingsError(
+        f"search.windows: no network of this space was found inside {', '.join(['macs', *others])} at once",
+        hint=f"with such multiply-adds, {_SAMPLES} random networks have {', '.join(spans)}: widen a window",
+    )
+
+
+def _check_storage(settings: Settings) -> None:
+    if settings.storage is not None:
+        check_database(settings.storage)

@@ -241,7 +241,7 @@ class SpaceDomain:
                 architecture, left = step, distance
         if left == 0:
             return architecture
-        names = ", ".join(f"search.{name}" for name in self._others)
+        names = ", ".join(f"search.windows.{name}" for name in self._others)
         raise SpaceError(
             f"found nothing inside {names} from {low:.4g} to {high:.4g} multiply-adds",
             hint="widen one of these windows, or search.macs",

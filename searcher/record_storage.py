@@ -69,9 +69,7 @@ class Database:
 
 def without_password(url: str) -> str:
     """The address as files of a run keep it; the password is left to PGPASSWORD or ~/.pgpass."""
-    # SQLAlchemy hides it as *** only when asked to print it.
-    parts = make_url(url)
-    return parts.set(password=None).render_as_string(hide_password=False)
+    return make_url(url)._replace(password=None).render_as_string(hide_password=False)
 
 
 def check_database(url: str) -> None:

@@ -158,8 +158,7 @@ class Records:
             ) from None
 
     def _check_schema(self) -> None:
-        attributes = self.storage.get_study_user_attrs(self._studies[self.name])
-        found = attributes.get("schema", SCHEMA)
+        found = self.storage.get_study_user_attrs(self._studies[self.name]).get("schema", SCHEMA)
         if not isinstance(found, int) or not 1 <= found <= SCHEMA:
             raise RecordError(
                 f"the record of {self.name!r} has schema {found!r}, this version reads 1 to {SCHEMA}",
@@ -173,6 +172,11 @@ class Records:
                 f"the run {self.name!r} was started with other settings: {'; '.join(found)}",
                 hint="restore them, or give this run another name",
             )
+
+    @property
+    def schema(self) -> int:
+        """The version of its format."""
+        return int(self.storage.get_study_user_attrs(self._studies[self.name]).get("schema", SCHEMA))
 
     @property
     def identity(self) -> dict[str, Any]:

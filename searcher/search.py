@@ -66,7 +66,7 @@ class Session:
         search = settings.search
         run_dir = settings.run_dir.absolute()
         with (
-            Records.writing(run_dir, settings.identity()) as records,
+            Records.writing(run_dir, settings.identity(), settings.storage) as records,
             Cluster(search.workers, cpus=search.cpus_per_trial, gpus=search.gpus_per_trial) as cluster,
         ):
             with replacing(run_dir / "settings.yaml") as temporary:
@@ -92,7 +92,7 @@ class Session:
             self.records,
             create(
                 search.strategy,
-                SpaceDomain(self.space, {"macs": (low, high)}),
+                SpaceDomain(self.space, self.settings.windows(self.space), search.objectives),
                 seed=self.settings.seed,
                 startup=search.startup,
             ),
@@ -102,6 +102,7 @@ class Session:
             seed=self.settings.seed,
             run_dir=self.run_dir,
             minutes=search.time_limit_minutes,
+            budget=search.budget_minutes,
             workers=search.workers,
             on_event=self._on_event,
         )
@@ -125,11 +126,11 @@ class Session:
                 purpose="confirmation",
                 seed=self.settings.seed + 1 + number,
             )
-            for member in choose_members(self.records.candidates(), settings.members)
+            for member in choose_members(self.records.candidates(), settings.members, self.records.objectives)
             for number in range(settings.seeds)
         ]
         self._run(jobs, "confirmation")
-        return summarise(self.records.measurements("confirmation"), settings.epochs)
+        return summarise(self.records.measurements("confirmation"), settings.epochs, self.records.objectives)
 
     def train(self, jobs: Sequence[Job]) -> list[Outcome]:
         """Trains final networks.

@@ -14,10 +14,17 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from proxy_train.dataset import DataSettings
 from proxy_train.recipe import Recipe
 from search_space.space import SearchSpace
+from searcher.domain import KNOWN_COSTS
 from searcher.machine import auto_workers
+from searcher.objectives import MEASURED, Objectives
+from searcher.record_storage import SCHEMES, without_password
 
 MEMBERS = ("A0", "A1", "A2", "A3", "A4", "A5")
 
+NO_LIMIT = 1e18
+"""The end of a window that has none: no cost comes near it."""
+
+Objective = Literal["accuracy", "macs", "parameters", "latency", "state_bytes", "activation_bytes"]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Macs = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -31,11 +38,11 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class MacsWindow(_Model):
-    """The multiply-adds of a clip that proposals may have; an end that is not given is the space's own."""
+class Window(_Model):
+    """What a cost of a proposal may be; an end that is not given is the space's own."""
 
-    low: Macs | None = Field(default=None, description="least multiply-adds")
-    high: Macs | None = Field(default=None, description="most multiply-adds")
+    low: Macs | None = Field(default=None, description="least")
+    high: Macs | None = Field(default=None, description="most")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -44,16 +51,31 @@ class MacsWindow(_Model):
         return self
 
 
-class SearchSettings(_Model):
-    """The ``search`` part: who proposes, how many, how long each is trained, on what."""
+class Windows(_Model):
+    """Windows on the other costs that are known before training; ``macs`` goes to ``search.macs``."""
 
-    strategy: Literal["tpe", "random", "mutation", "aging", "nsga2", "nsga3", "gp"] = Field(
+    parameters: Window = Field(default=Window(), description="trainable parameters")
+    state_bytes: Window = Field(default=Window(), description="of a stream's state")
+    activation_bytes: Window = Field(default=Window(), description="at the peak of a clip")
+
+
+class SearchSettings(_Model):
+    """The ``search`` part: who proposes, for what, how many, how long each is trained, on what."""
+
+    strategy: Literal["tpe", "random", "mutation", "aging", "nsga2", "nsga3", "gp", "predictor"] = Field(
         default="tpe", description="what proposes candidates"
     )
     trials: Count = Field(default=48, description="candidates in all")
     startup: Count = Field(default=16, description="the first ones, spread evenly over the cost range")
     workers: Count = Field(default=2, description="trainings at a time; auto: as many as there are CPUs")
-    macs: MacsWindow = Field(default=MacsWindow(), description="window of multiply-adds")
+    objectives: tuple[Objective, ...] = Field(
+        default=("accuracy", "macs"), description="accuracy first, then costs to minimise"
+    )
+    macs: Window = Field(default=Window(), description="window of multiply-adds")
+    windows: Windows = Field(default=Windows(), description="windows of other known costs")
+    constraints: dict[str, Macs] = Field(
+        default={}, description="soft limits on measured metrics, such as {latency_ms: 20}"
+    )
     rungs: tuple[Count, ...] = Field(
         default=(2, 4, 8), min_length=1, description="epochs at which candidates are compared"
     )
@@ -65,6 +87,9 @@ class SearchSettings(_Model):
     time_limit_minutes: float | None = Field(
         default=None, gt=0, description="longest time of one training in the search"
     )
+    budget_minutes: float | None = Field(
+        default=None, gt=0, description="longest time of the search, from each start"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -75,6 +100,33 @@ class SearchSettings(_Model):
             if isinstance(cpus, int) and isinstance(trials, int) and cpus > 0:
                 return data | {"workers": auto_workers(cpus, trials)}
         return data
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_window_of_macs(cls, data: Any) -> Any:
+        windows = data.get("windows") if isinstance(data, dict) else None
+        if isinstance(windows, dict) and "macs" in windows:
+            if data.get("macs"):
+                raise ValueError("macs and windows.macs are the same setting: keep one")
+            rest = {key: value for key, value in windows.items() if key != "macs"}
+            return data | {"macs": windows["macs"], "windows": rest}
+        return data
+
+    @field_validator("objectives")
+    @classmethod
+    def _accuracy_first(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
+        if len(objectives) < 2 or objectives[0] != "accuracy" or len(set(objectives)) < len(objectives):
+            raise ValueError("name accuracy first, then one or more different costs: [accuracy, macs]")
+        return objectives
+
+    @field_validator("constraints")
+    @classmethod
+    def _measured(cls, constraints: dict[str, float]) -> dict[str, float]:
+        for name in constraints:
+            if name not in MEASURED:
+                known = f"give {name} a window in search.windows" if name in KNOWN_COSTS else "leave it out"
+                raise ValueError(f"constraints limit {', '.join(MEASURED)}, not {name}: {known}")
+        return constraints
 
     @field_validator("rungs")
     @classmethod
@@ -128,6 +180,10 @@ class Settings(_Model):
         default=0, description="of proposals and trainings"
     )
     output: Path = Field(default=Path("runs"), description="folder of all runs")
+    storage: str | None = Field(
+        default=None,
+        description="PostgreSQL database of the record; by default a journal in the run's folder",
+    )
     data: DataSettings = Field(default_factory=lambda: DataSettings.model_validate({}))
     space: str | dict[str, Any] = Field(
         default="quickstart", description="a preset, a YAML file, or the space itself"
@@ -145,6 +201,13 @@ class Settings(_Model):
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
             raise ValueError("a name is made of letters, digits, '.', '_' and '-', at most 64 of them")
         return name
+
+    @field_validator("storage")
+    @classmethod
+    def _database(cls, storage: str | None) -> str | None:
+        if storage is not None and storage.partition("://")[0] not in SCHEMES:
+            raise ValueError("a storage looks like postgresql://user@host:5432/database")
+        return storage
 
     @model_validator(mode="after")
     def _confirmation_is_longer(self) -> Self:
@@ -179,18 +242,37 @@ class Settings(_Model):
         macs = self.search.macs
         return max(low, macs.low or low), min(high, macs.high or high)
 
+    def windows(self, space: SearchSpace) -> dict[str, tuple[float, float]]:
+        """The windows of all known costs that have one, by name; multiply-adds always have."""
+        found = {"macs": self.window(space)}
+        for name in KNOWN_COSTS[1:]:
+            window: Window = getattr(self.search.windows, name)
+            if window.low is not None or window.high is not None:
+                found[name] = window.low or 0.0, window.high or NO_LIMIT
+        return found
+
+    def objectives(self) -> Objectives:
+        """What the search is for."""
+        return Objectives(self.search.objectives, self.search.constraints)
+
     def identity(self) -> dict[str, Any]:
         """What a run may not change while it goes on: all that decides what its measurements mean.
 
         Workers, limits, the number of trials, confirmation and family may change: they add measurements.
         """
-        search = {"strategy", "startup", "macs", "rungs", "reduction"}
+        search = self.search.model_dump(
+            mode="json", include={"strategy", "startup", "macs", "rungs", "reduction"}
+        )
+        # Runs that were started before there were these have none of them in their records.
+        search |= self.search.model_dump(
+            mode="json", include={"objectives", "windows", "constraints"}, exclude_defaults=True
+        )
         return {
             "seed": self.seed,
             "data": self.data.model_dump(mode="json", exclude={"cache"}),
             "space": self.search_space().digest,
             "recipe": self.recipe.model_dump(mode="json"),
-            "search": self.search.model_dump(mode="json", include=search),
+            "search": search,
         }
 
     @property
@@ -200,6 +282,8 @@ class Settings(_Model):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def to_yaml(self) -> str:
-        """All settings as they were resolved, so that the text stands alone."""
+        """All settings as they were resolved, so that the text stands alone; without a password."""
         data = self.model_dump(mode="json") | {"space": self.search_space().to_dict()}
+        if self.storage is not None:
+            data["storage"] = without_password(self.storage)
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)

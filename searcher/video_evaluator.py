@@ -15,6 +15,7 @@ from search_space.errors import SettingsError
 from search_space.network import save_weights
 from search_space.space import SearchSpace
 from searcher.jobs import EpochResult, EvaluatorSpec, Job
+from searcher.latency import latency
 
 
 def inputs(space: SearchSpace) -> tuple[Input, ...]:
@@ -28,13 +29,16 @@ def inputs(space: SearchSpace) -> tuple[Input, ...]:
     )
 
 
-def video_evaluator(stores: Mapping[Input, Path], recipe: Recipe, device: str = "cpu") -> EvaluatorSpec:
+def video_evaluator(
+    stores: Mapping[Input, Path], recipe: Recipe, device: str = "cpu", *, timed: bool = False
+) -> EvaluatorSpec:
     """The evaluator by name, as workers get it.
 
     Args:
         stores: the folder of prepared data for each input.
         recipe: of every training whose job has none of its own.
         device: of torch.
+        timed: whether measurements have a latency.
     """
     return EvaluatorSpec(
         "searcher.video_evaluator:VideoEvaluator",
@@ -42,6 +46,7 @@ def video_evaluator(stores: Mapping[Input, Path], recipe: Recipe, device: str = 
             "stores": {str(clip): str(path.absolute()) for clip, path in stores.items()},
             "recipe": recipe.model_dump(mode="json"),
             "device": device,
+            "timed": timed,
         },
     )
 
@@ -49,8 +54,10 @@ def video_evaluator(stores: Mapping[Input, Path], recipe: Recipe, device: str = 
 class VideoEvaluator:
     """Trains one job after the other; the prepared data stays mapped between them."""
 
-    def __init__(self, stores: Mapping[str, str], recipe: Mapping[str, Any], device: str = "cpu") -> None:
-        self._stores = stores
+    def __init__(
+        self, stores: Mapping[str, str], recipe: Mapping[str, Any], device: str = "cpu", timed: bool = False
+    ) -> None:
+        self._stores, self._timed = stores, timed
         self._recipe = Recipe.model_validate(recipe)
         self._device = device
         self._open: dict[str, PreparedData] = {}
@@ -93,4 +100,6 @@ class VideoEvaluator:
         if training.epoch == job.fidelity.epochs and job.purpose != "search":
             save_weights(training.model, job.weights)
         found = {"top1": metrics.score, "top5": metrics.top5, "loss": metrics.loss, **metrics.more}
+        if self._timed:
+            found |= latency(training.model, job.architecture.input)
         return EpochResult(training.epoch, time.perf_counter() - began, found)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from proxy_train.training import Diverged
 from search_space.architecture import Architecture
-from search_space.cost import macs
+from search_space.cost import cost, macs
 from searcher.jobs import EpochResult, EvaluatorSpec, Job
 
 
@@ -34,12 +34,19 @@ class Invented:
         log: a file that collects ``digest epoch`` lines; None writes nothing.
         seconds: slept an epoch.
         broken: digests' first characters that diverge at epoch 2, or with ``kill`` end their process once.
+        timed: whether results have a latency, which grows with the network's parameters.
     """
 
     def __init__(
-        self, log: str | None = None, seconds: float = 0.0, broken: str = "", kill: bool = False
+        self,
+        log: str | None = None,
+        seconds: float = 0.0,
+        broken: str = "",
+        kill: bool = False,
+        timed: bool = False,
     ) -> None:
         self._log, self._seconds, self._broken, self._kill = log, seconds, broken, kill
+        self._timed = timed
 
     def __call__(self, job: Job) -> Iterator[EpochResult]:
         job.folder.mkdir(parents=True, exist_ok=True)
@@ -74,16 +81,32 @@ class Invented:
         if epoch not in job.rungs:
             return EpochResult(epoch, self._seconds)
         top1 = accuracy(job.architecture, epoch, job.seed)
-        return EpochResult(
-            epoch, self._seconds, {"top1": top1, "top5": min(1.0, top1 + 0.2), "loss": 2 - top1}
-        )
+        found = {"top1": top1, "top5": min(1.0, top1 + 0.2), "loss": 2 - top1}
+        if self._timed:
+            found["latency_ms"] = latency_ms(job.architecture)
+        return EpochResult(epoch, self._seconds, found)
+
+
+def latency_ms(architecture: Architecture) -> float:
+    """From 1 to about 10, and not in step with multiply-adds."""
+    return cost(architecture, 16).parameters / 5000 + int(architecture.digest[:2], 16) / 100
 
 
 def invented(
-    log: Path | None = None, seconds: float = 0.0, broken: str = "", kill: bool = False
+    log: Path | None = None,
+    seconds: float = 0.0,
+    broken: str = "",
+    kill: bool = False,
+    timed: bool = False,
 ) -> EvaluatorSpec:
     """The evaluator by name, as workers get it."""
     return EvaluatorSpec(
         "tests.searcher.invented:Invented",
-        {"log": None if log is None else str(log), "seconds": seconds, "broken": broken, "kill": kill},
+        {
+            "log": None if log is None else str(log),
+            "seconds": seconds,
+            "broken": broken,
+            "kill": kill,
+            "timed": timed,
+        },
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 
+import moocore
 import numpy as np
 import pytest
 from hypothesis import given
@@ -110,6 +111,54 @@ def test_hypervolume_counts_unit_cells(columns: int) -> None:
         assert hypervolume(points, [7] * columns) == pytest.approx(covered)
 
     check()
+
+
+@pytest.mark.parametrize("columns", [2, 3])
+@pytest.mark.parametrize("kind", ["cloud", "front", "ties"])
+def test_hypervolume_is_that_of_a_second_implementation(columns: int, kind: str) -> None:
+    """moocore's, in C: on clouds, on points that are all on the front, and on coarse grids full of ties."""
+    rng = np.random.default_rng(columns)
+    for count in (1, 2, 7, 60, 300):
+        points = rng.random((count, columns))
+        if kind == "front":
+            points /= np.linalg.norm(points, axis=1, keepdims=True)
+            points = 1 - points
+        if kind == "ties":
+            points = np.round(points * 4) / 4
+        reference = [0.9] * columns
+        expected = moocore.hypervolume(points, ref=reference)
+        assert hypervolume(points, reference) == pytest.approx(expected, rel=1e-12, abs=1e-15)
+
+
+@given(clouds(2), st.permutations(range(25)), st.floats(0.1, 10), st.floats(-5, 5))
+def test_ranks_and_fronts_do_not_depend_on_order_or_units(
+    points: list[tuple[float, ...]], order: list[int], factor: float, shift: float
+) -> None:
+    places = [place for place in order if place < len(points)]
+    array = np.array(points)
+    shuffled = (array * [factor, 1] + [0, shift])[places]
+    assert ranks(shuffled).tolist() == ranks(array)[places].tolist()
+    assert non_dominated(shuffled).tolist() == non_dominated(array)[places].tolist()
+
+
+@given(clouds(3))
+def test_only_the_front_has_volume_and_dominated_points_add_none(points: list[tuple[float, ...]]) -> None:
+    array = np.array(points)
+    front = array[non_dominated(array)]
+    assert hypervolume(front, (7, 7, 7)) == pytest.approx(hypervolume(array, (7, 7, 7)))
+    worse = np.vstack([array, front + 0.5])
+    assert hypervolume(worse, (7, 7, 7)) == pytest.approx(hypervolume(array, (7, 7, 7)))
+    # Whatever is on the front is the only reason for some of the volume, unless it has a twin.
+    distinct = np.unique(front, axis=0)
+    for index in range(len(distinct)):
+        rest = np.delete(distinct, index, axis=0)
+        assert hypervolume(rest, (7, 7, 7)) < hypervolume(distinct, (7, 7, 7))
+
+
+@given(clouds(2))
+def test_the_first_of_best_first_are_whole_fronts(points: list[tuple[float, ...]]) -> None:
+    found = ranks(points)[best_first(points)]
+    assert (np.diff(found) >= 0).all()
 
 
 @given(clouds(3, least=2))

@@ -8,39 +8,52 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 from search_space.errors import SettingsError
+from searcher.confirmation import choose_members
 from searcher.domain import SpaceDomain
 from searcher.jobs import EvaluatorSpec
 from searcher.progress import Event, Measured, Started
 from searcher.promotion import ParetoHalving
-from searcher.records import Records
+from searcher.records import FILE, Records
+from searcher.replay import replay
 from searcher.search_plan import SearchPlan
+from searcher.settings import Settings
 from searcher.strategies import create
 from tests.searcher.invented import invented
 from tests.searcher.serial import run_serially
 from tests.searcher.tiny_driver import tiny_settings
 
 
+def plan_over(settings: Settings, records: Records, events: list[Event] | None = None) -> SearchPlan:
+    space, part = settings.search_space(16), settings.search
+    low, high = settings.window(space)
+    domain = SpaceDomain(space, settings.windows(space), part.objectives)
+    return SearchPlan(
+        records,
+        create(part.strategy, domain, seed=0, startup=part.startup),
+        ParetoHalving(part.rungs, part.reduction, low, high),
+        space,
+        trials=part.trials,
+        seed=0,
+        run_dir=settings.run_dir,
+        minutes=part.time_limit_minutes,
+        budget=part.budget_minutes,
+        on_event=(lambda _: None) if events is None else events.append,
+    )
+
+
+def settings_of(folder: Path, **changes: Any) -> Settings:
+    return tiny_settings(folder, **{"trials": 20, "rungs": [1, 2, 4], "reduction": 2, **changes})
+
+
 @contextmanager
 def search(folder: Path, events: list[Event] | None = None, **changes: Any) -> Iterator[SearchPlan]:
-    settings = tiny_settings(folder, **{"trials": 20, "rungs": [1, 2, 4], "reduction": 2, **changes})
-    space = settings.search_space(16)
-    low, high = settings.window(space)
+    settings = settings_of(folder, **changes)
     with Records.writing(settings.run_dir, settings.identity()) as records:
-        part = settings.search
-        yield SearchPlan(
-            records,
-            create(part.strategy, SpaceDomain(space, {"macs": (low, high)}), seed=0, startup=part.startup),
-            ParetoHalving(part.rungs, part.reduction, low, high),
-            space,
-            trials=part.trials,
-            seed=0,
-            run_dir=settings.run_dir,
-            minutes=part.time_limit_minutes,
-            on_event=(lambda _: None) if events is None else events.append,
-        )
+        yield plan_over(settings, records, events)
 
 
 def finished(
@@ -193,3 +206,87 @@ def test_events_and_progress_tell_what_happens(tmp_path: Path) -> None:
     assert len([each for each in events if isinstance(each, Started)]) >= 20
     measured = [each for each in events if isinstance(each, Measured)]
     assert [each.measurement for each in measured] == plan.records.measurements()
+
+
+THREE: dict[str, Any] = {"objectives": ["accuracy", "macs", "latency"], "constraints": {"latency_ms": 5}}
+
+
+def test_three_objectives_and_a_soft_constraint_go_all_the_way(tmp_path: Path) -> None:
+    records = finished(tmp_path, invented(timed=True), **THREE)
+    with search(tmp_path, **THREE) as plan:
+        progress = plan.progress()
+    assert progress.frontier
+    assert all(point.metrics["latency_ms"] <= 5 for point in progress.frontier)
+    assert 0 < progress.hypervolume < 1
+    best = [(-p.accuracy, p.macs, p.metrics["latency_ms"]) for p in progress.frontier]
+    assert not any(
+        other != each and all(a <= b for a, b in zip(other, each, strict=True))
+        for each in best
+        for other in best
+    )
+    backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "tiny" / FILE))
+    study = optuna.load_study(study_name="tiny", storage=optuna.storages.JournalStorage(backend))
+    assert study.metric_names == ["accuracy", "macs", "latency"]
+    told = {trial.number: trial for trial in study.trials}
+    for each in records.candidates():
+        latency = each.latest["latency_ms"]
+        assert told[each.number].values == [each.accuracy, each.macs, latency]
+        assert told[each.number].constraints == {"latency_ms": pytest.approx(latency / 5 - 1)}
+    chosen = choose_members(records.candidates(), 6, records.objectives)
+    assert chosen[0].latest["latency_ms"] < 5
+
+
+def test_a_metric_that_an_objective_needs_and_nobody_measures_fails_the_training(tmp_path: Path) -> None:
+    records = finished(tmp_path, trials=4, **THREE)
+    assert {each.reason for each in records.measurements()} == {"latency_ms is nan after 1 epochs"}
+    assert {each.state for each in records.candidates()} == {"failed"}
+
+
+def test_windows_on_every_known_cost_hold_for_every_candidate(tmp_path: Path) -> None:
+    windows = {"parameters": {"high": 9000.0}, "state_bytes": {"low": 300.0, "high": 3000.0}}
+    records = finished(tmp_path, windows=windows, objectives=["accuracy", "parameters", "state_bytes"])
+    assert len(records.candidates()) == 20
+    for each in records.measurements():
+        assert each.metrics["parameters"] <= 9000
+        assert 300 <= each.metrics["state_bytes"] <= 3000
+
+
+def test_a_search_whose_time_is_over_cancels_what_runs_and_another_start_goes_on(tmp_path: Path) -> None:
+    with search(tmp_path, trials=6) as plan:
+        run_serially(plan, invented(), workers=2, stop_after=3)
+    before = [each.number for each in Records.reading(tmp_path / "tiny").candidates()]
+    records = finished(tmp_path, invented(seconds=0.01), trials=6, budget_minutes=1e-6)
+    assert [each.number for each in records.candidates()] == before, "nothing new was begun"
+    with search(tmp_path, trials=6, budget_minutes=1.0) as plan:
+        job = plan.next()
+        assert job is not None
+        plan._began -= 61
+        epochs = invented().build()(job)
+        assert not plan.observe(job, next(iter(epochs)))
+        assert plan.running == [] and plan.next() is None
+        plan.finish()
+    cancelled = [
+        each for each in Records.reading(tmp_path / "tiny").candidates() if each.state == "cancelled"
+    ]
+    assert [each.reason for each in cancelled] == ["the search's 1 minutes were over"]
+    frame = Records.reading(tmp_path / "tiny").frame()
+    assert "cancelled" in set(frame["status"]) and "cancelled" in set(frame["candidate"])
+    records = finished(tmp_path, trials=6)
+    assert len(records.candidates()) == 6
+    assert "open" not in {each.state for each in records.candidates()}
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_run_can_be_replayed_from_its_record(tmp_path: Path, workers: int) -> None:
+    """Failures, held and promoted candidates, workers that finish in turn, and an interruption."""
+    log, broken = tmp_path / "log", invented(broken="0123")
+    with search(tmp_path) as plan:
+        run_serially(plan, broken, workers, stop_after=11)
+    records = finished(tmp_path, invented(log, broken="0123"), workers)
+    settings = settings_of(tmp_path)
+    decisions = [each for candidate in records.candidates() for each in candidate.decisions.values()]
+    assert any(each.later for each in decisions) and {each.goes_on for each in decisions} == {True, False}
+    assert "failed" in {each.status for each in records.measurements()}
+    assert replay(records, lambda again: plan_over(settings, again)) == []
+    other = settings_of(tmp_path, strategy="random")
+    assert any("was" in each for each in replay(records, lambda again: plan_over(other, again)))

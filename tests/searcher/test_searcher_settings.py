@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from search_space.errors import MovinasError, SettingsError
+from search_space.errors import MovinasError, RecordError, SettingsError
 from searcher import checks, machine
 from searcher.checks import check_settings
 from searcher.settings import Settings
@@ -68,6 +68,34 @@ def test_resolved_settings_stand_alone(tmp_path: Path) -> None:
         ("search: {macs: {low: 5.0e+6, high: 2.0e+6}}", r"search\.macs: low 5e\+06 is not below high", ""),
         ("search: {macs: {low: -1}}", r"search\.macs\.low is -1", "greater than 0"),
         ("search: {macs: {low: .nan}}", r"search\.macs\.low is nan", ""),
+        (
+            "search: {objectives: [macs, accuracy]}",
+            r"search\.objectives is \['macs', 'accuracy'\]",
+            "accuracy first",
+        ),
+        (
+            "search: {objectives: [accuracy]}",
+            r"search\.objectives is \['accuracy'\]",
+            "one or more different",
+        ),
+        ("search: {objectives: [accuracy, macs, macs]}", r"search\.objectives", "different costs"),
+        ("search: {objectives: [accuracy, beauty]}", r"search\.objectives.* is 'beauty'", "'latency'"),
+        ("search: {constraints: {latency_ms: 0}}", r"search\.constraints\.latency_ms is 0", "greater than 0"),
+        ("search: {constraints: {beauty: 1}}", r"search\.constraints.*", "limit latency_ms, not beauty"),
+        ("search: {constraints: {parameters: 1}}", r"search\.constraints.*", "a window in search.windows"),
+        (
+            "search: {windows: {latency: {high: 3}}}",
+            r"search\.windows\.latency: there is no such",
+            "state_bytes",
+        ),
+        ("search: {windows: {parameters: {low: 3, high: 2}}}", r"low 3 is not below high 2", ""),
+        (
+            "search: {macs: {low: 2.0e+6}, windows: {macs: {low: 1.0e+6}}}",
+            r"are the same setting",
+            "keep one",
+        ),
+        ("search: {budget_minutes: 0}", r"search\.budget_minutes is 0", "greater than 0"),
+        ("storage: sqlite:///x.db", r"storage is 'sqlite:///x\.db'", "postgresql://"),
         ("confirmation: {epochs: 1}", r"confirmation\.epochs 1 is below the last of search\.rungs, 8", ""),
         ("family: {budgets: {A9: 1.0e+6}}", r"family\.budgets", "A9"),
         ("family: {budgets: {}}", r"budgets are empty", ""),
@@ -187,3 +215,52 @@ def test_a_container_s_quota_counts(limit: str, expected: int, monkeypatch: pyte
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     monkeypatch.setattr(Path, "read_text", lambda *_: limit)
     assert machine.cpus() == expected
+
+
+def test_windows_may_be_said_in_one_place(tmp_path: Path) -> None:
+    one = load_settings(
+        written(tmp_path, "search: {windows: {macs: {low: 1.0e+6}, parameters: {high: 3.0e+4}}}")
+    )
+    assert one.search.macs.low == 1e6
+    space = one.search_space(16)
+    assert one.windows(space) == {"macs": one.window(space), "parameters": (0.0, 3e4)}
+    again = load_settings(written(tmp_path, one.to_yaml()))
+    assert again.windows(space) == one.windows(space)
+
+
+def test_windows_that_leave_nothing_are_refused_before_anything_starts(tmp_path: Path) -> None:
+    space = tiny_settings(tmp_path).search_space(16)
+    possible = {"parameters": {"high": 9000}, "state_bytes": {"low": 300}}
+    check_settings(changed(tmp_path, search__windows=possible), space)
+    tried(tmp_path, search__windows=possible)
+    expected = r"search\.windows: no network .* macs, parameters at once.*parameters \d.* to .*widen"
+    with pytest.raises(SettingsError, match=expected):
+        check_settings(changed(tmp_path, search__windows={"parameters": {"high": 10}}), space)
+    with pytest.raises(SettingsError, match=r"state_bytes, but .* base networks"):
+        tried(
+            tmp_path, search__objectives=("accuracy", "state_bytes"), space=TINY_SPACE | {"options": "base"}
+        )
+
+
+def test_objectives_are_part_of_a_run_s_identity_and_defaults_are_not_named(tmp_path: Path) -> None:
+    base = changed(tmp_path)
+    assert not {"objectives", "windows", "constraints"} & set(base.identity()["search"])
+    for key, value in {
+        "search__objectives": ("accuracy", "macs", "latency"),
+        "search__constraints": {"latency_ms": 3.0},
+        "search__windows": {"parameters": {"high": 9000.0}},
+    }.items():
+        other = changed(tmp_path, **{key: value})
+        assert other.digest != base.digest, key
+        assert load_settings(written(tmp_path, other.to_yaml())).digest == other.digest
+    assert changed(tmp_path, search__constraints={"latency_ms": 3.0}).objectives().need_latency
+
+
+def test_a_password_stays_out_of_a_run_s_files(tmp_path: Path) -> None:
+    settings = changed(tmp_path, storage="postgresql://me:secret@host:5433/runs")
+    assert settings.storage is not None and "secret" in settings.storage
+    assert "secret" not in settings.to_yaml()
+    assert load_settings(written(tmp_path, settings.to_yaml())).storage == "postgresql://me@host:5433/runs"
+    with pytest.raises(RecordError, match=r"storage postgresql://me@host:5433/runs cannot be used") as caught:
+        check_settings(settings)
+    assert "secret" not in str(caught.value)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from proxy_train.evaluation import Metrics
 from proxy_train.fidelity import Fidelity
@@ -14,10 +15,13 @@ from proxy_train.recipe import Recipe
 from proxy_train.store import PreparedData
 from search_space.errors import DataError, SettingsError
 from search_space.network import build
+from search_space.space import SearchSpace
 from searcher import video_evaluator
 from searcher.jobs import EpochResult, EvaluatorSpec, Job
+from searcher.latency import latency
 from searcher.video_evaluator import inputs
 from tests.searcher.test_strategies import SPACE
+from tests.searcher.tiny_driver import TINY_SPACE
 
 SMALL = SPACE.smallest()
 
@@ -110,6 +114,26 @@ def test_a_job_may_bring_its_own_recipe(spec: EvaluatorSpec, tmp_path: Path) -> 
     recipe = Recipe.model_validate({"learning_rate": 0.5}).model_dump(mode="json")
     found = accuracies(list(spec.build()(job(tmp_path / "job", recipe=recipe))))
     assert found[0] == (1, 0.6)
+
+
+def test_measurements_have_a_latency_if_somebody_asks_for_it(spec: EvaluatorSpec, tmp_path: Path) -> None:
+    timed = EvaluatorSpec(spec.path, {**spec.arguments, "timed": True})
+    metrics = next(iter(timed.build()(job(tmp_path / "job")))).metrics
+    assert metrics is not None and metrics["latency_ms"] > 0 and metrics["latency_frames"] == 1
+
+
+@pytest.mark.parametrize("form", ["base", "stream"])
+def test_latency_is_of_a_step_or_of_a_whole_clip_and_leaves_the_model_alone(form: str) -> None:
+    space = SearchSpace.from_dict(TINY_SPACE | {"options": form}, "tiny")
+    architecture = space.largest()
+    model = build(architecture, 4, seed=0).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    threads = torch.get_num_threads()
+    found = latency(model, architecture.input)
+    assert found["latency_frames"] == (1 if form == "stream" else architecture.input.frames)
+    assert 0 < found["latency_ms"] < 10_000
+    assert model.training and torch.get_num_threads() == threads
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
 def test_clips_that_were_not_prepared_are_named(
