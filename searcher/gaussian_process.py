@@ -51,8 +51,7 @@ class Encoding:
 
     def trend(self, points: Floats, targets: Floats) -> Floats:
         """The line through targets by least squares, coefficients of ``ramp``."""
-        found = np.linalg.lstsq(self.ramp(points), targets, rcond=None)[0].astype(np.float64)
-        return found
+        return np.linalg.lstsq(self.ramp(points), targets, rcond=None)[0].astype(np.float64)
 
     def apart(self, points: Floats) -> Floats:
         """Squared distances of all pairs by column, shape (columns, n, n)."""

@@ -36,6 +36,7 @@ def _measured(data_set: str) -> tuple[tuple[Gene, ...], dict[str, dict[str, list
     return genes, measured
 
 
+@lru_cache(maxsize=len(DATA_SETS) * len(COSTS))
 def nasbench201(data_set: str, cost: str = "latency") -> Table:
     """One of its data sets.
 
