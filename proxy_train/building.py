@@ -21,11 +21,11 @@ from typing import IO
 
 import numpy as np
 
-from proxy_train.atomic import sync
 from proxy_train.decoding import CHUNK, Chunk, Clips, Decoded, Plan, decode_apart, decode_chunk
 from proxy_train.pool import Progress, each
 from proxy_train.video_item import Dataset
 from search_space.errors import DataError
+from search_space.files import sync
 
 _LOG = logging.getLogger(__name__)
 _JOURNAL = "decoded.jsonl"

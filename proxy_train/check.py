@@ -10,12 +10,12 @@ from statistics import median
 from typing import Any, TypeVar
 
 from proxy_train import video
-from proxy_train.atomic import write_json
 from proxy_train.decoding import KILLS
 from proxy_train.labels import output_indices
 from proxy_train.pool import Progress, alone, each, silent
 from proxy_train.video_item import Dataset, FrameFiles, VideoItem
 from search_space.errors import DataError
+from search_space.files import write_json
 
 _CHUNK = 16
 _SHOWN = 20  # names a kind of fault in the text; the JSON has all

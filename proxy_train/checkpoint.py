@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from proxy_train.atomic import replacing
 from search_space.errors import RecordError
+from search_space.files import replacing
 
 LATEST = "checkpoint.safetensors"
 BEST = "best.safetensors"

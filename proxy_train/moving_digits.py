@@ -21,11 +21,11 @@ import av.error
 import numpy as np
 
 from proxy_train import digit_scenes
-from proxy_train.atomic import replacing, write_json
 from proxy_train.digit_scenes import CLASSES, FPS, FRAMES, SIZE, Pixels, Sources
 from proxy_train.pool import Progress, each, silent
 from proxy_train.video_item import Dataset, VideoItem
 from search_space.errors import DataError
+from search_space.files import replacing, write_json
 
 VERSION = 1
 SPLITS = ("train", "val", "test")

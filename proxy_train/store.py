@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from proxy_train.atomic import write_json
 from proxy_train.building import building_folder, decode_all, finish, locked
 from proxy_train.decoding import Decoded, Plan, checksum
 from proxy_train.labels import LabelsKind, Targets, class_counts, label_from_json, label_json, target_array
 from proxy_train.pool import Progress, silent
 from proxy_train.video_item import Dataset
 from search_space.errors import DataError
+from search_space.files import write_json
 
 _VERSION = 1
 _LOG = logging.getLogger(__name__)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from proxy_train.atomic import write_json
 from proxy_train.labels import Label, LabelsKind, class_counts, label_json
 from search_space.errors import DataError
+from search_space.files import write_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from results import units
 from results.latency import Latency
 from results.member import RECIPE, Member
 from results.sidecar import Sidecar
-from results.writing import write_text
+from search_space.files import write_text
 
 
 def card(member: Member, *, export: Sidecar | None = None, latency: Latency | None = None) -> str:

@@ -13,9 +13,9 @@ import numpy as np
 
 from results import units
 from results.frontier import FrontierMember, pareto
-from results.writing import write_json
 from search_space.architecture import Architecture
 from search_space.errors import RecordError, SettingsError
+from search_space.files import write_json
 
 NAMES = ("A0", "A1", "A2", "A3", "A4", "A5")
 ENSEMBLE = "A6"

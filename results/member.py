@@ -10,10 +10,10 @@ from typing import Any
 
 from results import sidecar
 from results.runners import parts
-from results.writing import write_json, write_text
 from search_space.architecture import Architecture, Input
 from search_space.cost import cost
 from search_space.errors import NetworkError
+from search_space.files import write_json, write_text
 from search_space.network import Ensemble, MoViNet, build, load_weights, save_weights
 
 ARCHITECTURE = "architecture.json"

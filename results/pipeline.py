@@ -28,9 +28,9 @@ from results.report import write_report
 from results.report_input import Outcome, Run, read_outcomes
 from results.run_tables import confirmed_table, family_table, members_table
 from results.tables import write_tables
-from results.writing import write_json
 from search_space.architecture import Architecture, Input
 from search_space.errors import RecordError
+from search_space.files import write_json
 from search_space.space import SearchSpace
 from search_space.space_profile import profile
 from searcher.checks import check_settings

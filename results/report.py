@@ -11,7 +11,7 @@ from plotly.offline import get_plotlyjs
 from results import report_sections as sections
 from results.report_input import Run
 from results.report_page import Section, guarded, page
-from results.writing import write_text
+from search_space.files import write_text
 
 _PARTS: tuple[tuple[str, str, Callable[[Run], str]], ...] = (
     ("summary", "Summary", sections.summary_part),

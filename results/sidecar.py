@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from results.preprocessing import Preprocessing
-from results.writing import write_json
 from search_space.errors import ExportError
+from search_space.files import write_json
 
 FORMAT = "movinas-step-1"
 NEXT = "next_"

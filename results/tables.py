@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from results.measurements import MeasurementLike
-from results.writing import replacing
+from search_space.files import replacing
 from searcher.record_frame import frame
 
 

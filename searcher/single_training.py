@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from proxy_train.assessment import Assessment, assess
-from proxy_train.atomic import write_json
 from proxy_train.dataset import DataSettings, load_dataset
 from proxy_train.evaluation import predict
 from proxy_train.fidelity import Fidelity
@@ -20,6 +19,7 @@ from proxy_train.views import Views
 from proxy_train.widths import narrowed
 from search_space.architecture import Architecture
 from search_space.errors import RecordError, SettingsError
+from search_space.files import write_json
 from search_space.network import MoViNet, build
 from searcher.group_training import train_in_group
 from searcher.machine import cpus

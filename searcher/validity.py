@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from proxy_train.atomic import write_json
 from proxy_train.fidelity import Fidelity
 from proxy_train.proxy_validity import Agreement, agreement
 from search_space.architecture import Architecture, Input
 from search_space.cost import cost
 from search_space.errors import SettingsError, SpaceError
+from search_space.files import write_json
 from search_space.space import SearchSpace
 from searcher.checks import check_settings
 from searcher.cluster import Cluster

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,18 +11,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from search_space.errors import NetworkError
+from search_space.files import replacing
 
 
 def save_weights(model: nn.Module, path: str | Path) -> None:
     """Write all parameters and running statistics of a network or ensemble, atomically."""
-    target = Path(path)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    scratch = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        save_file(tensors, scratch)
-        scratch.replace(target)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with replacing(Path(path)) as temporary:
+        save_file(tensors, temporary)
 
 
 def load_weights(model: nn.Module, path: str | Path) -> None:

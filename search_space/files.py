@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,18 +16,23 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes when it
     does not.
 
+    The file may be read by whom the umask says, even if a library that wrote it made it private.
+
     Args:
+        path: its folder is made if it is not there.
         durable: wait for the disk, so that it survives a power cut; without, only the death of the process.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
+    # The kernel applies the umask to this one; asking for the umask itself would change it for a moment.
+    descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    mode = os.fstat(descriptor).st_mode
+    os.close(descriptor)
     try:
         yield temporary
         if durable:
             sync(temporary)
-        temporary.chmod(0o644)
+        temporary.chmod(mode & 0o777)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -42,7 +47,12 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON atomically."""
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1) + "\n")
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes readable JSON."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
