@@ -136,7 +136,8 @@ class DataCheck:
             lines += [f"  {what} {name}: {reason}" for name, reason in named[:_SHOWN]]
             if len(named) > _SHOWN:
                 lines.append(f"  {what}: {len(named) - _SHOWN} more")
-        return "\n".join(lines)
+        # File names need not be text, and terminals take nothing else.
+        return "\n".join(lines).encode(errors="backslashreplace").decode()
 
     def _table(self) -> list[str]:
         """A line a class, with its videos in each split that has any."""

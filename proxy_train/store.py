@@ -256,7 +256,7 @@ def _write_meta(building: Path, dataset: Dataset, plan: Plan, decoded: Sequence[
 
 def _read_meta(path: Path) -> dict[str, Any]:
     try:
-        meta: dict[str, Any] = json.loads((path / "meta.json").read_text())
+        meta: dict[str, Any] = json.loads((path / "meta.json").read_text(encoding="utf-8"))
         told = meta.pop("checksum", None)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(f"{path}: no prepared data there", hint="prepare the data set again") from error
@@ -282,7 +282,7 @@ def _stamps(path: Path, meta: Mapping[str, Any]) -> dict[str, list[int]]:
 def _verified(path: Path) -> Any:
     """The stamps of files that have been read through, or None."""
     try:
-        return json.loads((path / _VERIFIED).read_text())
+        return json.loads((path / _VERIFIED).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 

@@ -50,7 +50,8 @@ def sync(path: Path) -> None:
 def write_text(path: Path, text: str) -> None:
     """Writes a text file."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        # Names of files need not be text; JSON reads what takes the place of such bytes as it was.
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -12,7 +12,7 @@ from proxy_train.frame_folder import SUFFIXES as IMAGES
 from proxy_train.frame_folder import find_frames
 from proxy_train.video_item import FrameFiles
 
-VIDEOS = frozenset({".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v"})
+VIDEOS = frozenset({".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp"})
 
 
 @dataclass(frozen=True, slots=True)

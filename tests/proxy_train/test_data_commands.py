@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -20,6 +21,8 @@ def videos(tmp_path: Path) -> Path:
         write_videos(root, f"{split}/a/1.mp4", f"{split}/b/1.webm")
     (root / "train/a/zero.mp4").touch()
     (root / "train/b/cut [1].mkv").write_bytes(content(".mkv", frames=60)[:-400])
+    # A name that is no text, as file systems allow it.
+    (root / "train/a" / os.fsdecode(b"caf\xe9 \xff.mp4")).touch()
     (root / "train/b/half.mp4").write_bytes(content(".mp4")[:500])
     return root
 
@@ -41,14 +44,15 @@ def test_check_tells_everything_in_words_and_json(
     report = tmp_path / "report.json"
     assert call(monkeypatch, "data", "check", "--data", str(videos), "--json", str(report)) == 1
     told = capsys.readouterr().out
-    assert "5 readable videos, 2 broken" in told
+    assert "5 readable videos, 3 broken" in told
     assert [line.split() for line in told.splitlines() if line.split()[:1] == ["b"]] == [["b", "2", "1"]]
     assert "broken train/a/zero.mp4" in told and "the file is empty" in told
     found = json.loads(report.read_text())
     assert found["counts"] == {"train": {"a": 1, "b": 2}, "val": {"a": 1, "b": 1}, "test": {"a": 0, "b": 0}}
     assert found["sizes"] == {"32x32": 5}
     assert found["codecs"] == {"h264": 3, "vp9": 2}
-    assert {entry["name"] for entry in found["broken"]} == {"train/a/zero.mp4", "train/b/half.mp4"}
+    names = {"train/a/zero.mp4", "train/b/half.mp4", os.fsdecode(b"train/a/caf\xe9 \xff.mp4")}
+    assert {entry["name"] for entry in found["broken"]} == names
     (doubt,) = found["doubtful"]
     assert doubt["name"] == "train/b/cut [1].mkv" and "its header says 10.00 s" in doubt["reason"]
     assert found["seconds"]["low"] == pytest.approx(1, abs=0.002)
@@ -60,7 +64,7 @@ def test_prepare_makes_the_stores_that_a_training_finds(
     words = ["data", "prepare", "--data", f"folder:{videos}", "--cache", str(tmp_path / "cache")]
     assert call(monkeypatch, *words, "--clip", "4x16x4", "--clip", "4x24x4.5") == 0
     told = capsys.readouterr().out
-    assert told.count("3 train, 2 val, 2 unreadable") == 2
+    assert told.count("3 train, 2 val, 3 unreadable") == 2
     stores = sorted((tmp_path / "cache/prepared").iterdir())
     assert [np.load(store / "val.npy").shape[2] for store in stores] == [18, 27]
     assert call(monkeypatch, *words) == 2
