@@ -95,12 +95,12 @@ def _running_hypervolume(points: Floats) -> Floats:
     volumes = np.zeros(len(points))
     for start in range(0, len(points), _BLOCK):
         block = points[start : start + _BLOCK]
-        beaten = (front[None, :, :] <= block[:, None, :]).all(axis=2).any(axis=1)
+        beaten = np.any(np.all(front[None, :, :] <= block[:, None, :], axis=2), axis=1)
         beaten |= np.isnan(block).any(axis=1)
         for index in np.flatnonzero(~beaten).tolist():
             point = block[index]
-            if not (front <= point).all(axis=1).any():
-                front = np.vstack([front[~(front >= point).all(axis=1)], point])
+            if not np.any(np.all(front <= point, axis=1)):
+                front = np.vstack([front[~np.all(front >= point, axis=1)], point])
                 volumes[start + index] = hypervolume(front, reference)
     grown: Floats = np.maximum.accumulate(volumes)
     return grown

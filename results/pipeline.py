@@ -20,8 +20,9 @@ from results import sidecar
 from results.family import Family, choose
 from results.frontier import frontier
 from results.materialise import Training, finish_members, write_family
+from results.plot_style import write_html
 from results.plot_view import frontier_view
-from results.plots import frontier_figure, write_html
+from results.plots import frontier_figure
 from results.plots_static import write_frontier
 from results.profile_text import space_text
 from results.report import write_report

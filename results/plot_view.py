@@ -5,34 +5,63 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from results.family import Family
-from results.frontier import FrontierMember, candidates, frontier, latest
-from results.measurements import FidelityLike, MeasurementLike, fidelities, fidelity_order, of_purpose
+import numpy as np
 
-# A ramp from pale to dark slate for the rungs, and three hues that stay apart for the colour-blind.
-CLOUD_COLORS = ("#d3dae3", "#aebacb", "#8797ad", "#64748b", "#475569", "#334155")
-PROVISIONAL_COLOR = "#7c93b2"
-CONFIRMED_COLOR = "#0b5394"
-FAMILY_COLOR = "#d9480f"
-INK = "#1f2933"
-GRID_COLOR = "#e6e9ee"
+from results.candidates import Columns, Floats, FrontierMember
+from results.family import Family
+from results.frontier import frontier
+from results.hypervolume import Progress
+from results.measurements import FidelityLike, MeasurementLike, fidelity_order
+from results.plot_style import CLOUD_COLORS
+from search_space.cost import cost
+from search_space.published import PUBLISHED
+from searcher.domain import KNOWN_COSTS
+
+# Above this many points the browser draws on the graphics card (below it, sharp vectors), and only those on a
+# frontier carry their architecture, so that pages stay small.
+MANY = 3000
+_MOST_DRAWN = 20_000
+COST_WORDS: Mapping[str, str] = {
+    "macs": "multiply-adds of a clip",
+    "parameters": "parameters",
+    "latency": "latency of a frame, ms",
+    "state_bytes": "bytes of stream state",
+    "activation_bytes": "bytes of activations",
+}
+# Top-1 on Kinetics-600 of the released checkpoints, percent (the official repository's table of models).
+_PUBLISHED_TOP1 = {
+    "base": (72.28, 76.69, 78.62, 81.79, 83.48, 84.27),
+    "stream": (72.05, 76.45, 78.40, 80.09, 81.49, 82.37),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """The candidates whose most thorough measurement is of one fidelity, with its words and its colour."""
+    """The candidates whose most thorough measurement is of one fidelity.
+
+    Args:
+        label: the fidelity in words.
+        color: of its points.
+        count: how many there are.
+        costs: of those that are drawn.
+        accuracies: theirs.
+        members: the same ones, unless they are too many.
+    """
 
     label: str
     color: str
-    members: tuple[FrontierMember, ...]
+    count: int
+    costs: Floats
+    accuracies: Floats
+    members: tuple[FrontierMember, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A family member's point: its name, multiply-adds, accuracy (a fraction) and architecture text."""
+    """A named network's point: name, cost, accuracy (a fraction) and architecture text."""
 
     name: str
-    macs: int
+    cost: float
     accuracy: float
     architecture: str
     trained: bool
@@ -44,37 +73,38 @@ class FrontierView:
 
     Args:
         title: over the plot.
+        cost: the objective that accuracy is drawn against.
         clouds: all measured candidates, from the lowest fidelity to the highest.
         provisional: the frontier of the search.
         confirmed: the frontier of the confirmation, with spreads.
         family: the named members, at the accuracy of their final training where known.
         references: horizontal lines, label -> accuracy (a fraction).
+        published: the released networks, at their accuracy on Kinetics-600.
     """
 
     title: str
+    cost: str = "macs"
     clouds: tuple[Cloud, ...] = ()
     provisional: tuple[FrontierMember, ...] = ()
     confirmed: tuple[FrontierMember, ...] = ()
     family: tuple[Named, ...] = ()
     references: Mapping[str, float] = field(default_factory=dict)
+    published: tuple[Named, ...] = ()
 
     @property
-    def macs(self) -> list[int]:
-        """Multiply-adds of every point."""
-        members = [m.macs for cloud in self.clouds for m in cloud.members]
-        return (
-            members + [m.macs for m in (*self.provisional, *self.confirmed)] + [m.macs for m in self.family]
-        )
+    def _points(self) -> list[FrontierMember | Named]:
+        return [*self.provisional, *self.confirmed, *self.family, *self.published]
 
     @property
-    def accuracies(self) -> list[float]:
+    def costs(self) -> Floats:
+        """Cost of every point."""
+        found = [m.value(self.cost) if isinstance(m, FrontierMember) else m.cost for m in self._points]
+        return np.concatenate([*(c.costs for c in self.clouds), found])
+
+    @property
+    def accuracies(self) -> Floats:
         """Accuracy of every point."""
-        members = [m.accuracy for cloud in self.clouds for m in cloud.members]
-        return (
-            members
-            + [m.accuracy for m in (*self.provisional, *self.confirmed)]
-            + [m.accuracy for m in self.family]
-        )
+        return np.concatenate([*(c.accuracies for c in self.clouds), [m.accuracy for m in self._points]])
 
 
 def frontier_view(
@@ -82,8 +112,9 @@ def frontier_view(
     family: Family | None = None,
     trained: Mapping[str, float] | None = None,
     *,
-    title: str = "Accuracy against multiply-adds",
+    cost: str = "macs",
     references: Mapping[str, float] | None = None,
+    published: bool = False,
 ) -> FrontierView:
     """Works out the frontier plot.
 
@@ -91,30 +122,68 @@ def frontier_view(
         measurements: the record's.
         family: whose members to name.
         trained: name -> accuracy (a fraction) after the final training; the ensemble is shown only with one.
-        title: over the plot.
+        cost: what to draw accuracy against, any objective but accuracy.
         references: horizontal lines, label -> accuracy (a fraction).
+        published: whether to lay the released networks over it; their accuracy is that on Kinetics-600.
     """
+    searched, confirmed = (
+        tuple(
+            sorted(
+                frontier(measurements, purpose, objectives=("accuracy", cost)), key=lambda m: m.value(cost)
+            )
+        )
+        for purpose in ("search", "confirmation")
+    )
     return FrontierView(
-        title=title,
-        clouds=_clouds(measurements),
-        provisional=tuple(frontier(measurements)),
-        confirmed=tuple(frontier(measurements, "confirmation")),
-        family=tuple(_named(family, trained or {})) if family else (),
+        title=f"Accuracy against {COST_WORDS[cost]}",
+        cost=cost,
+        clouds=_clouds(measurements, cost),
+        provisional=searched,
+        confirmed=confirmed,
+        family=tuple(_named(family, trained or {}, cost)) if family else (),
         references=dict(references or {}),
+        published=published_networks(cost) if published else (),
     )
 
 
-def _clouds(measurements: Sequence[MeasurementLike]) -> tuple[Cloud, ...]:
-    known = fidelities(of_purpose(measurements, "search"))
+def published_networks(cost_name: str = "macs") -> tuple[Named, ...]:
+    """The released networks A0 to A5 in both forms, with 600 classes, as measured on Kinetics-600.
+
+    Empty for a cost that has to be measured.
+    """
+    found: list[Named] = []
+    if cost_name not in KNOWN_COSTS:
+        return ()
+    for form, accuracies in _PUBLISHED_TOP1.items():
+        for number, accuracy in enumerate(accuracies):
+            network = PUBLISHED[f"A{number}-{form}"]
+            spent = float(getattr(cost(network, 600), cost_name))
+            found.append(Named(f"A{number} {form}", spent, accuracy / 100, network.text, True))
+    return tuple(found)
+
+
+def _clouds(measurements: Sequence[MeasurementLike], cost_name: str) -> tuple[Cloud, ...]:
+    latest = Columns.of(measurements, "search").latest()
+    known, costs = latest.fidelities, latest.mean(cost_name)
     words = fidelity_words(known)
-    members = latest(measurements)
+    every = -(-len(latest) // _MOST_DRAWN) or 1
     first = max(0, len(CLOUD_COLORS) - 2 - len(known))
     clouds = []
     for index, fidelity in enumerate(known):
-        here = tuple(m for m in members if m.fidelity == fidelity.key)
-        color = CLOUD_COLORS[min(first + index, len(CLOUD_COLORS) - 1)]
-        clouds.append(Cloud(words[fidelity.key], color, here))
-    return tuple(cloud for cloud in clouds if cloud.members)
+        here = np.flatnonzero(latest.schedule == index)
+        drawn = here[::every]
+        members = tuple(latest[each] for each in here.tolist()) if len(latest) <= MANY else ()
+        clouds.append(
+            Cloud(
+                words[fidelity.key],
+                CLOUD_COLORS[min(first + index, len(CLOUD_COLORS) - 1)],
+                len(here),
+                costs[drawn],
+                latest.accuracy[drawn],
+                members,
+            )
+        )
+    return tuple(cloud for cloud in clouds if cloud.count)
 
 
 def fidelity_words(known: Iterable[FidelityLike]) -> dict[str, str]:
@@ -129,12 +198,12 @@ def fidelity_words(known: Iterable[FidelityLike]) -> dict[str, str]:
     return words
 
 
-def _named(family: Family, trained: Mapping[str, float]) -> Iterable[Named]:
+def _named(family: Family, trained: Mapping[str, float], cost_name: str) -> Iterable[Named]:
     for member in family.members:
-        accuracy = trained.get(member.name, member.accuracy)
-        if accuracy is not None:
+        accuracy, spent = trained.get(member.name, member.accuracy), getattr(member, cost_name, None)
+        if accuracy is not None and spent is not None:
             text = member.architecture or " + ".join(member.parts)
-            yield Named(member.name, member.macs, accuracy, text, member.name in trained)
+            yield Named(member.name, float(spent), accuracy, text, member.name in trained)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +216,12 @@ class Survival:
 
 def survival(measurements: Sequence[MeasurementLike]) -> Survival:
     """Counts the architectures that reached each rung."""
-    made = of_purpose(measurements, "search")
-    known = fidelities(made)
-    words = fidelity_words(known)
-    return Survival(tuple(words[f.key] for f in known), tuple(len(candidates(made, f.key)) for f in known))
+    columns = Columns.of(measurements, "search")
+    words = fidelity_words(columns.fidelities)
+    return Survival(tuple(words[f.key] for f in columns.fidelities), columns.counts())
+
+
+def time_unit(runs: Iterable[Progress]) -> tuple[float, str]:
+    """Seconds of a unit, and its name, that suits the longest of the runs."""
+    longest = max((each.seconds[-1] for each in runs if each.seconds), default=0.0)
+    return (3600.0, "hours") if longest >= 2 * 3600 else (60.0, "minutes")

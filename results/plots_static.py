@@ -2,101 +2,124 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
 from results import units
 from results.frontier import FrontierMember
 from results.hypervolume import Progress
-from results.plot_view import (
+from results.plot_style import (
+    AXIS_COLOR,
     CONFIRMED_COLOR,
     FAMILY_COLOR,
-    GRID_COLOR,
-    INK,
     PROVISIONAL_COLOR,
-    FrontierView,
+    PUBLISHED_COLOR,
+    SERIES,
+    SOFT,
+    frame,
+    write_picture,
 )
+from results.plot_view import COST_WORDS, FrontierView, Survival, time_unit
 
-_STYLE: Any = {
-    "font.family": ["DejaVu Sans"],
-    "font.size": 10,
-    "text.color": INK,
-    "axes.edgecolor": "#9aa5b1",
-    "axes.labelcolor": INK,
-    "axes.linewidth": 0.8,
-    "xtick.color": "#52606d",
-    "ytick.color": "#52606d",
-    "legend.frameon": False,
-    "svg.fonttype": "none",
-}
-_DOTS_PER_INCH = 180
+Draw = Callable[[Figure], None]
 
 
 def write_frontier(view: FrontierView, path: Path) -> None:
     """Draws the frontier plot; the suffix of ``path`` (png, svg, pdf) says the format."""
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(8.4, 5.6), layout="constrained")
+    write_picture(draw_frontier(view), path)
+
+
+def draw_frontier(view: FrontierView) -> Draw:
+    """Log multiply-adds against accuracy."""
+
+    def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
-        _frame(axes, view.title)
+        frame(axes, view.title, COST_WORDS[view.cost], "top-1 accuracy")
         _clouds(axes, view)
         _fronts(axes, view)
         _family(axes, view)
+        _published(axes, view)
         for label, value in view.references.items():
-            axes.axhline(value, color="#9aa5b1", linewidth=1, linestyle=(0, (2, 2)), zorder=1)
-            axes.annotate(
-                label,
-                (1, value),
-                (-4, 3),
-                xycoords=("axes fraction", "data"),
-                textcoords="offset points",
-                ha="right",
-                fontsize=8,
-                color="#7b8794",
-            )
+            _reference(axes, label, value)
         _logarithmic(axes, view)
         if axes.get_legend_handles_labels()[0]:
             figure.legend(loc="outside lower center", ncols=3, fontsize=8.5, handlelength=1.8)
-        figure.savefig(path, dpi=_DOTS_PER_INCH, facecolor="white")
+
+    return draw
 
 
-def write_progress(progress: Progress, path: Path) -> None:
-    """Draws hypervolume against evaluations."""
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(7, 4), layout="constrained")
+def _reference(axes: Axes, label: str, value: float) -> None:
+    axes.axhline(value, color=AXIS_COLOR, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
+    axes.annotate(
+        label,
+        (1, value),
+        (-4, 3),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        ha="right",
+        fontsize=8,
+        color=SOFT,
+    )
+
+
+def draw_progress(runs: Mapping[str, Progress], against: str = "evaluations") -> Draw:
+    """Hypervolume against evaluations, or against training time; see ``results.plots.progress_figure``."""
+
+    def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
-        _frame(axes, "Hypervolume of the search")
-        axes.step(
-            progress.evaluations, progress.hypervolume, where="post", color=CONFIRMED_COLOR, linewidth=1.8
-        )
-        axes.set_xlabel("evaluations")
-        axes.set_ylabel("dominated hypervolume")
+        seconds, unit = time_unit(runs.values())
+        words = "evaluations" if against == "evaluations" else f"{unit} of training, summed over workers"
+        frame(axes, f"Hypervolume against {against}", words, "dominated hypervolume")
+        for (name, each), color in zip(runs.items(), itertools.cycle(SERIES)):
+            drawn = each.changes
+            x = each.evaluations if against == "evaluations" else [s / seconds for s in each.seconds]
+            axes.step(
+                [x[i] for i in drawn],
+                [each.hypervolume[i] for i in drawn],
+                where="post",
+                color=color,
+                linewidth=1.8,
+                label=name,
+            )
         axes.set_xlim(left=0)
         axes.set_ylim(bottom=0)
-        figure.savefig(path, dpi=_DOTS_PER_INCH, facecolor="white")
+        if len(runs) > 1:
+            axes.legend(fontsize=8.5)
+
+    return draw
 
 
-def _frame(axes: Axes, title: str) -> None:
-    axes.set_title(title, loc="left", fontsize=12, fontweight="bold", pad=12)
-    axes.grid(color=GRID_COLOR, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+def draw_survival(survival: Survival) -> Draw:
+    """How many architectures reached each rung."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        frame(axes, "Rung survival", "trained for", "architectures measured")
+        bars = axes.bar(list(survival.labels), list(survival.counts), width=0.5, color=CONFIRMED_COLOR)
+        axes.bar_label(bars, padding=3)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+
+    return draw
 
 
 def _clouds(axes: Axes, view: FrontierView) -> None:
     for cloud in view.clouds:
-        axes.scatter(
-            [m.macs for m in cloud.members],
-            [m.accuracy for m in cloud.members],
-            s=26,
+        # A line of markers draws thousands of points many times faster than a scatter.
+        axes.plot(
+            cloud.costs,
+            cloud.accuracies,
+            "o",
+            markersize=5.5 if cloud.members else 2.5,
             color=cloud.color,
-            edgecolors="white",
-            linewidths=0.5,
+            markeredgecolor="white",
+            markeredgewidth=0.5 if cloud.members else 0,
             label=f"measured, {cloud.label}",
+            rasterized=not cloud.members,
             zorder=2,
         )
 
@@ -104,7 +127,7 @@ def _clouds(axes: Axes, view: FrontierView) -> None:
 def _fronts(axes: Axes, view: FrontierView) -> None:
     if view.provisional:
         axes.step(
-            *_xy(view.provisional),
+            *_xy(view.provisional, view.cost),
             where="post",
             color=PROVISIONAL_COLOR,
             linewidth=1.2,
@@ -113,7 +136,7 @@ def _fronts(axes: Axes, view: FrontierView) -> None:
             zorder=3,
         )
     if view.confirmed:
-        macs, accuracies = _xy(view.confirmed)
+        macs, accuracies = _xy(view.confirmed, view.cost)
         axes.step(macs, accuracies, where="post", color=CONFIRMED_COLOR, linewidth=1.6, zorder=4)
         axes.errorbar(
             macs,
@@ -129,15 +152,15 @@ def _fronts(axes: Axes, view: FrontierView) -> None:
         )
 
 
-def _xy(members: tuple[FrontierMember, ...]) -> tuple[list[int], list[float]]:
-    return [m.macs for m in members], [m.accuracy for m in members]
+def _xy(members: tuple[FrontierMember, ...], cost: str) -> tuple[list[float], list[float]]:
+    return [m.value(cost) for m in members], [m.accuracy for m in members]
 
 
 def _family(axes: Axes, view: FrontierView) -> None:
     if not view.family:
         return
     axes.scatter(
-        [m.macs for m in view.family],
+        [m.cost for m in view.family],
         [m.accuracy for m in view.family],
         s=58,
         marker="D",
@@ -151,7 +174,7 @@ def _family(axes: Axes, view: FrontierView) -> None:
     for member in view.family:
         axes.annotate(
             member.name,
-            (member.macs, member.accuracy),
+            (member.cost, member.accuracy),
             (0, 9),
             textcoords="offset points",
             ha="center",
@@ -162,13 +185,35 @@ def _family(axes: Axes, view: FrontierView) -> None:
         )
 
 
+def _published(axes: Axes, view: FrontierView) -> None:
+    if not view.published:
+        return
+    axes.plot(
+        [m.cost for m in view.published],
+        [m.accuracy for m in view.published],
+        "s",
+        markersize=5,
+        color=PUBLISHED_COLOR,
+        label="released networks, on Kinetics-600",
+        zorder=3,
+    )
+    for network in view.published:
+        axes.annotate(
+            network.name,
+            (network.cost, network.accuracy),
+            (0, 6 if network.name.endswith("base") else -11),
+            textcoords="offset points",
+            ha="center",
+            fontsize=7.5,
+            color=PUBLISHED_COLOR,
+        )
+
+
 def _logarithmic(axes: Axes, view: FrontierView) -> None:
     axes.set_xscale("log")
-    axes.set_xlabel("multiply-adds of a clip")
-    axes.set_ylabel("top-1 accuracy")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    if view.macs:
-        low, high = min(view.macs) / 1.25, max(view.macs) * 1.25
+    if len(view.costs):
+        low, high = float(min(view.costs)) / 1.25, float(max(view.costs)) * 1.25
         axes.set_xlim(low, high)
         axes.xaxis.set_major_locator(FixedLocator(units.log_ticks(low, high)))
         axes.xaxis.set_minor_locator(NullLocator())

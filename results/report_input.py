@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from results.candidates import DEFAULT
 from results.export import FILE, ExportResult
 from results.family import Family
 from results.latency import Latency
@@ -47,6 +48,9 @@ class Run:
         references: horizontal lines in the frontier plot, label -> accuracy (a fraction).
         seconds: wall time of the run so far.
         finished: when, in words.
+        objectives: of the search; the first two or three draw the frontier and the hypervolume.
+        runs: the measurements of each run by name, where several are merged.
+        published: whether the released networks are laid over the frontier.
     """
 
     name: str
@@ -60,6 +64,9 @@ class Run:
     references: Mapping[str, float] = field(default_factory=dict)
     seconds: float | None = None
     finished: str = ""
+    objectives: Sequence[str] = DEFAULT
+    runs: Mapping[str, Sequence[MeasurementLike]] = field(default_factory=dict)
+    published: bool = False
 
     @property
     def trained(self) -> dict[str, float]:

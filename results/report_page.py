@@ -8,15 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from string import Template
 
-from results.plots import FONT
+from results.plot_style import FONT
 
 _log = logging.getLogger(__name__)
 
 _STYLE = """
 :root { --ink: #1f2933; --soft: #616e7c; --line: #e4e7eb; --accent: #0b5394; --wash: #f7f9fb; --bad: #b42318;
-        --good: #18794e; }
+        --good: #18794e; --ground: #fff; --alarm: #fef6f5; --grid: #e6e9ee; color-scheme: light dark; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e6e9ee; --soft: #a3afbd; --line: #323b47; --accent: #6cb4ee; --wash: #1c232c;
+          --bad: #ff9a8f; --good: #6bd3a0; --ground: #14191f; --alarm: #2a1b1b; --grid: #2c3540; }
+}
 * { box-sizing: border-box; }
-body { margin: 0; background: #fff; color: var(--ink); font: 15px/1.6 $font; }
+body { margin: 0; background: var(--ground); color: var(--ink); font: 15px/1.6 $font; }
 main, header > div { max-width: 1120px; margin: 0 auto; padding: 0 28px; }
 header { background: var(--wash); border-bottom: 1px solid var(--line); padding: 36px 0 28px; }
 header p { margin: 4px 0 0; color: var(--soft); }
@@ -45,11 +49,13 @@ code, pre { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospac
 td code { word-break: break-all; color: var(--soft); }
 pre { background: var(--wash); border: 1px solid var(--line); border-radius: 10px; padding: 14px 16px;
       overflow-x: auto; margin: 0; }
-.plot { border: 1px solid var(--line); border-radius: 10px; padding: 8px; }
+.plot { border: 1px solid var(--line); border-radius: 10px; padding: 8px; margin: 0 0 16px; }
+figcaption { color: var(--soft); font-size: 13px; padding: 4px 10px 6px; }
+.drawing { overflow-x: auto; padding: 8px; }
 .pair { display: grid; grid-template-columns: repeat(auto-fill, minmax(440px, 1fr)); gap: 16px; }
 .pair > * { min-width: 0; }
 .note { color: var(--soft); margin: 10px 0 0; font-size: 14px; }
-.failure { border: 1px solid #f4c7c3; background: #fef6f5; border-radius: 10px; padding: 12px 16px;
+.failure { border: 1px solid var(--bad); background: var(--alarm); border-radius: 10px; padding: 12px 16px;
            color: var(--bad); }
 .good { color: var(--good); } .bad { color: var(--bad); }
 details summary { cursor: pointer; color: var(--accent); margin-bottom: 10px; }
@@ -74,6 +80,27 @@ document.querySelectorAll("th.sortable").forEach(function (head) {
     }).forEach(function (row) { body.appendChild(row); });
   });
 });
+"""
+
+# Plots are drawn for a light page; where the page is dark their words and grids follow it.
+_THEME = """
+(function () {
+  var dark = window.matchMedia("(prefers-color-scheme: dark)");
+  var follow = function () {
+    if (!window.Plotly) { return; }
+    var style = getComputedStyle(document.documentElement);
+    var ink = style.getPropertyValue("--ink").trim(), grid = style.getPropertyValue("--grid").trim();
+    document.querySelectorAll(".js-plotly-plot").forEach(function (plot) {
+      var change = {"font.color": ink};
+      Object.keys(plot.layout).forEach(function (key) {
+        if (/^[xy]axis/.test(key)) { change[key + ".gridcolor"] = grid; }
+      });
+      Plotly.relayout(plot, change);
+    });
+  };
+  dark.addEventListener("change", follow);
+  if (dark.matches) { window.addEventListener("load", follow); }
+})();
 """
 
 _PAGE = Template("""<!DOCTYPE html>
@@ -137,7 +164,7 @@ def page(title: str, subtitle: str, sections: Sequence[Section], footer: str, li
         links=links,
         sections=parts,
         footer=html.escape(footer),
-        script=_SCRIPT,
+        script=_SCRIPT + _THEME,
     )
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from results import plots, units
+import numpy as np
+
+from results import units
+from results.candidates import Columns
 from results.export import ExportResult
 from results.family import FamilyMember
-from results.frontier import frontier, latest
-from results.hypervolume import progress
-from results.measurements import fidelities, of_purpose
-from results.plot_view import fidelity_words, frontier_view, survival
+from results.frontier import frontier
+from results.measurements import of_purpose
+from results.plot_view import fidelity_words
 from results.report_input import Outcome, Run
 from results.report_page import Cell, code, facts, guarded, listing, note, number, table, text
+from results.report_plots import MAKERS, wanted_plots
+from search_space.errors import MovinasError
 
 # Beyond this the page would grow past its size; the tables of the run folder have all.
 _MOST_ROWS = 500
@@ -22,7 +26,7 @@ _MOST_FAILURES = 200
 
 def summary_part(run: Run) -> str:
     """The key figures."""
-    searched = latest(run.measurements)
+    searched = Columns.of(run.measurements, "search").latest()
     confirmed = frontier(run.measurements, "confirmation")
     failed = sum(m.status == "failed" for m in run.measurements)
     figures = {
@@ -35,7 +39,8 @@ def summary_part(run: Run) -> str:
     if accuracies:
         figures["best top-1 of the family, trained"] = units.percent(max(accuracies))
     elif confirmed or searched:
-        figures["best top-1 so far"] = units.percent(max(m.accuracy for m in confirmed or searched))
+        best = max((m.accuracy for m in confirmed), default=float(searched.accuracy.max(initial=0)))
+        figures["best top-1 so far"] = units.percent(best)
     if run.family:
         figures[f"multiply-adds, largest to smallest of {len(run.family.singles)}"] = (
             f"{run.family.span:.1f} x"
@@ -46,19 +51,23 @@ def summary_part(run: Run) -> str:
     return facts(figures)
 
 
-def _plot(make: Callable[[], str]) -> str:
+def _plot(name: str, run: Run, words: str = "") -> str:
     """One plot's frame; its failure does not take its section's tables with it."""
-    return f'<div class="plot">{guarded("This plot", make)}</div>'
+
+    def draw() -> str:
+        try:
+            return MAKERS[name](run).markup(f"plot-{name}")
+        except MovinasError as error:
+            return note(f"Not drawn: {error}.")
+
+    caption = f"<figcaption>{html.escape(words)}</figcaption>" if words else ""
+    return f'<figure class="plot">{guarded(f"The plot {name!r}", draw)}{caption}</figure>'
 
 
 def frontier_part(run: Run) -> str:
-    """The frontier plot."""
-
-    def draw() -> str:
-        view = frontier_view(run.measurements, run.family, run.trained, references=run.references)
-        return plots.fragment(plots.frontier_figure(view), "plot-frontier", 560)
-
-    return _plot(draw) + note(
+    """The frontier, against multiply-adds and every other cost that was searched for."""
+    names = [name for name in wanted_plots(run) if name.startswith("frontier") or name == "attainment"]
+    return "\n".join(_plot(name, run) for name in names) + note(
         "Every candidate at the most thorough fidelity that it reached. The confirmed frontier is measured "
         "again with more seeds and a longer schedule; bars are one standard deviation. Hover for details."
     )
@@ -128,17 +137,37 @@ def next_part(run: Run) -> str:
 
 
 def search_part(run: Run) -> str:
-    """How the search went: hypervolume and rungs."""
+    """How the search went: hypervolume, rungs, learning curves."""
     made = of_purpose(run.measurements, "search")
-    growth = _plot(
-        lambda: plots.fragment(plots.progress_figure(progress(made)), "plot-hypervolume", 400),
-    )
-    rungs = _plot(lambda: plots.fragment(plots.survival_figure(survival(made)), "plot-survival", 400))
+    pairs = [("hypervolume", "hypervolume-time"), ("survival", "curves")]
+    rows = [f'<div class="pair">{_plot(one, run)}{_plot(other, run)}</div>' for one, other in pairs]
     spent = sum(m.seconds for m in made)
-    return f'<div class="pair">{growth}{rungs}</div>' + note(
+    return "\n".join(rows) + note(
         f"{len(made)} measurements, {units.duration(spent)} of training. An evaluation is one measurement, "
-        "at any rung. The hypervolume is the dominated share of accuracy 0 to 1 and the range of log macs."
+        "at any rung. The hypervolume is the dominated share of accuracy 0 to 1 and the range of log costs."
     )
+
+
+def choices_part(run: Run) -> str:
+    """What was chosen along the frontier, and what matters."""
+    return "\n".join(
+        (
+            _plot("along", run, "Lighter is more, within a row. Kernels are frames x pixels x pixels."),
+            _plot(
+                "importance",
+                run,
+                "By how much a random forest explains less of held-out candidates once a choice is shuffled. "
+                "Much of what matters for accuracy only costs more; what matters at equal multiply-adds does "
+                "not. Where R² is near or below 0 the model has learnt nothing, and its bars mean nothing.",
+            ),
+            _plot("parallel", run, "Drag along an axis to keep the lines that cross there."),
+        )
+    )
+
+
+def members_part(run: Run) -> str:
+    """The family's networks, stage by stage."""
+    return _plot("members", run, "Boxes are layers, taller where they expand to more channels.")
 
 
 def exports_part(run: Run) -> str:
@@ -182,8 +211,10 @@ def _export_row(name: str, result: ExportResult) -> list[Cell]:
 
 def candidates_part(run: Run) -> str:
     """Every candidate, the best first."""
-    words = fidelity_words(fidelities(of_purpose(run.measurements, "search")))
-    members = sorted(latest(run.measurements), key=lambda m: -m.accuracy)
+    found = Columns.of(run.measurements, "search").latest()
+    words = fidelity_words(found.fidelities)
+    best = np.argsort(-found.accuracy, kind="stable")[:_MOST_ROWS].tolist()
+    members = [found[index] for index in best]
     if not members:
         return note("Nothing has been measured yet.")
     on_front = {m.digest for m in frontier(run.measurements)}
@@ -198,10 +229,10 @@ def candidates_part(run: Run) -> str:
             text("confirmed" if m.digest in confirmed else "provisional" if m.digest in on_front else ""),
             code(m.architecture),
         ]
-        for m in members[:_MOST_ROWS]
+        for m in members
     ]
     heads = ("top-1", "multiply-adds", "parameters", "state", "trained for", "frontier", "architecture")
-    shown = f"The best {_MOST_ROWS} of {len(members)}; " if len(members) > _MOST_ROWS else ""
+    shown = f"The best {_MOST_ROWS} of {len(found)}; " if len(found) > _MOST_ROWS else ""
     return table(heads, rows, tall=True) + note(
         f"{shown}trials.csv and trials.parquet have every measurement. Click a column's head to sort."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -48,7 +49,11 @@ class Measured:
 
     @property
     def architecture(self) -> str:
-        return f"stream_16x48x8_s8_w8s2-15e24-a_w16s2-33e{self.digest}-aaa_w56s2-53e184-33e112-ab_h96x256"
+        number = zlib.crc32(self.digest.encode())
+        middle = f"w{8 * (1 + number % 5)}s2-{('33', '15', '53')[number % 3]}e{16 + number % 977}"
+        return (
+            f"stream_16x48x8_s8_w8s2-15e24-a_{middle}-{'a' * (1 + number % 4)}_w56s2-53e184-33e112-ab_h96x256"
+        )
 
 
 def measured(

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
-from results import plots, plots_static, report_sections
+from results import plot_style, plots, plots_static, report_sections
 from results.export import ExportResult
 from results.family import choose
 from results.frontier import frontier
@@ -26,7 +26,13 @@ from results.tables import write_tables
 from searcher.record_frame import COLUMNS, frame
 from tests.results.synthetic import Fidelity, Measured, measured, whole_run
 
-PLOTS = ("plot-frontier", "plot-hypervolume", "plot-survival")
+PLOTS = tuple(
+    f"plot-{name}"
+    for name in (
+        *("frontier", "hypervolume", "hypervolume-time", "survival", "curves"),
+        *("parallel", "along", "importance", "members"),
+    )
+)
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
 
@@ -108,7 +114,7 @@ def test_page_is_whole_and_self_contained(run: Run, tmp_path: Path) -> None:
     assert set(PLOTS) <= set(page.ids)
     assert len(page.ids) == len(set(page.ids))
     sections = {link[1:] for link in page.links if link.startswith("#")}
-    assert len(sections) == 11
+    assert len(sections) == 13
     assert sections <= set(page.ids)
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
 
@@ -136,8 +142,8 @@ def test_page_shows_what_was_found(run: Run) -> None:
 def test_everything_given_is_escaped(run: Run) -> None:
     text = report(run)
     page = Page(text)
-    # One for plotly.js, one for each plot, one that sorts tables.
-    assert page.scripts == 2 + len(PLOTS)
+    # One for plotly.js, one for each plot but the drawing, one that sorts tables.
+    assert page.scripts == 1 + len(PLOTS)
     assert "</pre><script>alert(1)</script>" in page.text
     assert "a <run> & more" in page.text
     assert "order-blind at most <50 %>" not in text
@@ -150,8 +156,10 @@ def test_a_failing_plot_does_not_kill_the_page(run: Run, name: str, monkeypatch:
 
     monkeypatch.setattr(plots, name, fail)
     page = Page(report(run))
-    assert "This plot could not be made: RuntimeError: no <ink> left" in page.text
-    assert sum(identity in page.ids for identity in PLOTS) == len(PLOTS) - 1
+    failed = {"frontier_figure": 1, "progress_figure": 2, "survival_figure": 1}[name]
+    assert page.text.count("could not be made: RuntimeError: no <ink> left") == failed
+    assert "The plot " in page.text
+    assert sum(identity in page.ids for identity in PLOTS) == len(PLOTS) - failed
     assert "All candidates" in page.text
     assert page.open == []
 
@@ -160,7 +168,7 @@ def test_a_failing_part_does_not_kill_the_page(run: Run, monkeypatch: pytest.Mon
     def fail(*_: object) -> str:
         raise KeyError("macs")
 
-    monkeypatch.setattr(report_sections, "latest", fail)
+    monkeypatch.setattr(report_sections, "frontier", fail)
     page = Page(report(run))
     assert page.text.count("could not be made: KeyError: 'macs'") == 2
     assert "computes the same" in page.text
@@ -214,13 +222,14 @@ def test_survival_counts_architectures_of_every_rung() -> None:
 def test_pictures_and_pages_are_written(run: Run, tmp_path: Path) -> None:
     view = frontier_view(run.measurements, run.family, run.trained, references=run.references)
     plots_static.write_frontier(view, tmp_path / "frontier.png")
-    plots_static.write_progress(progress(run.measurements), tmp_path / "hypervolume.png")
+    draw = plots_static.draw_progress({"run": progress(run.measurements)})
+    plot_style.write_picture(draw, tmp_path / "hypervolume.png")
     plots_static.write_frontier(frontier_view([]), tmp_path / "empty.png")
     for name in ("frontier", "hypervolume"):
         pixels = np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB"))
         assert pixels.shape[0] > 600
         assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
-    plots.write_html(plots.frontier_figure(view), tmp_path / "frontier.html")
+    plot_style.write_html(plots.frontier_figure(view), tmp_path / "frontier.html")
     page = Page((tmp_path / "frontier.html").read_text(encoding="utf-8"))
     assert page.loaded == []
     assert (tmp_path / "frontier.html").stat().st_size < 6_000_000
