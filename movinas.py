@@ -91,7 +91,7 @@ def status(run: RunFolder) -> None:
     terminal = Terminal()
     terminal.say(found.text())
     if found.frontier:
-        terminal.say(provisional_table(found.frontier))
+        terminal.say(provisional_table(found.frontier, found.objectives))
 
 
 @app.command()
@@ -204,6 +204,22 @@ def proxy_validity(
     with terminal.phase("Proxy validity"):
         found = validity.proxy_validity(data, on_event=terminal)
     terminal.say(found.text())
+
+
+@app.command()
+def simulate(
+    problem: Annotated[str, typer.Argument(help="synthetic, nasbench201-cifar10, a run...")] = "synthetic",
+    strategy: Annotated[list[str] | None, typer.Option(help="Again for each; default: all but gp.")] = None,
+    evaluations: Annotated[int, typer.Option(min=1, help="Candidates in all.")] = 200,
+    workers: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="Searches of each strategy.")] = 5,
+    rungs: Annotated[int, typer.Option(min=1, help="Of the synthetic space; one in 3 goes on.")] = 1,
+) -> None:
+    """Compare strategies without training: on tables, on invented accuracies, on a run's records."""
+    from searcher.comparison import compare
+
+    for line in compare(problem, strategy or (), evaluations, workers, seeds, rungs):
+        typer.echo(line)
 
 
 @app.command()

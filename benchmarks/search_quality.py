@@ -85,8 +85,6 @@ class Case:
     row: str
     strategy: str
     yardstick: str
-    cost: str = "latency"
-    yardstick_seed: int = 7
     workers: int = 1
     evaluations: int = 200
     score_at: tuple[int, ...] = ()
@@ -94,7 +92,7 @@ class Case:
 
     def run(self) -> Outcome:
         """The search."""
-        on = yardstick(self.yardstick, seed=self.yardstick_seed, cost=self.cost)
+        on = yardstick(self.yardstick)
         began = time.process_time()
         found = Simulation(
             on,
@@ -137,7 +135,7 @@ def table_cases(name: str, seeds: Iterable[int]) -> list[Case]:
     """All rows of a table on NAS-Bench-201."""
     cost = "latency" if name == "latency" else "model_size"
     return [
-        Case(row, strategy, f"nasbench201-{data}", cost, score_at=CHECKPOINTS[name], seed=seed)
+        Case(row, strategy, f"nasbench201-{data}:{cost}", score_at=CHECKPOINTS[name], seed=seed)
         for row, strategy in (*BASELINES, *OURS)
         for data in DATA_SETS
         for seed in seeds
@@ -151,7 +149,7 @@ def synthetic_cases(seeds: Iterable[int], yardstick_seed: int) -> list[Case]:
     rows += [(row, strategy, "synthetic", 1) for row, strategy in (*BASELINES, *OURS)]
     rows += [("predictor, 64 workers", "predictor", "synthetic", 64)]
     return [
-        Case(row, strategy, on, "", yardstick_seed, workers, 300, CHECKPOINTS["synthetic"], seed)
+        Case(row, strategy, f"{on}:{yardstick_seed}", workers, 300, CHECKPOINTS["synthetic"], seed)
         for row, strategy, on, workers in rows
         for seed in seeds
     ]

@@ -57,6 +57,12 @@ class PredictorQuality:
         """Whether it ranks better than cost does, as far as so many measurements can tell."""
         return self.measurements >= _LEAST_JUDGED and self.rank_correlation > self.baseline
 
+    def __str__(self) -> str:
+        return (
+            f"tau {self.rank_correlation:.2f} on {self.measurements} held out (cost {self.baseline:.2f}),"
+            f" accuracy off by {self.error:.3f}"
+        )
+
 
 class Fits:
     """Fitted kernels by what they were fitted to: fitting is what takes time. Never more than a few."""

@@ -178,28 +178,28 @@ def run_table(run: Path) -> Table:
     )
 
 
-def yardstick(name: str, *, seed: int = 7, cost: str = "latency", rungs: int = 1) -> Yardstick:
+def yardstick(text: str, *, rungs: int = 1) -> Yardstick:
     """A yardstick by name.
 
     Args:
-        name: ``synthetic``, ``synthetic-layers``, ``nasbench201-cifar10`` (``-cifar100``, ``-imagenet``), or
-            the folder of a run.
-        seed: of a synthetic one.
-        cost: the second objective on NAS-Bench-201, ``latency`` or ``model_size``.
-        rungs: of a synthetic one.
+        text: ``synthetic`` or ``synthetic-layers``, with another seed than 7 as in ``synthetic:8``;
+            ``nasbench201-cifar10`` (``-cifar100``, ``-imagenet``), with another cost than latency as in
+            ``nasbench201-cifar10:model_size``; or the folder of a run.
+        rungs: how often a candidate is measured on the synthetic space; tables have what they have.
 
     Raises:
-        SettingsError: there is none of that name.
+        SettingsError: there is none of that name. RecordError: the folder is no run.
     """
-    if name in ("synthetic", "synthetic-layers"):
-        return SyntheticYardstick(seed, layerwise=name != "synthetic", rungs=rungs)
+    name, _, option = text.partition(":")
     family, _, data_set = name.partition("-")
+    if name in ("synthetic", "synthetic-layers") and (not option or option.isdecimal()):
+        return SyntheticYardstick(int(option or 7), layerwise=name != "synthetic", rungs=rungs)
     if family == "nasbench201":
-        return TableYardstick(nasbench201(data_set or DATA_SETS[0], cost))
-    if Path(name).is_dir():
-        return TableYardstick(run_table(Path(name)))
-    sets = ", ".join(f"nasbench201-{each}" for each in DATA_SETS)
+        return TableYardstick(nasbench201(data_set or DATA_SETS[0], option or COSTS[0]))
+    if Path(text).is_dir():
+        return TableYardstick(run_table(Path(text)))
     raise SettingsError(
-        f"there is nothing to simulate named {name!r}",
-        hint=f"use synthetic, synthetic-layers, {sets} (with {' or '.join(COSTS)}), or a run's folder",
+        f"there is nothing to simulate named {text!r}",
+        hint=f"use synthetic[-layers][:SEED], nasbench201-{{{'|'.join(DATA_SETS)}}}[:{COSTS[1]}],"
+        " or the folder of a run",
     )
