@@ -18,7 +18,7 @@ from torch import nn
 
 from results import sidecar
 from results.family import Family, choose
-from results.frontier import frontier
+from results.frontier import FrontierMember, frontier
 from results.materialise import Training, finish_members, write_family
 from results.plot_style import write_html
 from results.plot_view import frontier_view
@@ -27,7 +27,7 @@ from results.plots_static import write_frontier
 from results.profile_text import space_text
 from results.report import write_report
 from results.report_input import Outcome, Run, read_outcomes
-from results.run_tables import confirmed_table, family_table, members_table
+from results.run_tables import confirmed_table, family_table, members_table, provisional_table
 from results.tables import write_tables
 from search_space.architecture import Architecture, Input
 from search_space.errors import RecordError
@@ -35,7 +35,10 @@ from search_space.files import write_json
 from search_space.space import SearchSpace
 from search_space.space_profile import profile
 from searcher.checks import check_settings
+from searcher.confirmation import confirmed
 from searcher.machine import cpus, device
+from searcher.objectives import TWO
+from searcher.overview import overview
 from searcher.progress import Event
 from searcher.records import Records
 from searcher.run_data import Report, RunData
@@ -83,8 +86,8 @@ def run(settings: Settings, watcher: Watcher) -> Path:
         with watcher.phase("Search"):
             session.search()
         with watcher.phase("Confirmation"):
-            confirmed = session.confirm()
-        watcher.say(confirmed_table(confirmed))
+            found = session.confirm()
+        watcher.say(confirmed_table(found, settings.search.objectives))
         make_family(session, data, watcher, started=started)
         return session.run_dir
 
@@ -127,11 +130,7 @@ def make_family(
         RecordError: nothing is confirmed yet.
     """
     settings = session.settings
-    members = frontier(session.records.measurements(), "confirmation")
-    if not members:
-        raise RecordError(
-            f"{session.run_dir} has no confirmed network", hint="let its search and confirmation end first"
-        )
+    members = _eligible(session.records, session.run_dir)
     family = choose(members, budgets or settings.family.budgets)
     with watcher.phase("Family"):
         jobs = {m.name: session.job(Architecture.parse(m.architecture)) for m in family.singles}
@@ -159,6 +158,23 @@ def make_family(
     watcher.say(family_table(family, finished))
     watcher.say(_where_to_look(session.run_dir, next_commands(session.run_dir, family, data)))
     return family
+
+
+def _eligible(records: Records, run_dir: Path) -> list[FrontierMember]:
+    """The confirmed frontier, without what is above a soft limit: networks are chosen for good here."""
+    known = confirmed(records)
+    fit = {each.digest for each in known if records.objectives.violation(each.metrics) <= 0}
+    if known and not fit:
+        limits = ", ".join(f"{name} {limit:g}" for name, limit in records.objectives.constraints.items())
+        raise RecordError(
+            f"no confirmed network of {run_dir} keeps search.constraints {limits}",
+            hint="start a run with other limits, or a space of faster networks",
+        )
+    if not fit:
+        raise RecordError(
+            f"{run_dir} has no confirmed network", hint="let its search and confirmation end first"
+        )
+    return frontier([each for each in records.measurements() if each.digest in fit], "confirmation")
 
 
 def _measure(session: Session, data: RunData) -> Callable[[nn.Module, Input], Mapping[str, float]]:
@@ -213,7 +229,14 @@ def draw_frontier(run_dir: Path, watcher: Watcher) -> None:
     write_frontier(view, run_dir / "frontier.png")
     write_html(frontier_figure(view), run_dir / "frontier.html")
     write_tables(measurements, run_dir)
-    watcher.say(members_table(view.confirmed or view.provisional, confirmed=bool(view.confirmed)))
+    objectives, found = records.objectives, confirmed(records)
+    if found:
+        watcher.say(confirmed_table(found, objectives.names))
+    elif objectives == TWO:
+        watcher.say(members_table(view.provisional, confirmed=False))
+    else:
+        far = overview(run_dir)
+        watcher.say(provisional_table(far.frontier, objectives.names))
     watcher.say(f"{_short(run_dir)}: wrote frontier.png, frontier.html, trials.csv, trials.parquet")
 
 

@@ -12,13 +12,14 @@ from results.family import Family
 from results.frontier import FrontierMember
 from results.report_input import Outcome
 from searcher.confirmation import Confirmed
+from searcher.objectives import DEFAULT, METRICS
 from searcher.progress import FrontierPoint
 
 
-def confirmed_table(confirmed: Sequence[Confirmed]) -> Table:
+def confirmed_table(confirmed: Sequence[Confirmed], objectives: Sequence[str] = DEFAULT) -> Table:
     """The confirmed candidates, the cheapest first, with mean and spread; frontier members are marked."""
     table = Table(title="Confirmed frontier", title_justify="left", box=box.SIMPLE_HEAD)
-    for head in ("", "multiply-adds", "top-1", "cannot be told from"):
+    for head in ("", "multiply-adds", "top-1", *_heads(objectives), "cannot be told from"):
         table.add_column(head, justify="left" if head in ("", "cannot be told from") else "right")
     table.add_column("digest")
     names = {each.digest: units.count(each.macs) for each in confirmed}
@@ -27,23 +28,45 @@ def confirmed_table(confirmed: Sequence[Confirmed]) -> Table:
             "*" if each.on_frontier else "",
             units.count(each.macs),
             units.accuracy(each.mean, each.std or 0.0, each.count),
+            *_cells(each.metrics, objectives),
             ", ".join(names[digest] for digest in each.ties),
             each.digest,
         )
     return table
 
 
-def provisional_table(points: Sequence[FrontierPoint]) -> Table:
+def provisional_table(points: Sequence[FrontierPoint], objectives: Sequence[str] = DEFAULT) -> Table:
     """The frontier so far, the cheapest first."""
     table = Table(title="Frontier so far", title_justify="left", box=box.SIMPLE_HEAD)
-    for head in ("multiply-adds", "top-1", "epochs"):
+    for head in ("multiply-adds", "top-1", *_heads(objectives), "epochs"):
         table.add_column(head, justify="right")
     table.add_column("architecture", overflow="fold")
     for each in points:
         table.add_row(
-            units.count(each.macs), units.percent(each.accuracy), str(each.epochs), each.architecture
+            units.count(each.macs),
+            units.percent(each.accuracy),
+            *_cells(each.metrics, objectives),
+            str(each.epochs),
+            each.architecture,
         )
     return table
+
+
+def _heads(objectives: Sequence[str]) -> list[str]:
+    """Columns of the objectives that a table does not have anyway."""
+    return [name.replace("_", " ") for name in objectives if name not in DEFAULT]
+
+
+def _cells(metrics: Mapping[str, float], objectives: Sequence[str]) -> list[str]:
+    return [_cell(name, metrics.get(METRICS[name])) for name in objectives if name not in DEFAULT]
+
+
+def _cell(name: str, value: float | None) -> str:
+    if value is None:
+        return units.DASH
+    if name == "latency":
+        return units.milliseconds(value)
+    return units.size(value) if name.endswith("_bytes") else units.count(value)
 
 
 def members_table(members: Sequence[FrontierMember], *, confirmed: bool) -> Table:

@@ -97,5 +97,5 @@ def _panel(title: str, at: Progress) -> Group:
     ended = at.done + at.failed
     parts: list[RenderableType] = [Text(_line(title, at)), ProgressBar(max(at.planned, 1), ended, width=60)]
     if at.frontier:
-        parts.append(provisional_table(at.frontier))
+        parts.append(provisional_table(at.frontier, at.objectives))
     return Group(*parts)

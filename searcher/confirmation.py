@@ -20,6 +20,7 @@ from searcher.candidate import Candidate
 from searcher.objectives import TWO, Objectives
 from searcher.pareto import non_dominated, ranks
 from searcher.record_format import succeeded
+from searcher.records import Records
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,12 @@ def summarise(
         )
         for index, group in enumerate(groups)
     )
+
+
+def confirmed(records: Records) -> tuple[Confirmed, ...]:
+    """What a record says of the longest confirmation that it has; see ``summarise``."""
+    made = records.measurements("confirmation")
+    return summarise(made, max((each.fidelity.epochs for each in made), default=0), records.objectives)
 
 
 def _means(group: Sequence[Measurement]) -> dict[str, float]:

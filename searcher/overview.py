@@ -24,6 +24,7 @@ class Overview:
         failures: measurements that failed, in the record's order.
         frontier: of the search so far, the cheapest first.
         hypervolume: of that frontier.
+        objectives: of the search.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Overview:
     failures: tuple[Measurement, ...]
     frontier: tuple[FrontierPoint, ...]
     hypervolume: float
+    objectives: tuple[str, ...]
 
     def text(self) -> str:
         """A few lines for a terminal."""
@@ -68,6 +70,7 @@ def overview(run_dir: Path) -> Overview:
         failures=tuple(each for each in measurements if each.status == "failed"),
         frontier=frontier,
         hypervolume=volume,
+        objectives=records.objectives.names,
     )
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from proxy_train.measurement import Measurement, Purpose
 from searcher.candidate import Candidate, Decision
-from searcher.objectives import Objectives
+from searcher.objectives import DEFAULT, Objectives
 from searcher.pareto import hypervolume, non_dominated
 
 
@@ -46,6 +46,7 @@ class Progress:
         hypervolume: of that frontier, 0 to 1; see ``frontier_so_far``.
         seconds: since the phase began in this session.
         seconds_left: an estimate, None while there is nothing to go by.
+        objectives: of the search.
     """
 
     phase: Purpose
@@ -59,6 +60,7 @@ class Progress:
     hypervolume: float = 0.0
     seconds: float = 0.0
     seconds_left: float | None = None
+    objectives: tuple[str, ...] = DEFAULT
 
 
 @dataclass(frozen=True, slots=True)

@@ -304,6 +304,7 @@ class SearchPlan(Plan):
             hypervolume=volume,
             seconds=self.seconds(),
             seconds_left=self.seconds_for(self._epochs_left(candidates)),
+            objectives=self._objectives.names,
         )
 
     def _epochs_left(self, candidates: list[Candidate]) -> float:
