@@ -1,32 +1,47 @@
-"""Where the time of proxy training goes, in CPU milliseconds a clip, on one thread.
+"""Proxy training against a plain loop: CPU milliseconds a clip by part, on one thread, and how long it waits.
 
-    python benchmarks/training_speed.py [ARCHITECTURE] [--batch 32] [--steps 10] [--cache ~/.cache/movinas]
+    OMP_NUM_THREADS=1 python -m benchmarks.training_speed [NETWORK] [--frames 16] [--size 64] [--batch 16]
 
-ARCHITECTURE is the text form of a network; by default a small stream network. The tiny MovingDigits-16 is
-made first.
+``plain`` is the loop that one writes first: every clip is decoded when its turn comes, made floating and
+augmented frame by frame, and goes through the same network in plain 3-D layers (Conv3d and BatchNorm3d over
+(batch, channels, frames, height, width) in PyTorch's default memory order, activations and gates spelled
+out, as the PyTorch port of MoViNet does it), with torch's RMSprop for each tensor. ``ours`` reads prepared
+clips and is what a training does, with the official optimizer. Both take turns, so that a busy machine slows
+them alike. The last lines are of a whole epoch of the real training, in wall time: how much of it the loop
+waited for its clips.
+
+NETWORK is a published base network or the text of one.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from time import process_time
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
+from benchmarks.network_training import plain_forward
 from proxy_train import moving_digits, video
 from proxy_train.augmentation import Augmentation
-from proxy_train.optimizers import make_optimizer
+from proxy_train.fidelity import Fidelity
+from proxy_train.optimizers import clip_gradients, make_optimizer
 from proxy_train.recipe import Recipe
-from proxy_train.store import prepare
-from search_space.architecture import Architecture
-from search_space.network import build
+from proxy_train.store import PreparedData, prepare
+from proxy_train.training import Training
+from proxy_train.video_item import Dataset, VideoItem
+from search_space.architecture import Architecture, Input
+from search_space.network import build, retain_freed_memory
+from search_space.published import published
 
-SMALL = "stream_8x32x4_s8_w8s2-15e16-a_w16s2-33e32-aa_w24s2-53e48-aa_w24s1-33e48-aa_w32s2-53e64-aa_h96x128"
+PARTS = ("decode", "augment", "forward", "backward", "optimizer")
 
 
 class Stopwatch:
@@ -38,9 +53,124 @@ class Stopwatch:
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Adds the block's CPU time to ``name``."""
-        began = time.process_time()
+        began = process_time()
         yield
-        self.seconds[name] += time.process_time() - began
+        self.seconds[name] += process_time() - began
+
+
+class Loop:
+    """One update after the other, each part timed."""
+
+    def __init__(self, architecture: Architecture, data: PreparedData, recipe: Recipe) -> None:
+        self.clip = architecture.input
+        self.data, self.recipe = data, recipe
+        self.model = build(architecture, len(data.classes), seed=0).train()
+        self.watch = Stopwatch()
+        self.rng = np.random.default_rng(0)
+
+    def learn(self, forward: Callable[[Tensor], Tensor], clips: Tensor, labels: Tensor) -> None:
+        """Forward and backward."""
+        with self.watch.part("forward"):
+            loss = F.cross_entropy(forward(clips), labels, label_smoothing=0.1)
+        with self.watch.part("backward"):
+            self.model.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+
+
+class Ours(Loop):
+    """Prepared clips, folded layers, one update of all tensors at once."""
+
+    def __init__(self, architecture: Architecture, data: PreparedData, recipe: Recipe) -> None:
+        super().__init__(architecture, data, recipe)
+        self.optimizer = make_optimizer(self.model, recipe)
+        self.augmentation = Augmentation.of(recipe, data)
+
+    def step(self, indices: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+        """One update."""
+        split = self.data.split("train")
+        with self.watch.part("augment"):
+            clips = self.augmentation.training_batch(split, indices, self.rng)
+        self.learn(self.model, clips, torch.from_numpy(split.labels[indices]))
+        with self.watch.part("optimizer"):
+            clip_gradients(self.optimizer, 1.0)
+            self.optimizer.step()
+
+
+class Plain(Loop):
+    """Videos, 3-D layers, torch's own optimizer tensor by tensor."""
+
+    def __init__(
+        self, architecture: Architecture, data: PreparedData, recipe: Recipe, items: tuple[VideoItem, ...]
+    ) -> None:
+        super().__init__(architecture, data, recipe)
+        self.items = {item.id: item for item in items}
+        self.optimizer = torch.optim.RMSprop(self.model.parameters(), 1e-3, momentum=0.9, foreach=False)
+
+    def step(self, indices: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+        """One update."""
+        split, clip = self.data.split("train"), self.clip
+        with self.watch.part("decode"):
+            chosen = [self.items[split.ids[index]] for index in indices.tolist()]
+            decoded = [video.read_frames(item.path, None, None, clip.fps, self.data.side) for item in chosen]
+        with self.watch.part("augment"):
+            clips = torch.stack([self._augmented(frames[: clip.frames]) for frames in decoded])
+        self.learn(lambda x: plain_forward(self.model, x), clips, torch.from_numpy(split.labels[indices]))
+        with self.watch.part("optimizer"):
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+            self.optimizer.step()
+
+    def _augmented(self, frames: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Tensor:
+        size = self.clip.size
+        top, left = self.rng.integers(0, frames.shape[1] - size + 1, 2)
+        gain, offset = self.rng.uniform(0.8, 1.2), self.rng.uniform(-0.05, 0.05)
+        pixels = [
+            (torch.from_numpy(frame).permute(2, 0, 1).float() / 255 * gain + offset).clamp(0, 1)
+            for frame in frames
+        ]
+        return torch.stack(pixels, 1)[:, :, top : top + size, left : left + size].contiguous()
+
+
+def table(before: Stopwatch, after: Stopwatch, clips: int) -> str:
+    """Milliseconds a clip by part."""
+    lines = [f"{'ms a clip':24}{'plain':>10}{'ours':>10}{'times':>8}"]
+
+    def line(name: str, parts: tuple[str, ...]) -> None:
+        one, two = (sum(1000 * each.seconds[part] for part in parts) / clips for each in (before, after))
+        lines.append(f"{name:24}{one:10.3f}{two:10.3f}" + (f"{one / two:8.2f}" if two else ""))
+
+    for part in PARTS:
+        line(part, (part,))
+    line("all", PARTS)
+    line("all but decoding", PARTS[1:])
+    seconds = [sum(each.seconds[part] for part in PARTS) for each in (before, after)]
+    lines.append(f"{'clips a second':24}{clips / seconds[0]:10.1f}{clips / seconds[1]:10.1f}")
+    return "\n".join(lines)
+
+
+def waiting(architecture: Architecture, data: PreparedData, recipe: Recipe) -> str:
+    """A real epoch, of which the second is reported: allocations are over then."""
+    clip = architecture.input
+    training = Training(architecture, data, recipe, horizon=Fidelity(2, clip.frames, clip.size), seed=0)
+    training.train_epoch()
+    report = training.train_epoch()
+    share = 100 * report.data_seconds / report.seconds
+    count = training.steps_an_epoch * recipe.batch_size
+    return f"a training's epoch: {count / report.seconds:.1f} clips a second, {share:.1f} % of it waiting"
+
+
+def network(options: argparse.Namespace) -> Architecture:
+    """The network for the clip that was asked for."""
+    text: str = options.network
+    architecture = published(text) if len(text) < 12 else Architecture.parse(text)
+    if architecture.options.causal:
+        raise SystemExit(f"{text}: plain layers are written for base networks only")
+    return architecture.with_input(Input(options.frames, options.size, options.fps))
+
+
+def prepared(dataset: Dataset, clip: Input, cache: Path) -> PreparedData:
+    """The tiny MovingDigits-16 for a clip, a little larger than it for random boxes."""
+    wide = replace(dataset, margin=0.125)
+    return prepare(wide, frames=clip.frames, size=clip.size, fps=clip.fps, cache=cache)
 
 
 def main() -> None:
@@ -48,50 +178,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("architecture", nargs="?", default=SMALL)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("network", nargs="?", default="A0-base")
+    parser.add_argument("--frames", type=int, default=16)
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--fps", type=float, default=8)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--cache", type=Path, default=Path("~/.cache/movinas").expanduser())
     options = parser.parse_args()
     torch.set_num_threads(1)
+    retain_freed_memory()
 
-    architecture = Architecture.parse(options.architecture)
-    clip = architecture.input
+    architecture = network(options)
     dataset = moving_digits.load("tiny", options.cache)
-    data = prepare(dataset, frames=clip.frames, size=clip.size, fps=clip.fps, cache=options.cache)
-    split, recipe = data.split("train"), Recipe(batch_size=options.batch)
-    augmentation = Augmentation.of(recipe, data)
-    model = build(architecture, len(data.classes), seed=0).train()
-    optimizer = make_optimizer(model, recipe)
+    data = prepared(dataset, architecture.input, options.cache)
+    recipe = Recipe(
+        optimizer="rmsprop", learning_rate=0.01, batch_size=options.batch, clip_norm=1.0, scale_rate=1.0
+    )
+    plain, ours = Plain(architecture, data, recipe, dataset.items["train"]), Ours(architecture, data, recipe)
     rng = np.random.default_rng(0)
-
-    watch = Stopwatch()
-    for step in range(-2, options.steps):
+    for step in range(-1, options.steps):
         if step == 0:
-            watch = Stopwatch()  # the steps before were to warm up
-        indices = np.sort(rng.choice(len(split), options.batch, replace=False))
-        with watch.part("decode (once, when preparing)"):
-            for index in indices:
-                video.read_frames(dataset.items["train"][index].path, None, None, clip.fps, clip.size)
-        with watch.part("read and augment"):
-            clips = augmentation.training_batch(split, indices, rng)
-        labels = torch.from_numpy(split.labels[indices])
-        with watch.part("forward"):
-            loss = torch.nn.functional.cross_entropy(model(clips), labels)
-        with watch.part("backward"):
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-        with watch.part("optimizer"):
-            optimizer.step()
-
-    clips_seen = options.batch * options.steps
-    training = sum(seconds for name, seconds in watch.seconds.items() if not name.startswith("decode"))
-    print(f"{architecture.text}\n{options.steps} steps of {options.batch} clips, one thread")
-    for name, seconds in watch.seconds.items():
-        share = "" if name.startswith("decode") else f"{100 * seconds / training:6.1f} %"
-        print(f"  {name:32}{1000 * seconds / clips_seen:8.3f} ms a clip {share}")
-    rate = clips_seen / training
-    print(f"  {'training':32}{1000 / rate:8.3f} ms a clip, {rate:.0f} clips a second")
+            plain.watch, ours.watch = Stopwatch(), Stopwatch()  # the step before was to warm up
+        indices = np.sort(rng.choice(len(data.split("train")), options.batch, replace=False))
+        plain.step(indices)
+        ours.step(indices)
+    print(f"{options.network}, clips of {architecture.input}, batches of {options.batch}, one thread")
+    print(table(plain.watch, ours.watch, options.batch * options.steps))
+    print(waiting(architecture, data, recipe))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
 PyTorch's forward pass is fast for channels innermost in memory; its gradients are not: a 3-D depthwise
 backward runs one matrix product per channel, the 2-D weight gradient of kernels wider than 3 a slow fallback.
-The gradients here are made of the operations that are fast: the gradient of the input is, at stride 1, a
-forward pass with the kernel turned around; the gradient of a 3-D kernel is one 2-D gradient for each tap in
-time, that of a wide kernel one for every three columns.
+The gradients here are made of the operations that are fast: the gradient of the input is a forward pass with
+the kernel turned around, with zeros between the positions of a strided clip; the gradient of a 3-D kernel is
+one 2-D gradient for each tap in time, that of a wide kernel one for every three columns, and that of a few
+pixels one product for each position of the output.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch.autograd.function import once_differentiable
 Size = tuple[int, ...]
 FAST_COLUMNS = 3  # the widest kernel of oneDNN's fast weight gradient
 CUT_POSITIONS = 25  # below so many pixels, cutting a wide kernel into columns loses
+WIDE_CHANNELS = 64
 
 
 def depthwise(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: Size) -> Tensor:
@@ -31,8 +33,8 @@ def depthwise(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, paddi
         stride: of height and width; frames have none.
         padding: zeros on both sides of each axis.
     """
-    slow_natively = x.ndim == 5 or (
-        weight.shape[-1] > FAST_COLUMNS and x.shape[2] * x.shape[3] >= CUT_POSITIONS
+    slow_natively = (
+        x.ndim == 5 or weight.shape[-1] > FAST_COLUMNS or _few_pixels(x.shape, weight.shape, stride, padding)
     )
     if slow_natively and bias is None and records_gradient(x, weight):
         out: Tensor = _Depthwise.apply(x, weight, stride, padding)  # type: ignore[no-untyped-call]
@@ -89,17 +91,14 @@ def input_gradient(gradient: Tensor, shape: Size, weight: Tensor, stride: int, p
         return _convolve(gradient, weight.flip(axes), None, 1, turned)
     if len(shape) == 4:
         return _input_gradient_2d(gradient, shape, weight, stride, padding)
-    batch, channels, frames, height, width = shape
-    images = _images(gradient)
-    total = gradient.new_zeros(batch, frames, height, width, channels)
-    for tap in range(weight.shape[2]):
-        part = _input_gradient_2d(
-            images, (images.shape[0], channels, height, width), weight[:, :, tap], stride, padding[1:]
-        )
-        part = part.permute(0, 2, 3, 1).view(batch, gradient.shape[2], height, width, channels)
-        into, out_of = _shifted(tap - padding[0], frames, gradient.shape[2])
-        total[:, into] += part[:, out_of]
-    return total.permute(0, 4, 1, 2, 3)
+    batch, channels, _, *space = shape
+    frames, rows, columns = gradient.shape[2:]
+    # So many positions that the turned kernel gives back the input's size.
+    height, width = (n + 2 * p - k + 1 for n, p, k in zip(space, padding[1:], weight.shape[3:], strict=True))
+    apart = gradient.new_zeros(batch, frames, height, width, channels)
+    apart[:, :, : rows * stride : stride, : columns * stride : stride] = gradient.permute(0, 2, 3, 4, 1)
+    turned = tuple(size - 1 - pad for size, pad in zip(weight.shape[2:], padding, strict=True))
+    return _convolve(apart.permute(0, 4, 1, 2, 3), weight.flip((2, 3, 4)), None, 1, turned)
 
 
 def weight_gradient(gradient: Tensor, x: Tensor, shape: Size, stride: int, padding: Size) -> Tensor:
@@ -107,20 +106,25 @@ def weight_gradient(gradient: Tensor, x: Tensor, shape: Size, stride: int, paddi
     if len(shape) == 4:
         return _weight_gradient_2d(gradient, x, shape, stride, padding)
     flat = (shape[0], 1, *shape[3:])
+    # With the frames outermost, those that a tap sees are one piece of memory, without a copy for each tap.
+    of_x, of_gradient = (each.permute(2, 0, 3, 4, 1).contiguous() for each in (x, gradient))
     taps = []
     for tap in range(shape[2]):
-        of_x, of_gradient = _shifted(tap - padding[0], x.shape[2], gradient.shape[2])
-        if of_x.stop <= of_x.start:
+        into, out_of = _shifted(tap - padding[0], of_x.shape[0], of_gradient.shape[0])
+        if into.stop <= into.start:
             taps.append(gradient.new_zeros(flat))
             continue
-        images = _images(gradient[:, :, of_gradient])
-        taps.append(_weight_gradient_2d(images, _images(x[:, :, of_x]), flat, stride, padding[1:]))
+        images = of_gradient[out_of].flatten(0, 1).permute(0, 3, 1, 2)
+        seen = of_x[into].flatten(0, 1).permute(0, 3, 1, 2)
+        taps.append(_weight_gradient_2d(images, seen, flat, stride, padding[1:]))
     return torch.stack(taps, 2)
 
 
 def _weight_gradient_2d(gradient: Tensor, x: Tensor, shape: Size, stride: int, padding: Size) -> Tensor:
     columns = shape[3]
-    if columns <= FAST_COLUMNS:
+    if _few_pixels(x.shape, shape, stride, padding):
+        return _weight_gradient_by_position(gradient, x, shape, stride, padding)
+    if columns <= FAST_COLUMNS or x.shape[2] * x.shape[3] < CUT_POSITIONS:
         return _native(gradient, x, x.new_empty(shape), stride=stride, padding=padding, to_weight=True)
     padded = F.pad(x, (padding[1], padding[1]))
     parts = []
@@ -131,6 +135,38 @@ def _weight_gradient_2d(gradient: Tensor, x: Tensor, shape: Size, stride: int, p
         part = x.new_empty(*shape[:3], count)
         parts.append(_native(gradient, seen, part, stride=stride, padding=(padding[0], 0), to_weight=True))
     return torch.cat(parts, 3)
+
+
+def _few_pixels(of_x: Size, of_weight: Size, stride: int, padding: Size) -> bool:
+    """Whether the weight gradient of images is fastest position by position: measured in pairs of input and
+    output, by kernel and channels."""
+    if len(of_x) != 4:
+        return False
+    outputs = [
+        (n + 2 * p - k) // stride + 1 for n, p, k in zip(of_x[2:], padding, of_weight[2:], strict=True)
+    ]
+    pairs = of_x[2] * of_x[3] * outputs[0] * outputs[1]
+    if of_weight[3] <= FAST_COLUMNS:
+        return pairs <= 16
+    return pairs <= (256 if of_x[1] >= WIDE_CHANNELS else 100)
+
+
+def _weight_gradient_by_position(
+    gradient: Tensor, x: Tensor, shape: Size, stride: int, padding: Size
+) -> Tensor:
+    """What every position of the output adds to the taps through which it sees the input."""
+    rows, columns = shape[2:]
+    total = x.new_zeros(rows, columns, shape[0])
+    images, changes = x.permute(0, 2, 3, 1), gradient.permute(0, 2, 3, 1)
+    for row in range(changes.shape[1]):
+        top = row * stride - padding[0]
+        taps = slice(max(0, -top), min(rows, images.shape[1] - top))
+        for column in range(changes.shape[2]):
+            left = column * stride - padding[1]
+            across = slice(max(0, -left), min(columns, images.shape[2] - left))
+            seen = images[:, top + taps.start : top + taps.stop, left + across.start : left + across.stop]
+            total[taps, across] += (seen * changes[:, row : row + 1, column : column + 1]).sum(0)
+    return total.permute(2, 0, 1)[:, None].contiguous()
 
 
 def _input_gradient_2d(gradient: Tensor, shape: Size, weight: Tensor, stride: int, padding: Size) -> Tensor:
@@ -147,11 +183,6 @@ def _native(
         gradient, x, weight, None, strides, list(padding), [1, 1], False, [0, 0], groups, wanted
     )
     return result[int(to_weight)]
-
-
-def _images(clip: Tensor) -> Tensor:
-    batch, channels, frames, height, width = clip.shape
-    return clip.permute(0, 2, 3, 4, 1).reshape(batch * frames, height, width, channels).permute(0, 3, 1, 2)
 
 
 def _shifted(offset: int, inputs: int, outputs: int) -> tuple[slice, slice]:
