@@ -19,7 +19,7 @@ SPLITS = {
     "test": "test",
     "testing": "test",
 }
-_ANNOTATION_FOLDERS = re.compile(r"annot|label|split|list|csv|meta", re.IGNORECASE)
+_ANNOTATION_FOLDERS = re.compile(r"annot|label|split|list|csv|meta|charades$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Request:
     Args:
         root: the folder of its videos.
         annotations: file or folder of its annotations; None looks in ``root``, and in the folders there whose
-        names speak of annotations, labels, splits or lists.
+        names speak of annotations, labels, splits or lists (or are Charades).
         split: which of several official splits, from 1.
         frame_rate: frames a second of folders of images, where no annotation tells.
         segments: train on the annotated stretches of videos that have several, where a format allows both.

@@ -197,7 +197,7 @@ def test_charades(tmp_path: Path) -> None:
 
 def test_charades_segments_end_with_the_video(tmp_path: Path) -> None:
     write_charades(tmp_path)
-    dataset = load(tmp_path, annotations=str(tmp_path / "Charades"), segments=True)
+    dataset = load(tmp_path, segments=True)
     items = {item.id: item for split in ("train", "val") for item in dataset.items[split]}
     first, second = items["AAAAA:0"], items["AAAAA:1"]
     assert (first.start, first.end, first.label) == (0.5, 1.0, (92, 147))
@@ -359,9 +359,8 @@ def test_found_by_its_files_decoded_and_prepared(tmp_path: Path, kind: str) -> N
     root = tmp_path / "videos"
     root.mkdir()
     WRITERS[kind](root)
-    annotations = root / "Charades" if kind == "charades" else None
-    assert detect(Request(root, annotations)) == kind
-    dataset = load(root, annotations=annotations)
+    assert detect(Request(root)) == kind
+    dataset = load(root)
     found = check(dataset)
     assert found.broken == ()
     assert found.videos == sum(map(len, dataset.items.values()))
