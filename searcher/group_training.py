@@ -19,6 +19,7 @@ import torch
 from proxy_train.distributed import Group
 from proxy_train.training_run import EpochLine, TrainingRun, read_log
 from search_space.errors import MovinasError, RecordError
+from search_space.network import retain_freed_memory
 from searcher.cluster import Cluster
 
 _FAILURE = "failure.txt"
@@ -74,6 +75,7 @@ def train_in_group(
 def _work(config: dict[str, Any]) -> None:
     """One process, inside of Ray Train's process group."""
     torch.set_num_threads(int(config["threads"]))
+    retain_freed_memory()
     run = TrainingRun.from_json(config["run"])
     device = "cuda" if config["gpus"] else "cpu"
     try:

@@ -20,7 +20,7 @@ from proxy_train.widths import narrowed
 from search_space.architecture import Architecture
 from search_space.errors import RecordError, SettingsError
 from search_space.files import write_json
-from search_space.network import MoViNet, build
+from search_space.network import MoViNet, build, retain_freed_memory
 from searcher.group_training import train_in_group
 from searcher.machine import cpus
 from searcher.run_data import Report, final_split, finished_metrics, prepare_clip
@@ -141,6 +141,7 @@ def train_single(
         extras.weights,
         None if extras.promoted_from is None else extras.promoted_from / "checkpoint",
     )
+    retain_freed_memory()
     training = run.begin(device=device)
     if extras.processes > 1 and training.epoch < epochs:
         threads = max(1, cpus() // extras.processes)
