@@ -1,40 +1,45 @@
-"""CPU time of one frame of a stream on one thread: plain layers, this package eager, and ONNX Runtime.
+"""CPU time of one frame of a stream on one thread: plain layers, this package eager, and exported.
 
-    OMP_NUM_THREADS=1 python benchmarks/network_speed.py --network A0-stream --size 172
-    OMP_NUM_THREADS=1 python benchmarks/network_speed.py --network A2-stream --size 224
+    OMP_NUM_THREADS=1 python -m benchmarks.network_speed --exports runs/benchmark
 
 ``plain`` steps with the same weights as streaming networks are usually written in PyTorch: batch norm not
 folded, buffers concatenated along the time of (batch, channels, frames, height, width), 2-D layers over
 rearranged copies in the default memory order. ``eager`` is the folded network in inference mode.
-``onnxruntime`` is the deploy form, exported, with full-window poolings as GlobalAveragePool. Variants take
-turns, so that a busy machine slows them alike; each is first compared with the eager network over 6 chained
-frames. Medians and minima are printed. ``--alone`` times each variant by itself, its weights in the caches,
-as in a service that runs one network.
+``onnxruntime`` and, where its extra is installed, ``litert`` are the exports that ``results.export`` writes,
+with the states handed over at every frame. ``--official`` times .tflite files of the official implementation
+beside them. Variants take turns in random order, so that a busy machine slows them alike; each is first
+compared with the eager network over 6 chained frames. Medians and minima are printed. ``--alone`` times each
+variant by itself, its weights in the caches, as in a service that runs one network.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import random
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnx
-import onnxruntime
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from search_space.network import MoViNet, StepModule, build, fold
+from results.export import FILE, LITERT_FILE, Runtime, export_step
+from results.runners import ExportRunner
+from search_space.errors import ExportError
+from search_space.network import MoViNet, build, fold
 from search_space.network.bottleneck import Bottleneck
 from search_space.network.convolution import same_padding
 from search_space.network.layers import ConvNorm, TemporalConvNorm
 from search_space.published import published
 
 Run = Callable[[Tensor], Tensor]
+RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", "litert")
 
 
 class PlainStep:
@@ -115,52 +120,53 @@ class EagerStep:
         return logits
 
 
-class OnnxStep:
-    """The deploy form in ONNX Runtime, one thread, its states carried along."""
+class ExportedStep:
+    """An exported step in its runtime, one thread, its state carried along."""
 
-    def __init__(self, model: MoViNet, size: int, folder: Path) -> None:
-        self.module = StepModule(model)
-        states = self.module.initial_states(1, size)
-        path = folder / "step.onnx"
-        program = torch.onnx.export(
-            self.module,
-            (torch.rand(1, 3, size, size), *self.module.counters(1), *states),
-            input_names=self.module.input_names,
-            output_names=self.module.output_names,
-            dynamo=True,
-            verbose=False,
-        )
-        assert program is not None
-        program.save(path, external_data=False)
-        globalise_pooling(path)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        self.names = self.module.state_names
-        self.states = {name: state.numpy() for name, state in zip(self.names, states, strict=True)}
-        self.count = 0
+    def __init__(self, path: Path) -> None:
+        self.runner = ExportRunner.open(path)
+        self.state = self.runner.initial_state()
 
     def __call__(self, frame: Tensor) -> Tensor:
         """Logits after one more frame (1, 3, 1, height, width)."""
-        self.count += 1
-        counters = [counter.numpy() for counter in self.module.counters(self.count)]
-        feed = dict(zip(self.module.input_names, [frame[:, :, 0].numpy(), *counters], strict=False))
-        logits, *new = self.session.run(self.module.output_names, feed | self.states)
-        self.states = dict(zip(self.names, new, strict=True))
-        return torch.from_numpy(np.asarray(logits))
+        logits, self.state = self.runner.run(frame[:, :, 0].numpy(), self.state)
+        return torch.from_numpy(np.asarray(logits))[None]
 
 
-def globalise_pooling(path: Path) -> None:
-    """Turn average poolings over the whole image into GlobalAveragePool, which runs much faster."""
-    model = onnx.shape_inference.infer_shapes(onnx.load(path))
-    values = [*model.graph.value_info, *model.graph.input]
-    sizes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim][2:] for v in values}
-    for node in model.graph.node:
-        kernel = [list(a.ints) for a in node.attribute if a.name == "kernel_shape"]
-        if node.op_type == "AveragePool" and kernel and kernel[0] == sizes.get(node.input[0]):
-            node.op_type = "GlobalAveragePool"
-            del node.attribute[:]
-    onnx.save(model, path)
+class OfficialStep:
+    """A streaming .tflite file of the official implementation, timed only: its weights are its own."""
+
+    def __init__(self, path: Path) -> None:
+        interpreter: Any = importlib.import_module("ai_edge_litert.interpreter")
+        self.run = interpreter.Interpreter(model_path=str(path), num_threads=1).get_signature_runner()
+        self.state = {
+            name: np.zeros(about["shape"], about["dtype"])
+            for name, about in self.run.get_input_details().items()
+            if name != "image"
+        }
+
+    def __call__(self, frame: Tensor) -> Tensor:
+        """Logits after one more frame (1, 3, 1, height, width)."""
+        image = np.ascontiguousarray(frame.permute(0, 2, 3, 4, 1).numpy())
+        outputs = self.run(image=image, **self.state)
+        self.state = {name: outputs[name] for name in self.state}
+        return torch.from_numpy(outputs["logits"])
+
+
+def exported(model: MoViNet, name: str, runtime: Runtime, folder: Path) -> Path | None:
+    """The export of a network, made if it is not there yet; None where the runtime is not installed."""
+    place = folder / name
+    path = place / (FILE if runtime == "onnxruntime" else LITERT_FILE)
+    if path.is_file():
+        return path
+    size = model.architecture.input.size
+    noise = np.random.default_rng(0).integers(0, 256, (4, size, size, 3), dtype=np.uint8)
+    labels = [str(index) for index in range(model.classes)]
+    try:
+        return export_step(model, place, noise, name=name, labels=labels, runtime=runtime).path
+    except ExportError as error:
+        print(f"{name}, {runtime}: {error}")
+        return None
 
 
 def check(runs: dict[str, Run], reference: Run, size: int) -> None:
@@ -174,43 +180,69 @@ def check(runs: dict[str, Run], reference: Run, size: int) -> None:
                 raise SystemExit(f"{name} differs from the network by {error:.1e} at frame {turn + 1}")
 
 
+def measure(runs: dict[str, Run], frame: Tensor, repeats: int, *, alone: bool) -> dict[str, list[float]]:
+    """CPU milliseconds of every variant, in turns of random order."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    order = random.Random(0)
+    names = list(runs)
+    turns = [[name] * repeats for name in names] if alone else [names] * repeats
+    for turn in turns:
+        for name in order.sample(turn, len(turn)):
+            start = time.process_time_ns()
+            runs[name](frame)
+            times[name].append((time.process_time_ns() - start) / 1e6)
+    return times
+
+
+def lively(name: str) -> MoViNet:
+    """A published network whose branches all count."""
+    model = build(published(name), 600, seed=0).eval()
+    with torch.no_grad():
+        for key, parameter in model.named_parameters():
+            if key.endswith("scale"):
+                parameter.fill_(0.5)
+    return model
+
+
+def compare(name: str, folder: Path, official: Path | None, repeats: int, *, alone: bool) -> None:
+    """Time all variants of one network and print the table."""
+    model = lively(name)
+    folded, size = fold(model), model.architecture.input.size
+    runs: dict[str, Run] = {"plain": PlainStep(model), "eager": EagerStep(folded, size)}
+    for runtime in RUNTIMES:
+        path = exported(model, name, runtime, folder)
+        if path is not None:
+            runs[runtime] = ExportedStep(path)
+    with torch.inference_mode():
+        check(runs, EagerStep(folded, size), size)
+        if official is not None:
+            runs["official .tflite"] = OfficialStep(official)
+        times = measure(runs, torch.rand(1, 3, 1, size, size), repeats, alone=alone)
+    print(f"\n{name}, frames of {size} px, CPU time a frame, one thread")
+    print(f"{'variant':18}{'median ms':>10}{'min ms':>10}{'speed':>8}")
+    for variant, values in times.items():
+        ratio = statistics.median(times["plain"]) / statistics.median(values)
+        print(f"{variant:18}{statistics.median(values):10.2f}{min(values):10.2f}{ratio:8.2f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--network", default="A0-stream")
-    parser.add_argument("--size", type=int, default=172)
+    parser.add_argument("--networks", nargs="+", default=["A0-stream", "A2-stream"])
     parser.add_argument("--repeats", type=int, default=100)
     parser.add_argument("--alone", action="store_true", help="one variant after the other, not in turns")
+    parser.add_argument("--exports", type=Path, help="keep exports here; making one takes minutes")
+    parser.add_argument(
+        "--official", nargs="+", type=Path, default=[], help=".tflite files, one for each network"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    size = arguments.size
-    model = build(published(arguments.network), 600, seed=0).eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name.endswith("scale"):
-                parameter.fill_(0.5)
-    folded = fold(model)
-    with torch.inference_mode(), tempfile.TemporaryDirectory() as folder:
-        runs: dict[str, Run] = {"plain": PlainStep(model), "eager": EagerStep(folded, size)}
-        with torch.inference_mode(False), torch.no_grad():
-            runs["onnxruntime"] = OnnxStep(folded, size, Path(folder))
-        check(runs, EagerStep(folded, size), size)
-        frame = torch.rand(1, 3, 1, size, size)
-        times: dict[str, list[float]] = {name: [] for name in runs}
-        names = list(runs)
-        turns = [names] * arguments.repeats
-        if arguments.alone:
-            turns = [[name] * arguments.repeats for name in names]
-        for name in [name for turn in turns for name in turn]:
-            start = time.process_time_ns()
-            runs[name](frame)
-            times[name].append((time.process_time_ns() - start) / 1e6)
-    print(f"{arguments.network}, frames of {size} px, CPU time a frame")
-    print(f"{'variant':16}{'median ms':>10}{'min ms':>10}{'speed':>8}")
-    for name, values in times.items():
-        ratio = statistics.median(times["plain"]) / statistics.median(values)
-        print(f"{name:16}{statistics.median(values):10.2f}{min(values):10.2f}{ratio:8.2f}")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = arguments.exports or Path(scratch)
+        official = [*arguments.official, *[None] * len(arguments.networks)]
+        for name, file in zip(arguments.networks, official, strict=False):
+            compare(name, folder, file, arguments.repeats, alone=arguments.alone)
 
 
 if __name__ == "__main__":

@@ -131,8 +131,8 @@ def _running(member: Member, export: Sidecar | None) -> str:
     if export:
         text += (
             f"\n\n`{export.file}` is the step for ONNX Runtime; `step.json` describes its inputs, outputs "
-            "and states: zeros with the first frame, then each `next_` output as the state of the "
-            f"next. Over {export.check.frames} chained frames it differed from PyTorch by "
+            "and states: zeros with the first frame, then what `next` names for each. "
+            f"Over {export.check.frames} chained frames it differed from PyTorch by "
             f"{export.check.relative:.1e} of the largest logit."
         )
     return text

@@ -1,33 +1,36 @@
-"""Export of the streaming step to ONNX: written only if ONNX Runtime computes what PyTorch computes."""
+"""Export of the streaming step, written only if the runtime computes what PyTorch computes."""
 
 from __future__ import annotations
 
-import gc
-import logging
 import time
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from results import sidecar
+from results.converters import convert_to_litert, convert_to_onnx
 from results.latency import measure, of_times, one_thread
 from results.preprocessing import Preprocessing
-from results.runners import OnnxRunner, deploy, parts
+from results.runners import ExportRunner, deploy, parts
 from search_space.errors import ExportError
-from search_space.network import Ensemble, MoViNet
+from search_space.network import Ensemble, MoViNet, StepModule
 
 FILE = "step.onnx"
+LITERT_FILE = "step_litert.tflite"
+Runtime = Literal["onnxruntime", "litert"]
 TOLERANCE = 1e-4
 FRAMES = 16
-OPSET = 20
 _WARMUP = 4
+_PACKAGES = {
+    "onnxruntime": ("onnx", "onnxscript", "onnxruntime"),
+    "litert": ("litert-torch", "ai-edge-litert"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +59,6 @@ class ExportResult:
         return self.path is not None
 
 
-class _Step(nn.Module):
-    """The step with a flat signature: (frame (1, 3, H, W), state, ...) -> (logits, next state, ...)."""
-
-    def __init__(self, model: MoViNet | Ensemble, names: Sequence[str]) -> None:
-        super().__init__()
-        self.model = model
-        self.names = tuple(names)
-
-    def forward(self, frame: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        logits, following = self.model.step(frame.unsqueeze(2), dict(zip(self.names, states, strict=True)))
-        return (logits, *(following[name] for name in self.names))
-
-
 def export_step(
     model: MoViNet | Ensemble,
     folder: Path,
@@ -78,11 +68,13 @@ def export_step(
     labels: Sequence[str],
     preprocessing: Preprocessing | None = None,
     tolerance: float = TOLERANCE,
+    runtime: Runtime = "onnxruntime",
 ) -> ExportResult:
     """Writes ``step.onnx`` and ``step.json`` into ``folder``, and compares them with PyTorch frame by frame.
 
-    The export takes one frame ``(1, 3, size, size)`` in [0, 1] and the states by name, and gives ``logits``
-    and each state as ``next_<name>``. Its file is there only while its comparison holds.
+    The export takes one frame ``(1, 3, size, size)`` in [0, 1], 1 / n for the n-th frame, and the states by
+    name; it gives ``logits`` and what is new of the states, and the sidecar says for each state what it takes
+    for the next frame. The file is there only while its comparison holds.
 
     Args:
         model: a causal network or an ensemble of such; its deploy form is made here.
@@ -92,13 +84,15 @@ def export_step(
         labels: one for each class.
         preprocessing: from pictures to the input; by default as the architecture's input says.
         tolerance: largest allowed difference, as a share of the largest logit.
+        runtime: ``litert`` writes ``step_litert.tflite`` and its sidecar, whose frame and states have the
+            channels last; it wants the extra ``litert``.
 
     Raises:
-        ExportError: if the exporter or the runtime fails, or the comparison does not hold.
+        ExportError: if the exporter or the runtime is missing or fails, or the comparison does not hold.
         NetworkError: if the network is not causal.
     """
     started = time.monotonic()
-    path = folder / FILE
+    path = folder / (FILE if runtime == "onnxruntime" else LITERT_FILE)
     networks = parts(model)
     if model.classes != len(labels):
         raise ExportError(
@@ -113,21 +107,20 @@ def export_step(
     _remove(path)
     try:
         with one_thread(), torch.no_grad():
-            start = deployed.initial_state(1)
-            _convert(deployed, frames[0], start, path)
+            module = StepModule(deployed)
+            (convert_to_onnx if runtime == "onnxruntime" else convert_to_litert)(module, path)
             about = sidecar.Sidecar(
                 name=name,
                 file=path.name,
                 sha256=sidecar.sha256(path),
                 architectures=tuple(part.architecture.text for part in networks),
                 digest="+".join(part.architecture.digest for part in networks),
-                frame=sidecar.Tensor("frame", tuple(frames[0].shape)),
-                logits=sidecar.Tensor("logits", (1, len(labels))),
-                states=tuple(_describe(key, value) for key, value in start.items()),
+                runtime=runtime,
+                **_interface(module, len(labels), channels_last=runtime == "litert"),
                 preprocessing=fit,
                 labels=tuple(labels),
                 check=sidecar.Check(0, 0.0, 0.0, tolerance, 0.0, 0.0),
-                versions=sidecar.versions("torch", "onnx", "onnxscript", "onnxruntime"),
+                versions=sidecar.versions("torch", *_PACKAGES[runtime]),
             )
             check = _compare(deployed, path, about, frames, tolerance)
         if not check.passed:
@@ -152,80 +145,29 @@ def _frames(clip: NDArray[np.uint8], fit: Preprocessing) -> list[NDArray[np.floa
     return [fit.apply(clip[index % len(clip)]) for index in range(max(FRAMES, len(clip)))]
 
 
-def _describe(name: str, state: Tensor) -> sidecar.Tensor:
-    return sidecar.Tensor(name, tuple(state.shape), str(state.dtype).removeprefix("torch."))
+def _interface(module: StepModule, classes: int, *, channels_last: bool) -> dict[str, Any]:
+    """The parts of a sidecar that describe inputs and outputs."""
+
+    def shape(tensor: Tensor) -> tuple[int, ...]:
+        batch, channels, *rest = tensor.shape
+        return (batch, *rest, channels) if channels_last else tuple(tensor.shape)
+
+    counters = dict(zip(("reciprocal", "position"), module.counters(1), strict=False))
+    states = zip(module.following.items(), module.initial_states(), strict=True)
+    return {
+        "frame": sidecar.Tensor("frame", shape(torch.empty(1, 3, module.size, module.size))),
+        "counters": tuple(
+            sidecar.Counter(name, tuple(tensor.shape), value="1 / n" if name == "reciprocal" else "n - 1")
+            for name, tensor in counters.items()
+        ),
+        "logits": sidecar.Tensor("logits", (1, classes)),
+        "states": tuple(sidecar.State(name, shape(tensor), next=after) for (name, after), tensor in states),
+    }
 
 
 def _remove(path: Path) -> None:
     path.unlink(missing_ok=True)
     path.with_suffix(".json").unlink(missing_ok=True)
-
-
-def _convert(
-    model: MoViNet | Ensemble, frame: NDArray[np.float32], start: Mapping[str, Tensor], path: Path
-) -> None:
-    names = list(start)
-    arguments = (torch.from_numpy(frame), *start.values())
-    try:
-        # With gradients on (the deploy form's weights need none) the layers do not work in place: the
-        # recorded graph is a third smaller, and converting it takes half the time.
-        with _quiet(), _without_collection(), torch.enable_grad():
-            program = torch.export.export(_Step(model, names), arguments, strict=False)
-            converted = torch.onnx.export(
-                program,
-                (),
-                dynamo=True,
-                optimize=True,
-                verbose=False,
-                opset_version=OPSET,
-                input_names=["frame", *names],
-                output_names=["logits", *(sidecar.NEXT + name for name in names)],
-            )
-            if converted is None:
-                raise ExportError(
-                    "the exporter returned nothing", hint="check the installed versions of torch and onnx"
-                )
-            converted.save(str(path), external_data=False)
-    except (RuntimeError, TypeError, KeyError, AttributeError) as error:
-        # What torch's exporter raises for a network that it cannot convert; its message is pages long.
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ExportError(
-            f"the exporter cannot convert the network: {first}",
-            hint="check the installed versions of torch and onnx",
-        ) from error
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """The exporter makes millions of objects that stay; searching them for garbage takes a fifth of it."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter's remarks on optional packages and its own deprecations are of no use to a user."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
-    loggers += [
-        logging.getLogger(name)
-        for name in logging.root.manager.loggerDict
-        if name.startswith(("torch.onnx.", "torch.export.", "onnxscript.", "onnx_ir."))
-    ]
-    levels = [(logger, logger.level) for logger in loggers]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            for logger in loggers:
-                logger.setLevel(logging.ERROR)
-            yield
-    finally:
-        for logger, level in levels:
-            logger.setLevel(level)
 
 
 def _compare(
@@ -236,7 +178,7 @@ def _compare(
     tolerance: float,
 ) -> sidecar.Check:
     """Feeds the chained frames to both; several failures of exporters show from the second frame only."""
-    runner = OnnxRunner(path, about)
+    runner = ExportRunner.open(path, about)
     expected_state = model.initial_state(1)
     state = runner.initial_state()
     difference = largest = 0.0
@@ -261,7 +203,7 @@ def retimed(result: ExportResult) -> ExportResult:
     """
     if result.path is None or result.check is None:
         return result
-    runner = OnnxRunner(result.path)
+    runner = ExportRunner.open(result.path)
     timed = measure(runner, runner.sidecar.preprocessing.size)
     check = replace(result.check, latency_ms=timed.median, latency_p95_ms=timed.p95)
     replace(runner.sidecar, check=check).write(result.path.with_suffix(".json"))

@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from results.preprocessing import Preprocessing
 from search_space.errors import ExportError
 from search_space.files import write_json
 
-FORMAT = "movinas-step-1"
-NEXT = "next_"
+FORMAT = "movinas-step-2"
 _AGAIN = "export the member again"
 
 
@@ -27,6 +26,32 @@ class Tensor:
     name: str
     shape: tuple[int, ...]
     dtype: str = "float32"
+
+
+@dataclass(frozen=True, slots=True)
+class State(Tensor):
+    """A state: an input that starts as zeros, and ``next``, whose value it takes for the next frame.
+
+    Args:
+        next: an output, or another state, whose value before this frame is meant.
+    """
+
+    next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Counter(Tensor):
+    """An input all of whose elements are a function of n, the number of the frame in its video, from 1.
+
+    Args:
+        value: ``1 / n`` or ``n - 1``.
+    """
+
+    value: Literal["1 / n", "n - 1"] = "1 / n"
+
+    def at(self, frame: int) -> float:
+        """The value for the ``frame``-th frame, from 1."""
+        return 1.0 / frame if self.value == "1 / n" else frame - 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +97,11 @@ class Sidecar:
         sha256: of that file.
         architectures: one-line texts: one, or an ensemble's.
         digest: identity of the architecture, or of the ensemble's joined by ``+``.
-        frame: the input that takes the picture.
+        runtime: what it is for: ``onnxruntime`` or ``litert``.
+        frame: the input that takes the picture, (1, 3, size, size), or (1, size, size, 3) for ``litert``.
+        counters: inputs that the caller computes from the number of the frame.
         logits: the output before the softmax.
-        states: inputs that start as zeros; each comes back as the output ``next_<name>`` for the next frame.
+        states: inputs that start as zeros and are handed on from frame to frame.
         preprocessing: from a picture to ``frame``.
         labels: one for each logit.
         check: the comparison with PyTorch.
@@ -86,17 +113,30 @@ class Sidecar:
     sha256: str
     architectures: tuple[str, ...]
     digest: str
+    runtime: str
     frame: Tensor
+    counters: tuple[Counter, ...]
     logits: Tensor
-    states: tuple[Tensor, ...]
+    states: tuple[State, ...]
     preprocessing: Preprocessing
     labels: tuple[str, ...]
     check: Check
     versions: Mapping[str, str]
 
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """All inputs, in the order of the file."""
+        return (self.frame, *self.counters, *self.states)
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """All outputs, in the order of the file."""
+        names = {state.name for state in self.states}
+        new = (Tensor(s.next, s.shape, s.dtype) for s in self.states if s.next not in names)
+        return (self.logits, *new)
+
     def write(self, path: Path) -> None:
         """Writes the sidecar, whole or not at all."""
-        outputs = [Tensor(NEXT + s.name, s.shape, s.dtype) for s in self.states]
         content = {
             "format": FORMAT,
             **{
@@ -104,11 +144,12 @@ class Sidecar:
                 for key, value in asdict(self).items()
                 if key not in {"preprocessing", "frame", "logits"}
             },
-            "inputs": [asdict(tensor) for tensor in (self.frame, *self.states)],
-            "outputs": [asdict(tensor) for tensor in (self.logits, *outputs)],
-            "states": [
-                {**asdict(s), "input": s.name, "output": NEXT + s.name, "start": 0} for s in self.states
+            "inputs": [
+                {key: value for key, value in asdict(tensor).items() if key in {"name", "shape", "dtype"}}
+                for tensor in self.inputs
             ],
+            "outputs": [asdict(tensor) for tensor in self.outputs],
+            "states": [{**asdict(state), "start": 0} for state in self.states],
             "preprocessing": self.preprocessing.to_json(),
             "check": {**asdict(self.check), "relative": self.check.relative},
         }
@@ -132,9 +173,13 @@ class Sidecar:
                 sha256=content["sha256"],
                 architectures=tuple(content["architectures"]),
                 digest=content["digest"],
+                runtime=content["runtime"],
                 frame=_tensor(content["inputs"][0]),
+                counters=tuple(
+                    Counter(*_fields(counter), value=counter["value"]) for counter in content["counters"]
+                ),
                 logits=_tensor(content["outputs"][0]),
-                states=tuple(_tensor(state) for state in content["states"]),
+                states=tuple(State(*_fields(state), next=state["next"]) for state in content["states"]),
                 preprocessing=Preprocessing.from_json(content["preprocessing"]),
                 labels=tuple(content["labels"]),
                 check=Check(**check),
@@ -157,7 +202,11 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _tensor(content: Mapping[str, Any]) -> Tensor:
-    return Tensor(content["name"], tuple(content["shape"]), content["dtype"])
+    return Tensor(*_fields(content))
+
+
+def _fields(content: Mapping[str, Any]) -> tuple[str, tuple[int, ...], str]:
+    return content["name"], tuple(content["shape"]), content["dtype"]
 
 
 def sha256(path: Path) -> str:

@@ -6,6 +6,7 @@ import gc
 import json
 import logging
 import shutil
+import sys
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -17,7 +18,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from results import export, sidecar
+from results import converters, export, sidecar
 from results import export_members as export_module
 from results.export import ExportResult, export_step, retimed
 from results.export_members import export_members
@@ -25,7 +26,7 @@ from results.family import Family, FamilyMember
 from results.member import write_member
 from results.preprocessing import Preprocessing
 from results.report_input import read_outcomes
-from results.runners import OnnxRunner
+from results.runners import ExportRunner, OnnxRunner
 from results.sidecar import Sidecar
 from results.streaming import StreamingClassifier, softmax
 from search_space.architecture import BASE, STREAM, Options
@@ -80,11 +81,14 @@ def test_following_the_sidecar_alone_gives_the_clip_s_logits(exported: Path, nam
     assert about["labels"] == list(LABELS)
 
     video = clip(20, SIZE, SIZE, seed=3)
-    feed = {s["input"]: np.zeros(s["shape"], dtype=s["dtype"]) for s in about["states"]}
-    for frame in video:
+    assert {c["name"]: c["value"] for c in about["counters"]} == {"reciprocal": "1 / n"}
+    feed = {s["name"]: np.zeros(s["shape"], dtype=s["dtype"]) for s in about["states"]}
+    for number, frame in enumerate(video, start=1):
         feed["frame"] = frame.astype(np.float32).transpose(2, 0, 1)[None] / 255
+        feed["reciprocal"] = np.full((1, 1, 1, 1), 1 / number, dtype=np.float32)
         outputs = dict(zip([t["name"] for t in about["outputs"]], session.run(None, feed), strict=True))
-        feed = {s["input"]: outputs[s["output"]] for s in about["states"]}
+        values = feed | outputs
+        feed = {s["name"]: values[s["next"]] for s in about["states"]}
     expected = clip_logits(models()[name], video)
     assert outputs["logits"].shape == (1, CLASSES)
     np.testing.assert_allclose(outputs["logits"][0], expected, atol=1e-4 * np.abs(expected).max())
@@ -104,7 +108,7 @@ def test_check_is_recorded(exported: Path) -> None:
 def test_exporter_is_quiet_only_for_the_while() -> None:
     logger = logging.getLogger("torch.onnx")
     before = logger.level
-    with pytest.raises(KeyError), export._quiet(), export._without_collection():
+    with pytest.raises(KeyError), converters._quiet(), converters._without_collection():
         assert not gc.isenabled()
         assert not logger.isEnabledFor(logging.WARNING)
         raise KeyError
@@ -117,10 +121,10 @@ def test_an_export_that_differs_is_removed(
 ) -> None:
     shutil.copytree(exported / "A4", tmp_path / "A4")
 
-    def convert_another(_model: object, _frame: object, _start: object, path: Path) -> None:
+    def convert_another(_module: object, path: Path) -> None:
         shutil.copy(exported / "A4" / "step.onnx", path)
 
-    monkeypatch.setattr(export, "_convert", convert_another)
+    monkeypatch.setattr(export, "convert_to_onnx", convert_another)
     same = export_step(network(1), tmp_path / "A4", clip(), name="A4", labels=LABELS)
     assert same.passed
     with pytest.raises(ExportError, match="differs from the network by"):
@@ -338,6 +342,37 @@ def test_sidecars_of_other_versions_are_refused(
     (tmp_path / "step.json").write_text(json.dumps({**content, key: value}))
     with pytest.raises(ExportError, match=words):
         Sidecar.read(tmp_path / "step.json")
+
+
+def test_runners_are_for_their_own_files(exported: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"no exported step .*\.onnx, \.tflite"):
+        ExportRunner.open(tmp_path / "step.bin")
+    path = shutil.copy(exported / "A4" / "step.onnx", tmp_path / "step.tflite")
+    shutil.copy(exported / "A4" / "step.json", tmp_path / "step.json")
+    with pytest.raises(ExportError, match="is for onnxruntime, not for litert"):
+        ExportRunner.open(Path(path))
+
+
+def test_litert_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "litert_torch", None)
+    with pytest.raises(ExportError, match=r"needs litert-torch, .*movinas\[litert\]"):
+        export_step(network(), tmp_path, clip(), name="A0", labels=LABELS, runtime="litert")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_litert_computes_the_step(tmp_path: Path) -> None:
+    pytest.importorskip("litert_torch", reason="the extra litert is not installed")
+    model = Ensemble([network(1), network(2, options=replace(STREAM, position_encoding=True))])
+    result = export_step(model, tmp_path, clip(), name="A6", labels=LABELS, runtime="litert")
+    assert result.check is not None
+    assert result.check.frames == 16
+    assert 0 < result.check.relative < 1e-5
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step_litert.json", "step_litert.tflite"]
+    runner = ExportRunner.open(tmp_path / "step_litert.tflite")
+    assert runner.runtime == "litert"
+    assert runner.sidecar.frame.shape == (1, SIZE, SIZE, 3)
 
 
 def test_sidecar_round_trips(exported: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ from search_space.network.checkpoints import (
     variables_of_graph,
 )
 from search_space.published import published
+from tests.search_space.test_network_golden import TOLERANCE, clip, error, recorded, variable
 
 
 def port_state(model: MoViNet) -> dict[str, Tensor]:
@@ -211,3 +213,44 @@ def test_without_tensorflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     with pytest.raises(NetworkError, match="needs TensorFlow"):
         load_tensorflow(build(published("A0-base"), 600), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["objects", "saved model", "names"])
+def test_a_checkpoint_that_tensorflow_wrote(form: str, tmp_path: Path) -> None:
+    """Real files, with an optimizer's variables beside the network's, give the recorded logits."""
+    tf = pytest.importorskip("tensorflow", reason="the extra tensorflow is not installed")
+    values = {name: variable(name, shape) for name, shape in recorded("a0_stream")["variables"]}
+
+    def module(prefix: str = "") -> Any:
+        root = tf.Module()
+        for name, value in values.items():
+            place = root
+            *path, last = re.split("/", name)
+            for part in path:
+                if not hasattr(place, part):
+                    setattr(place, part, tf.Module())
+                place = getattr(place, part)
+            setattr(place, last.replace("#", "_"), tf.Variable(value, name=prefix + name.partition("#")[0]))
+        return root
+
+    if form == "objects":
+        path = tf.train.Checkpoint(
+            model=module(), optimizer=module("SGD/m/"), global_step=tf.Variable(3)
+        ).save(str(tmp_path / "ckpt"))
+    elif form == "saved model":
+        path = str(tmp_path / "saved")
+        tf.saved_model.save(module(), path)
+    else:
+        path = str(tmp_path / "model.ckpt")
+        tensors = values | {f"{name}/Momentum": value for name, value in values.items()}
+        tf.raw_ops.SaveV2(
+            prefix=path,
+            tensor_names=list(tensors),
+            shape_and_slices=[""] * len(tensors),
+            tensors=[tf.constant(value) for value in tensors.values()],
+        )
+    model = build(published("A0-stream"), 600).eval()
+    load_tensorflow(model, path)
+    with torch.inference_mode():
+        assert error(model(clip("a0_stream")), recorded("a0_stream")["clip_logits"]) < TOLERANCE

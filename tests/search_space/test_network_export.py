@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
-import onnxruntime
 import pytest
 import torch
 from fvcore.nn import FlopCountAnalysis
 
 from search_space.architecture import BASE, STREAM, Architecture, Input, Kernel, Layer, Options, Stage
 from search_space.errors import NetworkError
-from search_space.network import MoViNet, State, StepModule, build, fold
+from search_space.network import Ensemble, MoViNet, State, StepModule, build, fold
 
 
 def network(options: Options) -> MoViNet:
@@ -100,46 +97,40 @@ def test_step_module_is_the_step(options: Options) -> None:
     module = StepModule(model)
     state = model.initial_state()
     states = module.initial_states()
-    assert [name for name in state if not name.endswith("frame_count")] == module.state_names
     with torch.inference_mode():
         for index in range(clip.shape[2]):
             expected, state = model.step(clip[:, :, index : index + 1], state)
-            logits, *states = module(clip[:, :, index], *module.counters(index + 1), *states)
+            logits, *new = module(clip[:, :, index], *module.counters(index + 1), *states)
+            assert all(tensor.is_contiguous() and tensor.ndim == 4 for tensor in new)
+            states = module.advance(states, new)
             torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
             for name, tensor in zip(module.state_names, states, strict=True):
-                assert tensor.is_contiguous() and tensor.ndim == 4
-                assert tensor.numel() == state[name].numel(), name
+                torch.testing.assert_close(tensor, recorded(state, name, tensor), rtol=1e-4, atol=1e-5)
+    assert module.following.keys() == set(module.state_names)
     assert len(module.input_names) == 1 + len(module.counters(1)) + len(states)
-    assert len(module.output_names) == 1 + len(states)
+    assert module.output_names == ["logits", *(n for n in module.following.values() if n[:4] == "new_")]
 
 
-def test_step_module_runs_in_onnxruntime(tmp_path: Path) -> None:
-    model, clip = network(replace(STREAM, position_encoding=True)), video()
-    module = StepModule(model)
-    example = (clip[:, :, 0], *module.counters(1), *module.initial_states())
-    program = torch.onnx.export(
-        module,
-        example,
-        input_names=module.input_names,
-        output_names=module.output_names,
-        dynamo=True,
-        verbose=False,
-    )
-    assert program is not None
-    program.save(tmp_path / "step.onnx", external_data=False)
-    session = onnxruntime.InferenceSession(tmp_path / "step.onnx", providers=["CPUExecutionProvider"])
-    states = {
-        name: np.zeros(t.shape, np.float32)
-        for name, t in zip(module.state_names, module.initial_states(), strict=True)
-    }
-    for index in range(clip.shape[2]):
-        counters = dict(zip(module.input_names[1:], module.counters(index + 1), strict=False))
-        feed = (
-            {"frame": clip[:, :, index].numpy()} | {name: t.numpy() for name, t in counters.items()} | states
-        )
-        logits, *new = session.run(module.output_names, feed)
-        states = dict(zip(module.state_names, new, strict=True))
-    np.testing.assert_allclose(logits, model(clip).detach().numpy(), rtol=1e-4, atol=1e-5)
+def recorded(state: State, name: str, like: torch.Tensor) -> torch.Tensor:
+    """The part of the network's own state that a state of the deploy form is, in its layout."""
+    if name in state:
+        return state[name].view(like.shape)
+    buffer, _, index = name.rpartition("_")
+    batch, channels, height, width = like.shape
+    return state[buffer][:, int(index)].view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+def test_step_module_of_an_ensemble() -> None:
+    members = [network(replace(STREAM, position_encoding=True)), network(replace(STREAM, squeeze="3d"))]
+    ensemble, clip = Ensemble(members), video()
+    module = StepModule(ensemble)
+    states = module.initial_states()
+    assert module.state_names[0].startswith("0.") and module.state_names[-1].startswith("1.")
+    with torch.inference_mode():
+        for index in range(clip.shape[2]):
+            logits, *new = module(clip[:, :, index], *module.counters(index + 1), *states)
+            states = module.advance(states, new)
+        torch.testing.assert_close(logits, ensemble(clip), rtol=1e-4, atol=1e-5)
 
 
 def test_base_networks_are_not_deployed_as_steps() -> None:

@@ -36,7 +36,7 @@ def compare(model: MoViNet, folded: MoViNet, size: tuple[int, int], batch: int =
             for name, tensor in state.items()
         }
         other = dict(state)
-        for frame in clip.split(1, 2):
+        for frame in torch.split(clip, 1, 2):
             expected, state = model.step(frame, state)
             before = {name: tensor.clone() for name, tensor in other.items()}
             given = other
