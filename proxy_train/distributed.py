@@ -67,23 +67,6 @@ class Group:
             dist.all_reduce(total)
         return total
 
-    def gather(self, part: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64]]:
-        """Every process's array, in the order of ranks; they may have different lengths."""
-        if self.size == 1:
-            return [part]
-        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-        rows = torch.zeros(self.size, dtype=torch.int64, device=device)
-        rows[self.rank] = len(part)
-        dist.all_reduce(rows)
-        found: list[npt.NDArray[np.float64]] = []
-        for rank, count in enumerate(rows.tolist()):
-            shape = (count, *part.shape[1:])
-            block = torch.from_numpy(part.copy()) if rank == self.rank else torch.empty(shape).double()
-            block = block.to(device)
-            dist.broadcast(block, rank)
-            found.append(block.cpu().numpy())
-        return found
-
     def wait(self) -> None:
         """Returns when all processes have come here."""
         if self.size > 1:

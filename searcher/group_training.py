@@ -77,7 +77,13 @@ def _work(config: dict[str, Any]) -> None:
     torch.set_num_threads(int(config["threads"]))
     retain_freed_memory()
     run = TrainingRun.from_json(config["run"])
-    device = "cuda" if config["gpus"] else "cpu"
+    # Processes of one machine see all of its GPUs: each has to be told its own.
+    device = "cpu"
+    if config["gpus"]:
+        from ray.train.torch import get_device
+
+        device = str(get_device())
+        torch.cuda.set_device(device)
     try:
         run.finish(run.begin(device=device, group=Group.current()))
     except MovinasError as error:

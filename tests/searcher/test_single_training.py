@@ -1,0 +1,92 @@
+"""One network trained from a folder of videos, promoted, fine-tuned, and what is left of it on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from proxy_train import moving_digits
+from proxy_train.dataset import DataSettings
+from proxy_train.pool import silent
+from proxy_train.recipe import Recipe
+from proxy_train.training_run import EpochLine
+from search_space.architecture import Architecture
+from search_space.errors import RecordError, SettingsError
+from search_space.network import save_weights
+from searcher.single_training import Extras, Trained, train_single
+
+NETWORK = Architecture.parse("stream_4x16x4_s8_w16s2-33e32-a_w16s2-33e32-a_h64x32")
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> DataSettings:
+    root = tmp_path_factory.mktemp("videos")
+    moving_digits.write(root, moving_digits.Preset(train=2, val=1, test=1), seed=0)
+    return DataSettings.model_validate(
+        {"kind": "folder", "root": root, "cache": root / "cache", "flips": False}
+    )
+
+
+def train(videos: DataSettings, folder: Path, epochs: int, **extras: Any) -> tuple[Trained, list[EpochLine]]:
+    told: list[EpochLine] = []
+    found = train_single(
+        NETWORK,
+        videos,
+        Recipe(batch_size=8),
+        folder / "checkpoint",
+        epochs=epochs,
+        seed=0,
+        device="cpu",
+        making=silent,
+        preparing=silent,
+        on_epoch=told.append,
+        extras=Extras(**extras),
+    )
+    return found, told
+
+
+def test_a_narrow_training_is_promoted_and_fine_tuned(videos: DataSettings, tmp_path: Path) -> None:
+    narrow, told = train(videos, tmp_path / "narrow", 2, share=0.5, width=0.5)
+    assert [line.epoch for line in told] == [1, 2] and narrow.model.architecture != NETWORK
+    whole, told = train(videos, tmp_path / "whole", 4, promoted_from=tmp_path / "narrow", views="2x3")
+    assert [line.epoch for line in told] == [3, 4] and whole.model.architecture == NETWORK
+    assert whole.split == "test" and set(whole.assessments) == {"centre", "views", "stream"}
+    assert whole.metrics["top1"] == whole.assessments["centre"].figures["top1"].value
+    folder = tmp_path / "whole" / "checkpoint"
+    written = json.loads((folder / "evaluation.json").read_text())
+    assert written["views"]["clips"] == 16 and len(written["stream"]["confusion"]["class"]) == 16
+    assert {"classes.json", "left_out.json", "log.jsonl", "best.safetensors"} <= {
+        p.name for p in folder.iterdir()
+    }
+    assert "stream, 16 clips of test:" in whole.text() and "mean_class" in whole.text()
+    again, told = train(videos, tmp_path / "whole", 4, promoted_from=tmp_path / "narrow")
+    assert told == [] and again.metrics == whole.metrics, "nothing is left to train"
+    save_weights(whole.model, tmp_path / "weights.safetensors")
+    tuned, told = train(videos, tmp_path / "tuned", 1, weights=tmp_path / "weights.safetensors")
+    fresh, _ = train(videos, tmp_path / "fresh", 1)
+    assert len(told) == 1 and not torch.equal(tuned.model.stem.weight, fresh.model.stem.weight)
+    with pytest.raises(RecordError, match="initial"):
+        train(videos, tmp_path / "tuned", 1)
+
+
+def test_the_best_weights_can_be_kept(videos: DataSettings, tmp_path: Path) -> None:
+    last, told = train(videos, tmp_path, 3)
+    best, none = train(videos, tmp_path, 3, keep_best=True)
+    assert none == []
+    wanted = max(line.score for line in told)
+    found = next(line.epoch for line in told if line.score == wanted)
+    same = all(
+        torch.equal(a, b)
+        for a, b in zip(last.model.state_dict().values(), best.model.state_dict().values(), strict=True)
+    )
+    assert same == (found == 3)
+
+
+@pytest.mark.parametrize("views", ["10", "x3", "2x2", "0x1", "axb"])
+def test_views_that_make_no_sense_are_refused(views: str) -> None:
+    with pytest.raises(SettingsError, match=r"CLIPSxCROPS|1 or 3 crops"):
+        Extras(views=views).parsed_views()
