@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from search_space.errors import ArchitectureError, MovinasError, SettingsError
+from results.commands import report
+from search_space.errors import MovinasError, SettingsError
 
 # torch, ray and optuna take seconds to load: commands load what they use, so that help is there at once.
 if TYPE_CHECKING:
@@ -103,6 +104,9 @@ def frontier(run: RunFolder) -> None:
     draw_frontier(run, Terminal())
 
 
+app.command()(report)
+
+
 @app.command()
 def family(
     run: RunFolder,
@@ -148,9 +152,10 @@ def train(
     from proxy_train.recipe import Recipe
     from results.member import write_member
     from results.terminal import Terminal
+    from search_space.named import read_architecture
     from searcher.single_training import Extras, train_single
 
-    wanted, terminal = _architecture(architecture), Terminal()
+    wanted, terminal = read_architecture(architecture), Terminal()
     chosen = Recipe.from_yaml(recipe) if recipe else Recipe.model_validate({})
     with (
         terminal.bar("Writing MovingDigits-16") as making,
@@ -252,6 +257,7 @@ def profile(
     """What a network costs: closed form beside fvcore's count, by operator, and the time of a frame."""
     from results.profile_text import costs_text, fvcore_table, latency_text
     from results.terminal import Terminal
+    from search_space.named import read_architecture
 
     networks: tuple[Architecture, ...] = ()
     if (Path(network) / "architecture.json").is_file():
@@ -260,7 +266,7 @@ def profile(
         about = read_member(Path(network))
         networks, classes = about.architectures, len(about.labels)
     terminal = Terminal()
-    for each in networks or (_architecture(network),):
+    for each in networks or (read_architecture(network),):
         terminal.say(costs_text(each, classes))
         if frames and each.options.causal:
             terminal.say(latency_text(each, classes, frames))
@@ -379,21 +385,6 @@ def _data_settings(data: str, cache: Path, annotations: Path | None = None) -> D
     from proxy_train.dataset import DataSettings
 
     return DataSettings.parse(data, cache=cache, annotations=annotations)
-
-
-def _architecture(text: str) -> Architecture:
-    """An architecture from its text, a published name, or a JSON file."""
-    from search_space.architecture import Architecture
-    from search_space.published import published
-
-    if text.endswith(".json"):
-        try:
-            return Architecture.from_json(json.loads(Path(text).read_text(encoding="utf-8")))
-        except (OSError, json.JSONDecodeError) as error:
-            raise ArchitectureError(
-                f"{text} cannot be read: {error}", hint="give an architecture.json"
-            ) from error
-    return Architecture.parse(text) if len(text) > len("A0-stream") else published(text)
 
 
 if __name__ == "__main__":

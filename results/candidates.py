@@ -255,11 +255,7 @@ def objective_values(members: Sequence[FrontierMember], objectives: Sequence[str
             values = members.mean(name)
         else:
             values = np.array([member.value(name) for member in members], dtype=np.float64)
-        if len(values) and np.isnan(values).all():
-            raise SettingsError(
-                f"no measurement has the objective {name}",
-                hint=f"search for it, or choose among {', '.join(OBJECTIVES)}",
-            )
+        check_measured(name, values)
         found.append(1.0 - values if name == "accuracy" else values)
     return np.column_stack(found)
 
@@ -275,4 +271,17 @@ def check_objectives(objectives: Sequence[str]) -> None:
         raise SettingsError(
             f"objectives {', '.join(objectives)}",
             hint=f"give two or three different ones of {', '.join(OBJECTIVES)}",
+        )
+
+
+def check_measured(objective: str, values: Floats) -> None:
+    """Refuses an objective that no measurement has.
+
+    Raises:
+        SettingsError: names it.
+    """
+    if len(values) and np.isnan(values).all():
+        raise SettingsError(
+            f"no measurement has the objective {objective}",
+            hint=f"search for it, or choose among {', '.join(OBJECTIVES)}",
         )

@@ -20,7 +20,7 @@ _LOG = logging.getLogger(__name__)
 _MOST_LINES = 1500
 _MOST_FITTED = 500
 _FEWEST_FITTED = 20
-_FOLDS, _REPEATS, _TREES = 3, 3, 60
+_FOLDS, _REPEATS, _TREES = 3, 3, 40
 
 
 @dataclass(frozen=True, slots=True)

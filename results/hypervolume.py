@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from results.candidates import DEFAULT, Columns, Floats, check_objectives
+from results.candidates import DEFAULT, Columns, Floats, check_measured, check_objectives
 from results.measurements import MeasurementLike
 from searcher.pareto import hypervolume
 
@@ -54,7 +54,7 @@ def progress(
         among: measurements of more runs whose costs stretch the box, so that runs can be compared.
 
     Raises:
-        SettingsError: an objective is unknown.
+        SettingsError: an objective is unknown, or was measured of none.
     """
     check_objectives(objectives)
     columns = Columns.of(measurements, purpose)
@@ -77,6 +77,7 @@ def _in_box(columns: Columns, among: Columns, objectives: Sequence[str]) -> Floa
     found = []
     for name in objectives:
         values = columns.values(name)
+        check_measured(name, values)
         if name == "accuracy":
             found.append(1.0 - values)
             continue

@@ -16,7 +16,7 @@ from results.export import FILE, retimed
 from results.export_members import export_members
 from results.family import Family, FamilyMember
 from results.member import load_member, write_member
-from results.report_input import Outcome
+from results.report_input import Outcome, write_failure
 from results.runners import TorchRunner, parts
 from results.sidecar import Sidecar
 from search_space.architecture import Architecture, Input
@@ -120,6 +120,7 @@ def finish_members(
         model, about = load_member(folder)
         timed = latency.measure(TorchRunner(model), about.input.size) if about.streams else None
         exported = exports.get(about.name)
+        write_failure(folder, exported)
         passed = exported is not None and exported.passed
         sidecar = Sidecar.read((folder / FILE).with_suffix(".json")) if passed else None
         write_card(folder, about, export=sidecar, latency=timed)

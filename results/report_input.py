@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,10 @@ from results.latency import Latency
 from results.measurements import MeasurementLike
 from results.member import ABOUT, read_member
 from results.sidecar import Sidecar
+from search_space.errors import MovinasError
+from search_space.files import write_json
+
+FAILED = "export_failed.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +85,37 @@ def read_outcomes(run_folder: Path, family: Family) -> dict[str, Outcome]:
 
     Raises:
         NetworkError: if a member's description is damaged.
-        ExportError: if an export's sidecar is damaged.
     """
     outcomes = {}
     for member in family.members:
         folder = run_folder / "family" / member.name
         if (folder / ABOUT).is_file():
             about = read_member(folder)
-            outcomes[member.name] = Outcome(f"family/{member.name}", about.metrics, _export(folder / FILE))
+            outcomes[member.name] = Outcome(f"family/{member.name}", about.metrics, _export(folder))
     return outcomes
 
 
-def _export(path: Path) -> ExportResult | None:
-    if not (path.is_file() and path.with_suffix(".json").is_file()):
-        return None
-    about = Sidecar.read(path.with_suffix(".json"))
-    return ExportResult(about.name, path, about.check, path.stat().st_size, 0.0)
+def _export(folder: Path) -> ExportResult | None:
+    """What a member's folder says of its export: one that cannot be used is there with its reason."""
+    path = folder / FILE
+    try:
+        if (folder / FAILED).is_file():
+            return _failed(folder, str(json.loads((folder / FAILED).read_text(encoding="utf-8"))["reason"]))
+        if path.is_file() and path.with_suffix(".json").is_file():
+            about = Sidecar.read(path.with_suffix(".json"))
+            return ExportResult(about.name, path, about.check, path.stat().st_size, 0.0)
+    except (MovinasError, OSError, ValueError, TypeError, KeyError) as error:
+        return _failed(folder, str(error))
+    return None
+
+
+def _failed(folder: Path, reason: str) -> ExportResult:
+    return ExportResult(folder.name, None, None, 0, 0.0, reason)
+
+
+def write_failure(folder: Path, result: ExportResult | None) -> None:
+    """Keeps why a member's export failed beside it, or takes an earlier reason away."""
+    if result is not None and not result.passed:
+        write_json(folder / FAILED, {"reason": result.reason})
+    else:
+        (folder / FAILED).unlink(missing_ok=True)
