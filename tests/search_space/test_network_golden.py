@@ -3,6 +3,7 @@ names."""
 
 from __future__ import annotations
 
+import copy
 import functools
 import gzip
 import json
@@ -23,6 +24,14 @@ from search_space.published import published
 
 GOLDEN = Path(__file__).parent / "golden"
 TOLERANCE = 1e-5  # of the largest logit; float32 rounding gives 2e-6
+CUDA = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"))
+
+
+@pytest.fixture(params=["cpu", CUDA])
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    # TensorFloat-32 is the default of CUDA's convolutions: ten bits of mantissa.
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    return str(request.param)
 
 
 @functools.cache
@@ -59,6 +68,11 @@ def network(name: str) -> MoViNet:
     return model
 
 
+def on(device: str, model: MoViNet) -> MoViNet:
+    """The network on a device; a copy, because networks are shared between tests."""
+    return model if device == "cpu" else copy.deepcopy(model).to(device)
+
+
 def clip(name: str) -> Tensor:
     golden = recorded(name)
     generator = np.random.Generator(np.random.PCG64(zlib.crc32(b"input")))
@@ -73,26 +87,26 @@ def error(logits: Tensor, expected: list[float]) -> float:
 
 @pytest.mark.parametrize("folded", [False, True])
 @pytest.mark.parametrize("name", ["a0_base", "a0_stream", "a2_base", "a2_stream"])
-def test_clip(name: str, folded: bool) -> None:
-    model = fold(network(name)) if folded else network(name)
+def test_clip(name: str, folded: bool, device: str) -> None:
+    model = on(device, fold(network(name)) if folded else network(name))
     with torch.inference_mode():
-        logits = model(clip(name))
-    assert error(logits, recorded(name)["clip_logits"]) < TOLERANCE
+        logits = model(clip(name).to(device))
+    assert error(logits.cpu(), recorded(name)["clip_logits"]) < TOLERANCE
 
 
 @pytest.mark.parametrize("folded", [False, True])
 @pytest.mark.parametrize("name", ["a0_stream", "a2_stream"])
-def test_frame_by_frame(name: str, folded: bool) -> None:
-    model = fold(network(name)) if folded else network(name)
+def test_frame_by_frame(name: str, folded: bool, device: str) -> None:
+    model = on(device, fold(network(name)) if folded else network(name))
     golden = recorded(name)
     state = model.initial_state()
     assert list(state) == list(golden["states"])
     for key, (shape, _) in golden["states"].items():
         assert state[key].numel() == math.prod(shape), key
     with torch.inference_mode():
-        for index, frame in enumerate(torch.split(clip(name), 1, 2)):
+        for index, frame in enumerate(torch.split(clip(name).to(device), 1, 2)):
             logits, state = model.step(frame, state)
-            assert error(logits, golden["frame_logits"][index]) < TOLERANCE
+            assert error(logits.cpu(), golden["frame_logits"][index]) < TOLERANCE
     for key, total in golden["state_abs_sum_after_last_frame"].items():
         assert float(state[key].double().abs().sum()) == pytest.approx(total, rel=1e-5), key
 

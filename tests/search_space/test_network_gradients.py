@@ -214,6 +214,12 @@ def test_cuda(options: Options) -> None:
     if model.causal:
         logits, _ = model.step(clip.cuda(), model.initial_state(2))
         torch.testing.assert_close(logits.cpu(), expected, rtol=1e-3, atol=1e-4)
+        folded = fold(model)
+        state = folded.initial_state(2)
+        with torch.inference_mode():
+            for frame in torch.split(clip.cuda(), 1, 2):
+                logits, state = folded.step(frame, state)
+        torch.testing.assert_close(logits.cpu(), expected, rtol=1e-3, atol=1e-4)
     with torch.autocast("cuda", torch.bfloat16):
         loss = model.train()(clip.cuda()).square().sum()
     torch.autograd.backward(loss)
