@@ -210,6 +210,14 @@ def test_truncated_and_missing_files_of_a_store_are_mended(tmp_path: Path, name:
     assert (path / name).read_bytes() == expected
 
 
+def test_changed_facts_of_a_store_are_noticed(tmp_path: Path) -> None:
+    path = prepare(grey_dataset(tmp_path, a=12, b=12, val=12), frames=4, size=16, fps=12, cache=tmp_path).path
+    text = (path / "meta.json").read_text()
+    (path / "meta.json").write_text(text.replace('"fps": 12', '"fps": 13'))
+    with pytest.raises(DataError, match=r"meta\.json: damaged"):
+        PreparedData.open(path)
+
+
 def test_a_copied_store_is_read_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = grey_dataset(tmp_path, first=12, second=12, val=12)
     path = prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path).path

@@ -315,6 +315,42 @@ def test_damaged_pictures_are_no_frames(tmp_path: Path) -> None:
         read_frames(path, None, None, 12, 16)
 
 
+def test_a_decoder_that_conceals_damage_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "a.avi"
+    noise = np.random.default_rng(0).integers(0, 255, (24, 48, 64, 3), np.uint8)
+    with av.open(path, "w") as container:
+        stream = container.add_stream("mpeg4", rate=12)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for picture in noise:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    content = bytearray(path.read_bytes())
+    # The pictures' chunks are called 00dc: within one, away from where the next begins.
+    middle = content.index(b"00dc", len(content) // 2) + 200
+    content[middle : middle + 60] = bytes(60)
+    path.write_bytes(content)
+    with av.open(path) as container:
+        assert len(list(container.decode(video=0))) == 24, "FFmpeg shows as many frames as ever"
+    with pytest.raises(DataError, match=r"a\.avi: damaged at [01]\.\d\d s"):
+        measure(path)
+    assert len(read_frames(path, None, 0.1, 12, 16)) == 2, "what comes before can be used"
+
+
+def test_a_frame_that_lasts_no_time_is_seen(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=12)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        stream.time_base = Fraction(1, 90_000)
+        frame = av.VideoFrame.from_ndarray(grey([7])[0], format="rgb24")
+        for packet in [*stream.encode(frame), *stream.encode()]:
+            packet.duration = 1
+            container.mux(packet)
+    assert levels(read_frames(path, None, None, 12, 16)) == [7]
+
+
 def test_nothing_to_see_after_the_end(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", frames=12, fps=12)
     with pytest.raises(DataError, match="no frame between 5 s"):
