@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from results.commands import report
+from results.commands import dashboard, family, report
 from search_space.errors import MovinasError, SettingsError
 
 # torch, ray and optuna take seconds to load: commands load what they use, so that help is there at once.
@@ -104,22 +104,9 @@ def frontier(run: RunFolder) -> None:
     draw_frontier(run, Terminal())
 
 
+app.command()(family)
 app.command()(report)
-
-
-@app.command()
-def family(
-    run: RunFolder,
-    budget: Annotated[list[str] | None, typer.Option(help="Such as A0=2e6, again for each member.")] = None,
-) -> None:
-    """Choose a family from a confirmed run (by your budgets), train it, export it, and report."""
-    from results.pipeline import again, make_family
-    from results.terminal import Terminal
-
-    budgets = dict(_budget(text) for text in budget or ())
-    terminal = Terminal()
-    with again(run, terminal, {"family.budgets": budgets} if budgets else {}) as (session, data):
-        make_family(session, data, terminal)
+app.command()(dashboard)
 
 
 def _budget(text: str) -> tuple[str, float]:
@@ -132,8 +119,8 @@ def _budget(text: str) -> tuple[str, float]:
 
 @app.command()
 def train(
-    architecture: Annotated[str, typer.Argument(help="Its text, a published name, or an architecture.json.")],
-    output: Annotated[Path, typer.Option(help="Folder of the trained network; goes on from what is there.")],
+    architecture: Annotated[str, typer.Argument(help="Text, published name, architecture.json, or a run.")],
+    output: Annotated[Path | None, typer.Option(help="Of the trained network; goes on from it.")] = None,
     data: Videos = "moving-digits",
     epochs: Annotated[int, typer.Option(min=1)] = 20,
     recipe: Annotated[str | None, typer.Option(help="A preset's name or a YAML file.")] = None,
@@ -148,7 +135,12 @@ def train(
     keep_best: Annotated[bool, typer.Option(help="Keep the best epoch's weights, not the last.")] = False,
     cache: Cache = CACHE,
 ) -> None:
-    """Train one network, fresh or from given weights; started again, it goes on from its last epoch."""
+    """Train one network, fresh or from given weights, or a run's family; it goes on where it was."""
+    if (Path(architecture) / "family.json").is_file():
+        family(Path(architecture), chosen=True)
+        return
+    if output is None:
+        raise SettingsError("--output is missing", hint="give a folder for the trained network")
     from proxy_train.recipe import Recipe
     from results.member import write_member
     from results.terminal import Terminal

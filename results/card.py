@@ -11,16 +11,19 @@ from results.sidecar import Sidecar
 from search_space.files import write_text
 
 
-def card(member: Member, *, export: Sidecar | None = None, latency: Latency | None = None) -> str:
+def card(
+    member: Member, *, export: Sidecar | None = None, latency: Latency | None = None, origin: str = ""
+) -> str:
     """The card as Markdown.
 
     Args:
         member: what is known of it.
         export: its exported step, if there is one.
         latency: of one frame in PyTorch, if it was measured.
+        origin: where the network is from, if a search did not measure it.
     """
     sections = [
-        f"# {member.name}\n\n{_about(member)}",
+        f"# {member.name}\n\n{_about(member)}" + (f"\n\nIt is {origin}." if origin else ""),
         "## Accuracy\n\n" + _table(_accuracies(member)),
         "## Cost\n\n" + _table(_costs(member, export, latency)),
         "## Input\n\n" + _input(member),
@@ -33,11 +36,16 @@ def card(member: Member, *, export: Sidecar | None = None, latency: Latency | No
 
 
 def write_card(
-    folder: Path, member: Member, *, export: Sidecar | None = None, latency: Latency | None = None
+    folder: Path,
+    member: Member,
+    *,
+    export: Sidecar | None = None,
+    latency: Latency | None = None,
+    origin: str = "",
 ) -> Path:
     """Writes ``card.md`` into ``folder`` and returns its path."""
     path = folder / "card.md"
-    write_text(path, card(member, export=export, latency=latency))
+    write_text(path, card(member, export=export, latency=latency, origin=origin))
     return path
 
 
@@ -105,6 +113,8 @@ def _input(member: Member) -> str:
 
 
 def _training(member: Member) -> str:
+    if not member.weights_sha256:
+        return f"Not yet. The recipe is in `{RECIPE}`."
     rows = [(_plain(str(key)), _plain(str(value))) for key, value in member.trained.items()]
     table = _table(rows) + "\n\n" if rows else ""
     made = ", ".join(f"{name} {version}" for name, version in member.versions.items())
@@ -115,6 +125,8 @@ def _training(member: Member) -> str:
 
 
 def _running(member: Member, export: Sidecar | None) -> str:
+    if not member.weights_sha256:
+        return "It has no weights before it is trained: `movinas family RUN --chosen`, with its run's folder."
     if not member.streams:
         return (
             "```python\nfrom pathlib import Path\n\nfrom results.member import load_member\n\n"

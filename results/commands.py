@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from search_space.errors import SettingsError
+
 # pandas, torch and plotly take seconds to load: commands load what they use, so that help is there at once.
 Folder = Annotated[Path, typer.Argument(help="A run's folder, such as runs/quickstart.")]
 Folders = Annotated[list[Path], typer.Argument(help="Folders of runs; several are merged and compared.")]
@@ -27,3 +29,40 @@ def report(
     terminal = Terminal()
     for line in report_runs(runs, output, pictures=pictures, objectives=wanted, published=published):
         terminal.say(line)
+
+
+def family(
+    run: Folder,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(help="A0=2e6 (multiply-adds), A0=5ms, A0=25% (of the slowest), repeat; or paper."),
+    ] = None,
+    train: Annotated[bool, typer.Option(help="Train and export; else write recipes and cards.")] = True,
+    chosen: Annotated[bool, typer.Option("--chosen", help="Take the family chosen before.")] = False,
+) -> None:
+    """Choose a family from a confirmed run (by your budgets), train it, export it, and report."""
+    from results.budgets import parse_budgets
+    from results.family import Family
+    from results.pipeline import again, choose_family, make_family, plan_family
+    from results.terminal import Terminal
+
+    budgets, terminal = parse_budgets(budget or ()), Terminal()
+    if chosen and budgets:
+        raise SettingsError("--chosen and --budget", hint="give one of them")
+    with again(run, terminal, {}) as (session, data):
+        found = Family.read(run / "family.json") if chosen else choose_family(session, data, budgets)
+        if train:
+            make_family(session, data, terminal, family=found)
+        else:
+            plan_family(session, found, data, terminal)
+
+
+def dashboard(
+    run: Folder,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
+) -> None:
+    """Open optuna-dashboard on a run, finished or not, for this machine only; Ctrl-C ends it."""
+    from results.dashboard import serve
+    from results.terminal import Terminal
+
+    serve(run, port, Terminal().say)

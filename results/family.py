@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 
 from results import units
 from results.frontier import FrontierMember, pareto
+from results.scaled import Scaler, source
 from search_space.architecture import Architecture
 from search_space.errors import RecordError, SettingsError
 from search_space.files import write_json
@@ -20,6 +22,9 @@ from search_space.files import write_json
 NAMES = ("A0", "A1", "A2", "A3", "A4", "A5")
 ENSEMBLE = "A6"
 _FORMAT = "movinas-family-1"
+_WORDS = {"macs": "multiply-adds", "latency": "ms of a frame"}
+_FAR = 0.25
+"""Less than this share of a budget is worth a remark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +42,11 @@ class FamilyMember:
         seeds: trainings behind the mean.
         parameters: trainable parameters, summed over parts.
         state_bytes: bytes of stream state, summed over parts.
-        budget: the multiply-adds that it was picked for; None for the ensemble.
+        budget: what it was picked for, in the unit of ``Family.cost``; None for the ensemble.
         parts: names of the ensemble's members; empty for a single network.
+        scaled_from: digest of the confirmed network that it is a compound scaling of; empty for one that was
+            itself measured. Its accuracy is not known before it is trained.
+        latency_ms: of a frame, if it was measured.
     """
 
     name: str
@@ -52,14 +60,20 @@ class FamilyMember:
     state_bytes: int
     budget: float | None = None
     parts: tuple[str, ...] = ()
+    scaled_from: str = ""
+    latency_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """The members by rising multiply-adds, the ensemble last; ``notes`` say what is missing, and why."""
+    """The members by rising cost, the ensemble last; ``notes`` say what is missing, and why.
+
+    ``cost`` is the objective that budgets are of: ``macs`` or ``latency``.
+    """
 
     members: tuple[FamilyMember, ...]
     notes: tuple[str, ...] = ()
+    cost: str = "macs"
 
     @property
     def singles(self) -> tuple[FamilyMember, ...]:
@@ -94,6 +108,7 @@ class Family:
         content = {
             "format": _FORMAT,
             "span": round(self.span, 3),
+            "cost": self.cost,
             "notes": list(self.notes),
             "members": [asdict(m) for m in self.members],
         }
@@ -123,39 +138,50 @@ class Family:
             )
         try:
             members = tuple(FamilyMember(**{**m, "parts": tuple(m["parts"])}) for m in content["members"])
-            return cls(members, tuple(content["notes"]))
+            return cls(members, tuple(content["notes"]), content.get("cost", "macs"))
         except (KeyError, TypeError) as error:
             raise RecordError(
                 f"{path} is incomplete: {error}", hint="remove it and start the run again"
             ) from error
 
 
-def choose(members: Sequence[FrontierMember], budgets: Mapping[str, float] | None = None) -> Family:
+def choose(
+    members: Sequence[FrontierMember],
+    budgets: Mapping[str, float] | None = None,
+    *,
+    cost: str = "macs",
+    scaler: Scaler | None = None,
+) -> Family:
     """Picks the family from confirmed members.
 
     Without ``budgets``, A0 to A5 lie as evenly over log multiply-adds as the frontier allows, from its
     cheapest to its dearest member; a frontier of fewer than six members gives fewer names. With budgets, each
     name gets the most accurate member within its budget and above the next lower budget's pick. No member is
-    used twice and none is dominated, so accuracy rises with multiply-adds. Nothing is made up: what the
-    frontier lacks is said in ``notes``.
+    used twice and none is dominated, so accuracy rises with cost. What the frontier lacks is said in
+    ``notes``; with a ``scaler`` it is made from the nearest member, and marked.
 
     Args:
         members: confirmed members of one fidelity, dominated ones among them or not.
-        budgets: name -> multiply-adds at most.
+        budgets: name -> cost at most.
+        cost: what budgets limit, an objective that all members have: ``macs`` or ``latency``.
+        scaler: makes networks for budgets in multiply-adds at which the frontier has none.
 
     Raises:
         SettingsError: if there are no members, or a budget is not positive, or no budget reaches any member.
     """
-    front = pareto(members)
+    front = sorted(pareto(members, ("accuracy", cost)), key=lambda m: m.value(cost))
     if not front:
         raise SettingsError(
             "there is no confirmed network to pick a family from",
             hint="search longer, or look at the run's failures",
         )
-    singles, notes = _by_budget(front, budgets) if budgets is not None else _spread(front)
+    if budgets is None:
+        singles, notes = _spread(front)
+    else:
+        singles, notes = _by_budget(front, budgets, cost, scaler if cost == "macs" else None)
     ensemble, note = _ensemble(singles)
     family = (*singles, ensemble) if ensemble else tuple(singles)
-    return Family(tuple(family), tuple(notes + note))
+    return Family(tuple(family), tuple(notes + note), cost)
 
 
 def _spread(front: Sequence[FrontierMember]) -> tuple[list[FamilyMember], list[str]]:
@@ -203,61 +229,86 @@ def _closest(values: Sequence[float], targets: Sequence[float]) -> list[int]:
 
 
 def _by_budget(
-    front: Sequence[FrontierMember], budgets: Mapping[str, float]
+    front: Sequence[FrontierMember], budgets: Mapping[str, float], cost: str, scaler: Scaler | None
 ) -> tuple[list[FamilyMember], list[str]]:
-    _check_budgets(front, budgets)
+    _check_budgets(front, budgets, cost, scaler)
     singles: list[FamilyMember] = []
     notes: list[str] = []
-    floor = 0
+    floor = 0.0
     for name, budget in sorted(budgets.items(), key=lambda item: item[1]):
-        pick = max((m for m in front if floor < m.macs <= budget), key=lambda m: m.macs, default=None)
+        band = [m for m in front if floor < m.value(cost) <= budget]
+        pick, origin = max(band, key=lambda m: m.value(cost), default=None), ""
+        if pick is None and scaler is not None:
+            pick, origin = scaler(front, floor, budget), source(front, budget).digest
         if pick is None:
-            notes.append(
-                f"No {name}: the confirmed frontier has nothing "
-                + (f"above {units.count(floor)} and " if floor else "")
-                + f"within {units.count(budget)} multiply-adds; {_nearest(front, budget)}"
-            )
+            notes.append(f"No {name}: {_lacking(front, floor, budget, cost)}")
             continue
-        singles.append(_member(name, pick, float(budget)))
-        floor = pick.macs
+        if origin:
+            notes.append(
+                f"{name} is compound-scaled from {origin}: the confirmed frontier has nothing else within "
+                f"{units.count(budget)} multiply-adds. Its accuracy is not known before it is trained."
+            )
+        elif pick.value(cost) < _FAR * budget:
+            notes.append(
+                f"{name} has {units.count(pick.value(cost))} {_WORDS[cost]}, far below its budget of "
+                f"{units.count(budget)}: the confirmed frontier has nothing nearer."
+            )
+        singles.append(_member(name, pick, float(budget), origin))
+        floor = pick.value(cost)
     return singles, notes
 
 
-def _check_budgets(front: Sequence[FrontierMember], budgets: Mapping[str, float]) -> None:
+def _lacking(front: Sequence[FrontierMember], floor: float, budget: float, cost: str) -> str:
+    nearest = min(front, key=lambda m: abs(math.log(m.value(cost) / budget)))
+    return (
+        "the confirmed frontier has nothing "
+        + (f"above {units.count(floor)} and " if floor else "")
+        + f"within {units.count(budget)} {_WORDS[cost]}; the nearest member has "
+        f"{units.count(nearest.value(cost))}."
+    )
+
+
+def _check_budgets(
+    front: Sequence[FrontierMember], budgets: Mapping[str, float], cost: str, scaler: Scaler | None
+) -> None:
     for name, budget in budgets.items():
         if not (math.isfinite(budget) and budget > 0):
             raise SettingsError(
-                f"the family budget {name} is {budget}", hint="give a number of multiply-adds above 0"
+                f"the family budget {name} is {budget}", hint=f"give a number of {_WORDS[cost]} above 0"
             )
         if name == ENSEMBLE:
             raise SettingsError(
                 f"the family budgets name {ENSEMBLE}",
                 hint="that is the ensemble of the two largest; leave it out",
             )
-    if not budgets or max(budgets.values()) < front[0].macs:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+            raise SettingsError(
+                f"the family budgets name {name!r}",
+                hint="a name is made of letters, digits, '.', '_' and '-'",
+            )
+    reached = budgets and (scaler is not None or max(budgets.values()) >= front[0].value(cost))
+    if not reached:
         raise SettingsError(
-            f"no family budget reaches the cheapest confirmed network of {units.count(front[0].macs)} macs",
+            f"no family budget reaches the cheapest confirmed network of {units.count(front[0].value(cost))} "
+            f"{_WORDS[cost]}",
             hint="give larger budgets, or search a space of smaller networks",
         )
 
 
-def _nearest(front: Sequence[FrontierMember], budget: float) -> str:
-    nearest = min(front, key=lambda m: abs(math.log(m.macs / budget)))
-    return f"the nearest member has {units.count(nearest.macs)}."
-
-
-def _member(name: str, member: FrontierMember, budget: float) -> FamilyMember:
+def _member(name: str, member: FrontierMember, budget: float, origin: str = "") -> FamilyMember:
     return FamilyMember(
         name=name,
         architecture=member.architecture,
         digest=member.digest,
         macs=member.macs,
-        accuracy=member.accuracy,
+        accuracy=None if origin else member.accuracy,
         spread=member.spread,
         seeds=member.seeds,
         parameters=member.parameters,
         state_bytes=member.state_bytes,
         budget=budget,
+        scaled_from=origin,
+        latency_ms=member.metrics.get("latency_ms"),
     )
 
 

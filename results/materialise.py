@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from results.card import write_card
 from results.export import FILE, retimed
 from results.export_members import export_members
 from results.family import Family, FamilyMember
-from results.member import load_member, write_member
+from results.member import ABOUT, ARCHITECTURE, RECIPE, Member, load_member, read_member, write_member
 from results.report_input import Outcome, write_failure
 from results.runners import TorchRunner, parts
 from results.sidecar import Sidecar
 from search_space.architecture import Architecture, Input
+from search_space.files import write_json, write_text
 from search_space.network import Ensemble, MoViNet, build, load_weights
 
 MeasureModel = Callable[[nn.Module, Input], Mapping[str, float]]
@@ -41,6 +43,49 @@ class Training:
     labels: Sequence[str]
     recipe_yaml: str
     facts: Mapping[str, str | int | float]
+
+
+def write_plan(folder: Path, family: Family, recipe_yaml: str, labels: Sequence[str]) -> Iterator[str]:
+    """Write architecture, recipe and card of each member that is not trained yet, and say so.
+
+    A folder that holds another trained network is kept under a name of its own.
+
+    Args:
+        folder: below which the members' folders go.
+        family: whose members.
+        recipe_yaml: the recipe that they will be trained with.
+        labels: class names.
+    """
+    for member in family.members:
+        parts = [family[name] for name in member.parts] or [member]
+        networks = tuple(Architecture.parse(part.architecture) for part in parts)
+        metrics = {} if member.accuracy is None else {"confirmed_top1": member.accuracy}
+        if member.accuracy is not None and member.seeds > 1:
+            metrics["confirmed_spread"] = member.spread
+        about = Member(member.name, networks, tuple(labels), metrics, {}, member.parts, "", {})
+        place = folder / member.name
+        if (place / ABOUT).is_file():
+            before = read_member(place)
+            if before.digest == about.digest:
+                yield f"{place}: this network is trained already"
+                continue
+            kept = place.rename(_free(place.with_name(f"{member.name}-{before.digest[:8]}")))
+            yield f"{place}: another trained network was there; it is in {kept.name} now"
+        place.mkdir(parents=True, exist_ok=True)
+        described = [network.to_json() for network in networks]
+        write_json(place / ARCHITECTURE, described[0] if len(described) == 1 else {"ensemble": described})
+        write_text(place / RECIPE, recipe_yaml)
+        origin = (
+            f"compound-scaled from {member.scaled_from}; it was not measured" if member.scaled_from else ""
+        )
+        write_card(place, about, origin=origin)
+        yield f"{place}: {ARCHITECTURE}, {RECIPE}, card.md"
+
+
+def _free(path: Path) -> Path:
+    """The path, or one beside it that nothing has."""
+    taken = itertools.takewhile(Path.exists, (path.with_name(f"{path.name}-{n}") for n in itertools.count(2)))
+    return path if not path.exists() else path.with_name(f"{path.name}-{2 + len(list(taken))}")
 
 
 def write_family(folder: Path, family: Family, training: Training, measure: MeasureModel) -> list[Path]:
@@ -85,10 +130,16 @@ def _write(
         recipe_yaml=training.recipe_yaml,
         labels=training.labels,
         metrics=metrics,
-        trained={} if member.parts else training.facts,
+        trained=_facts(member, training),
         part_names=member.parts,
     )
     return folder / member.name
+
+
+def _facts(member: FamilyMember, training: Training) -> dict[str, str | int | float]:
+    if member.parts:
+        return {}
+    return dict(training.facts) | ({"compound-scaled from": member.scaled_from} if member.scaled_from else {})
 
 
 def finish_members(

@@ -17,9 +17,11 @@ from rich.console import RenderableType
 from torch import nn
 
 from results import sidecar
+from results.budgets import Budgets, with_latency
+from results.candidates import Columns
 from results.family import Family, choose
-from results.frontier import FrontierMember, frontier
-from results.materialise import Training, finish_members, write_family
+from results.frontier import FrontierMember
+from results.materialise import Training, finish_members, write_family, write_plan
 from results.plot_style import write_html
 from results.plot_view import frontier_view
 from results.plots import frontier_figure
@@ -28,6 +30,7 @@ from results.profile_text import space_text
 from results.report import write_report
 from results.report_input import Outcome, Run, read_outcomes
 from results.run_tables import confirmed_table, family_table, members_table, provisional_table
+from results.scaled import Scaler
 from results.tables import write_tables
 from search_space.architecture import Architecture, Input
 from search_space.errors import RecordError
@@ -114,7 +117,7 @@ def make_family(
     data: RunData,
     watcher: Watcher,
     *,
-    budgets: Mapping[str, float] | None = None,
+    family: Family | None = None,
     started: float | None = None,
 ) -> Family:
     """Choose the family from the confirmed frontier, train, export, and write everything there is to see.
@@ -123,15 +126,14 @@ def make_family(
         session: of a run that is confirmed.
         data: of the run.
         watcher: is told.
-        budgets: in place of the settings'.
+        family: one that was chosen already; by default it is chosen by the settings' budgets.
         started: when this call of the program began, on the monotonic clock.
 
     Raises:
         RecordError: nothing is confirmed yet.
     """
     settings = session.settings
-    members = _eligible(session.records, session.run_dir)
-    family = choose(members, budgets or settings.family.budgets)
+    family = family or choose_family(session, data)
     with watcher.phase("Family"):
         jobs = {m.name: session.job(Architecture.parse(m.architecture)) for m in family.singles}
         outcomes = session.train(list(jobs.values()))
@@ -160,8 +162,38 @@ def make_family(
     return family
 
 
+def choose_family(session: Session, data: RunData, budgets: Budgets | None = None) -> Family:
+    """The family of a confirmed run; where it has nothing at a budget, the nearest network is scaled.
+
+    Args:
+        session: of a run that is confirmed.
+        data: of the run.
+        budgets: in place of the settings'.
+
+    Raises:
+        RecordError: nothing is confirmed yet. SettingsError: a budget cannot be used.
+    """
+    members, classes = _eligible(session.records, session.run_dir), len(data.classes)
+    scaler = Scaler(classes, tuple(data.stores))
+    if budgets is None:
+        return choose(members, session.settings.family.budgets, scaler=scaler)
+    if budgets.cost == "latency":
+        members = with_latency(members, classes)
+    return choose(members, budgets.over(members), cost=budgets.cost, scaler=scaler)
+
+
+def plan_family(session: Session, family: Family, data: RunData, watcher: Watcher) -> None:
+    """Write a chosen family down, with architecture, recipe and card for each member, and train nothing."""
+    recipe = session.settings.recipe.text()
+    for line in write_plan(session.run_dir / "family", family, recipe, data.classes):
+        watcher.say(line)
+    family.write(session.run_dir / "family.json")
+    watcher.say(family_table(family, {}))
+    watcher.say(f"What to type next:\n  movinas family {_short(session.run_dir)} --chosen")
+
+
 def _eligible(records: Records, run_dir: Path) -> list[FrontierMember]:
-    """The confirmed frontier, without what is above a soft limit: networks are chosen for good here."""
+    """What is confirmed, without what is above a soft limit: networks are chosen for good here."""
     known = confirmed(records)
     fit = {each.digest for each in known if records.objectives.violation(each.metrics) <= 0}
     if known and not fit:
@@ -174,7 +206,8 @@ def _eligible(records: Records, run_dir: Path) -> list[FrontierMember]:
         raise RecordError(
             f"{run_dir} has no confirmed network", hint="let its search and confirmation end first"
         )
-    return frontier([each for each in records.measurements() if each.digest in fit], "confirmation")
+    columns = Columns.of((m for m in records.measurements() if m.digest in fit), "confirmation")
+    return list(columns.at(len(columns.fidelities) - 1))
 
 
 def _measure(session: Session, data: RunData) -> Callable[[nn.Module, Input], Mapping[str, float]]:

@@ -101,6 +101,8 @@ def _family_row(member: FamilyMember, outcome: Outcome | None) -> list[Cell]:
     name = f"<b>{html.escape(member.name)}</b>"
     if outcome:
         name = f'<a href="{html.escape(outcome.folder, quote=True)}/">{name}</a>'
+    if member.scaled_from:
+        name += " (scaled)"
     metrics = outcome.metrics if outcome else {}
     confirmed = (
         number(units.accuracy(member.accuracy, member.spread, member.seeds), member.accuracy)
