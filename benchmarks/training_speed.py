@@ -10,7 +10,8 @@ clips and is what a training does, with the official optimizer. Both take turns,
 them alike. The last lines are of a whole epoch of the real training, in wall time: how much of it the loop
 waited for its clips.
 
-NETWORK is a published base network or the text of one.
+NETWORK is a published network, base or stream, or the text of one. Both forms of the network are checked to
+compute the same before anything is timed.
 """
 
 from __future__ import annotations
@@ -38,10 +39,84 @@ from proxy_train.store import PreparedData, prepare
 from proxy_train.training import Training
 from proxy_train.video_item import Dataset, VideoItem
 from search_space.architecture import Architecture, Input
-from search_space.network import build, retain_freed_memory
+from search_space.network import MoViNet, build, retain_freed_memory
+from search_space.network.bottleneck import Bottleneck
+from search_space.network.convolution import same_padding
+from search_space.network.layers import ConvNorm, TemporalConvNorm
 from search_space.published import published
 
 PARTS = ("decode", "augment", "forward", "backward", "optimizer")
+
+
+def plain_stream_layer(x: Tensor, layer: ConvNorm | TemporalConvNorm) -> Tensor:
+    """A 2-D or a causal temporal convolution over (batch, channels, frames, height, width), rearranged for
+    it and back."""
+    batch, channels, frames, height, width = x.shape
+    groups = channels if layer.weight.shape[1] == 1 and layer.weight.shape[0] == channels else 1
+    if isinstance(layer, TemporalConvNorm):
+        rows = F.pad(x.reshape(batch, channels, frames, -1), (0, 0, layer.kernel.time - 1, 0))
+        x = F.conv2d(rows, layer.weight, None, 1, 0, 1, groups).reshape(x.shape)
+    else:
+        top, bottom = same_padding(height, layer.weight.shape[2], layer.stride)
+        left, right = same_padding(width, layer.weight.shape[3], layer.stride)
+        images = x.transpose(1, 2).reshape(batch * frames, channels, height, width)
+        images = F.pad(images, (left, right, top, bottom))
+        images = F.conv2d(images, layer.weight, None, layer.stride, 0, 1, groups)
+        x = images.reshape(batch, frames, *images.shape[1:]).transpose(1, 2)
+    norm = layer.norm
+    assert norm is not None
+    x = F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, True, 0.01, norm.eps)
+    return x if layer.activation is None else x * F.relu6(x + 3) / 6
+
+
+def plain_stream_block(x: Tensor, block: Bottleneck) -> Tensor:
+    """A bottleneck of a stream network."""
+    y = plain_stream_layer(x, block.expand)
+    for layer in (block.spatial, block.temporal):
+        y = y if layer is None else plain_stream_layer(y, layer)
+    assert block.squeeze is not None and block.project.scale is not None
+    space = y.mean((3, 4)).transpose(1, 2)
+    so_far = space.cumsum(1) / torch.arange(1, space.shape[1] + 1, dtype=x.dtype)[None, :, None]
+    gate = block.squeeze.reduce(torch.cat([so_far, space], -1))
+    gate = block.squeeze.expand(gate * F.relu6(gate + 3) / 6)
+    gate = F.relu6(gate + 3) * 0.16667
+    y = plain_stream_layer(y * gate.transpose(1, 2)[..., None, None], block.project)
+    if block.skip is not None:
+        if block.skip.stride > 1:
+            before = [same_padding(size, 3, 2)[0] for size in x.shape[3:]]
+            x = F.avg_pool3d(x, (1, 3, 3), (1, 2, 2), (0, *before), ceil_mode=True, count_include_pad=False)
+        x = plain_stream_layer(x, block.skip.project)
+    return x + block.project.scale * y
+
+
+def plain_stream_forward(model: MoViNet, clip: Tensor) -> Tensor:
+    """The whole stream network in plain layers."""
+    x = plain_stream_layer(clip, model.stem)
+    for block in model.blocks.values():
+        assert isinstance(block, Bottleneck)
+        x = plain_stream_block(x, block)
+    x = plain_stream_layer(x, model.head.project).mean((2, 3, 4))
+    hidden = model.head.hidden(x)
+    logits: Tensor = model.head.classifier(hidden * torch.sigmoid(hidden))
+    return logits
+
+
+def plain(model: MoViNet, clip: Tensor) -> Tensor:
+    """The network in plain layers."""
+    return (plain_stream_forward if model.causal else plain_forward)(model, clip)
+
+
+def check_the_same(architecture: Architecture) -> None:
+    """Plain layers and ours compute one function, or the comparison says nothing."""
+    model = build(architecture, 16, seed=0).double().train()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.endswith("scale"):
+                weight.fill_(0.5)
+    clip = torch.rand(2, 3, 4, 64, 64, dtype=torch.float64)
+    difference = float((model(clip) - plain(model, clip)).abs().max().detach())
+    if difference > 1e-6:
+        raise SystemExit(f"plain layers compute something else: logits differ by {difference:.1e}")
 
 
 class Stopwatch:
@@ -114,7 +189,7 @@ class Plain(Loop):
             decoded = [video.read_frames(item.path, None, None, clip.fps, self.data.side) for item in chosen]
         with self.watch.part("augment"):
             clips = torch.stack([self._augmented(frames[: clip.frames]) for frames in decoded])
-        self.learn(lambda x: plain_forward(self.model, x), clips, torch.from_numpy(split.labels[indices]))
+        self.learn(lambda x: plain(self.model, x), clips, torch.from_numpy(split.labels[indices]))
         with self.watch.part("optimizer"):
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
             self.optimizer.step()
@@ -162,8 +237,6 @@ def network(options: argparse.Namespace) -> Architecture:
     """The network for the clip that was asked for."""
     text: str = options.network
     architecture = published(text) if len(text) < 12 else Architecture.parse(text)
-    if architecture.options.causal:
-        raise SystemExit(f"{text}: plain layers are written for base networks only")
     return architecture.with_input(Input(options.frames, options.size, options.fps))
 
 
@@ -190,21 +263,22 @@ def main() -> None:
     retain_freed_memory()
 
     architecture = network(options)
+    check_the_same(architecture)
     dataset = moving_digits.load("tiny", options.cache)
     data = prepared(dataset, architecture.input, options.cache)
     recipe = Recipe(
         optimizer="rmsprop", learning_rate=0.01, batch_size=options.batch, clip_norm=1.0, scale_rate=1.0
     )
-    plain, ours = Plain(architecture, data, recipe, dataset.items["train"]), Ours(architecture, data, recipe)
+    simple, ours = Plain(architecture, data, recipe, dataset.items["train"]), Ours(architecture, data, recipe)
     rng = np.random.default_rng(0)
     for step in range(-1, options.steps):
         if step == 0:
-            plain.watch, ours.watch = Stopwatch(), Stopwatch()  # the step before was to warm up
+            simple.watch, ours.watch = Stopwatch(), Stopwatch()  # the step before was to warm up
         indices = np.sort(rng.choice(len(data.split("train")), options.batch, replace=False))
-        plain.step(indices)
+        simple.step(indices)
         ours.step(indices)
     print(f"{options.network}, clips of {architecture.input}, batches of {options.batch}, one thread")
-    print(table(plain.watch, ours.watch, options.batch * options.steps))
+    print(table(simple.watch, ours.watch, options.batch * options.steps))
     print(waiting(architecture, data, recipe))
 
 
