@@ -72,10 +72,15 @@ class Bridge:
     def observe(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Takes a worker's result; answers whether its job goes on."""
         job = self.jobs[trial_id]
-        if "failure" in result:
-            self.plan.fail(job, result["failure"])
+        try:
+            if "failure" in result:
+                self.plan.fail(job, result["failure"])
+                return False
+            return self.plan.observe(job, EpochResult.from_dict(result["epoch"]))
+        except Exception as error:
+            # Ray would wrap it, and the remedy that it names would be lost in a traceback.
+            self.error = error
             return False
-        return self.plan.observe(job, EpochResult.from_dict(result["epoch"]))
 
     def ended(self, trial_id: str, *, failed: bool) -> None:
         """Takes the end of a Ray trial."""

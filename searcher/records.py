@@ -19,9 +19,11 @@ from typing import Any
 import optuna
 import pandas as pd
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState, create_trial
+from sqlalchemy.exc import SQLAlchemyError
 
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Key, Measurement, Purpose
@@ -233,6 +235,17 @@ class Records:
 
     # Writing
 
+    @contextmanager
+    def _storing(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, StorageInternalError, SQLAlchemyError) as error:
+            reason = " ".join(str(error.__cause__ or error).split())[:300]
+            raise RecordError(
+                f"the record of {self.name!r} cannot be written: {reason}",
+                hint="when disk or database can be used again, the same command goes on",
+            ) from error
+
     def append(self, measurement: Measurement) -> bool:
         """Adds a measurement for good, or answers False if this experiment is already in the record.
 
@@ -243,7 +256,8 @@ class Records:
         if known is not None:
             return False
         trial = measurement_trial(measurement)
-        self.storage.create_new_trial(self._studies[f"{self.name}/measurements"], template_trial=trial)
+        with self._storing():
+            self.storage.create_new_trial(self._studies[f"{self.name}/measurements"], template_trial=trial)
         self._measurements.append(measurement)
         self._add(measurement)
         return True
@@ -266,19 +280,25 @@ class Records:
                 "known": candidate.known,
             },
         )
-        self._trial_ids.append(self.storage.create_new_trial(self._studies[self.name], template_trial=trial))
+        with self._storing():
+            trial_id = self.storage.create_new_trial(self._studies[self.name], template_trial=trial)
+        self._trial_ids.append(trial_id)
         self._candidates.append(candidate)
         self._by_digest[candidate.digest] = candidate
 
     def decide(self, number: int, epochs: int, decision: Decision) -> None:
         """Writes down what became of a candidate at a rung, in place of an earlier decision there."""
         decision = replace(decision, known=len(self._measurements))
-        self.storage.set_trial_user_attr(self._trial_ids[number], f"rung {epochs}", asdict(decision))
+        with self._storing():
+            self.storage.set_trial_user_attr(self._trial_ids[number], f"rung {epochs}", asdict(decision))
         self._candidates[number].decisions[epochs] = decision
 
     def close(self, number: int, state: CandidateState) -> None:
         """Ends a candidate for good; its objectives and constraints are those at its highest rung."""
-        candidate, trial_id = self._candidates[number], self._trial_ids[number]
+        with self._storing():
+            self._close(self._candidates[number], self._trial_ids[number], state)
+
+    def _close(self, candidate: Candidate, trial_id: int, state: CandidateState) -> None:
         if self.storage.get_trial(trial_id).state.is_finished():
             return
         values = None

@@ -63,7 +63,10 @@ class SearchPlan(Plan):
         self._distributions = distributions(space.genes)
         self._exhausted = False
         self._active: dict[str, Candidate] = {}
+        # Made once and kept, for a long search is asked thousands of times: only speed depends on them.
         self._features: dict[int, tuple[float, ...]] = {}
+        self._rung_results: dict[tuple[int, int], RungResult] = {}
+        self._observations: dict[int, tuple[tuple[str, int], Observation]] = {}
         self._frontier = (-1, frontier_so_far([], self._objectives, strategy.low, strategy.high))
         self._reconcile()
 
@@ -242,6 +245,13 @@ class SearchPlan(Plan):
 
     def _observation(self, candidate: Candidate) -> Observation:
         """What the strategy is told of a candidate."""
+        stand = candidate.state, candidate.epochs
+        known = self._observations.get(candidate.number)
+        if known is None or known[0] != stand:
+            known = self._observations[candidate.number] = stand, self._new_observation(candidate)
+        return known[1]
+
+    def _new_observation(self, candidate: Candidate) -> Observation:
         values = None if candidate.state == "failed" else self._objectives.latest(candidate)
         return Observation(
             genotype=candidate.genotype,
@@ -262,6 +272,12 @@ class SearchPlan(Plan):
         ]
 
     def _result(self, candidate: Candidate, epochs: int) -> RungResult:
+        known = self._rung_results.get((candidate.number, epochs))
+        if known is None:
+            known = self._rung_results[candidate.number, epochs] = self._new_result(candidate, epochs)
+        return known
+
+    def _new_result(self, candidate: Candidate, epochs: int) -> RungResult:
         if candidate.number not in self._features:
             architecture = Architecture.parse(candidate.architecture)
             self._features[candidate.number] = architecture_features(architecture)

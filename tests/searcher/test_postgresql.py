@@ -7,6 +7,7 @@ import pwd
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,26 +32,33 @@ def _binary(name: str) -> str | None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     """The address of an empty server's database, reached through a socket in its folder."""
     initdb, control = _binary("initdb"), _binary("pg_ctl")
     if initdb is None or control is None:
         pytest.skip("there is no PostgreSQL server (apt-get install postgresql)")
-    folder = tmp_path_factory.mktemp("pg")
     user = None
     if os.geteuid() == 0:
         # The server refuses to run as root.
         user = next((name for name in ("postgres", "nobody") if _exists(name)), None)
         if user is None:
             pytest.skip("PostgreSQL does not run as root, and there is no user postgres or nobody")
+    # pytest's own temporary folders are private, and the server may be another user.
+    folder = Path(tempfile.mkdtemp(prefix="pg-movinas-"))
+    if user is not None:
         shutil.chown(folder, user)
-        for parent in folder.parents[:3]:
-            parent.chmod(parent.stat().st_mode | 0o011)
 
     def run(*command: str) -> None:
-        subprocess.run(
-            command, check=True, cwd=folder, user=user, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        done = subprocess.run(
+            command,
+            check=False,
+            cwd=folder,
+            user=user,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         )
+        assert done.returncode == 0, done.stderr
 
     data, socket = folder / "data", folder
     run(initdb, "-D", str(data), "-U", "movinas", "--auth", "trust", "--no-sync")
@@ -60,6 +68,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"postgresql://movinas@/postgres?host={socket}"
     finally:
         run(control, "-D", str(data), "-m", "immediate", "stop")
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _exists(user: str) -> bool:

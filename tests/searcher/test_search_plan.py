@@ -252,12 +252,12 @@ def test_windows_on_every_known_cost_hold_for_every_candidate(tmp_path: Path) ->
 
 
 def test_a_search_whose_time_is_over_cancels_what_runs_and_another_start_goes_on(tmp_path: Path) -> None:
-    with search(tmp_path, trials=6) as plan:
+    with search(tmp_path, trials=6, rungs=[4]) as plan:
         run_serially(plan, invented(), workers=2, stop_after=3)
     before = [each.number for each in Records.reading(tmp_path / "tiny").candidates()]
-    records = finished(tmp_path, invented(seconds=0.01), trials=6, budget_minutes=1e-6)
+    records = finished(tmp_path, invented(seconds=0.01), trials=6, rungs=[4], budget_minutes=1e-6)
     assert [each.number for each in records.candidates()] == before, "nothing new was begun"
-    with search(tmp_path, trials=6, budget_minutes=1.0) as plan:
+    with search(tmp_path, trials=6, rungs=[4], budget_minutes=1.0) as plan:
         job = plan.next()
         assert job is not None
         plan._began -= 61
@@ -271,7 +271,7 @@ def test_a_search_whose_time_is_over_cancels_what_runs_and_another_start_goes_on
     assert [each.reason for each in cancelled] == ["the search's 1 minutes were over"]
     frame = Records.reading(tmp_path / "tiny").frame()
     assert "cancelled" in set(frame["status"]) and "cancelled" in set(frame["candidate"])
-    records = finished(tmp_path, trials=6)
+    records = finished(tmp_path, trials=6, rungs=[4])
     assert len(records.candidates()) == 6
     assert "open" not in {each.state for each in records.candidates()}
 
