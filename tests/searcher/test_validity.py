@@ -14,12 +14,15 @@ from proxy_train.measurement import Measurement
 from search_space.architecture import Input
 from search_space.cost import cost
 from search_space.errors import SettingsError
+from search_space.space import SearchSpace
 from searcher.job_plan import JobPlan
 from searcher.records import Records
 from searcher.validity import Effort, Validity, _job, spread, summarise
 from tests.searcher.invented import invented
 from tests.searcher.serial import run_serially
-from tests.searcher.test_strategies import SPACE
+from tests.searcher.tiny_driver import TINY_SPACE
+
+SPACE = SearchSpace.from_dict(TINY_SPACE, "tiny").with_classes(16)
 
 
 def test_tau_over_all_pairs_is_kendalls() -> None:
