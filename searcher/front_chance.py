@@ -24,6 +24,8 @@ explain cannot be told apart: half of what is left counts as either."""
 _RIDGES = np.logspace(-2, 4, 25)
 _LARGEST_LEVERAGE = 0.99
 _POINTS = 256
+_FAR = 10.0
+"""Standard deviations."""
 
 
 def front_chance(means: Floats, deviation: float, costs: Floats) -> Floats:
@@ -37,6 +39,20 @@ def front_chance(means: Floats, deviation: float, costs: Floats) -> Floats:
     Returns:
         Chances from 0 to 1, shape (n,).
     """
+    chances = np.zeros(len(means))
+    # Whoever is far above the best of the cheaper ones has no chance, and takes none of another's.
+    near = np.flatnonzero(margins(means, costs) <= _FAR * max(deviation, 1e-9))
+    chances[near] = _integrated(means[near], deviation, costs[near])
+    return chances
+
+
+def margins(means: Floats, costs: Floats) -> Floats:
+    """How far each error is above the least of all results of at most its costs, itself among them; (n,)."""
+    return means - _rivals(means[:, None], costs, np.minimum)[:, 0]
+
+
+def _integrated(means: Floats, deviation: float, costs: Floats) -> Floats:
+    """Over a grid of errors, the density of a result there times the chance that no rival is better."""
     if len(means) < 2:
         return np.ones(len(means))
     spread = float(np.ptp(means))
@@ -48,7 +64,7 @@ def front_chance(means: Floats, deviation: float, costs: Floats) -> Floats:
     worse = log_ndtr(-places)
     density = np.exp(-0.5 * places**2)
     density /= density.sum(axis=1, keepdims=True)
-    chances: Floats = (density * np.exp(_rivals(worse, costs) - worse)).sum(axis=1)
+    chances: Floats = (density * np.exp(_rivals(worse, costs, np.add) - worse)).sum(axis=1)
     return np.minimum(chances, 1.0)
 
 
@@ -95,12 +111,16 @@ def _most_evident(gram: Floats, turned: Floats, total: float, count: int) -> tup
     return float(_RIDGES[best]), float(variances[best])
 
 
-def _rivals(worse: Floats, costs: Floats) -> Floats:
-    """Sums over all results of at most the same costs, themselves among them; shape of ``worse``."""
+def _rivals(values: Floats, costs: Floats, merge: np.ufunc) -> Floats:
+    """Sums, or minima, over all results of at most the same costs, themselves among them."""
     if costs.shape[1] > 1:
         cheaper = (costs[None, :, :] <= costs[:, None, :]).all(axis=2)
-        return cheaper.astype(np.float64) @ worse
+        if merge is np.add:
+            summed: Floats = cheaper.astype(np.float64) @ values
+            return summed
+        least: Floats = np.where(cheaper, values[:, 0], np.inf).min(axis=1)[:, None]
+        return least
     order = np.argsort(costs[:, 0], kind="stable")
     last = np.searchsorted(costs[order, 0], costs[:, 0], side="right") - 1
-    summed: Floats = np.cumsum(worse[order], axis=0)[last]
-    return summed
+    merged: Floats = merge.accumulate(values[order], axis=0)[last]
+    return merged

@@ -2,8 +2,8 @@
 
 Halving by accuracy alone throws away the small half of the frontier. Here a rung keeps the share of its
 candidates that is the likeliest to lie on the front of all objectives, as ``searcher.front_chance`` works out
-from noisy accuracies and exact costs; ties go by non-dominated sort and crowding. Each stratum of the cost
-range keeps at least one. Whoever is held can still be promoted later, when a rung knows more and keeps more.
+from noisy accuracies and exact costs; those without a chance go by how far they are from it. Each stratum of
+the cost range keeps at least one. Whoever is held can still be promoted later, when a rung knows more.
 Pure arithmetic over a rung's results: the same results give the same decision, on a cluster, in a simulation,
 or after a restart.
 """
@@ -17,8 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from searcher.candidate import Decision
-from searcher.front_chance import front_chance, smoothed
-from searcher.pareto import best_first
+from searcher.front_chance import front_chance, margins, smoothed
 
 STRATA = 6
 SURPLUS = 1.5
@@ -50,6 +49,10 @@ class RungResult:
         return all(map(math.isfinite, self.values))
 
 
+_Smooth = tuple[dict[int, float], float]
+"""Errors by number as ``searcher.front_chance.smoothed`` makes them, and their standard deviation."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Ranking:
     """The valid results of a rung, the best first, and the chance of each to lie on the front."""
@@ -58,26 +61,20 @@ class _Ranking:
     chances: tuple[float, ...]
 
     @classmethod
-    def of(cls, results: Sequence[Sequence[RungResult]]) -> _Ranking:
-        means, deviation = dict[int, float](), 0.0
-        for rung in results:
-            valid = sorted((each for each in rung if each.valid), key=lambda each: each.number)
-            means, deviation = _smoothed(valid, means)
+    def of(cls, valid: Sequence[RungResult], smooth: _Smooth) -> _Ranking:
+        means, deviation = smooth
         feasible = [each for each in valid if each.violation <= 0]
         others = sorted((each for each in valid if each.violation > 0), key=lambda each: each.violation)
         if not feasible:
             return cls(tuple(others), (0.0,) * len(others))
         points = np.array([(means[each.number], *each.values[1:]) for each in feasible])
         chances = front_chance(points[:, 0], deviation, points[:, 1:])
-        place = np.empty(len(feasible), dtype=np.int64)
-        place[best_first(points)] = np.arange(len(feasible))
-        order = np.lexsort((place, -chances)).tolist()
+        order = np.lexsort((margins(points[:, 0], points[:, 1:]), -chances)).tolist()
         ordered = (*(feasible[index] for index in order), *others)
         return cls(ordered, (*chances[order].tolist(), *[0.0] * len(others)))
 
 
-def _smoothed(valid: Sequence[RungResult], before: Mapping[int, float]) -> tuple[dict[int, float], float]:
-    """Errors by number as ``searcher.front_chance.smoothed`` makes them, and their standard deviation."""
+def _smoothed(valid: Sequence[RungResult], before: Mapping[int, float]) -> _Smooth:
     if not valid:
         return {}, 0.0
     values = np.array([each.values for each in valid])
@@ -87,6 +84,15 @@ def _smoothed(valid: Sequence[RungResult], before: Mapping[int, float]) -> tuple
     earlier = np.array([before[each.number] for each in valid]) if known else None
     means, deviation = smoothed(values[:, 0], np.hstack([costs, costs**2, costs**3, features]), earlier)
     return dict(zip((each.number for each in valid), means.tolist(), strict=True)), deviation
+
+
+@dataclass(frozen=True, slots=True)
+class _Rung:
+    """What was worked out of a rung's results, and of those below it, when they were last asked for."""
+
+    results: list[RungResult]
+    smooth: _Smooth
+    ranking: _Ranking
 
 
 class ParetoHalving:
@@ -107,9 +113,8 @@ class ParetoHalving:
         self.reduction = reduction
         self._low, self._span = math.log(low), max(math.log(high / low), 1e-9)
         self._strata = strata
-        # By rung, the last results that were ranked: they are asked for several times. Only speed depends on
-        # it.
-        self._rankings: dict[int, tuple[list[list[RungResult]], _Ranking]] = {}
+        # They are asked for several times: only speed depends on it.
+        self._worked_out: list[_Rung] = []
 
     def stratum(self, cost: float) -> int:
         """The part of the cost range that ``cost`` is in, from 0."""
@@ -117,10 +122,16 @@ class ParetoHalving:
         return min(max(part, 0), self._strata - 1)
 
     def _ranking(self, results: Sequence[Sequence[RungResult]]) -> _Ranking:
-        rung, asked = len(results) - 1, [list(each) for each in results]
-        if rung not in self._rankings or self._rankings[rung][0] != asked:
-            self._rankings[rung] = asked, _Ranking.of(asked)
-        return self._rankings[rung][1]
+        """Of the last rung of ``results``; whatever lies above a rung that has changed is worked out anew."""
+        before: Mapping[int, float] = {}
+        for rung, asked in enumerate(map(list, results)):
+            if rung == len(self._worked_out) or self._worked_out[rung].results != asked:
+                valid = sorted((each for each in asked if each.valid), key=lambda each: each.number)
+                smooth = _smoothed(valid, before)
+                del self._worked_out[rung:]
+                self._worked_out.append(_Rung(asked, smooth, _Ranking.of(valid, smooth)))
+            before = self._worked_out[rung].smooth[0]
+        return self._worked_out[len(results) - 1].ranking
 
     def survivors(
         self,
