@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from results.member import load_member
 from results.preprocessing import Preprocessing
-from results.runners import OnnxRunner, Runner, TorchRunner
+from results.runners import ExportRunner, Runner, TorchRunner
 from search_space.errors import ExportError, NetworkError
 
 
@@ -37,19 +37,19 @@ class StreamingClassifier:
 
     @classmethod
     def open(cls, path: str | Path, *, threads: int = 1) -> StreamingClassifier:
-        """Opens a member's folder (PyTorch) or an exported ``.onnx`` file with its sidecar (ONNX Runtime).
+        """Opens a member's folder (PyTorch) or an exported file with its sidecar (its runtime).
 
         Raises:
             NetworkError: if there is no such thing, or the weights are damaged or do not fit.
             ExportError: if the export is damaged or of another version.
         """
         path = Path(path)
-        if path.suffix == ".onnx":
-            runner = OnnxRunner(path, threads=threads)
+        if path.suffix in {".onnx", ".tflite"}:
+            runner = ExportRunner.open(path, threads=threads)
             return cls(runner, runner.sidecar.preprocessing, runner.sidecar.labels)
         if not path.is_dir():
             raise NetworkError(
-                f"{path} is neither a member's folder nor an .onnx file",
+                f"{path} is neither a member's folder nor an exported step",
                 hint="give a folder such as runs/NAME/family/A0, or its step.onnx",
             )
         model, about = load_member(path)
