@@ -265,6 +265,7 @@ def draw_frontier(run_dir: Path, watcher: Watcher) -> None:
     objectives, found = records.objectives, confirmed(records)
     if found:
         watcher.say(confirmed_table(found, objectives.names))
+        watcher.say("\n".join(f"{each.digest}  {each.architecture}" for each in found if each.on_frontier))
     elif objectives == TWO:
         watcher.say(members_table(view.provisional, confirmed=False))
     else:

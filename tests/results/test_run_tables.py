@@ -11,10 +11,11 @@ from rich.console import Console
 
 from proxy_train.fidelity import Fidelity
 from results.pipeline import _eligible, draw_frontier
+from results.run_tables import confirmed_table
 from results.terminal import Terminal
 from search_space.architecture import Architecture
 from search_space.errors import RecordError
-from searcher.confirmation import choose_members, confirmed
+from searcher.confirmation import Confirmed, choose_members, confirmed
 from searcher.job_plan import JobPlan
 from searcher.jobs import Job
 from searcher.overview import overview
@@ -56,11 +57,20 @@ def test_a_confirmed_frontier_has_spreads_and_names_who_cannot_be_told_apart(tmp
     found = confirmed(records)
     assert "Confirmed frontier" in text and "cannot be told from" in text and "±" in text
     assert all(each.digest in text for each in found)
-    assert any(each.ties for each in found)
     lines = {each.digest: next(line for line in text.splitlines() if each.digest in line) for each in found}
-    assert {digest for digest, line in lines.items() if "*" in line} == {
-        each.digest for each in found if each.on_frontier
-    }
+    front = [each for each in found if each.on_frontier]
+    assert {digest for digest, line in lines.items() if "*" in line} == {each.digest for each in front}
+    assert all(f"{each.digest}  {each.architecture}\n" in text for each in front)
+
+
+def test_a_member_that_cannot_be_told_from_another_names_it_by_its_multiply_adds() -> None:
+    one = Confirmed("a" * 16, "text", 1_230_000, 0.5, 0.02, 3, True, ("b" * 16,))
+    other = Confirmed("b" * 16, "text", 2_340_000, 0.51, 0.02, 3, True, ("a" * 16,))
+    text = StringIO()
+    Console(file=text, width=120).print(confirmed_table((one, other)))
+    first, second = (next(line for line in text.getvalue().splitlines() if key * 16 in line) for key in "ab")
+    assert first.count("2.34 M") == 1 and second.count("2.34 M") == 1
+    assert first.count("1.23 M") == 1 and second.count("1.23 M") == 1
 
 
 def test_all_objectives_of_a_search_are_shown_and_its_limits_kept(tmp_path: Path) -> None:
