@@ -5,16 +5,23 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from results.budgets import PAPER, Budgets, parse_budgets, with_latency
 from results.family import Family, choose
 from results.frontier import FrontierMember, frontier
+from results.materialise import write_plan
+from results.member import write_member
+from results.scaled import Scaler
+from search_space.architecture import BASE, Architecture, Input
+from search_space.cost import cost
 from search_space.errors import RecordError, SettingsError
-from tests.results.synthetic import member, whole_run
+from tests.results.synthetic import CLASSES, LABELS, SIZE, architecture, member, network, whole_run
 
 SOME = st.lists(
     st.tuples(st.integers(10**4, 10**8), st.integers(1, 99).map(lambda k: k / 100)), min_size=1, max_size=25
@@ -160,3 +167,116 @@ def test_the_ensemble_is_of_the_two_largest_that_take_the_same_clip() -> None:
     assert found is not None and found.parts == ("A0", "A3")
     alone = choose(front[:1] + front[-1:])
     assert alone.ensemble is None and "same clip" in alone.notes[-1]
+
+
+CLIPS = (Input(8, SIZE, 8.0),)
+
+
+def test_where_the_search_has_nothing_the_nearest_network_is_scaled_and_marked() -> None:
+    origin = architecture(48)
+    macs = cost(origin, CLASSES).macs
+    front = [replace(member("measured", macs, 0.8), architecture=origin.text)]
+    budgets = {"small": 0.6 * macs, "same": 1.05 * macs, "large": 4.0 * macs}
+    family = choose(front, budgets, scaler=Scaler(CLASSES, CLIPS))
+    assert [m.name for m in family.singles] == ["small", "same", "large"]
+    for single in family.singles:
+        network = Architecture.parse(single.architecture)
+        assert single.macs == cost(network, CLASSES).macs <= budgets[single.name]
+        assert single.digest == (network.digest if single.scaled_from else "measured")
+        assert network.input in CLIPS
+    scaled = [m for m in family.singles if m.scaled_from]
+    assert [m.name for m in scaled] == ["small", "large"]
+    assert all(m.scaled_from == "measured" and m.accuracy is None and m.seeds == 0 for m in scaled)
+    assert all(one.macs < other.macs for one, other in itertools.pairwise(family.singles))
+    assert [note.split(" is ")[0] for note in family.notes] == ["small", "large"]
+    assert family["large"].macs > 0.5 * budgets["large"]
+
+
+def test_scaling_does_not_go_beyond_what_the_released_family_did() -> None:
+    origin = architecture(48)
+    macs = cost(origin, CLASSES).macs
+    front = [replace(member("measured", macs, 0.8), architecture=origin.text)]
+    family = choose(front, {"near": 1.1 * macs, "far": 1e6 * macs}, scaler=Scaler(CLASSES, CLIPS))
+    assert [m.name for m in family.singles] == ["near"]
+    assert any(note.startswith("No far") for note in family.notes)
+
+
+def test_budgets_of_latency_pick_by_latency() -> None:
+    front = [
+        replace(member(name, macs, accuracy), metrics={"latency_ms": ms})
+        for name, macs, accuracy, ms in (("a", 100, 0.5, 4.0), ("b", 90, 0.6, 8.0), ("c", 300, 0.7, 5.0))
+    ]
+    family = choose(front, {"fast": 4.5, "slow": 9.0}, cost="latency")
+    assert [(m.name, m.digest, m.latency_ms) for m in family.singles] == [
+        ("fast", "a", 4.0),
+        ("slow", "c", 5.0),
+    ]
+    assert family.cost == "latency"
+
+
+def test_a_pick_far_below_its_budget_is_remarked() -> None:
+    assert "far below" in choose(line(100, 200), {"A0": 1e6}).notes[0]
+
+
+@pytest.mark.parametrize(
+    ("texts", "limits", "unit"),
+    [
+        (["A0=2e6", "A1=6e6"], {"A0": 2e6, "A1": 6e6}, "macs"),
+        (["phone=5ms"], {"phone": 5.0}, "ms"),
+        (["a=25%", "b=100 %"], {"a": 25.0, "b": 100.0}, "%"),
+        (["paper"], PAPER, "macs"),
+    ],
+)
+def test_budgets_are_read(texts: list[str], limits: dict[str, float], unit: str) -> None:
+    found = parse_budgets(texts)
+    assert found is not None and found.limits == limits and found.unit == unit
+
+
+@pytest.mark.parametrize("texts", [["A0"], ["A0=lots"], ["=5"], ["A0=5kg"], ["A0=5ms", "A1=5"], ["A0=1e"]])
+def test_budgets_that_cannot_be_read_are_named(texts: list[str]) -> None:
+    with pytest.raises(SettingsError, match="budget"):
+        parse_budgets(texts)
+    assert parse_budgets([]) is None
+
+
+def test_shares_are_of_the_slowest_network() -> None:
+    front = [
+        replace(each, metrics={"latency_ms": ms}) for each, ms in zip(line(10, 20), (2.0, 8.0), strict=True)
+    ]
+    assert Budgets({"a": 25.0}, "%").over(front) == {"a": 2.0}
+    assert Budgets({"a": 3.0}, "ms").over(front) == {"a": 3.0}
+
+
+def test_networks_without_a_latency_are_timed_and_base_ones_are_refused() -> None:
+    network = replace(member("x", 100, 0.5), architecture=architecture().text)
+    timed = replace(network, digest="y", metrics={"latency_ms": 3.0})
+    found = with_latency([network, timed], CLASSES)
+    assert found[0].value("latency") > 0 and found[1] is timed
+    with pytest.raises(SettingsError, match="base network"):
+        with_latency([replace(network, architecture=architecture(options=BASE).text)], CLASSES)
+
+
+def test_a_plan_is_architecture_recipe_and_card(tmp_path: Path) -> None:
+    family = choose(
+        [replace(each, architecture=architecture(8 * n).text) for n, each in enumerate(line(10, 20, 40), 1)]
+    )
+    said = list(write_plan(tmp_path, family, "epochs: 3\n", LABELS))
+    assert len(said) == len(family.members) == 4
+    for each in family.members:
+        folder = tmp_path / each.name
+        assert sorted(p.name for p in folder.iterdir()) == ["architecture.json", "card.md", "recipe.yaml"]
+        card = (folder / "card.md").read_text()
+        assert "no weights before it is trained" in card and "StreamingClassifier" not in card
+    stored = json.loads((tmp_path / "A1" / "architecture.json").read_text())
+    assert Architecture.from_json(stored).text == family["A1"].architecture
+
+
+def test_a_plan_keeps_networks_that_are_trained(tmp_path: Path) -> None:
+    write_member(tmp_path / "A0", "A0", network(), recipe_yaml="", labels=LABELS, metrics={})
+    trained = architecture()
+    same = choose([replace(member("a", 10, 0.5), architecture=trained.text, digest=trained.digest)])
+    assert "trained already" in next(iter(write_plan(tmp_path, same, "", LABELS)))
+    other = choose([replace(member("b", 10, 0.5), architecture=architecture(40).text)])
+    list(write_plan(tmp_path, other, "", LABELS))
+    assert (tmp_path / f"A0-{trained.digest[:8]}" / "weights.safetensors").is_file()
+    assert not (tmp_path / "A0" / "weights.safetensors").exists()
