@@ -1,0 +1,81 @@
+"""Domains on which strategies are tried, and accuracies that are made up for their designs."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import numpy as np
+
+from search_space.space import Gene, SearchSpace
+from searcher.domain import Design, Domain, SpaceDomain
+from searcher.observation import Observation
+from searcher.synthetic import SyntheticDomain
+from searcher.table import Table, TableDomain
+from tests.searcher.tiny_driver import TINY_SPACE
+
+SPACE = SearchSpace.from_dict(TINY_SPACE, "tiny").with_classes(16)
+LOW, HIGH = (float(end) for end in SPACE.macs_range())
+
+
+def tiny_table(rungs: int = 1) -> Table:
+    """Rows of three genes, some missing; two repeats; a second cost that has to be measured."""
+    genes = (Gene("a", tuple("0123")), Gene("b", tuple("012"), ordered=False), Gene("c", tuple("01234")))
+    rows = [row for row in product(range(4), range(3), range(5)) if sum(row) % 7 != 3]
+    genotypes = np.array(rows)
+    size = 10.0 * 2.0 ** (genotypes[:, 0] + 0.3 * genotypes[:, 2])
+    best = 0.3 + 0.1 * genotypes[:, 0] + 0.05 * (genotypes[:, 1] == 1) + 0.02 * genotypes[:, 2]
+    shape = (len(rows), rungs, 2)
+    accuracy = best[:, None, None] * (0.5 + 0.5 * np.arange(1, rungs + 1) / rungs)[None, :, None]
+    jitter = np.array([0.0, 0.01])
+    return Table(
+        name="tiny",
+        genes=genes,
+        genotypes=genotypes,
+        digests=["".join(map(str, row)) for row in rows],
+        objectives=("accuracy", "latency"),
+        primary=size,
+        accuracy=np.broadcast_to(accuracy, shape) + jitter,
+        costs=(size * (1 + 0.2 * (genotypes[:, 1] == 2)))[:, None],
+        known=(False,),
+        seconds=np.ones((len(rows), rungs)) * np.arange(1, rungs + 1),
+    )
+
+
+def make_domain(name: str) -> Domain:
+    """One of several kinds, each with a window that cuts something off."""
+    if name == "space":
+        return SpaceDomain(SPACE, {"macs": (1.5 * LOW, HIGH / 2)})
+    if name == "three objectives":
+        windows = {"macs": (LOW, HIGH), "parameters": (0.0, 15_000.0)}
+        return SpaceDomain(SPACE, windows, ("accuracy", "macs", "latency", "state_bytes"))
+    if name == "synthetic":
+        return SyntheticDomain(layerwise=True, window=(1.0, 20.0))
+    table = tiny_table()
+    return TableDomain(table, (float(table.primary.min()), 100.0))
+
+
+DOMAINS = ("space", "three objectives", "synthetic", "table")
+
+
+def values(design: Design) -> tuple[float, ...]:
+    """Known costs, and what the genotype and the cost make up for the rest."""
+    error = 1 / (1 + math.log(design.cost) / 10 + 0.05 * design.genotype[-1])
+    return tuple(
+        (error if not column else math.log(design.cost) + 0.1 * design.genotype[0])
+        if known is None
+        else known
+        for column, known in enumerate(design.known)
+    )
+
+
+def observed(
+    design: Design,
+    found: tuple[float, ...] | None,
+    rungs_left: int = 0,
+    *,
+    pending: bool = False,
+    bad: float = 0.0,
+) -> Observation:
+    """What a strategy is told of a design."""
+    return Observation(design.genotype, design.cost, found, rungs_left, pending, bad)

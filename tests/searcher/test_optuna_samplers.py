@@ -1,0 +1,48 @@
+"""Optuna's public tests of samplers, on those that strategies use, set as strategies set them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import optuna
+import pytest
+from optuna.samplers import BaseSampler
+from optuna.testing.pytest_samplers import (
+    BasicSamplerTestCase,
+    MultiObjectiveSamplerTestCase,
+    RelativeSamplerTestCase,
+)
+
+from searcher.optuna_strategies import GaussianProcess, Nsga2, Nsga3, OptunaStrategy, Tpe
+from tests.searcher.domains import make_domain
+
+
+def sampler_of(kind: type[OptunaStrategy]) -> Callable[[], BaseSampler]:
+    strategy = kind(make_domain("space"), 0, 8)
+
+    def make() -> BaseSampler:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return strategy.sampler(0)
+
+    return make
+
+
+class TestEvolution(BasicSamplerTestCase, MultiObjectiveSamplerTestCase):
+    @pytest.fixture(params=[Nsga2, Nsga3], ids=lambda kind: kind.__name__)
+    def sampler(self, request: pytest.FixtureRequest) -> Callable[[], BaseSampler]:
+        return sampler_of(request.param)
+
+
+class TestTpe(BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase):
+    @pytest.fixture
+    def sampler(self) -> Callable[[], BaseSampler]:
+        return sampler_of(Tpe)
+
+
+@pytest.mark.slow
+class TestGaussianProcess(BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase):
+    @pytest.fixture
+    def sampler(self) -> Callable[[], BaseSampler]:
+        return sampler_of(GaussianProcess)
