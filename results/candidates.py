@@ -5,6 +5,7 @@ A long search leaves a hundred thousand measurements. Objects for all of them ta
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter, itemgetter
@@ -84,7 +85,21 @@ class Columns:
 
     @classmethod
     def of(cls, measurements: Iterable[MeasurementLike], purpose: str | None = None) -> Columns:
-        """Those that have an accuracy: finished, or stopped after being evaluated."""
+        """Those that have an accuracy: finished, or stopped after being evaluated.
+
+        What was last made from a tuple, which cannot change, is kept: a page asks for it a dozen times.
+        """
+        if not isinstance(measurements, tuple):
+            return cls._made(measurements, purpose)
+        for known, what, columns in _recent:
+            if known is measurements and what == purpose:
+                return columns
+        columns = cls._made(measurements, purpose)
+        _recent.append((measurements, purpose, columns))
+        return columns
+
+    @classmethod
+    def _made(cls, measurements: Iterable[MeasurementLike], purpose: str | None) -> Columns:
         rows = [m for m in measurements if m.status in _MEASURED]
         if purpose is not None:
             rows = [row for row in rows if row.purpose == purpose]
@@ -115,6 +130,9 @@ class Columns:
     def counts(self) -> tuple[int, ...]:
         """How many architectures were measured at each schedule."""
         return tuple(len(np.unique(self.digest[self.schedule == k])) for k in range(len(self.fidelities)))
+
+
+_recent: deque[tuple[tuple[MeasurementLike, ...], str | None, Columns]] = deque(maxlen=2)
 
 
 def _metric(rows: Sequence[MeasurementLike], name: str) -> Floats:

@@ -17,8 +17,8 @@ from search_space.architecture import Architecture, Stage
 from search_space.errors import ArchitectureError, SettingsError
 
 _LOG = logging.getLogger(__name__)
-_MOST_LINES = 1500
-_MOST_FITTED = 500
+_MOST_LINES = 800
+_MOST_FITTED = 400
 _FEWEST_FITTED = 20
 _FOLDS, _REPEATS, _TREES = 3, 3, 40
 

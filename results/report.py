@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -37,6 +38,7 @@ def write_report(run: Run, path: Path) -> None:
 
 def report(run: Run) -> str:
     """The page as HTML."""
+    run = replace(run, measurements=tuple(run.measurements))
     parts = [
         Section(key, title, guarded(f"The part {title!r}", partial(make, run))) for key, title, make in _PARTS
     ]

@@ -141,3 +141,13 @@ def test_attainment_surfaces_rise_and_never_cross(runs: list[list[tuple[int, int
 def test_one_run_attains_nothing() -> None:
     with pytest.raises(SettingsError, match="at least two"):
         attainment([[member("a", 10, 0.5)], []])
+
+
+def test_columns_of_a_tuple_are_kept_and_those_of_a_list_are_not() -> None:
+    rows = whole_run()
+    fixed = tuple(rows)
+    assert Columns.of(fixed, "search") is Columns.of(fixed, "search")
+    assert len(Columns.of(fixed, "confirmation").rows) == 36
+    before = len(Columns.of(rows, "search").rows)
+    rows.append(measured("new", 0.9, 1e6))
+    assert len(Columns.of(rows, "search").rows) == before + 1
