@@ -367,10 +367,11 @@ def space_profile(
     """Smallest, median, largest, histogram of multiply-adds, number of networks, reachable budgets."""
     from results.profile_text import space_text
     from search_space.space import SearchSpace
-    from search_space.space_profile import profile
+    from search_space.space_profile import profile, released_budgets
 
-    budgets = dict(_budget(text) for text in budget) if budget else None
-    typer.echo(space_text(profile(SearchSpace.from_yaml(space), budgets)))
+    chosen = SearchSpace.from_yaml(space)
+    budgets = dict(_budget(text) for text in budget or ()) or chosen.settings.budgets or released_budgets()
+    typer.echo(space_text(profile(chosen, budgets)))
 
 
 def _data_settings(data: str, cache: Path, annotations: Path | None = None) -> DataSettings:

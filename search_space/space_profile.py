@@ -93,8 +93,7 @@ def profile(
 
     Args:
         space: the space.
-        budgets: multiply-adds by name; by default those that the space's file names, or, if it names none,
-            those of the released A0 to A5.
+        budgets: multiply-adds by name; by default those that the space's file names.
         samples: how many to draw at a cost for the histogram, and uniformly for the median.
         seed: of the draws.
 
@@ -104,7 +103,7 @@ def profile(
     if samples < 1:
         raise SpaceError(f"samples is {samples}", hint="draw at least one")
     rng = np.random.default_rng(seed)
-    wanted = (space.settings.budgets or released_budgets()) if budgets is None else budgets
+    wanted = space.settings.budgets if budgets is None else budgets
     low, high = space.macs_range()
     smallest, largest = space.smallest(), space.largest()
     uniform = sorted((space.sample(rng) for _ in range(samples)), key=space.macs)
