@@ -63,7 +63,7 @@ class SearchSettings(_Model):
     """The ``search`` part: who proposes, for what, how many, how long each is trained, on what."""
 
     strategy: Literal["tpe", "random", "mutation", "aging", "nsga2", "nsga3", "gp", "predictor"] = Field(
-        default="tpe", description="what proposes candidates"
+        default="predictor", description="what proposes candidates"
     )
     trials: Count = Field(default=48, description="candidates in all")
     startup: Count = Field(default=16, description="the first ones, spread evenly over the cost range")

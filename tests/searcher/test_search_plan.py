@@ -71,7 +71,7 @@ def story(records: Records) -> list[object]:
     ]
 
 
-@pytest.mark.parametrize("strategy", ["tpe", "random", "mutation", "nsga2"])
+@pytest.mark.parametrize("strategy", ["tpe", "random", "mutation", "nsga2", "predictor"])
 def test_a_search_measures_what_was_planned(tmp_path: Path, strategy: str) -> None:
     log = tmp_path / "log"
     records = finished(tmp_path, invented(log), strategy=strategy)
@@ -163,7 +163,7 @@ def test_more_trials_extend_a_finished_search(tmp_path: Path) -> None:
 
 def test_another_strategy_is_refused(tmp_path: Path) -> None:
     finished(tmp_path, trials=5)
-    with pytest.raises(SettingsError, match=r"search\.strategy was 'tpe' and is now 'random'"):
+    with pytest.raises(SettingsError, match=r"search\.strategy was 'predictor' and is now 'random'"):
         finished(tmp_path, trials=5, strategy="random")
 
 
