@@ -280,8 +280,13 @@ class SpaceDomain:
         values = [0] * len(choices.genes)
         for place, value in zip(self._places, genotype, strict=True):
             values[place] = value
+        # What all variants have in common is worked out once: this is called for every proposal.
+        full = choices.filled(values)
+        places = [place for place in choices.active(values) if choices.genes[place].choices > 1]
         for _ in range(count):
-            changed = moves.mutated(choices, values, rng)
+            place = places[int(rng.integers(len(places)))]
+            value = int(rng.integers(choices.genes[place].choices - 1))
+            changed = moves.changed(choices, full, place, value + (value >= full[place]))
             architecture = choices.decode(changed)
             made = self._made(architecture, tuple(changed[place] for place in self._places))
             if self.inside(made):

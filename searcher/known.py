@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from search_space.space import Genotype
 from searcher.observation import Observation
-from searcher.pareto import best_first, ranks
+from searcher.pareto import best_first, non_dominated
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Known:
     def front(self) -> NDArray[np.int64]:
         """Rows of the non-dominated feasible ones; of the least infeasible ones if none is feasible."""
         allowed = np.flatnonzero(self.violation <= max(0.0, float(self.violation.min(initial=np.inf))))
-        front: NDArray[np.int64] = allowed[ranks(self.values[allowed]) == 0]
+        front: NDArray[np.int64] = allowed[non_dominated(self.values[allowed])]
         return front
 
     def best(self, count: int) -> NDArray[np.int64]:

@@ -25,7 +25,7 @@ from searcher.known import Known
 
 Floats = NDArray[np.float64]
 
-_MOST_FITTED, _MOST_SEEN = 150, 400
+_MOST_FITTED, _MOST_SEEN = 150, 300
 _LEAST_FITTED = 4
 _LEAST_JUDGED = 8
 _GROWTH = 1.25
