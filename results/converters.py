@@ -59,8 +59,10 @@ def globalise_pooling(path: Path) -> None:
     values = [*model.graph.value_info, *model.graph.input]
     sizes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim][2:] for v in values}
     for node in model.graph.node:
-        kernel = [list(a.ints) for a in node.attribute if a.name == "kernel_shape"]
-        if node.op_type == "AveragePool" and kernel and kernel[0] == sizes.get(node.input[0]):
+        lists = {a.name: list(a.ints) for a in node.attribute}
+        # A kernel as large as the image but with padding has several positions, and sees less in each.
+        whole = lists.get("kernel_shape") == sizes.get(node.input[0] if node.input else "", [])
+        if node.op_type == "AveragePool" and whole and not any(lists.get("pads", [])):
             node.op_type = "GlobalAveragePool"
             del node.attribute[:]
     onnx.save(model, path)

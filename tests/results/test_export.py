@@ -211,6 +211,12 @@ def test_every_causal_form_exports(options: Options, tmp_path: Path) -> None:
     assert result.passed
 
 
+@pytest.mark.parametrize("size", [9, 12])
+def test_a_pooling_as_large_as_its_image_is_not_global(size: int, tmp_path: Path) -> None:
+    # The last stage's shortcut pools 3 x 3 pixels by 3 x 3, in steps of two with padding around.
+    assert export_step(network(size=size), tmp_path, clip(), name="A0", labels=LABELS).passed
+
+
 @pytest.mark.slow
 def test_members_are_exported_side_by_side(exported: Path, tmp_path: Path) -> None:
     for name in models():
