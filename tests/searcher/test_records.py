@@ -20,7 +20,7 @@ from searcher.lease import holder
 from searcher.optuna_strategies import distributions, params
 from searcher.records import FILE, Records
 from tests.searcher.conftest import ROOT
-from tests.searcher.test_strategies import SPACE
+from tests.searcher.domains import SPACE
 
 IDENTITY = {"seed": 0, "search": {"rungs": [1, 2], "reduction": 2}}
 

@@ -20,7 +20,7 @@ from searcher import video_evaluator
 from searcher.jobs import EpochResult, EvaluatorSpec, Job
 from searcher.latency import latency
 from searcher.video_evaluator import inputs
-from tests.searcher.test_strategies import SPACE
+from tests.searcher.domains import SPACE
 from tests.searcher.tiny_driver import TINY_SPACE
 
 SMALL = SPACE.smallest()
