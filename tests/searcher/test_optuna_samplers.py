@@ -29,16 +29,12 @@ def sampler_of(kind: type[OptunaStrategy]) -> Callable[[], BaseSampler]:
     return make
 
 
-class TestEvolution(BasicSamplerTestCase, MultiObjectiveSamplerTestCase):
-    @pytest.fixture(params=[Nsga2, Nsga3], ids=lambda kind: kind.__name__)
+class TestSamplers(BasicSamplerTestCase, MultiObjectiveSamplerTestCase):
+    """The tests of relative sampling ask a sampler without the preparation that groups of genes need."""
+
+    @pytest.fixture(params=[Nsga2, Nsga3, Tpe], ids=lambda kind: kind.__name__)
     def sampler(self, request: pytest.FixtureRequest) -> Callable[[], BaseSampler]:
         return sampler_of(request.param)
-
-
-class TestTpe(BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase):
-    @pytest.fixture
-    def sampler(self) -> Callable[[], BaseSampler]:
-        return sampler_of(Tpe)
 
 
 @pytest.mark.slow
