@@ -1,12 +1,15 @@
-"""What every test shares: one torch thread, and property tests that draw the same examples every time."""
+"""What tests share: one torch thread, property tests that draw the same examples every time, and reports
+that can be handed from one process to another."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
+import pytest
 import torch
 from hypothesis import settings
 
@@ -14,3 +17,13 @@ torch.set_num_threads(1)
 # A slow shared machine must not fail a property test, and a failure must come back on the next run.
 settings.register_profile("movinas", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("movinas")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Captured output as text that can be sent: names of files need not be text."""
+    report = yield
+    report.sections = [
+        (title, text.encode("utf-8", "backslashreplace").decode("utf-8")) for title, text in report.sections
+    ]
+    return report
