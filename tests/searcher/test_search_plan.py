@@ -255,8 +255,10 @@ def test_a_search_whose_time_is_over_cancels_what_runs_and_another_start_goes_on
     with search(tmp_path, trials=6, rungs=[4]) as plan:
         run_serially(plan, invented(), workers=2, stop_after=3)
     before = [each.number for each in Records.reading(tmp_path / "tiny").candidates()]
-    records = finished(tmp_path, invented(seconds=0.01), trials=6, rungs=[4], budget_minutes=1e-6)
-    assert [each.number for each in records.candidates()] == before, "nothing new was begun"
+    with search(tmp_path, trials=6, rungs=[4], budget_minutes=1.0) as plan:
+        plan._began -= 61
+        assert run_serially(plan, invented()) == 0, "nothing was begun or went on"
+    assert [each.number for each in Records.reading(tmp_path / "tiny").candidates()] == before
     with search(tmp_path, trials=6, rungs=[4], budget_minutes=1.0) as plan:
         job = plan.next()
         assert job is not None
