@@ -137,11 +137,11 @@ class _Network(nn.Module):
     def __init__(self, model: MoViNet) -> None:
         super().__init__()
         network = model if model.folded else fold(model)
-        self.stem = _Convolution(network.stem)
+        self.stem = FoldedConvolution(network.stem)
         self.blocks = nn.ModuleDict(
             {name: _Block(block) for name, block in network.blocks.items() if isinstance(block, Bottleneck)}
         )
-        self.project = _Convolution(network.head.project)
+        self.project = FoldedConvolution(network.head.project)
         self.hidden = network.head.hidden
         self.classifier = network.head.classifier
 
@@ -156,7 +156,7 @@ class _Network(nn.Module):
         x: Tensor = self.stem(frame)
         for block in self.blocks.values():
             x = block(x, reciprocal, position, states, new)
-        total = states.pop(0) + _mean(self.project(x))
+        total = states.pop(0) + image_mean(self.project(x))
         new.append(total)
         hidden = activate(self.hidden((total * reciprocal).flatten(1)), "swish")
         logits: Tensor = self.classifier(hidden)
@@ -175,7 +175,7 @@ class _Network(nn.Module):
         return [*shapes, ("state_head_pool_buffer", (batch, self.hidden.in_features, 1, 1))]
 
 
-class _Convolution(nn.Module):
+class FoldedConvolution(nn.Module):
     """A folded convolution of one frame, of weights in ONNX's memory order and times a number."""
 
     def __init__(self, layer: ConvNorm, times: float = 1.0) -> None:
@@ -216,7 +216,7 @@ class _Temporal(nn.Module):
         return F.conv2d(frame, weight, bias, self.stride, padding, 1, weight.shape[0])
 
 
-class _Squeeze(nn.Module):
+class FoldedSqueeze(nn.Module):
     """Squeeze-and-excitation of one frame, its dense layers as 1x1 convolutions.
 
     A hard sigmoid is relu6 between two linear functions; the one before goes into the expanding convolution,
@@ -242,15 +242,23 @@ class _Squeeze(nn.Module):
     def forward(
         self, x: Tensor, reciprocal: Tensor, position: Tensor | None, states: list[Tensor], new: list[Tensor]
     ) -> Tensor:
-        descriptor = _mean(x)
+        descriptor = image_mean(x)
         if self.sees != "2d":
             total = states.pop(0) + descriptor
             new.append(total)
             time = total * reciprocal
             descriptor = time if self.sees == "3d" else torch.cat([time, descriptor], 1)
         if self.scale is not None and position is not None:
-            encoding = encode_position(position, self.reduce.shape[1], descriptor.dtype)
-            descriptor = descriptor + self.scale * encoding[:, 0, :, None, None]
+            descriptor = descriptor + self.encoding(position, descriptor.dtype)[:, 0, :, None, None]
+        return self.gated(x, descriptor)
+
+    def encoding(self, position: Tensor, dtype: torch.dtype) -> Tensor:
+        """What a frame's index adds to its descriptor: (batch, frames) to (batch, frames, channels)."""
+        assert self.scale is not None, "only networks that encode positions have a scale"
+        return self.scale * encode_position(position, self.reduce.shape[1], dtype)
+
+    def gated(self, x: Tensor, descriptor: Tensor) -> Tensor:
+        """Images times what the dense layers make of their descriptors (images, channels, 1, 1)."""
         hidden = activate(F.conv2d(descriptor, self.reduce, self.reduce_bias), self.activation)
         gate = F.conv2d(hidden, self.expand, self.expand_bias)
         return x * (torch.sigmoid(gate) if self.soft else F.relu6(gate))
@@ -263,12 +271,12 @@ class _Block(nn.Module):
         super().__init__()
         self.stride = block.stride
         self.channels = block.expand.weight.shape[0]
-        self.expand = _Convolution(block.expand)
-        self.spatial = None if block.spatial is None else _Convolution(block.spatial)
+        self.expand = FoldedConvolution(block.expand)
+        self.spatial = None if block.spatial is None else FoldedConvolution(block.spatial)
         self.temporal = None if block.temporal is None else _Temporal(block.temporal)
-        self.squeeze = None if block.squeeze is None else _Squeeze(block.squeeze)
-        self.project = _Convolution(block.project, 1.0 if self.squeeze is None else self.squeeze.slope)
-        self.skip = None if block.skip is None else _Convolution(block.skip.project)
+        self.squeeze = None if block.squeeze is None else FoldedSqueeze(block.squeeze)
+        self.project = FoldedConvolution(block.project, 1.0 if self.squeeze is None else self.squeeze.slope)
+        self.skip = None if block.skip is None else FoldedConvolution(block.skip.project)
 
     def forward(
         self, x: Tensor, reciprocal: Tensor, position: Tensor | None, states: list[Tensor], new: list[Tensor]
@@ -296,7 +304,8 @@ class _Block(nn.Module):
         return shapes
 
 
-def _mean(x: Tensor) -> Tensor:
+def image_mean(x: Tensor) -> Tensor:
+    """Mean over height and width, (batch, channels, 1, 1)."""
     # A pooling of known size: runtimes keep their own memory order through it, through a reduction they do
     # not.
     return F.avg_pool2d(x, (x.shape[2], x.shape[3]))

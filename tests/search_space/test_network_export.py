@@ -10,7 +10,7 @@ from fvcore.nn import FlopCountAnalysis
 
 from search_space.architecture import BASE, STREAM, Architecture, Input, Kernel, Layer, Options, Stage
 from search_space.errors import NetworkError
-from search_space.network import Ensemble, MoViNet, State, StepModule, build, fold
+from search_space.network import ClipModule, Ensemble, MoViNet, State, StepModule, build, fold
 
 
 def network(options: Options) -> MoViNet:
@@ -136,3 +136,34 @@ def test_step_module_of_an_ensemble() -> None:
 def test_base_networks_are_not_deployed_as_steps() -> None:
     with pytest.raises(NetworkError, match="expected a causal network"):
         StepModule(network(BASE))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *DEPLOYED,
+        BASE,
+        replace(BASE, convolution="2plus1d", squeeze="2plus3d"),
+        replace(BASE, squeeze="2d", convolution="3d_2plus1d"),
+    ],
+)
+def test_clip_module_is_the_clip_form(options: Options) -> None:
+    model, clip = network(options), video()
+    module = ClipModule(model, frames=6)
+    with torch.inference_mode():
+        logits = module(clip[0].transpose(0, 1).contiguous())
+        torch.testing.assert_close(logits, model(clip), rtol=1e-4, atol=1e-5)
+    program = torch.export.export(module, (clip[0].transpose(0, 1).contiguous(),), strict=False)
+    shapes = [
+        node.meta["val"].ndim
+        for node in program.graph.nodes
+        if isinstance(node.meta.get("val"), torch.Tensor)
+    ]
+    assert max(shapes) == 4
+
+
+def test_clip_module_of_an_ensemble_is_its_mean() -> None:
+    both, clip = Ensemble([network(STREAM), network(replace(STREAM, squeeze="2d"))]), video(4)
+    with torch.inference_mode():
+        logits = ClipModule(both)(clip[0].transpose(0, 1).contiguous())
+        torch.testing.assert_close(logits, both(clip), rtol=1e-4, atol=1e-5)
