@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from search_space.network.depthwise import depthwise, records_gradient
+from search_space.network.depthwise import FAST_COLUMNS, depthwise, records_gradient
 
 NARROW = 24  # channels
 ONEDNN_IMAGES = 16  # from so many images PyTorch calls oneDNN for 1x1 convolutions
@@ -40,11 +40,28 @@ def pad_same(x: Tensor, kernel: int, stride: int) -> tuple[Tensor, tuple[int, in
     return F.pad(x, (left, right, top, bottom)), (0, 0)
 
 
+def prepare_same(x: Tensor, weight: Tensor, stride: int) -> tuple[Tensor, Tensor, tuple[int, int]]:
+    """Image, kernel and symmetric padding of a depthwise "SAME" convolution.
+
+    Where "SAME" is asymmetric, the row and the column of zeros may go to the kernel instead of the image: no
+    copy, and an image of even width, which the gradient of wide kernels likes. It pays for 5 columns.
+    """
+    kernel = weight.shape[-1]
+    top, bottom = same_padding(x.shape[-2], kernel, stride)
+    left, right = same_padding(x.shape[-1], kernel, stride)
+    zeros = (bottom - top, right - left)
+    if FAST_COLUMNS < kernel < 2 * FAST_COLUMNS and zeros == (1, 1) and records_gradient(x, weight):
+        return x, F.pad(weight, (1, 0, 1, 0)), (bottom, right)
+    x, padding = pad_same(x, kernel, stride)
+    return x, weight, padding
+
+
 def convolve_frames(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, groups: int) -> Tensor:
     """A 2-D "SAME" convolution of every frame; ``weight`` (out, in / groups, k, k), ``x`` folded frames."""
-    x, padding = pad_same(x, weight.shape[-1], stride)
     if groups > 1:
+        x, weight, padding = prepare_same(x, weight, stride)
         return depthwise(x, weight, bias, stride, padding)
+    x, padding = pad_same(x, weight.shape[-1], stride)
     if weight.shape[-1] == 1 and min(weight.shape[:2]) < NARROW and records_gradient(x, weight):
         return _convolve_narrow(x, weight)
     return F.conv2d(x, weight, bias, stride, padding)
@@ -127,7 +144,7 @@ def convolve_clip(
     """
     batch, frames, _, channels = rows.shape
     clip = rows.reshape(batch, frames, *size, channels).permute(0, 4, 1, 2, 3)
-    clip, (top, left) = pad_same(clip, weight.shape[-1], stride)
+    clip, weight, (top, left) = prepare_same(clip, weight, stride)
     y = depthwise(clip, weight, bias, stride, (padding, top, left))
     return fold_frames(y)
 

@@ -4,8 +4,8 @@ PyTorch's forward pass is fast for channels innermost in memory; its gradients a
 backward runs one matrix product per channel, the 2-D weight gradient of kernels wider than 3 a slow fallback.
 The gradients here are made of the operations that are fast: the gradient of the input is a forward pass with
 the kernel turned around, with zeros between the positions of a strided clip; the gradient of a 3-D kernel is
-one 2-D gradient for each tap in time, that of a wide kernel one for every three columns, and that of a few
-pixels one product for each position of the output.
+one 2-D gradient for each tap in time, that of a wide kernel one for every three columns, or with stride 2 one
+over pairs of columns, and that of a few pixels one product for each position of the output.
 """
 
 from __future__ import annotations
@@ -107,17 +107,23 @@ def weight_gradient(gradient: Tensor, x: Tensor, shape: Size, stride: int, paddi
         return _weight_gradient_2d(gradient, x, shape, stride, padding)
     flat = (shape[0], 1, *shape[3:])
     # With the frames outermost, those that a tap sees are one piece of memory, without a copy for each tap.
-    of_x, of_gradient = (each.permute(2, 0, 3, 4, 1).contiguous() for each in (x, gradient))
-    taps = []
+    of_x, of_gradient = (_frames_outermost(each) for each in (x, gradient))
+    batch, taps = x.shape[0], []
     for tap in range(shape[2]):
-        into, out_of = _shifted(tap - padding[0], of_x.shape[0], of_gradient.shape[0])
-        if into.stop <= into.start:
+        offset = tap - padding[0]
+        first, last = max(0, -offset), min(gradient.shape[2], x.shape[2] - offset)
+        if last <= first:
             taps.append(gradient.new_zeros(flat))
             continue
-        images = of_gradient[out_of].flatten(0, 1).permute(0, 3, 1, 2)
-        seen = of_x[into].flatten(0, 1).permute(0, 3, 1, 2)
+        images = of_gradient.narrow(0, first * batch, (last - first) * batch)
+        seen = of_x.narrow(0, (first + offset) * batch, (last - first) * batch)
         taps.append(_weight_gradient_2d(images, seen, flat, stride, padding[1:]))
     return torch.stack(taps, 2)
+
+
+def _frames_outermost(clip: Tensor) -> Tensor:
+    """A clip's frames as images (frames * batch, channels, height, width), channels innermost."""
+    return clip.permute(2, 0, 3, 4, 1).flatten(0, 1).permute(0, 3, 1, 2)
 
 
 def _weight_gradient_2d(gradient: Tensor, x: Tensor, shape: Size, stride: int, padding: Size) -> Tensor:
@@ -126,6 +132,8 @@ def _weight_gradient_2d(gradient: Tensor, x: Tensor, shape: Size, stride: int, p
         return _weight_gradient_by_position(gradient, x, shape, stride, padding)
     if columns <= FAST_COLUMNS or x.shape[2] * x.shape[3] < CUT_POSITIONS:
         return _native(gradient, x, x.new_empty(shape), stride=stride, padding=padding, to_weight=True)
+    if stride == 2 and x.shape[3] == 2 * gradient.shape[3] and columns <= 2 * FAST_COLUMNS:
+        return _weight_gradient_of_pairs(gradient, x, shape, padding)
     padded = F.pad(x, (padding[1], padding[1]))
     parts = []
     for first in range(0, columns, FAST_COLUMNS):
@@ -135,6 +143,21 @@ def _weight_gradient_2d(gradient: Tensor, x: Tensor, shape: Size, stride: int, p
         part = x.new_empty(*shape[:3], count)
         parts.append(_native(gradient, seen, part, stride=stride, padding=(padding[0], 0), to_weight=True))
     return torch.cat(parts, 3)
+
+
+def _weight_gradient_of_pairs(gradient: Tensor, x: Tensor, shape: Size, padding: Size) -> Tensor:
+    """For stride 2: two columns of an image are, without a copy, one of twice the channels, over which a
+    kernel of up to six columns is one of three without a horizontal stride."""
+    images, channels, height, width = x.shape
+    pairs = x.permute(0, 2, 3, 1).reshape(images, height, width // 2, 2 * channels).permute(0, 3, 1, 2)
+    # Of each tap the pair of columns, and which of the two.
+    places = [divmod(tap - padding[1], 2) for tap in range(shape[3])]
+    reach = max(abs(pair) for pair, _ in places)
+    twice = torch.cat([gradient, gradient], 1)
+    kernel = x.new_empty(2 * channels, 1, shape[2], 2 * reach + 1)
+    both = _native(twice, pairs, kernel, stride=(2, 1), padding=(padding[0], reach), to_weight=True)
+    parts = both.view(2, *shape[:3], 2 * reach + 1)
+    return torch.stack([parts[side, ..., pair + reach] for pair, side in places], 3)
 
 
 def _few_pixels(of_x: Size, of_weight: Size, stride: int, padding: Size) -> bool:
@@ -175,17 +198,12 @@ def _input_gradient_2d(gradient: Tensor, shape: Size, weight: Tensor, stride: in
 
 
 def _native(
-    gradient: Tensor, x: Tensor, weight: Tensor, *, stride: int, padding: Size, to_weight: bool
+    gradient: Tensor, x: Tensor, weight: Tensor, *, stride: int | Size, padding: Size, to_weight: bool
 ) -> Tensor:
     """PyTorch's own 2-D gradient, to the weight or to the input."""
-    strides, groups, wanted = [stride, stride], weight.shape[0], [not to_weight, to_weight, False]
+    strides = (stride, stride) if isinstance(stride, int) else stride
+    groups, wanted = weight.shape[0], [not to_weight, to_weight, False]
     result: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
-        gradient, x, weight, None, strides, list(padding), [1, 1], False, [0, 0], groups, wanted
+        gradient, x, weight, None, strides, padding, [1, 1], False, [0, 0], groups, wanted
     )
     return result[int(to_weight)]
-
-
-def _shifted(offset: int, inputs: int, outputs: int) -> tuple[slice, slice]:
-    """Frames of the input, and frames of the output that see them through the tap ``offset`` away."""
-    first, last = max(0, -offset), min(outputs, inputs - offset)
-    return slice(first + offset, max(first, last) + offset), slice(first, max(first, last))
