@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from results.commands import dashboard, family, report
-from search_space.errors import MovinasError, SettingsError
+from results.run_commands import launch, log, status, stop
+from search_space.errors import MovinasError, SettingsError, Stopped
 
 # torch, ray and optuna take seconds to load: commands load what they use, so that help is there at once.
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def main() -> None:
         if error.hint:
             print(f"  remedy: {error.hint}", file=sys.stderr)
         sys.exit(2)
+    except Stopped:
+        print("movinas: stopped, as somebody asked; the same command goes on", file=sys.stderr)
     except KeyboardInterrupt:
         print("\nmovinas: interrupted; the same command goes on where this one stopped", file=sys.stderr)
         sys.exit(130)
@@ -62,6 +65,7 @@ def search(
     seed: Annotated[int | None, typer.Option(help="Of proposals and trainings.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of your videos, of any format.")] = None,
     space: Annotated[str | None, typer.Option(help="A preset's name or a YAML file.")] = None,
+    address: Annotated[str | None, typer.Option(help="Of a Ray cluster: auto, or HOST:PORT.")] = None,
 ) -> None:
     """Search, confirm the frontier, train and export a family; started again, it goes on where it was."""
     from results.pipeline import run
@@ -78,21 +82,7 @@ def search(
     videos = None if data is None else {"kind": "auto", "root": str(data)}
     given |= {"data": videos, "space": space}
     overrides = {key: value for key, value in given.items() if value is not None}
-    run(load_settings(settings, overrides), Terminal())
-
-
-@app.command()
-def status(run: RunFolder) -> None:
-    """How far a run is: measurements by phase and state, failures with their reasons, frontier so far."""
-    from results.run_tables import provisional_table
-    from results.terminal import Terminal
-    from searcher.overview import overview
-
-    found = overview(run)
-    terminal = Terminal()
-    terminal.say(found.text())
-    if found.frontier:
-        terminal.say(provisional_table(found.frontier, found.objectives))
+    run(load_settings(settings, overrides), Terminal(), address)
 
 
 @app.command()
@@ -104,6 +94,10 @@ def frontier(run: RunFolder) -> None:
     draw_frontier(run, Terminal())
 
 
+app.command()(status)
+app.command()(stop)
+app.command()(log)
+app.command()(launch)
 app.command()(family)
 app.command()(report)
 app.command()(dashboard)
@@ -226,12 +220,12 @@ def export(
 ) -> None:
     """Write a network's streaming step as ONNX, if ONNX Runtime computes what PyTorch does."""
     from proxy_train.video import read_frames
-    from results.export import export_step
+    from results.export import export_network
     from results.member import load_member
 
     model, about = load_member(member)
     clip = read_frames(video, None, None, about.input.fps, about.input.size)
-    found = export_step(model, member, clip, name=about.name, labels=about.labels)
+    found = export_network(model, member, clip, name=about.name, labels=about.labels)
     assert found.path is not None and found.check is not None, "it raises when there is none"
     typer.echo(
         f"{found.path}: {found.bytes / 2**20:.2f} MiB, differs from PyTorch by {found.check.relative:.1e} of "

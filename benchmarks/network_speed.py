@@ -29,7 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from results.export import FILE, LITERT_FILE, Runtime, export_step
+from results.export import export_network, file_name
 from results.runners import ExportRunner
 from search_space.errors import ExportError
 from search_space.network import MoViNet, build, fold
@@ -39,7 +39,7 @@ from search_space.network.layers import ConvNorm, TemporalConvNorm
 from search_space.published import published
 
 Run = Callable[[Tensor], Tensor]
-RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", "litert")
+RUNTIMES = ("onnxruntime", "litert")
 
 
 class PlainStep:
@@ -124,7 +124,7 @@ class ExportedStep:
     """An exported step in its runtime, one thread, its state carried along."""
 
     def __init__(self, path: Path) -> None:
-        self.runner = ExportRunner.open(path)
+        self.runner = ExportRunner(path)
         self.state = self.runner.initial_state()
 
     def __call__(self, frame: Tensor) -> Tensor:
@@ -153,17 +153,17 @@ class OfficialStep:
         return torch.from_numpy(outputs["logits"])
 
 
-def exported(model: MoViNet, name: str, runtime: Runtime, folder: Path) -> Path | None:
+def exported(model: MoViNet, name: str, runtime: str, folder: Path) -> Path | None:
     """The export of a network, made if it is not there yet; None where the runtime is not installed."""
     place = folder / name
-    path = place / (FILE if runtime == "onnxruntime" else LITERT_FILE)
+    path = place / file_name("step", runtime)
     if path.is_file():
         return path
     size = model.architecture.input.size
     noise = np.random.default_rng(0).integers(0, 256, (4, size, size, 3), dtype=np.uint8)
     labels = [str(index) for index in range(model.classes)]
     try:
-        return export_step(model, place, noise, name=name, labels=labels, runtime=runtime).path
+        return export_network(model, place, noise, name=name, labels=labels, runtime=runtime).path
     except ExportError as error:
         print(f"{name}, {runtime}: {error}")
         return None

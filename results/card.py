@@ -7,7 +7,7 @@ from pathlib import Path
 from results import units
 from results.latency import Latency
 from results.member import RECIPE, Member
-from results.sidecar import Sidecar
+from results.sidecar import Sidecar, sidecar_of
 from search_space.files import write_text
 
 
@@ -142,8 +142,9 @@ def _running(member: Member, export: Sidecar | None) -> str:
     )
     if export:
         text += (
-            f"\n\n`{export.file}` is the step for ONNX Runtime; `step.json` describes its inputs, outputs "
-            "and states: zeros with the first frame, then what `next` names for each. "
+            f"\n\n`{export.file}` is the step for ONNX Runtime; "
+            f"`{sidecar_of(Path(export.file)).name}` describes its inputs, outputs and states: "
+            "zeros with the first frame, then what `next` names for each. "
             f"Over {export.check.frames} chained frames it differed from PyTorch by "
             f"{export.check.relative:.1e} of the largest logit."
         )

@@ -1,12 +1,12 @@
-"""Export of the streaming step, written only if the runtime computes what PyTorch computes."""
+"""Export of a network for a runtime, written only if the runtime computes what PyTorch computes."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,23 +14,34 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from results import sidecar
-from results.converters import convert_to_litert, convert_to_onnx
-from results.latency import measure, of_times, one_thread
+from results.latency import of_times, one_thread
 from results.preprocessing import Preprocessing
-from results.runners import ExportRunner, deploy, parts
+from results.replay import Replay, replay
+from results.runners import ClipRunner, ExportRunner
+from results.runtimes import runtime_named
+from results.runtimes.runtime import Program
+from results.sidecar import Form, Precision, sidecar_of
+from results.torch_runner import deploy, parts
 from search_space.errors import ExportError
-from search_space.network import Ensemble, MoViNet, StepModule
+from search_space.network import ClipModule, Ensemble, MoViNet, StepModule
 
-FILE = "step.onnx"
-LITERT_FILE = "step_litert.tflite"
-Runtime = Literal["onnxruntime", "litert"]
 TOLERANCE = 1e-4
+TOLERANCES: Mapping[Precision, float] = {"float32": TOLERANCE, "int8": 0.25}
+"""What an export may differ from PyTorch at most, as a share of the largest logit."""
 FRAMES = 16
 _WARMUP = 4
-_PACKAGES = {
-    "onnxruntime": ("onnx", "onnxscript", "onnxruntime"),
-    "litert": ("litert-torch", "ai-edge-litert"),
-}
+_TIMED = 50
+
+LabelledClip = tuple[NDArray[np.uint8], int]
+"""Real frames (T, H, W, 3), uint8 RGB, and the number of their label."""
+
+
+def file_name(form: Form = "step", runtime: str = "onnxruntime", precision: Precision = "float32") -> str:
+    """The name of an export: ``step.onnx``, ``clip.pt2``, ``step.int8.pte``."""
+    return f"{form}{'' if precision == 'float32' else f'.{precision}'}{runtime_named(runtime).suffix}"
+
+
+FILE = file_name()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,141 +70,240 @@ class ExportResult:
         return self.path is not None
 
 
-def export_step(
+def export_network(
     model: MoViNet | Ensemble,
     folder: Path,
     clip: NDArray[np.uint8],
     *,
     name: str,
     labels: Sequence[str],
+    form: Form = "step",
+    runtime: str = "onnxruntime",
+    precision: Precision = "float32",
     preprocessing: Preprocessing | None = None,
-    tolerance: float = TOLERANCE,
-    runtime: Runtime = "onnxruntime",
+    tolerance: float | None = None,
+    accuracy: Mapping[str, float] | None = None,
+    evaluation: Iterable[LabelledClip] = (),
 ) -> ExportResult:
-    """Writes ``step.onnx`` and ``step.json`` into ``folder``, and compares them with PyTorch frame by frame.
+    """Writes a network's file for a runtime and its sidecar into ``folder``, and compares it with PyTorch.
 
-    The export takes one frame ``(1, 3, size, size)`` in [0, 1], 1 / n for the n-th frame, and the states by
-    name; it gives ``logits`` and what is new of the states, and the sidecar says for each state what it takes
-    for the next frame. The file is there only while its comparison holds.
+    A step takes one frame (1, 3, size, size) in [0, 1], what follows from the frame's number, and the states
+    by name; it gives ``logits`` and what is new of the states, and the sidecar says for each state what it
+    takes for the next frame. A clip form takes (frames, 3, size, size) and gives ``logits``. The file runs in
+    its runtime, in a process of its own, over a real video; it is there only while it computes what PyTorch
+    does.
 
     Args:
-        model: a causal network or an ensemble of such; its deploy form is made here.
+        model: its deploy form is made here; for a step a causal network or an ensemble of such.
         folder: where to write; made if need be.
-        clip: real frames (T, H, W, 3), uint8 RGB; fed in a loop if fewer than 16.
+        clip: real frames (T, H, W, 3), uint8 RGB; fed in a loop if fewer than needed.
         name: the member's name, for the sidecar.
         labels: one for each class.
+        form: ``step`` or ``clip``.
+        runtime: a name of ``results.runtimes.RUNTIMES``; LiteRT and ExecuTorch are extras.
+        precision: ``int8`` for 8-bit weights and activations, where the runtime has them.
         preprocessing: from pictures to the input; by default as the architecture's input says.
-        tolerance: largest allowed difference, as a share of the largest logit.
-        runtime: ``litert`` writes ``step_litert.tflite`` and its sidecar, whose frame and states have the
-            channels last; it wants the extra ``litert``.
+        tolerance: largest allowed difference, as a share of the largest logit; by default by precision.
+        accuracy: of the network on evaluation videos, as fractions by name, for the sidecar.
+        evaluation: clips on which the export's own accuracy is measured beside PyTorch's.
 
     Raises:
         ExportError: if the exporter or the runtime is missing or fails, or the comparison does not hold.
-        NetworkError: if the network is not causal.
+        NetworkError: if a step is wanted of a network that is not causal.
     """
     started = time.monotonic()
-    path = folder / (FILE if runtime == "onnxruntime" else LITERT_FILE)
+    target = runtime_named(runtime)
+    path = folder / file_name(form, runtime, precision)
+    tolerance = TOLERANCES[precision] if tolerance is None else tolerance
     networks = parts(model)
+    if precision not in target.precisions:
+        raise ExportError(
+            f"{runtime} has no {precision} export", hint=f"it has {', '.join(target.precisions)}"
+        )
     if model.classes != len(labels):
         raise ExportError(
             f"{name} has {model.classes} classes and {len(labels)} labels were given",
             hint="give one for each class",
         )
     fit = preprocessing or Preprocessing.of(networks[0].architecture.input)
-    frames = _frames(clip, fit)
     deployed = deploy(model).eval()
     folder.mkdir(parents=True, exist_ok=True)
     # The old export goes first: a sidecar must never stand beside another network's file.
     _remove(path)
     try:
         with one_thread(), torch.no_grad():
-            module = StepModule(deployed)
-            (convert_to_onnx if runtime == "onnxruntime" else convert_to_litert)(module, path)
+            module = StepModule(deployed) if form == "step" else ClipModule(deployed)
+            frames = _frames(clip, fit, FRAMES if isinstance(module, StepModule) else 2 * module.frames)
+            program = _program(module, frames)
+            target.convert(replace(program, precision=precision), path)
             about = sidecar.Sidecar(
                 name=name,
                 file=path.name,
                 sha256=sidecar.sha256(path),
+                form=form,
+                precision=precision,
                 architectures=tuple(part.architecture.text for part in networks),
                 digest="+".join(part.architecture.digest for part in networks),
                 runtime=runtime,
-                **_interface(module, len(labels), channels_last=runtime == "litert"),
+                **_interface(module, program, len(labels), channels_last=target.channels_last),
                 preprocessing=fit,
                 labels=tuple(labels),
                 check=sidecar.Check(0, 0.0, 0.0, tolerance, 0.0, 0.0),
-                versions=sidecar.versions("torch", *_PACKAGES[runtime]),
+                accuracy=dict(accuracy or {}),
+                versions=sidecar.versions("torch", *target.packages),
             )
-            check = _compare(deployed, path, about, frames, tolerance)
-        if not check.passed:
-            raise ExportError(
-                f"{name}: over {check.frames} frames the export differs from the network by "
-                f"{check.relative:.2g} of the largest logit, and {tolerance:.2g} is allowed",
-                hint="it was not written; report the architecture with the network's weights",
-            )
-        replace(about, check=check).write(path.with_suffix(".json"))
+            # The other process needs it; it stays only if the comparison holds.
+            about.write(sidecar_of(path))
+            check = _compare(_expected(deployed, frames, module), path, frames, about)
+            if not check.passed:
+                raise ExportError(
+                    f"{name}: over {check.frames} frames the export differs from the network by "
+                    f"{check.relative:.2g} of the largest logit, and {tolerance:.2g} is allowed",
+                    hint="it was not written; report the architecture with the network's weights",
+                )
+            measured = _accuracy(deployed, path, about, list(evaluation))
+        replace(about, check=check, accuracy={**about.accuracy, **measured}).write(sidecar_of(path))
     except BaseException:
         _remove(path)
         raise
     return ExportResult(name, path, check, path.stat().st_size, time.monotonic() - started)
 
 
-def _frames(clip: NDArray[np.uint8], fit: Preprocessing) -> list[NDArray[np.float32]]:
+def _frames(clip: NDArray[np.uint8], fit: Preprocessing, count: int) -> NDArray[np.float32]:
+    """At least ``count`` frames (.., 3, size, size)."""
     if clip.ndim != 4 or len(clip) == 0:
         raise ExportError(
             f"the clip to compare on has the shape {clip.shape}",
             hint="give frames of shape (T, height, width, 3)",
         )
-    return [fit.apply(clip[index % len(clip)]) for index in range(max(FRAMES, len(clip)))]
+    fitted = [fit.apply(frame) for frame in clip[:count]]
+    return np.concatenate([fitted[index % len(fitted)] for index in range(count)])
 
 
-def _interface(module: StepModule, classes: int, *, channels_last: bool) -> dict[str, Any]:
+def _program(module: StepModule | ClipModule, frames: NDArray[np.float32]) -> Program:
+    """The module with what it is fed on these frames."""
+    if isinstance(module, ClipModule):
+        clips = [(torch.from_numpy(each),) for each in _clips(frames, module.frames)]
+        return Program(module, module.input_names, module.output_names, clips, (0,))
+    states, examples = module.initial_states(), []
+    for number, frame in enumerate(frames, start=1):
+        example = (torch.from_numpy(frame[None].copy()), *module.counters(number), *states)
+        examples.append(example)
+        _, *new = module(*example)
+        states = module.advance(states, new)
+    first = 1 + len(module.counters(1))
+    return Program(
+        module, module.input_names, module.output_names, examples, (0, *range(first, len(examples[0])))
+    )
+
+
+def _clips(frames: NDArray[np.float32], length: int) -> list[NDArray[np.float32]]:
+    """Two different clips of these frames: as they come, and backwards from the last."""
+    return [np.ascontiguousarray(frames[:length]), np.ascontiguousarray(frames[::-1][:length])]
+
+
+def _interface(
+    module: StepModule | ClipModule, program: Program, classes: int, *, channels_last: bool
+) -> dict[str, Any]:
     """The parts of a sidecar that describe inputs and outputs."""
 
     def shape(tensor: Tensor) -> tuple[int, ...]:
         batch, channels, *rest = tensor.shape
         return (batch, *rest, channels) if channels_last else tuple(tensor.shape)
 
-    counters = dict(zip(("reciprocal", "position"), module.counters(1), strict=False))
-    states = zip(module.following.items(), module.initial_states(), strict=True)
+    pixels, *others = program.examples[0]
+    counters, states = [], []
+    if isinstance(module, StepModule):
+        count = len(module.counters(1))
+        for name, tensor in zip(("reciprocal", "position"), others[:count], strict=False):
+            value: Any = "1 / n" if name == "reciprocal" else "n - 1"
+            counters.append(sidecar.Counter(name, tuple(tensor.shape), value=value))
+        for (name, after), tensor in zip(module.following.items(), others[count:], strict=True):
+            states.append(sidecar.State(name, shape(tensor), next=after))
     return {
-        "frame": sidecar.Tensor("frame", shape(torch.empty(1, 3, module.size, module.size))),
-        "counters": tuple(
-            sidecar.Counter(name, tuple(tensor.shape), value="1 / n" if name == "reciprocal" else "n - 1")
-            for name, tensor in counters.items()
-        ),
+        "pixels": sidecar.Tensor(program.inputs[0], shape(pixels)),
+        "counters": tuple(counters),
         "logits": sidecar.Tensor("logits", (1, classes)),
-        "states": tuple(sidecar.State(name, shape(tensor), next=after) for (name, after), tensor in states),
+        "states": tuple(states),
     }
 
 
 def _remove(path: Path) -> None:
     path.unlink(missing_ok=True)
-    path.with_suffix(".json").unlink(missing_ok=True)
+    sidecar_of(path).unlink(missing_ok=True)
+
+
+def _expected(
+    model: MoViNet | Ensemble, frames: NDArray[np.float32], module: StepModule | ClipModule
+) -> NDArray[np.float32]:
+    """What PyTorch computes, (calls, classes): after each of the chained frames, or of each clip."""
+    if isinstance(module, ClipModule):
+        clips = [each.swapaxes(0, 1)[None].copy() for each in _clips(frames, module.frames)]
+        return np.concatenate([model(torch.from_numpy(each)).numpy() for each in clips])
+    state, logits = model.initial_state(1), []
+    for frame in frames:
+        found, state = model.step(torch.from_numpy(frame)[None, :, None], state)
+        logits.append(found[0].numpy())
+    return np.stack(logits)
 
 
 def _compare(
-    model: MoViNet | Ensemble,
-    path: Path,
-    about: sidecar.Sidecar,
-    frames: Sequence[NDArray[np.float32]],
-    tolerance: float,
+    expected: NDArray[np.float32], path: Path, frames: NDArray[np.float32], about: sidecar.Sidecar
 ) -> sidecar.Check:
-    """Feeds the chained frames to both; several failures of exporters show from the second frame only."""
-    runner = ExportRunner.open(path, about)
-    expected_state = model.initial_state(1)
-    state = runner.initial_state()
-    difference = largest = 0.0
-    times: list[float] = []
-    for frame in frames:
-        expected, expected_state = model.step(torch.from_numpy(frame).unsqueeze(2), expected_state)
-        start = time.perf_counter()
-        logits, state = runner.run(frame, state)
-        times.append(1000 * (time.perf_counter() - start))
-        wanted = expected[0].numpy()
-        # np.maximum and not max(): a NaN has to stay, so that the check fails.
-        difference = float(np.maximum(difference, np.abs(logits - wanted).max()))
-        largest = float(np.maximum(largest, np.abs(wanted).max()))
-    timed = of_times(times[_WARMUP:], runner.runtime)
-    return sidecar.Check(len(frames), difference, largest, tolerance, timed.median, timed.p95)
+    """Feeds the frames to the export, chained: several failures of exporters show from the second only."""
+    if about.form == "clip":
+        length = about.frames
+        found = replay(path, np.concatenate(_clips(frames, length)), calls=len(expected), form="clip")
+        fed = length * len(expected)
+    else:
+        found, fed = replay(path, frames, calls=len(frames)), len(expected)
+    # A NaN stays in the maximum, so that the check fails.
+    difference = float(np.abs(found.logits - expected).max())
+    agreement = float((found.logits.argmax(1) == expected.argmax(1)).mean())
+    timed = _timed(found, about)
+    return replace(
+        about.check,
+        frames=fed,
+        max_difference=difference,
+        largest_logit=float(np.abs(expected).max()),
+        latency_ms=timed[0],
+        latency_p95_ms=timed[1],
+        agreement=agreement,
+    )
+
+
+def _timed(found: Replay, about: sidecar.Sidecar) -> tuple[float, float]:
+    """Median and 95th percentile of the calls after those that warm up."""
+    times = list(found.milliseconds)
+    timed = of_times(times[min(_WARMUP, len(times) - 1) :], about.runtime)
+    return timed.median, timed.p95
+
+
+def _accuracy(
+    model: MoViNet | Ensemble, path: Path, about: sidecar.Sidecar, clips: Sequence[LabelledClip]
+) -> dict[str, float]:
+    """Top-1 of the export and of PyTorch on the same clips, and their number; nothing without clips."""
+    if not clips:
+        return {}
+    export: ExportRunner | ClipRunner
+    export = ExportRunner(path, about) if about.form == "step" else ClipRunner(path, about)
+    right, expected = 0, 0
+    for pictures, label in clips:
+        length = len(pictures) if about.form == "step" else about.frames
+        frames = _frames(pictures, about.preprocessing, length)
+        if isinstance(export, ClipRunner):
+            logits = export.run(frames)
+        else:
+            state = export.initial_state()
+            for frame in frames:
+                logits, state = export.run(frame[None], state)
+        right += int(logits.argmax() == label)
+        expected += int(model(torch.from_numpy(frames.swapaxes(0, 1)[None].copy())).argmax() == label)
+    return {
+        "top1": right / len(clips),
+        "top1_pytorch": expected / len(clips),
+        "clips": float(len(clips)),
+    }
 
 
 def retimed(result: ExportResult) -> ExportResult:
@@ -203,8 +313,12 @@ def retimed(result: ExportResult) -> ExportResult:
     """
     if result.path is None or result.check is None:
         return result
-    runner = ExportRunner.open(result.path)
-    timed = measure(runner, runner.sidecar.preprocessing.size)
-    check = replace(result.check, latency_ms=timed.median, latency_p95_ms=timed.p95)
-    replace(runner.sidecar, check=check).write(result.path.with_suffix(".json"))
+    about = sidecar.Sidecar.read(sidecar_of(result.path))
+    size = about.preprocessing.size
+    count = about.frames if about.form == "clip" else 8
+    noise = np.random.default_rng(0).random((count, 3, size, size), dtype=np.float32)
+    found = replay(result.path, noise, calls=_WARMUP + _TIMED if about.form == "step" else 5, form=about.form)
+    median, p95 = _timed(found, about)
+    check = replace(result.check, latency_ms=median, latency_p95_ms=p95)
+    replace(about, check=check).write(sidecar_of(result.path))
     return replace(result, check=check)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from results.export import TOLERANCE, ExportResult, export_step
+from results.export import TOLERANCE, ExportResult, export_network
 from results.member import WEIGHTS, load_member
 from results.preprocessing import Preprocessing
 from search_space.errors import MovinasError
@@ -79,12 +79,13 @@ def export_folder(folder: Path, clip: NDArray[np.uint8], tolerance: float = TOLE
     started = time.monotonic()
     try:
         model, about = load_member(folder)
-        return export_step(
+        return export_network(
             model,
             folder,
             clip,
             name=about.name,
             labels=about.labels,
+            accuracy=about.metrics,
             preprocessing=Preprocessing.of(about.input),
             tolerance=tolerance,
         )

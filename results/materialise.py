@@ -18,8 +18,8 @@ from results.export_members import export_members
 from results.family import Family, FamilyMember
 from results.member import ABOUT, ARCHITECTURE, RECIPE, Member, load_member, read_member, write_member
 from results.report_input import Outcome, write_failure
-from results.runners import TorchRunner, parts
-from results.sidecar import Sidecar
+from results.sidecar import Sidecar, sidecar_of
+from results.torch_runner import TorchRunner, parts
 from search_space.architecture import Architecture, Input
 from search_space.files import write_json, write_text
 from search_space.network import Ensemble, MoViNet, build, load_weights
@@ -173,7 +173,7 @@ def finish_members(
         exported = exports.get(about.name)
         write_failure(folder, exported)
         passed = exported is not None and exported.passed
-        sidecar = Sidecar.read((folder / FILE).with_suffix(".json")) if passed else None
+        sidecar = Sidecar.read(sidecar_of(folder / FILE)) if passed else None
         write_card(folder, about, export=sidecar, latency=timed)
         relative = f"{folder.parent.name}/{folder.name}"
         outcomes[about.name] = Outcome(relative, about.metrics, exported, timed)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from results import sidecar
-from results.runners import parts
+from results.torch_runner import parts
 from search_space.architecture import Architecture, Input
 from search_space.cost import cost
 from search_space.errors import NetworkError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 
 from results import latency, units
-from results.runners import TorchRunner
+from results.torch_runner import TorchRunner
 from search_space.architecture import Architecture
 from search_space.cost import cost
 from search_space.space_profile import SpaceProfile

@@ -13,7 +13,7 @@ from results.family import Family
 from results.latency import Latency
 from results.measurements import MeasurementLike
 from results.member import ABOUT, read_member
-from results.sidecar import Sidecar
+from results.sidecar import Sidecar, sidecar_of
 from search_space.errors import MovinasError
 from search_space.files import write_json
 
@@ -101,8 +101,8 @@ def _export(folder: Path) -> ExportResult | None:
     try:
         if (folder / FAILED).is_file():
             return _failed(folder, str(json.loads((folder / FAILED).read_text(encoding="utf-8"))["reason"]))
-        if path.is_file() and path.with_suffix(".json").is_file():
-            about = Sidecar.read(path.with_suffix(".json"))
+        if path.is_file() and sidecar_of(path).is_file():
+            about = Sidecar.read(sidecar_of(path))
             return ExportResult(about.name, path, about.check, path.stat().st_size, 0.0)
     except (MovinasError, OSError, ValueError, TypeError, KeyError) as error:
         return _failed(folder, str(error))

@@ -1,4 +1,4 @@
-"""The sidecar ``step.json``: all that a program needs to run an exported step, and that it was checked."""
+"""The sidecar of an export: all that a program needs to run it, and that it was checked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from results.preprocessing import Preprocessing
 from search_space.errors import ExportError
 from search_space.files import write_json
 
-FORMAT = "movinas-step-2"
+FORMAT = "movinas-export-3"
+Precision = Literal["float32", "int8"]
+Form = Literal["step", "clip"]
 _AGAIN = "export the member again"
 
 
@@ -56,15 +58,17 @@ class Counter(Tensor):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """How the export differed from PyTorch over chained frames of a real clip.
+    """How the export, in its runtime and a process of its own, differed from PyTorch on a real video.
 
     Args:
-        frames: frames fed one after another, each with the states that the frame before left.
+        frames: frames fed one after another, each with the states that the frame before left; of a clip form,
+            those of all clips that were compared.
         max_difference: largest absolute difference of any logit after any frame.
         largest_logit: largest absolute logit.
         tolerance: what ``max_difference / largest_logit`` may be at most.
-        latency_ms: median time of one frame in the runtime, one thread.
+        latency_ms: median time of one frame, or of one clip, in the runtime, one thread.
         latency_p95_ms: 95th percentile of it.
+        agreement: the share of comparisons in which both had the same most probable label.
     """
 
     frames: int
@@ -73,6 +77,7 @@ class Check:
     tolerance: float
     latency_ms: float
     latency_p95_ms: float
+    agreement: float = 1.0
 
     @property
     def relative(self) -> float:
@@ -89,44 +94,57 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """What ``step.json`` says.
+    """What the sidecar says.
 
     Args:
         name: the member's name.
         file: the exported file, beside the sidecar.
         sha256: of that file.
+        form: ``step`` computes one frame, ``clip`` a whole clip.
+        precision: ``float32``, or ``int8`` for 8-bit weights and activations inside; inputs and outputs are
+            float32.
         architectures: one-line texts: one, or an ensemble's.
         digest: identity of the architecture, or of the ensemble's joined by ``+``.
-        runtime: what it is for: ``onnxruntime`` or ``litert``.
-        frame: the input that takes the picture, (1, 3, size, size), or (1, size, size, 3) for ``litert``.
+        runtime: what it is for, a name of ``results.runtimes.RUNTIMES``.
+        pixels: the input that takes the picture, (1, 3, size, size), or the clip, (frames, 3, size, size);
+            with channels last for ``litert``.
         counters: inputs that the caller computes from the number of the frame.
         logits: the output before the softmax.
         states: inputs that start as zeros and are handed on from frame to frame.
-        preprocessing: from a picture to ``frame``.
+        preprocessing: from a picture to ``pixels``.
         labels: one for each logit.
         check: the comparison with PyTorch.
+        accuracy: shares of right answers on evaluation videos, by name, as far as they are known.
         versions: of what made it.
     """
 
     name: str
     file: str
     sha256: str
+    form: Form
+    precision: Precision
     architectures: tuple[str, ...]
     digest: str
     runtime: str
-    frame: Tensor
+    pixels: Tensor
     counters: tuple[Counter, ...]
     logits: Tensor
     states: tuple[State, ...]
     preprocessing: Preprocessing
     labels: tuple[str, ...]
     check: Check
+    accuracy: Mapping[str, float]
     versions: Mapping[str, str]
+
+    @property
+    def frames(self) -> int:
+        """Frames of one call."""
+        return self.pixels.shape[0]
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
         """All inputs, in the order of the file."""
-        return (self.frame, *self.counters, *self.states)
+        return (self.pixels, *self.counters, *self.states)
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
@@ -142,7 +160,7 @@ class Sidecar:
             **{
                 key: value
                 for key, value in asdict(self).items()
-                if key not in {"preprocessing", "frame", "logits"}
+                if key not in {"preprocessing", "pixels", "logits"}
             },
             "inputs": [
                 {key: value for key, value in asdict(tensor).items() if key in {"name", "shape", "dtype"}}
@@ -171,10 +189,12 @@ class Sidecar:
                 name=content["name"],
                 file=content["file"],
                 sha256=content["sha256"],
+                form=content["form"],
+                precision=content["precision"],
                 architectures=tuple(content["architectures"]),
                 digest=content["digest"],
                 runtime=content["runtime"],
-                frame=_tensor(content["inputs"][0]),
+                pixels=_tensor(content["inputs"][0]),
                 counters=tuple(
                     Counter(*_fields(counter), value=counter["value"]) for counter in content["counters"]
                 ),
@@ -183,10 +203,16 @@ class Sidecar:
                 preprocessing=Preprocessing.from_json(content["preprocessing"]),
                 labels=tuple(content["labels"]),
                 check=Check(**check),
+                accuracy=dict(content["accuracy"]),
                 versions=dict(content["versions"]),
             )
         except (KeyError, TypeError, IndexError) as error:
             raise ExportError(f"{path} is incomplete: {error}", hint=_AGAIN) from error
+
+
+def sidecar_of(path: Path) -> Path:
+    """Where the sidecar of an exported file is: beside it, its name with ``.json`` after it."""
+    return path.with_name(f"{path.name}.json")
 
 
 def _json(path: Path) -> dict[str, Any]:

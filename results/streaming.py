@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from results.member import load_member
+from results.opening import open_step
 from results.preprocessing import Preprocessing
-from results.runners import ExportRunner, Runner, TorchRunner
-from search_space.errors import ExportError, NetworkError
+from results.runners import Runner
+from search_space.errors import ExportError
 
 
 class StreamingClassifier:
@@ -37,28 +37,14 @@ class StreamingClassifier:
 
     @classmethod
     def open(cls, path: str | Path, *, threads: int = 1) -> StreamingClassifier:
-        """Opens a member's folder (PyTorch) or an exported file with its sidecar (its runtime).
+        """Opens a member's folder (PyTorch) or an exported step of any runtime with its sidecar.
 
         Raises:
             NetworkError: if there is no such thing, or the weights are damaged or do not fit.
             ExportError: if the export is damaged or of another version.
         """
-        path = Path(path)
-        if path.suffix in {".onnx", ".tflite"}:
-            runner = ExportRunner.open(path, threads=threads)
-            return cls(runner, runner.sidecar.preprocessing, runner.sidecar.labels)
-        if not path.is_dir():
-            raise NetworkError(
-                f"{path} is neither a member's folder nor an exported step",
-                hint="give a folder such as runs/NAME/family/A0, or its step.onnx",
-            )
-        model, about = load_member(path)
-        if not about.streams:
-            raise NetworkError(
-                f"{path} holds a base network, which needs whole clips",
-                hint="only causal networks can stream",
-            )
-        return cls(TorchRunner(model), Preprocessing.of(about.input), about.labels)
+        runner, preprocessing, labels = open_step(Path(path), threads=threads)
+        return cls(runner, preprocessing, labels)
 
     def push(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Takes the next frame, (H, W, 3) uint8 RGB of any size, and returns the probabilities (classes,) so

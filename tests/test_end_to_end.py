@@ -122,7 +122,7 @@ def test_every_member_is_there_and_streams_as_pytorch_does(run: Path) -> None:
         folder = run / "family" / member.name
         for name in ("architecture.json", "weights.safetensors", "recipe.yaml", "step.onnx", "card.md"):
             assert (folder / name).stat().st_size > 0, folder / name
-        check = Sidecar.read(folder / "step.json").check
+        check = Sidecar.read(folder / "step.onnx.json").check
         assert check.passed and check.frames >= 16
         about = json.loads((folder / "member.json").read_text())["metrics"]
         assert about["top1"] == pytest.approx(about["stream_top1"], abs=0.02)

@@ -7,6 +7,7 @@ import json
 import logging
 import shutil
 import sys
+import zipfile
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -18,15 +19,20 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from results import converters, export, sidecar
 from results import export_members as export_module
-from results.export import ExportResult, export_step, retimed
+from results import sidecar
+from results.export import ExportResult, export_network, file_name, retimed
 from results.export_members import export_members
 from results.family import Family, FamilyMember
 from results.member import write_member
 from results.preprocessing import Preprocessing
+from results.replay import replay
 from results.report_input import read_outcomes
-from results.runners import ExportRunner, OnnxRunner
+from results.runners import ClipRunner, ExportRunner
+from results.runtimes import RUNTIMES
+from results.runtimes.onnx import without_collection
+from results.runtimes.runtime import quiet
+from results.runtimes.torch_export import refuse_pickles
 from results.sidecar import Sidecar
 from results.streaming import StreamingClassifier, softmax
 from search_space.architecture import BASE, STREAM, Options
@@ -69,7 +75,7 @@ def clip_logits(model: MoViNet | Ensemble, video: NDArray[np.uint8]) -> NDArray[
 
 @pytest.mark.parametrize("name", ["A4", "A6"])
 def test_following_the_sidecar_alone_gives_the_clip_s_logits(exported: Path, name: str) -> None:
-    about = json.loads((exported / name / "step.json").read_text())
+    about = json.loads((exported / name / "step.onnx.json").read_text())
     session = onnxruntime.InferenceSession(str(exported / name / about["file"]))
     inputs = {tensor.name: tuple(tensor.shape) for tensor in session.get_inputs()}
     assert inputs == {tensor["name"]: tuple(tensor["shape"]) for tensor in about["inputs"]}
@@ -95,7 +101,7 @@ def test_following_the_sidecar_alone_gives_the_clip_s_logits(exported: Path, nam
 
 
 def test_check_is_recorded(exported: Path) -> None:
-    about = Sidecar.read(exported / "A4" / "step.json")
+    about = Sidecar.read(exported / "A4" / "step.onnx.json")
     assert about.check.passed
     assert about.check.frames == 16
     assert 0 < about.check.relative < 1e-5
@@ -108,7 +114,7 @@ def test_check_is_recorded(exported: Path) -> None:
 def test_exporter_is_quiet_only_for_the_while() -> None:
     logger = logging.getLogger("torch.onnx")
     before = logger.level
-    with pytest.raises(KeyError), converters._quiet(), converters._without_collection():
+    with pytest.raises(KeyError), quiet("torch.onnx"), without_collection():
         assert not gc.isenabled()
         assert not logger.isEnabledFor(logging.WARNING)
         raise KeyError
@@ -121,14 +127,14 @@ def test_an_export_that_differs_is_removed(
 ) -> None:
     shutil.copytree(exported / "A4", tmp_path / "A4")
 
-    def convert_another(_module: object, path: Path) -> None:
+    def convert_another(_runtime: object, _program: object, path: Path) -> None:
         shutil.copy(exported / "A4" / "step.onnx", path)
 
-    monkeypatch.setattr(export, "convert_to_onnx", convert_another)
-    same = export_step(network(1), tmp_path / "A4", clip(), name="A4", labels=LABELS)
+    monkeypatch.setattr(type(RUNTIMES["onnxruntime"]), "convert", convert_another)
+    same = export_network(network(1), tmp_path / "A4", clip(), name="A4", labels=LABELS)
     assert same.passed
     with pytest.raises(ExportError, match="differs from the network by"):
-        export_step(network(7), tmp_path / "A4", clip(), name="A4", labels=LABELS)
+        export_network(network(7), tmp_path / "A4", clip(), name="A4", labels=LABELS)
     assert not list((tmp_path / "A4").glob("step.*"))
 
 
@@ -138,9 +144,9 @@ def test_a_failing_exporter_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(torch.export, "export", fail)
     (tmp_path / "step.onnx").write_text("old")
-    (tmp_path / "step.json").write_text("old")
+    (tmp_path / "step.onnx.json").write_text("old")
     with pytest.raises(ExportError, match="unsupported operator") as caught:
-        export_step(network(), tmp_path, clip(), name="A0", labels=LABELS)
+        export_network(network(), tmp_path, clip(), name="A0", labels=LABELS)
     assert "pages" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -159,9 +165,9 @@ def test_a_failing_member_does_not_keep_the_others(exported: Path, tmp_path: Pat
 
 def test_timing_again_changes_nothing_else(exported: Path, tmp_path: Path) -> None:
     shutil.copytree(exported / "A4", tmp_path / "A4")
-    before = Sidecar.read(tmp_path / "A4" / "step.json")
+    before = Sidecar.read(tmp_path / "A4" / "step.onnx.json")
     result = retimed(ExportResult("A4", tmp_path / "A4" / "step.onnx", before.check, 1, 1.0))
-    after = Sidecar.read(tmp_path / "A4" / "step.json")
+    after = Sidecar.read(tmp_path / "A4" / "step.onnx.json")
     assert result.check == after.check
     assert after.check.latency_ms > 0
     assert (after.check.max_difference, after.check.frames) == (before.check.max_difference, 16)
@@ -207,14 +213,14 @@ def test_killed_processes_are_results_too(tmp_path: Path, monkeypatch: pytest.Mo
     ids=["position", "3d_2plus1d", "3d", "plain"],
 )
 def test_every_causal_form_exports(options: Options, tmp_path: Path) -> None:
-    result = export_step(network(options=options), tmp_path, clip(), name="A0", labels=LABELS)
+    result = export_network(network(options=options), tmp_path, clip(), name="A0", labels=LABELS)
     assert result.passed
 
 
 @pytest.mark.parametrize("size", [9, 12])
 def test_a_pooling_as_large_as_its_image_is_not_global(size: int, tmp_path: Path) -> None:
     # The last stage's shortcut pools 3 x 3 pixels by 3 x 3, in steps of two with padding around.
-    assert export_step(network(size=size), tmp_path, clip(), name="A0", labels=LABELS).passed
+    assert export_network(network(size=size), tmp_path, clip(), name="A0", labels=LABELS).passed
 
 
 @pytest.mark.slow
@@ -228,12 +234,12 @@ def test_members_are_exported_side_by_side(exported: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize("labels", [LABELS[:-1], (*LABELS, "more")])
 def test_labels_have_to_be_as_many_as_classes(labels: tuple[str, ...], tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="5 classes"):
-        export_step(network(), tmp_path, clip(), name="A0", labels=labels)
+        export_network(network(), tmp_path, clip(), name="A0", labels=labels)
 
 
 def test_an_empty_clip_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="shape"):
-        export_step(network(), tmp_path, clip()[:0], name="A0", labels=LABELS)
+        export_network(network(), tmp_path, clip()[:0], name="A0", labels=LABELS)
 
 
 def test_outcomes_have_the_export(exported: Path, tmp_path: Path) -> None:
@@ -243,7 +249,7 @@ def test_outcomes_have_the_export(exported: Path, tmp_path: Path) -> None:
     result = found["A6"].export
     assert result is not None
     assert result.passed
-    assert result.check == Sidecar.read(exported / "A6" / "step.json").check
+    assert result.check == Sidecar.read(exported / "A6" / "step.onnx.json").check
 
 
 @pytest.mark.parametrize("name", ["A4", "A6"])
@@ -326,10 +332,10 @@ def test_damaged_exports_are_refused(exported: Path, tmp_path: Path) -> None:
     content[len(content) // 2] ^= 1
     (folder / "step.onnx").write_bytes(content)
     with pytest.raises(ExportError, match="SHA-256"):
-        OnnxRunner(folder / "step.onnx")
+        ExportRunner(folder / "step.onnx")
     (folder / "step.onnx").unlink()
     with pytest.raises(ExportError, match=r"step\.onnx does not exist"):
-        OnnxRunner(folder / "step.onnx")
+        ExportRunner(folder / "step.onnx")
 
 
 @pytest.mark.parametrize(
@@ -344,48 +350,165 @@ def test_damaged_exports_are_refused(exported: Path, tmp_path: Path) -> None:
 def test_sidecars_of_other_versions_are_refused(
     exported: Path, tmp_path: Path, key: str, value: object, words: str
 ) -> None:
-    content = json.loads((exported / "A4" / "step.json").read_text())
-    (tmp_path / "step.json").write_text(json.dumps({**content, key: value}))
+    content = json.loads((exported / "A4" / "step.onnx.json").read_text())
+    (tmp_path / "step.onnx.json").write_text(json.dumps({**content, key: value}))
     with pytest.raises(ExportError, match=words):
-        Sidecar.read(tmp_path / "step.json")
+        Sidecar.read(tmp_path / "step.onnx.json")
 
 
 def test_runners_are_for_their_own_files(exported: Path, tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=r"no exported step .*\.onnx, \.tflite"):
-        ExportRunner.open(tmp_path / "step.bin")
+    with pytest.raises(ExportError, match=r"no exported network .*\.onnx, \.pt2, \.pte, \.tflite"):
+        ExportRunner(tmp_path / "step.bin")
     path = shutil.copy(exported / "A4" / "step.onnx", tmp_path / "step.tflite")
-    shutil.copy(exported / "A4" / "step.json", tmp_path / "step.json")
+    shutil.copy(exported / "A4" / "step.onnx.json", tmp_path / "step.tflite.json")
     with pytest.raises(ExportError, match="is for onnxruntime, not for litert"):
-        ExportRunner.open(Path(path))
+        ExportRunner(Path(path))
+    for file in ("step.onnx", "step.onnx.json"):
+        shutil.copy(exported / "A4" / file, tmp_path / file)
+    with pytest.raises(ExportError, match="is the step form, and this needs the clip form"):
+        ClipRunner(tmp_path / "step.onnx")
 
 
-def test_litert_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "litert_torch", None)
-    with pytest.raises(ExportError, match=r"needs litert-torch, .*movinas\[litert\]"):
-        export_step(network(), tmp_path, clip(), name="A0", labels=LABELS, runtime="litert")
+EXTRAS = {"litert": "litert_torch", "executorch": "executorch"}
+
+
+@pytest.mark.parametrize("runtime", EXTRAS)
+def test_extras_are_asked_for(runtime: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [EXTRAS[runtime], *(n for n in sys.modules if n.startswith(f"{EXTRAS[runtime]}."))]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ExportError, match=rf"needs .*movinas\[{runtime}\]"):
+        export_network(network(), tmp_path, clip(), name="A0", labels=LABELS, runtime=runtime)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
+FORMATS = [
+    (form, name, precision)
+    for form in ("step", "clip")
+    for name, runtime in RUNTIMES.items()
+    for precision in runtime.precisions
+]
+FAST = {("clip", "onnxruntime", "float32"), ("step", "torch.export", "float32")}
+
+
 @pytest.mark.timeout(600)
-def test_litert_computes_the_step(tmp_path: Path) -> None:
-    pytest.importorskip("litert_torch", reason="the extra litert is not installed")
+@pytest.mark.parametrize(
+    "form,runtime,precision",
+    [
+        pytest.param(*each, marks=[] if each in FAST else pytest.mark.slow, id="-".join(each))
+        for each in FORMATS
+    ],
+)
+def test_every_format_computes_the_network(
+    form: sidecar.Form, runtime: str, precision: sidecar.Precision, tmp_path: Path
+) -> None:
+    if runtime in EXTRAS:
+        pytest.importorskip(EXTRAS[runtime], reason=f"the extra {runtime} is not installed")
     model = Ensemble([network(1), network(2, options=replace(STREAM, position_encoding=True))])
-    result = export_step(model, tmp_path, clip(), name="A6", labels=LABELS, runtime="litert")
+    labelled = [(clip(8, seed=3), 0), (clip(8, seed=4), 1)]
+    result = export_network(
+        model,
+        tmp_path,
+        clip(),
+        name="A6",
+        labels=LABELS,
+        form=form,
+        runtime=runtime,
+        precision=precision,
+        accuracy={"stream_top1": 0.5},
+        evaluation=labelled if precision == "int8" else (),
+    )
     assert result.check is not None
     assert result.check.frames == 16
-    assert 0 < result.check.relative < 1e-5
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["step_litert.json", "step_litert.tflite"]
-    runner = ExportRunner.open(tmp_path / "step_litert.tflite")
-    assert runner.runtime == "litert"
-    assert runner.sidecar.frame.shape == (1, SIZE, SIZE, 3)
+    bound = 1e-5 if precision == "float32" else 0.1
+    assert 0 < result.check.relative < bound
+    name = file_name(form, runtime, precision)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [name, f"{name}.json"]
+    about = Sidecar.read(tmp_path / f"{name}.json")
+    assert (about.form, about.runtime, about.precision) == (form, runtime, precision)
+    assert about.accuracy["stream_top1"] == 0.5
+    assert about.accuracy.get("clips", 0) == (2 if precision == "int8" else 0)
+    assert about.check.latency_ms > 0
+    video = clip(8, SIZE, SIZE, seed=5)
+    if form == "step":
+        classifier = StreamingClassifier.open(tmp_path / name)
+        for frame in video:
+            probabilities = classifier.push(frame)
+    else:
+        frames = np.concatenate([Preprocessing(SIZE, 8.0).apply(frame) for frame in video])
+        probabilities = softmax(ClipRunner(tmp_path / name).run(frames))
+    np.testing.assert_allclose(probabilities, softmax(clip_logits(model, video)), atol=10 * bound)
+
+
+def test_a_precision_that_a_runtime_has_not_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"torch\.export has no int8 export"):
+        export_network(
+            network(),
+            tmp_path,
+            clip(),
+            name="A0",
+            labels=LABELS,
+            runtime="torch.export",
+            precision="int8",
+        )
+
+
+@pytest.mark.parametrize(
+    ("entry", "content", "words"),
+    [
+        ("data/sample_inputs/model.pt", b"pickle", "sample_inputs"),
+        ("data/weights/model.pt", b"pickle", "data/weights/model.pt"),
+        ("data/constants/custom_obj_0", b"pickle", "custom_obj_0"),
+        ("data/aotinductor/model/code.so", b"code", "code.so"),
+        ("models/model.json", {"guards_code": ["1"]}, "guards"),
+        ("models/model.json", {"range_constraints": {"s0": {}}}, "symbolic"),
+        ("models/model.json", {"graph_module": {"expr_str": "s0"}}, "symbolic"),
+        (
+            "models/model.json",
+            {"graph_module": {"nodes": [{"target": "os.system", "inputs": [], "outputs": []}]}},
+            "os.system",
+        ),
+        ("models/model.json", {"graph_module": {"name": "x\nimport os"}}, "the name"),
+        (
+            "data/weights/model_weights_config.json",
+            {"config": {"a": {"use_pickle": True, "path_name": "weight_0"}}},
+            "a as a pickle",
+        ),
+        (
+            "data/constants/model_constants_config.json",
+            {"config": {"a": {"use_pickle": False, "path_name": "opaque_obj_0"}}},
+            "a as a pickle",
+        ),
+    ],
+)
+def test_programs_that_would_unpickle_or_evaluate_are_refused(
+    entry: str, content: object, words: str, tmp_path: Path
+) -> None:
+    graph: dict[str, object] = {"range_constraints": {}, "guards_code": [], "graph_module": {}}
+    files = {"archive_format": b"pt2", "models/model.json": graph, entry: content}
+    if isinstance(content, dict) and entry == "models/model.json":
+        files[entry] = graph | content
+    path = tmp_path / "step.pt2"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(f"step/{name}", data if isinstance(data, bytes) else json.dumps(data))
+    with pytest.raises(ExportError, match=words):
+        refuse_pickles(path)
+
+
+def test_a_runtime_that_dies_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = np.zeros((1, 3, SIZE, SIZE), np.float32)
+    with pytest.raises(ExportError, match=r"step\.onnx does not exist"):
+        replay(tmp_path / "step.onnx", frames, calls=1)
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    with pytest.raises(ExportError, match="failed with status 1"):
+        replay(tmp_path / "step.onnx", frames, calls=1)
 
 
 def test_sidecar_round_trips(exported: Path, tmp_path: Path) -> None:
-    about = Sidecar.read(exported / "A6" / "step.json")
-    about.write(tmp_path / "step.json")
-    assert Sidecar.read(tmp_path / "step.json") == about
-    assert (tmp_path / "step.json").read_text() == (exported / "A6" / "step.json").read_text()
+    about = Sidecar.read(exported / "A6" / "step.onnx.json")
+    about.write(tmp_path / "step.onnx.json")
+    assert Sidecar.read(tmp_path / "step.onnx.json") == about
+    assert (tmp_path / "step.onnx.json").read_text() == (exported / "A6" / "step.onnx.json").read_text()
 
 
 def test_preprocessing_keeps_proportions_and_scale() -> None:

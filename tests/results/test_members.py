@@ -15,8 +15,8 @@ from results.family import Family, FamilyMember
 from results.latency import Latency, measure
 from results.member import load_member, read_member, write_member
 from results.report_input import read_outcomes
-from results.runners import TorchRunner
 from results.sidecar import Check
+from results.torch_runner import TorchRunner
 from search_space.architecture import BASE, Architecture
 from search_space.cost import cost
 from search_space.errors import NetworkError

@@ -1,0 +1,86 @@
+"""LiteRT files through litert-torch, run in LiteRT with XNNPACK; an extra in an environment of its own."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from results.runtimes.runtime import Compute, Program, Runtime, first_line, quiet
+from results.sidecar import Sidecar
+from search_space.errors import ExportError
+
+
+class _LiteRt(Runtime):
+    name = "litert"
+    suffix = ".tflite"
+    packages = ("litert-torch", "ai-edge-litert")
+    channels_last = True
+
+    def convert(self, program: Program, path: Path) -> None:
+        """See :class:`Runtime`."""
+        try:
+            litert: Any = importlib.import_module("litert_torch")
+        except ImportError as error:
+            raise ExportError(
+                "exporting for LiteRT needs litert-torch, which is not installed",
+                hint="pip install 'movinas[litert]' into an environment of its own: it pins older packages",
+            ) from error
+        import torch
+
+        arguments = tuple(
+            tensor.permute(0, 2, 3, 1).contiguous() if index in program.images else tensor
+            for index, tensor in enumerate(program.examples[0])
+        )
+        try:
+            with quiet("torch.export", "litert_torch"), torch.no_grad():
+                outputs = list(range(1, len(program.outputs)))
+                images = list(program.images)
+                wrapped = litert.to_channel_last_io(program.module, args=images, outputs=outputs).eval()
+                litert.convert(wrapped, arguments).export(str(path))
+        except Exception as error:
+            # The converter is many libraries deep, and each raises its own.
+            raise ExportError(
+                f"litert-torch cannot convert the network: {first_line(error)}",
+                hint="check the installed versions of torch and litert-torch",
+            ) from error
+
+    def load(self, path: Path, about: Sidecar, threads: int) -> Compute:
+        """See :class:`Runtime`."""
+        try:
+            interpreter = importlib.import_module("ai_edge_litert.interpreter")
+        except ImportError as error:
+            raise ExportError(
+                f"{path} needs LiteRT, which is not installed", hint="pip install ai-edge-litert"
+            ) from error
+        try:
+            loaded = interpreter.Interpreter(model_path=str(path), num_threads=threads)
+            signature = loaded.get_signature_runner()
+        except (ValueError, RuntimeError) as error:
+            raise ExportError(
+                f"LiteRT cannot load {path}: {error}", hint="export the member again"
+            ) from error
+        inputs = dict(zip((tensor.name for tensor in about.inputs), _numbered("args"), strict=False))
+        outputs = dict(zip((tensor.name for tensor in about.outputs), _numbered("output"), strict=False))
+
+        def compute(feed: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+            named = {inputs[name]: value for name, value in feed.items()}
+            pixels = inputs[about.pixels.name]
+            named[pixels] = np.ascontiguousarray(named[pixels].transpose(0, 2, 3, 1))
+            found = signature(**named)
+            return {name: found[theirs] for name, theirs in outputs.items()}
+
+        return compute
+
+
+def _numbered(word: str) -> Iterator[str]:
+    """LiteRT's names of inputs and outputs: by their order."""
+    return (f"{word}_{index}" for index in itertools.count())
+
+
+LITERT = _LiteRt()

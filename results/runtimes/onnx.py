@@ -1,0 +1,132 @@
+"""ONNX files through PyTorch's exporter, run in ONNX Runtime; int8 as quantise-dequantise pairs."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from results.runtimes.runtime import Compute, Program, Runtime, first_line, quiet
+from results.sidecar import Sidecar
+from search_space.errors import ExportError
+
+OPSET = 20
+_LOGGERS = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
+
+
+class _OnnxRuntime(Runtime):
+    name = "onnxruntime"
+    suffix = ".onnx"
+    packages = ("onnx", "onnxscript", "onnxruntime")
+    precisions = ("float32", "int8")
+
+    def convert(self, program: Program, path: Path) -> None:
+        """See :class:`Runtime`."""
+        import torch
+
+        try:
+            with quiet(*_LOGGERS), without_collection(), torch.no_grad():
+                recorded = torch.export.export(program.module, program.examples[0], strict=False)
+                converted = torch.onnx.export(
+                    recorded,
+                    (),
+                    dynamo=True,
+                    optimize=True,
+                    verbose=False,
+                    opset_version=OPSET,
+                    input_names=list(program.inputs),
+                    output_names=list(program.outputs),
+                )
+                if converted is None:
+                    raise ExportError(
+                        "the exporter returned nothing", hint="check the installed versions of torch and onnx"
+                    )
+                converted.save(str(path), external_data=False)
+        except (RuntimeError, TypeError, KeyError, AttributeError) as error:
+            # What torch's exporter raises for a network that it cannot convert.
+            raise ExportError(
+                f"the exporter cannot convert the network: {first_line(error)}",
+                hint="check the installed versions of torch and onnx",
+            ) from error
+        # onnx is not needed to run exports.
+        passes = importlib.import_module("results.runtimes.onnx_passes")
+        if program.precision == "int8":
+            _quantise(path, program)
+        else:
+            passes.rewrite(path)
+
+    def load(self, path: Path, about: Sidecar, threads: int) -> Compute:
+        """See :class:`Runtime`."""
+        onnxruntime = importlib.import_module("onnxruntime")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            # The runtime raises a dozen unrelated classes of its own C extension; all of them mean that it
+            # cannot load.
+            raise ExportError(
+                f"ONNX Runtime cannot load {path}: {error}", hint="export the member again"
+            ) from error
+        outputs = [tensor.name for tensor in about.outputs]
+
+        def compute(feed: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+            return dict(zip(outputs, session.run(outputs, dict(feed)), strict=True))
+
+        return compute
+
+
+def _quantise(path: Path, program: Program) -> None:
+    """Weights by channel and activations by tensor to 8 bits, with the ranges seen on the examples.
+
+    Counters and running sums stay as they are: they grow, and 8 bits could not tell frames apart.
+    """
+    quantization = importlib.import_module("onnxruntime.quantization")
+    feeds = [
+        {name: tensor.numpy() for name, tensor in zip(program.inputs, example, strict=True)}
+        for example in program.examples
+    ]
+
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            self._left = iter(feeds)
+
+        def get_next(self) -> dict[str, NDArray[Any]] | None:
+            return next(self._left, None)
+
+    with tempfile.TemporaryDirectory() as scratch:
+        prepared = Path(scratch) / path.name
+        quantization.quant_pre_process(str(path), str(prepared))
+        quantization.quantize_static(
+            str(prepared),
+            str(path),
+            Reader(),
+            quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "Gemm", "MatMul"],
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+        )
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """The exporter makes millions of objects that stay; searching them for garbage takes a fifth of it."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+ONNXRUNTIME = _OnnxRuntime()
