@@ -39,7 +39,7 @@ from search_space.space import SearchSpace
 from search_space.space_profile import profile
 from searcher.checks import check_settings
 from searcher.confirmation import confirmed
-from searcher.machine import cpus, device
+from searcher.machine import cpus, device, own_device
 from searcher.objectives import TWO
 from searcher.overview import overview
 from searcher.progress import Event
@@ -67,8 +67,13 @@ class Watcher(Protocol):
         """A part of the run whose trainings are shown as they come."""
 
 
-def run(settings: Settings, watcher: Watcher) -> Path:
+def run(settings: Settings, watcher: Watcher, address: str | None = None) -> Path:
     """Search, confirm, make and export a family, and report; what an earlier call has done is not done again.
+
+    Args:
+        settings: of the run.
+        watcher: is told.
+        address: of a cluster that trains, ``auto`` or HOST:PORT; by default this machine does.
 
     Returns:
         The run's folder.
@@ -78,12 +83,12 @@ def run(settings: Settings, watcher: Watcher) -> Path:
         KeyboardInterrupt: Ctrl-C; nothing that was measured is lost.
     """
     started = time.monotonic()
-    check_settings(settings)
+    check_settings(settings, address=address)
     data = open_data(settings, settings.search_space(), watcher)
     space = settings.search_space(len(data.classes))
-    check_settings(settings, space)
+    check_settings(settings, space, address=address)
     watcher.say(space_text(profile(space, settings.family.budgets)))
-    with open_session(settings, data, watcher) as session:
+    with open_session(settings, data, watcher, address) as session:
         write_json(session.run_dir / "environment.json", environment())
         data.write_report(session.run_dir / "data")
         with watcher.phase("Search"):
@@ -101,7 +106,9 @@ def open_data(settings: Settings, space: SearchSpace, watcher: Watcher) -> RunDa
         return RunData.open(settings.data, space, workers=cpus(), making=making, preparing=preparing)
 
 
-def open_session(settings: Settings, data: RunData, watcher: Watcher) -> AbstractContextManager[Session]:
+def open_session(
+    settings: Settings, data: RunData, watcher: Watcher, address: str | None = None
+) -> AbstractContextManager[Session]:
     """The run of these settings, open for writing."""
     evaluator = video_evaluator(
         data.paths,
@@ -109,7 +116,7 @@ def open_session(settings: Settings, data: RunData, watcher: Watcher) -> Abstrac
         device(settings.search.gpus_per_trial),
         timed=settings.objectives().need_latency,
     )
-    return Session.open(settings, evaluator, classes=len(data.classes), on_event=watcher)
+    return Session.open(settings, evaluator, classes=len(data.classes), on_event=watcher, address=address)
 
 
 def make_family(
@@ -154,7 +161,10 @@ def make_family(
     with watcher.bar("Exporting to ONNX") as exporting:
         clip = session.space.largest().input
         finished = finish_members(
-            folders, data.example(clip), workers=settings.search.workers, progress=exporting
+            folders,
+            data.example(clip),
+            workers=min(settings.search.workers, cpus()),
+            progress=exporting,
         )
     write_run(session, family, finished, data, None if started is None else time.monotonic() - started)
     watcher.say(family_table(family, finished))
@@ -211,7 +221,7 @@ def _eligible(records: Records, run_dir: Path) -> list[FrontierMember]:
 
 
 def _measure(session: Session, data: RunData) -> Callable[[nn.Module, Input], Mapping[str, float]]:
-    where = device(session.settings.search.gpus_per_trial)
+    where = own_device(session.settings.search.gpus_per_trial)
     causal = session.space.smallest().options.causal
 
     def measure(model: nn.Module, clip: Input) -> Mapping[str, float]:

@@ -51,3 +51,7 @@ class RecordError(MovinasError):
 
 class ExportError(MovinasError):
     """A network could not be exported, or the export does not compute what the network computes."""
+
+
+class Stopped(KeyboardInterrupt):
+    """Somebody asked a run to stop; what was measured is recorded, and the same command goes on."""

@@ -9,6 +9,7 @@ import numpy as np
 from search_space.cost import cost
 from search_space.errors import SettingsError, SpaceError
 from search_space.space import SearchSpace
+from searcher.address import resolve
 from searcher.domain import KNOWN_COSTS, SpaceDomain
 from searcher.machine import cpus, writable
 from searcher.record_storage import check_database
@@ -17,21 +18,28 @@ from searcher.settings import Settings
 _TRIES, _SAMPLES = 4, 64
 
 
-def check_settings(settings: Settings, space: SearchSpace | None = None) -> SearchSpace:
+def check_settings(
+    settings: Settings, space: SearchSpace | None = None, *, address: str | None = None
+) -> SearchSpace:
     """Tries settings on this machine.
 
     Args:
         settings: to try.
         space: theirs, if its number of classes is known already; by default as its own file says.
+        address: of the cluster that trains; by default this machine does, and must have what is asked for.
 
     Returns:
         The space.
 
     Raises:
         SettingsError: names the key, the value and the remedy. SpaceError: the space cannot be used.
+        ClusterError: no cluster answers at the address.
     """
     known, space = space is not None, space if space is not None else settings.search_space()
-    _check_machine(settings)
+    if address is None:
+        _check_machine(settings)
+    else:
+        resolve(address)
     _check_folders(settings)
     _check_costs(settings, space)
     _check_states(settings, space)

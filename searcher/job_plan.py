@@ -93,4 +93,5 @@ class JobPlan(Plan):
             epochs=self.epochs,
             seconds=self.seconds(),
             seconds_left=self.seconds_for(self._left - self.epochs),
+            ended=self.through,
         )

@@ -31,16 +31,31 @@ def repair(path: Path) -> Path | None:
         stale.unlink(missing_ok=True)
     if not path.exists():
         return None
-    whole = path.stat().st_size
-    good = whole
+    good = _good_end(path)
+    return None if good == path.stat().st_size else _cut(path, good)
+
+
+def _good_end(path: Path) -> int:
+    """Bytes up to the end of the last whole line."""
+    good = path.stat().st_size
     while good:
         line_start, line = _last_line(path, good)
         if line.endswith(b"\n") and _is_json(line):
             break
         good = line_start
-    if good == whole:
-        return None
-    return _cut(path, good)
+    return good
+
+
+def mend(path: Path) -> None:
+    """Cuts a torn end off the journal of a driver that goes on writing; nothing is kept of it.
+
+    What a failed write left is of no use to anybody: the same is written again.
+    """
+    for stale in path.parent.glob(f"{path.name}.lock*"):
+        stale.unlink(missing_ok=True)
+    good = _good_end(path)
+    if good < path.stat().st_size:
+        os.truncate(path, good)
 
 
 def check(path: Path) -> None:

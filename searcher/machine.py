@@ -37,3 +37,10 @@ def writable(folder: Path) -> bool:
 def device(gpus_per_trial: float) -> str:
     """Where trainings that ask for so many GPUs compute, as torch names it."""
     return "cuda" if gpus_per_trial else "cpu"
+
+
+def own_device(gpus_per_trial: float) -> str:
+    """Where this process computes: a cluster's driver need not have the GPUs that its workers have."""
+    import torch
+
+    return device(gpus_per_trial) if torch.cuda.is_available() else "cpu"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,11 @@ from pathlib import Path
 from proxy_train.measurement import Measurement
 from searcher.lease import holder
 from searcher.progress import FrontierPoint, frontier_so_far
+from searcher.pulse import Beat, last_beat
 from searcher.records import Records
+
+_SILENCE = 60.0
+_NODES = 8
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,8 @@ class Overview:
         frontier: of the search so far, the cheapest first.
         hypervolume: of that frontier.
         objectives: of the search.
+        beat: how things were when the driver last said so; None if it never has.
+        silent: seconds since then.
     """
 
     name: str
@@ -35,10 +42,20 @@ class Overview:
     frontier: tuple[FrontierPoint, ...]
     hypervolume: float
     objectives: tuple[str, ...]
+    beat: Beat | None = None
+    silent: float = 0.0
+
+    @property
+    def working(self) -> bool:
+        """Whether a driver gave a sign of life lately."""
+        return self.beat is not None and self.beat.state != "ended" and self.silent < _SILENCE
 
     def text(self) -> str:
         """A few lines for a terminal."""
-        lines = [f"{self.name}: {'driven by ' + self.driver if self.driver else 'nobody is working on it'}"]
+        driver = self.driver or (self.beat.driver if self.beat is not None and self.working else None)
+        lines = [f"{self.name}: {'driven by ' + driver if driver else 'nobody is working on it'}"]
+        if self.beat is not None and self.beat.state != "ended":
+            lines += self._now(self.beat)
         if self.candidates:
             lines.append(f"candidates: {_counts(self.candidates)}")
         lines += [f"{purpose}: {_counts(states)}" for purpose, states in self.measurements.items()]
@@ -46,14 +63,37 @@ class Overview:
         lines.append(f"hypervolume of the search: {self.hypervolume:.3f}")
         return "\n".join(lines)
 
+    def _now(self, beat: Beat) -> list[str]:
+        """What the driver said last."""
+        if not self.working:
+            return [f"its driver, {beat.driver}, was last heard of {_ago(self.silent)} ago"]
+        left = "" if beat.seconds_left is None else f"; about {_ago(beat.seconds_left)} left"
+        counts = f"{beat.done} of {beat.planned} done, {beat.running} running, {beat.failed} failed"
+        lines = [f"{beat.phase} now: {counts}; {beat.hourly:.0f} an hour{left}"]
+        if beat.nodes:
+            cpus, gpus = sum(node.cpus for node in beat.nodes), sum(node.gpus for node in beat.nodes)
+            names = ", ".join(f"{n.name} ({n.cpus:g} CPU, {n.gpus:g} GPU)" for n in beat.nodes[:_NODES])
+            more = "" if len(beat.nodes) <= _NODES else f" and {len(beat.nodes) - _NODES} more"
+            lines.append(f"nodes: {len(beat.nodes)} with {cpus:g} CPU and {gpus:g} GPU: {names}{more}")
+        if beat.waiting:
+            lines.append(f"PENDING for {_ago(beat.waiting_seconds)}: {beat.waiting}")
+        if beat.state == "stopping":
+            lines.append("it was asked to stop, and ends what is under way")
+        return lines
 
-def overview(run_dir: Path) -> Overview:
+
+def overview(run_dir: Path, storage: str | None = None) -> Overview:
     """Read a run's record, without disturbing whoever writes it.
+
+    Args:
+        run_dir: the run's folder, or with ``storage`` its name alone.
+        storage: the database of its record, for a machine that does not have the folder.
 
     Raises:
         RecordError: there is no run in the folder, or its record cannot be read.
     """
-    records = Records.reading(run_dir)
+    records = reading(run_dir, storage)
+    beat = last_beat(records.channel)
     candidates, measurements = records.candidates(), records.measurements()
     costs = [each.macs for each in candidates]
     low, high = (min(costs), max(costs)) if costs else (1, 2)
@@ -71,7 +111,21 @@ def overview(run_dir: Path) -> Overview:
         frontier=frontier,
         hypervolume=volume,
         objectives=records.objectives.names,
+        beat=beat,
+        silent=0.0 if beat is None else max(0.0, time.time() - beat.time),
     )
+
+
+def reading(run_dir: Path, storage: str | None) -> Records:
+    """The record of a run by its folder, or by its name and the database."""
+    return Records.reading(run_dir) if storage is None else Records.reading_from(storage, run_dir.name)
+
+
+def _ago(seconds: float) -> str:
+    """Such as ``40 seconds``, ``5 minutes``, ``3.2 hours``."""
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
 def _counts(states: dict[str, int]) -> str:

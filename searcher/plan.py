@@ -36,6 +36,7 @@ class Plan(ABC):
         self.on_event = on_event
         self.epochs = 0
         self.failed = 0
+        self.through = 0
         self._classes = classes
         self._workers = workers
         self._busy = 0.0
@@ -96,9 +97,18 @@ class Plan(ABC):
         self._busy += result.seconds
         self._seconds[job.name] += result.seconds
 
+    def spent(self, job: Job) -> float:
+        """Seconds that finished epochs of a running job took, those of earlier sessions included."""
+        return self._seconds.get(job.name, 0.0)
+
+    def allowed(self, job: Job) -> float | None:
+        """The most seconds that a job may take in all; None is no limit."""
+        del job
+        return None
+
     def ended(self, job: Job) -> None:
         """Takes a job off the list of running ones; its seconds are forgotten."""
-        self._running.pop(job.name, None)
+        self.through += self._running.pop(job.name, None) is not None
         self._seconds.pop(job.name, None)
 
     def _seconds_before(self, job: Job) -> float:

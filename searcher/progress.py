@@ -47,6 +47,7 @@ class Progress:
         seconds: since the phase began in this session.
         seconds_left: an estimate, None while there is nothing to go by.
         objectives: of the search.
+        ended: trainings that ended in this session, however they did; one that was held counts each time.
     """
 
     phase: Purpose
@@ -61,6 +62,7 @@ class Progress:
     seconds: float = 0.0
     seconds_left: float | None = None
     objectives: tuple[str, ...] = DEFAULT
+    ended: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,48 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class Trained:
+    """A training has one epoch more behind it.
+
+    Args:
+        phase: the part of the run.
+        digest: of the architecture.
+        seed: of the training.
+        epoch: how many it has behind it.
+        seconds: that this one took.
+        where: host and process of the worker.
+        log: warnings of the training since the last epoch.
+    """
+
+    phase: Purpose
+    digest: str
+    seed: int
+    epoch: int
+    seconds: float
+    where: str = ""
+    log: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A worker was lost, failed or hung; the training is tried again, unless that was often enough.
+
+    Args:
+        phase: the part of the run.
+        digest: of the architecture.
+        seed: of the training.
+        reason: one line.
+        details: a traceback, if there is one.
+    """
+
+    phase: Purpose
+    digest: str
+    seed: int
+    reason: str
+    details: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """A measurement is in the record; in the search, with what became of the candidate."""
 
@@ -81,7 +125,7 @@ class Measured:
     decision: Decision | None = None
 
 
-Event = Progress | Started | Measured
+Event = Progress | Started | Trained | Lost | Measured
 OnEvent = Callable[[Event], None]
 
 

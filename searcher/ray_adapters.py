@@ -8,18 +8,28 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import ray
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from searcher.jobs import EpochResult, EvaluatorSpec, Job
+from searcher.nodes import missing
 from searcher.plan import Plan
+from searcher.progress import Lost, Trained
+
+if TYPE_CHECKING:
+    from searcher.cluster import Cluster
 
 _LOG = logging.getLogger(__name__)
+_LOST = "its worker was lost"
+_PATIENCE = 10.0
+_DETAILS = 20_000
 
 
 class Bridge:
@@ -28,21 +38,24 @@ class Bridge:
     Args:
         plan: what to run.
         first: a job that the plan has handed out already.
-        workers: how many jobs at a time.
+        cluster: where it runs.
         limit: how many Ray trials this Tuner runs: Ray's memory grows with each, so that long plans take
             several.
     """
 
-    def __init__(self, plan: Plan, first: Job, workers: int, limit: int) -> None:
+    def __init__(self, plan: Plan, first: Job, cluster: Cluster, limit: int) -> None:
         self.plan = plan
         self.jobs: dict[str, Job] = {}
         self.errors: dict[str, str] = {}
         # Ray logs and swallows exceptions from some of its hooks; kept here, they are raised from others.
         self.error: BaseException | None = None
         self.over = False
-        self._workers = workers
+        self.stopping = False
+        self._cluster = cluster
         self._left = limit
         self._first: Job | None = first
+        self._working: dict[str, _Working] = {}
+        self._idle_since = time.monotonic()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Ray writes its parts to a file for a Tuner.restore that is never called; a plan's listener may be
@@ -57,7 +70,10 @@ class Bridge:
     def next(self, trial_id: str) -> Job | None:
         """The job for a new Ray trial, or None: not now, or with ``over`` never."""
         self.raise_error()
-        if len(self.jobs) >= self._workers:
+        if self.stopping:
+            self.over = not self.jobs
+            return None
+        if self.jobs and len(self.jobs) >= self._cluster.room():
             return None
         job, self._first = self._first, None
         if job is None and self._left:
@@ -69,31 +85,95 @@ class Bridge:
         self.jobs[trial_id] = job
         return job
 
-    def observe(self, trial_id: str, result: dict[str, Any]) -> bool:
+    def started(self, trial: Trial) -> None:
+        """Takes the start of a Ray trial on a worker."""
+        self._working[trial.trial_id] = _Working(trial, time.monotonic())
+
+    def observe(self, trial: Trial, result: dict[str, Any]) -> bool:
         """Takes a worker's result; answers whether its job goes on."""
-        job = self.jobs[trial_id]
+        job = self.jobs[trial.trial_id]
+        self.started(trial)
+        # Who has got further may be lost again as often.
+        trial.max_failures = trial.num_failures + self._cluster.retries
         try:
             if "failure" in result:
                 self.plan.fail(job, result["failure"])
                 return False
-            return self.plan.observe(job, EpochResult.from_dict(result["epoch"]))
+            epoch = EpochResult.from_dict(result["epoch"])
+            where, log = str(result.get("where", "")), tuple(map(str, result.get("log", ())))
+            digest = job.architecture.digest
+            self.plan.on_event(Trained(job.purpose, digest, job.seed, epoch.epoch, epoch.seconds, where, log))
+            return self.plan.observe(job, epoch) and not self.stopping
         except Exception as error:
             # Ray would wrap it, and the remedy that it names would be lost in a traceback.
             self.error = error
             return False
 
+    def lost(self, trial: Trial, reason: str, details: str) -> None:
+        """Takes the loss of a Ray trial's worker, before Ray tries again, or does not."""
+        working = self._working.pop(trial.trial_id, None)
+        if working is not None and working.killed:
+            reason, details = working.killed, ""
+        self.errors[trial.trial_id] = reason
+        job = self.jobs.get(trial.trial_id)
+        _LOG.warning("a worker failed at %s: %s", job.name if job else trial.trial_id, reason)
+        if job is not None:
+            self.plan.on_event(Lost(job.purpose, job.architecture.digest, job.seed, reason, details))
+
     def ended(self, trial_id: str, *, failed: bool) -> None:
         """Takes the end of a Ray trial."""
         job = self.jobs.pop(trial_id, None)
+        working = self._working.pop(trial_id, None)
         if job is None:
             return
         try:
             if failed:
-                self.plan.fail(job, self.errors.get(trial_id, "its worker was lost"))
+                reason = working.killed if working is not None else ""
+                self.plan.fail(job, reason or self.errors.get(trial_id, _LOST))
             self.plan.ended(job)
         except Exception as error:
             # Not swallowed: raised by the next call that Ray lets raise.
             self.error = error
+
+    def tick(self) -> None:
+        """Looks after what does not report by itself: hung workers, listeners, the wish to stop."""
+        now = time.monotonic()
+        for trial_id, working in self._working.items():
+            if trial_id in self.jobs and not working.killed:
+                self._end_overdue(self.jobs[trial_id], working, now - working.since)
+        if self._working:
+            self._idle_since = now
+        pulse = self._cluster.pulse
+        if pulse is not None and pulse.due:
+            nodes = self._cluster.nodes()
+            idle = now - self._idle_since if self.jobs else 0.0
+            why = missing(nodes, self._cluster.cpus, self._cluster.gpus) if idle > _PATIENCE else ""
+            pulse.beat(self.plan.progress(), nodes=nodes, waiting=why, waiting_seconds=idle)
+            self.stopping = self.stopping or pulse.stopping
+
+    def _end_overdue(self, job: Job, working: _Working, silent: float) -> None:
+        """Kills the worker of a job that hangs, or has taken too long; its process need not listen."""
+        allowed, stall = self.plan.allowed(job), self._cluster.stall
+        if allowed is not None and self.plan.spent(job) + silent > allowed:
+            working.killed = f"it took more than {allowed / 60:g} minutes"
+            # Trying again would only take longer.
+            working.trial.max_failures = 0
+        elif stall is not None and silent > stall:
+            working.killed = f"it hung: no epoch was finished within {stall / 60:g} minutes"
+        else:
+            return
+        actor = working.trial.temporary_state.ray_actor
+        if actor is not None:
+            ray.kill(actor)
+
+
+@dataclass
+class _Working:
+    """A Ray trial on a worker, when it last gave a sign, and why it was killed if it was."""
+
+    trial: Trial
+    since: float
+    killed: str = ""
 
 
 class PlanSearcher(Searcher):  # type: ignore[misc]
@@ -103,10 +183,10 @@ class PlanSearcher(Searcher):  # type: ignore[misc]
     its order would depend on timing.
     """
 
-    def __init__(self, bridge: Bridge, evaluator: EvaluatorSpec, threads: int) -> None:
+    def __init__(self, bridge: Bridge, evaluator: EvaluatorSpec, threads: int, patience: float = 0.0) -> None:
         super().__init__()
         self._bridge = bridge
-        self._fixed = {"evaluator": evaluator.to_json(), "threads": threads}
+        self._fixed = {"evaluator": evaluator.to_json(), "threads": threads, "patience": patience}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The configuration of a new trial, None for later, or FINISHED."""
@@ -142,15 +222,13 @@ class PlanScheduler(TrialScheduler):  # type: ignore[misc]
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Goes on or stops; a trial is never paused, for a held candidate comes back as a new trial."""
         del tune_controller
-        goes_on = self._bridge.observe(trial.trial_id, _unflatten(result))
+        goes_on = self._bridge.observe(trial, _unflatten(result))
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Remembers why; Ray tries again unless it has done so often enough."""
         del tune_controller
-        reason = _last_error(trial)
-        self._bridge.errors[trial.trial_id] = reason
-        _LOG.warning("a worker failed at %s: %s", trial.trial_id, reason)
+        self._bridge.lost(trial, *_last_error(trial))
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """The oldest trial that waits for a worker."""
@@ -179,10 +257,16 @@ class Ticker(Callback):  # type: ignore[misc]
         self._seconds = seconds
         self._last = -float("inf")
 
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Called by Ray when a worker takes a trial, the first time or again."""
+        del iteration, trials, info
+        self._bridge.started(trial)
+
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Called by Ray about ten times a second."""
         del iteration, trials, info
         self._bridge.raise_error()
+        self._bridge.tick()
         now = time.monotonic()
         if now - self._last >= self._seconds:
             self._last = now
@@ -191,8 +275,9 @@ class Ticker(Callback):  # type: ignore[misc]
 
 def _unflatten(result: dict[str, Any]) -> dict[str, Any]:
     """Ray flattens nested results to keys with slashes; this undoes it for what a worker sent."""
-    if "failure" in result:
-        return {"failure": result["failure"]}
+    sent: dict[str, Any] = {key: result[key] for key in ("failure", "where", "log") if key in result}
+    if "failure" in sent:
+        return sent
     epoch: dict[str, Any] = {"metrics": None}
     for key, value in result.items():
         parts = key.split("/")
@@ -200,13 +285,14 @@ def _unflatten(result: dict[str, Any]) -> dict[str, Any]:
             epoch[parts[1]] = value
         elif parts[0] == "epoch":
             epoch["metrics"] = {**(epoch["metrics"] or {}), parts[2]: value}
-    return {"epoch": epoch}
+    return {**sent, "epoch": epoch}
 
 
-def _last_error(trial: Trial) -> str:
-    """The last line of the error file that Ray keeps for a trial."""
+def _last_error(trial: Trial) -> tuple[str, str]:
+    """The last line of the error file that Ray keeps for a trial, and the end of all of it."""
     try:
-        lines = Path(trial.error_file).read_text().strip().splitlines()
+        text = Path(trial.error_file).read_text().strip()
     except (TypeError, OSError):
-        return "its worker was lost"
-    return lines[-1][:500] if lines else "its worker was lost"
+        return _LOST, ""
+    lines = text.splitlines()
+    return (lines[-1][:500], text[-_DETAILS:]) if lines else (_LOST, "")

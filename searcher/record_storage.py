@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import re
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -72,6 +74,23 @@ def without_password(url: str) -> str:
     return make_url(url)._replace(password=None).render_as_string(hide_password=False)
 
 
+def redacted(text: str, *urls: str | None) -> str:
+    """The text without a password, should somebody have put one into it."""
+    secrets = [os.environ.get("PGPASSWORD"), *(make_url(url).password for url in urls if url)]
+    for secret in secrets:
+        if secret:
+            text = text.replace(str(secret), "***")
+    return text
+
+
+def stored_runs(storage: BaseStorage, name: str) -> list[str]:
+    """Studies of the runs of that name, or of that very study name."""
+    known = {study.study_name for study in storage.get_all_studies()}
+    return sorted(
+        each for each in known if each == name or re.fullmatch(rf"{re.escape(name)}-[0-9a-f]{{12}}", each)
+    )
+
+
 def check_database(url: str) -> None:
     """Connects once.
 
@@ -82,35 +101,80 @@ def check_database(url: str) -> None:
         pass
 
 
-@contextmanager
-def locked(database: Database, url: str) -> Iterator[None]:
-    """Holds the run's lock in the database, which the server releases with the connection.
+class DatabaseLock:
+    """The run's lock in the database, which the server releases with the connection; a context manager.
 
     Raises:
         RecordError: another driver holds it, perhaps from another machine that has the folder, too.
     """
-    with _connected(url) as connection:
-        taken = connection.exec_driver_sql(
-            "SELECT pg_try_advisory_lock(hashtext('movinas'), hashtext(%s))", (database.study,)
-        ).scalar_one()
+
+    def __init__(self, database: Database, url: str) -> None:
+        self._database, self._url = database, url
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> DatabaseLock:
+        try:
+            taken = self._take()
+        except SQLAlchemyError as error:
+            raise _unreachable(self._url, error) from error
         if not taken:
             raise RecordError(
-                f"{database.study} in {database.url} is being written by another process",
-                hint="wait for it, stop it, or give this run another name",
+                self._held_by_another(), hint="wait for it, stop it, or give this run another name"
             )
-        yield
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._connection is not None:
+            with suppress(SQLAlchemyError):
+                self._connection.close()
+        self._connection = None
+
+    def ensure(self) -> None:
+        """Takes the lock again if the server has let it go, as a restart of the server does.
+
+        Raises:
+            OSError: another driver has it, or the server has not noticed yet that our old connection is gone.
+            SQLAlchemyError: the server is away.
+        """
+        if self._connection is not None:
+            try:
+                self._connection.exec_driver_sql("SELECT 1")
+                return
+            except SQLAlchemyError:
+                self.__exit__()
+        if not self._take():
+            raise OSError(self._held_by_another())
+
+    def _held_by_another(self) -> str:
+        return f"{self._database.study} in {self._database.url} is being written by another process"
+
+    def _take(self) -> bool:
+        connection = _engine(self._url).connect()
+        taken = connection.exec_driver_sql(
+            "SELECT pg_try_advisory_lock(hashtext('movinas'), hashtext(%s))", (self._database.study,)
+        ).scalar_one()
+        if taken:
+            self._connection = connection
+        else:
+            connection.close()
+        return bool(taken)
+
+
+def _engine(url: str) -> Engine:
+    """Connections of our own in autocommit mode."""
+    try:
+        return create_engine(_with_driver(url), poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    except ImportError as error:
+        raise SettingsError(
+            f"storage is {without_password(url)}: there is no PostgreSQL driver ({error})", hint=_EXTRA
+        ) from error
 
 
 @contextmanager
 def _connected(url: str) -> Iterator[Connection]:
     """A connection of our own in autocommit mode."""
     try:
-        engine = create_engine(_with_driver(url), poolclass=NullPool, isolation_level="AUTOCOMMIT")
-        connection = engine.connect()
-    except ImportError as error:
-        raise SettingsError(
-            f"storage is {without_password(url)}: there is no PostgreSQL driver ({error})", hint=_EXTRA
-        ) from error
+        connection = _engine(url).connect()
     except SQLAlchemyError as error:
         raise _unreachable(url, error) from error
     try:
@@ -153,7 +217,7 @@ def _with_driver(url: str) -> str:
 def _unreachable(url: str, error: Exception) -> RecordError:
     reason = " ".join(str(getattr(error, "orig", None) or error).split())[:300]
     return RecordError(
-        f"storage {without_password(url)} cannot be used: {reason}",
+        f"storage {without_password(url)} cannot be used: {redacted(reason, url)}",
         hint="is the server running, does the database exist, is the password in PGPASSWORD or ~/.pgpass?",
     )
 

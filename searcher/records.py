@@ -19,11 +19,9 @@ from typing import Any
 import optuna
 import pandas as pd
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.study import StudyDirection
-from optuna.trial import Trial, TrialState, create_trial
-from sqlalchemy.exc import SQLAlchemyError
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Key, Measurement, Purpose
@@ -32,6 +30,8 @@ from searcher import journal
 from searcher.candidate import Candidate, CandidateState, Decision
 from searcher.lease import Lease
 from searcher.objectives import Objectives
+from searcher.patience import Patience
+from searcher.pulse import Channel, FolderChannel, StudyChannel
 from searcher.record_format import (
     TRIAL_STATES,
     differences,
@@ -41,7 +41,15 @@ from searcher.record_format import (
     trial_measurement,
 )
 from searcher.record_frame import frame
-from searcher.record_storage import FILE, Database, locked, open_database, open_journal, without_password
+from searcher.record_storage import (
+    FILE,
+    Database,
+    DatabaseLock,
+    open_database,
+    open_journal,
+    stored_runs,
+    without_password,
+)
 
 __all__ = ["FILE", "SCHEMA", "Records"]
 
@@ -59,16 +67,20 @@ class Records:
         *,
         writable: bool,
         identity: Mapping[str, Any] | None = None,
+        patience: Patience | None = None,
+        channel: Channel | None = None,
     ) -> None:
         self.storage = storage
         self.name = name
         self._writable = writable
+        self._patience = patience or Patience(name)
         if writable:
             self._create(identity or {})
         self._studies = {study: self._study_id(study) for study in (name, f"{name}/measurements")}
         self._check_schema()
         if identity is not None:
             self._check_identity(identity)
+        self.channel = channel or StudyChannel(storage, self._studies[name])
         self.objectives = Objectives.of(self.identity)
         self._measurements: list[Measurement] = []
         self._candidates: list[Candidate] = []
@@ -78,7 +90,12 @@ class Records:
     @classmethod
     @contextmanager
     def writing(
-        cls, run_dir: Path, identity: Mapping[str, Any], storage: str | None = None
+        cls,
+        run_dir: Path,
+        identity: Mapping[str, Any],
+        storage: str | None = None,
+        *,
+        patience: float = 0.0,
     ) -> Iterator[Records]:
         """Opens or creates the record of the run in ``run_dir`` and holds its lease.
 
@@ -88,6 +105,7 @@ class Records:
             storage: address of a PostgreSQL database for a new record, or of the one that has this run's,
                 with a password if it needs one; by default where the record is, else a journal file in the
                 folder.
+            patience: seconds that a write waits for a full disk, or for a database that is away.
 
         Raises:
             RecordError: another driver writes it, or it is damaged, of a newer version, or cannot be reached.
@@ -103,15 +121,19 @@ class Records:
             held.callback(Lease(run_dir).release)
             database = placed(run_dir, storage)
             if database is None:
-                journal.repair(run_dir / FILE)
-                opened = open_journal(run_dir / FILE)
+                file = run_dir / FILE
+                journal.repair(file)
+                opened = open_journal(file)
                 name = _stored_name(opened) or run_dir.name
+                wait = Patience(name, patience, mend=lambda: journal.mend(file))
+                channel: Channel | None = FolderChannel(run_dir)
             else:
                 url, name = storage or database.url, database.study
-                held.enter_context(locked(database, url))
+                lock = held.enter_context(DatabaseLock(database, url))
                 opened = open_database(url)
                 held.callback(opened.remove_session)
-            yield cls(opened, name, writable=True, identity=identity)
+                wait, channel = Patience(name, patience, guard=lock.ensure), None
+            yield cls(opened, name, writable=True, identity=identity, patience=wait, channel=channel)
 
     @classmethod
     def reading(cls, run_dir: Path) -> Records:
@@ -130,7 +152,24 @@ class Records:
         name = _stored_name(storage)
         if name is None:
             raise RecordError(f"{path} holds no run yet", hint="wait until its search has started")
-        return cls(storage, name, writable=False)
+        return cls(storage, name, writable=False, channel=FolderChannel(run_dir))
+
+    @classmethod
+    def reading_from(cls, storage: str, name: str) -> Records:
+        """Opens the record of the run of that name in a database, without the run's folder.
+
+        Raises:
+            RecordError: there is no such run, there are several, or the database cannot be used.
+        """
+        opened = open_database(storage)
+        found = stored_runs(opened, name)
+        if len(found) != 1:
+            raise RecordError(
+                f"{without_password(storage)} holds {len(found)} runs named {name!r}"
+                + "".join(f", {each}" for each in found),
+                hint="give the folder of the run, or one of these names" if found else "check the name",
+            )
+        return cls(opened, found[0], writable=False)
 
     @classmethod
     def in_memory(cls, identity: Mapping[str, Any]) -> Records:
@@ -238,17 +277,6 @@ class Records:
 
     # Writing
 
-    @contextmanager
-    def _storing(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, StorageInternalError, SQLAlchemyError) as error:
-            reason = " ".join(str(error.__cause__ or error).split())[:300]
-            raise RecordError(
-                f"the record of {self.name!r} cannot be written: {reason}",
-                hint="when disk or database can be used again, the same command goes on",
-            ) from error
-
     def append(self, measurement: Measurement) -> bool:
         """Adds a measurement for good, or answers False if this experiment is already in the record.
 
@@ -259,11 +287,20 @@ class Records:
         if known is not None:
             return False
         trial = measurement_trial(measurement)
-        with self._storing():
-            self.storage.create_new_trial(self._studies[f"{self.name}/measurements"], template_trial=trial)
+        self._add_trial(f"{self.name}/measurements", trial, len(self._measurements))
         self._measurements.append(measurement)
         self._add(measurement)
         return True
+
+    def _add_trial(self, study: str, trial: FrozenTrial, number: int) -> int:
+        """Adds a trial as the ``number``-th of a study; answers its id."""
+        study_id = self._studies[study]
+
+        def written() -> int | None:
+            trials = self.storage.get_all_trials(study_id, deepcopy=False)
+            return trials[number]._trial_id if len(trials) > number else None
+
+        return self._patience.do(lambda: self.storage.create_new_trial(study_id, trial), written)
 
     def propose(
         self, candidate: Candidate, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
@@ -283,10 +320,9 @@ class Records:
                 "known": candidate.known,
             },
         )
-        with self._storing():
-            trial_id = self.storage.create_new_trial(self._studies[self.name], template_trial=trial)
-            # A journal makes objects of its own for each gene of each trial: a third of a search's memory.
-            self.storage.get_trial(trial_id).distributions = trial.distributions
+        trial_id = self._add_trial(self.name, trial, candidate.number)
+        # A journal makes objects of its own for each gene of each trial: a third of a search's memory.
+        self._patience.do(lambda: self.storage.get_trial(trial_id)).distributions = trial.distributions
         self._trial_ids.append(trial_id)
         self._candidates.append(candidate)
         self._by_digest[candidate.digest] = candidate
@@ -294,17 +330,20 @@ class Records:
     def decide(self, number: int, epochs: int, decision: Decision) -> None:
         """Writes down what became of a candidate at a rung, in place of an earlier decision there."""
         decision = replace(decision, known=len(self._measurements))
-        with self._storing():
-            self.storage.set_trial_user_attr(self._trial_ids[number], f"rung {epochs}", asdict(decision))
+        key, value = f"rung {epochs}", asdict(decision)
+        self._patience.do(lambda: self.storage.set_trial_user_attr(self._trial_ids[number], key, value))
         self._candidates[number].decisions[epochs] = decision
 
     def close(self, number: int, state: CandidateState) -> None:
         """Ends a candidate for good; its objectives and constraints are those at its highest rung."""
-        with self._storing():
-            self._close(self._candidates[number], self._trial_ids[number], state)
+        candidate, trial_id = self._candidates[number], self._trial_ids[number]
+        if not self._patience.do(lambda: self.storage.get_trial(trial_id)).state.is_finished():
+            self._patience.do(lambda: self._close(candidate, trial_id, state))
+            candidate.state = state
 
     def _close(self, candidate: Candidate, trial_id: int, state: CandidateState) -> None:
         if self.storage.get_trial(trial_id).state.is_finished():
+            # An earlier attempt got so far, and did not hear of it.
             return
         values = None
         if state in ("complete", "pruned"):
@@ -313,7 +352,6 @@ class Records:
         if state == "cancelled":
             self.storage.set_trial_user_attr(trial_id, "state", state)
         self.storage.set_trial_state_values(trial_id, TRIAL_STATES[state], values)
-        candidate.state = state
 
     def _constrain(self, trial_id: int, excess: Mapping[str, float]) -> None:
         """Tells Optuna of soft constraints, in whose terms 0 or less is feasible."""

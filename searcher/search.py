@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ from searcher.job_plan import JobPlan, Outcome
 from searcher.jobs import EvaluatorSpec, Job, job_folder
 from searcher.progress import OnEvent, Progress, ignore
 from searcher.promotion import ParetoHalving
+from searcher.pulse import Pulse
 from searcher.records import Records
+from searcher.run_log import RunLog
 from searcher.search_plan import SearchPlan
 from searcher.settings import Settings
 from searcher.strategies import create
@@ -55,25 +57,52 @@ class Session:
     @classmethod
     @contextmanager
     def open(
-        cls, settings: Settings, evaluator: EvaluatorSpec, *, classes: int, on_event: OnEvent = ignore
+        cls,
+        settings: Settings,
+        evaluator: EvaluatorSpec,
+        *,
+        classes: int,
+        on_event: OnEvent = ignore,
+        address: str | None = None,
     ) -> Iterator[Session]:
         """Takes the run's lease, brings its record in order, and writes ``settings.yaml``.
+
+        Args:
+            settings: of the run.
+            evaluator: what trains.
+            classes: of the data set.
+            on_event: told of all that happens.
+            address: of a cluster, ``auto`` or HOST:PORT; by default trainings run on this machine.
 
         Raises:
             RecordError: another driver writes the run, or its record is damaged. SettingsError: the run was
             started with other settings, or its folder cannot be written.
         """
         search = settings.search
-        run_dir = settings.run_dir.absolute()
-        with (
-            Records.writing(run_dir, settings.identity(), settings.storage) as records,
-            Cluster(search.workers, cpus=search.cpus_per_trial, gpus=search.gpus_per_trial) as cluster,
-        ):
+        run_dir, patience = settings.run_dir.absolute(), 60 * settings.storage_patience_minutes
+        with ExitStack() as held:
+            records = held.enter_context(
+                Records.writing(run_dir, settings.identity(), settings.storage, patience=patience)
+            )
+            pulse = Pulse(records.channel)
+            held.callback(pulse.end)
+            log = held.enter_context(RunLog(run_dir, settings))
+            cluster = Cluster(
+                search.workers,
+                cpus=search.cpus_per_trial,
+                gpus=search.gpus_per_trial,
+                retries=search.retries,
+                address=address,
+                elastic=search.elastic,
+                stall=60 * search.stall_minutes,
+                patience=patience,
+                pulse=pulse,
+            )
+            held.enter_context(cluster)
             with replacing(run_dir / "settings.yaml") as temporary:
                 temporary.write_text(settings.to_yaml(), encoding="utf-8")
-            yield cls(
-                settings, settings.search_space(classes), records, cluster, evaluator, on_event=on_event
-            )
+            space = settings.search_space(classes)
+            yield cls(settings, space, records, cluster, evaluator, on_event=log.before(on_event))
 
     @property
     def run_dir(self) -> Path:

@@ -186,6 +186,11 @@ class SearchPlan(Plan):
             return False
         return not self._cancelled(job)
 
+    def allowed(self, job: Job) -> float | None:
+        """See ``search.time_limit_minutes``."""
+        del job
+        return None if self._minutes is None else 60 * self._minutes
+
     def _over(self) -> bool:
         """Whether the time of the search is used up."""
         return self._budget is not None and self.seconds() > 60 * self._budget
@@ -321,6 +326,7 @@ class SearchPlan(Plan):
             seconds=self.seconds(),
             seconds_left=self.seconds_for(self._epochs_left(candidates)),
             objectives=self._objectives.names,
+            ended=self.through,
         )
 
     def _epochs_left(self, candidates: list[Candidate]) -> float:

@@ -68,6 +68,9 @@ class SearchSettings(_Model):
     trials: Count = Field(default=48, description="candidates in all")
     startup: Count = Field(default=16, description="the first ones, spread evenly over the cost range")
     workers: Count = Field(default=2, description="trainings at a time; auto: as many as there are CPUs")
+    elastic: bool = Field(
+        default=False, description="on a cluster, as many trainings as it has room for; set by workers: auto"
+    )
     objectives: tuple[Objective, ...] = Field(
         default=("accuracy", "macs"), description="accuracy first, then costs to minimise"
     )
@@ -87,6 +90,12 @@ class SearchSettings(_Model):
     time_limit_minutes: float | None = Field(
         default=None, gt=0, description="longest time of one training in the search"
     )
+    stall_minutes: float = Field(
+        default=240, gt=0, description="an epoch that takes longer hangs: it is tried again elsewhere"
+    )
+    retries: Annotated[int, Field(strict=True, ge=0)] = Field(
+        default=3, description="how often a training is tried again whose worker was lost or hung"
+    )
     budget_minutes: float | None = Field(
         default=None, gt=0, description="longest time of the search, from each start"
     )
@@ -98,7 +107,7 @@ class SearchSettings(_Model):
             cpus, trials = data.get("cpus_per_trial", 1), data.get("trials", 48)
             # Other types are refused by their own fields.
             if isinstance(cpus, int) and isinstance(trials, int) and cpus > 0:
-                return data | {"workers": auto_workers(cpus, trials)}
+                return {"elastic": True, **data, "workers": auto_workers(cpus, trials)}
         return data
 
     @model_validator(mode="before")
@@ -127,6 +136,13 @@ class SearchSettings(_Model):
                 known = f"give {name} a window in search.windows" if name in KNOWN_COSTS else "leave it out"
                 raise ValueError(f"constraints limit {', '.join(MEASURED)}, not {name}: {known}")
         return constraints
+
+    @field_validator("gpus_per_trial")
+    @classmethod
+    def _whole_or_fraction(cls, gpus: float) -> float:
+        if gpus > 1 and gpus != int(gpus):
+            raise ValueError("a training takes a fraction of one GPU, or whole ones: 0.5, 1, 2")
+        return gpus
 
     @field_validator("rungs")
     @classmethod
@@ -183,6 +199,9 @@ class Settings(_Model):
     storage: str | None = Field(
         default=None,
         description="PostgreSQL database of the record; by default a journal in the run's folder",
+    )
+    storage_patience_minutes: float = Field(
+        default=10, ge=0, description="how long a run waits for a full disk or a database that is away"
     )
     data: DataSettings = Field(default_factory=lambda: DataSettings.model_validate({}))
     space: str | dict[str, Any] = Field(
@@ -281,9 +300,12 @@ class Settings(_Model):
         text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def public_storage(self) -> str | None:
+        """The database's address without a password, None for a journal."""
+        return None if self.storage is None else without_password(self.storage)
+
     def to_yaml(self) -> str:
         """All settings as they were resolved, so that the text stands alone; without a password."""
         data = self.model_dump(mode="json") | {"space": self.search_space().to_dict()}
-        if self.storage is not None:
-            data["storage"] = without_password(self.storage)
+        data["storage"] = self.public_storage()
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import socket
+import time
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -14,13 +17,16 @@ from search_space.errors import MovinasError
 from search_space.network import retain_freed_memory
 from searcher.jobs import EpochResult, EvaluatorSpec, Job
 
+_PAUSE = 2.0
+_LINES = 50
+
 
 class TrialWorker(tune.Trainable):  # type: ignore[misc]
     """A Ray Tune trainable whose step is one epoch of a job; Ray reuses it for the next job.
 
-    Its configuration is ``{"job": JSON, "evaluator": JSON, "threads": int}``. Training checkpoints itself in
-    the job's folder, so that Ray's own checkpoints are empty and a lost worker's job goes on wherever it is
-    restarted.
+    Its configuration is ``{"job": JSON, "evaluator": JSON, "threads": int, "patience": seconds}``. Training
+    checkpoints itself in the job's folder, so that Ray's own checkpoints are empty and a lost worker's job
+    goes on wherever it is restarted.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -29,6 +35,8 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         retain_freed_memory()
         self._evaluators: dict[str, Any] = {}
         self._epochs: Iterator[EpochResult] | None = None
+        self._warnings = _Warnings()
+        logging.getLogger().addHandler(self._warnings)
 
     def step(self) -> dict[str, Any]:
         """Trains one epoch.
@@ -38,15 +46,34 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
             which tries the job again.
         """
         try:
-            if self._epochs is None:
-                self._epochs = self._evaluator()(Job.from_json(self.config["job"]))
-            result = next(self._epochs)
+            result = self._epoch()
         except StopIteration:
-            return {"failure": "the training ended before its last rung"}
+            return {"failure": "the training ended before its last rung", **self._told()}
         except (MovinasError, MemoryError, torch.OutOfMemoryError) as error:
             # Training again would end the same way.
-            return {"failure": f"{type(error).__name__}: {error}"[:500]}
-        return {"epoch": result.to_dict(), "where": f"{socket.gethostname()}:{os.getpid()}"}
+            return {"failure": f"{type(error).__name__}: {error}"[:500], **self._told()}
+        return {"epoch": result.to_dict(), **self._told()}
+
+    def _epoch(self) -> EpochResult:
+        """The job's next epoch; on a full disk it waits for space, and goes on from its checkpoint."""
+        deadline = time.monotonic() + float(self.config["patience"])
+        while True:
+            try:
+                if self._epochs is None:
+                    self._epochs = self._evaluator()(Job.from_json(self.config["job"]))
+                return next(self._epochs)
+            except Exception as error:
+                # Else every training of the run would fail, one after the other.
+                if not _disk_is_full(error) or time.monotonic() > deadline:
+                    raise
+                logging.getLogger(__name__).warning("%s: waiting for space", error)
+                self.cleanup()
+                time.sleep(_PAUSE)
+
+    def _told(self) -> dict[str, Any]:
+        """Who speaks, and the warnings since the last epoch."""
+        lines, self._warnings.lines = self._warnings.lines, []
+        return {"where": f"{socket.gethostname()}:{os.getpid()}", "log": lines}
 
     def _evaluator(self) -> Any:
         name = self.config["evaluator"]
@@ -71,3 +98,24 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Nothing: see the class."""
+
+
+def _disk_is_full(error: Exception) -> bool:
+    """Libraries in other languages have the system's words, but not its number."""
+    full = (errno.ENOSPC, errno.EDQUOT)
+    if isinstance(error, OSError):
+        return error.errno in full
+    return any(os.strerror(number) in str(error) for number in full)
+
+
+class _Warnings(logging.Handler):
+    """Keeps warnings until they are fetched, at most so many."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keeps one."""
+        if len(self.lines) < _LINES:
+            self.lines.append(f"{record.levelname} {record.name}: {record.getMessage()}"[:1000])
