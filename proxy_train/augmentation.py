@@ -58,7 +58,6 @@ class Augmentation:
         self, split: Split, indices: npt.NDArray[np.int64], rng: np.random.Generator
     ) -> Tensor:
         """Randomly changed clips: float32 (batch, 3, frames, size, size) in 0..1, channels innermost."""
-        side = split.clips.shape[2]
         batch = np.empty((len(indices), self.frames, self.size, self.size, 3), np.uint8)
         for place, index in enumerate(indices):
             start = int(rng.integers(0, max(1, int(split.lengths[index]) - self.frames + 1)))
@@ -66,23 +65,29 @@ class Augmentation:
             if self.box_area < 1:
                 batch[place] = self._random_box(clip, rng)
             else:
-                rows, columns = self._shifted(side, rng)
-                np.take(clip.take(rows, axis=1), columns, axis=2, out=batch[place])
+                self._shifted_box(clip, rng, batch[place])
             if self.policy == "autoaugment":
                 batch[place] = auto_augment(batch[place], rng)
             elif self.policy == "randaugment":
                 batch[place] = rand_augment(batch[place], self.policy_layers, self.policy_magnitude, rng)
         return self._recolour(torch.from_numpy(batch), rng)
 
-    def _shifted(self, side: int, rng: np.random.Generator) -> tuple[Indices, Indices]:
-        """Rows and columns of a box of the clip's size, which may leave the picture by ``shift``: the border
-        is repeated there."""
-        top, left = rng.integers(-self.shift, side - self.size + self.shift + 1, size=2)
-        rows = np.clip(np.arange(top, top + self.size), 0, side - 1)
-        columns = np.clip(np.arange(left, left + self.size), 0, side - 1)
+    def _shifted_box(self, clip: Pixels, rng: np.random.Generator, out: Pixels) -> None:
+        """A box of the clip's size; it may leave the picture by ``shift``, where the border is repeated."""
+        side, size = clip.shape[1], self.size
+        top, left = rng.integers(-self.shift, side - size + self.shift + 1, size=2).tolist()
+        rows, columns = (slice(max(0, at), min(side, at + size)) for at in (top, left))
+        above, below = rows.start - top, rows.stop - top
+        before, behind = columns.start - left, columns.stop - left
+        # Slices are copied ten times as fast as rows and columns picked by their numbers.
+        band = out[:, above:below]
+        band[:, :, before:behind] = clip[:, rows, columns]
+        band[:, :, :before] = band[:, :, before : before + 1]
+        band[:, :, behind:] = band[:, :, behind - 1 : behind]
+        out[:, :above] = out[:, above : above + 1]
+        out[:, below:] = out[:, below - 1 : below]
         if self.flip and rng.random() < 0.5:
-            columns = columns[::-1]
-        return rows, columns
+            out[:] = out[:, :, ::-1].copy()
 
     def _random_box(self, clip: Pixels, rng: np.random.Generator) -> Pixels:
         """A box of random area and aspect, scaled to the clip's size (Szegedy et al., CVPR 2015)."""
@@ -106,20 +111,24 @@ class Augmentation:
 
     def _recolour(self, batch: Tensor, rng: np.random.Generator) -> Tensor:
         """A gain and an offset for every clip and channel: brightness, contrast and tint."""
-        strength = self.photometric
-        pixels = batch.to(torch.float32)
+        strength, count = self.photometric, len(batch)
+        pixels = torch.empty(batch.shape, dtype=torch.float32)
+        # Clip by clip, which stay in the cache, and by whole rows of pixels, which keep vector units busy.
+        clips, changed = (each.view(count, -1, 3 * self.size) for each in (batch, pixels))
         if strength > 0:
-            count = len(batch)
             gain = rng.uniform(1 - strength, 1 + strength, (count, 1)) * rng.uniform(
                 1 - strength / 2, 1 + strength / 2, (count, 3)
             )
             offset = rng.uniform(-strength / 4, strength / 4, (count, 1)) * np.ones((1, 3))
-            shape = (count, 1, 1, 1, 3)
-            pixels *= torch.from_numpy(gain / 255).to(torch.float32).view(shape)
-            pixels += torch.from_numpy(offset).to(torch.float32).view(shape)
-            pixels.clamp_(0, 1)
+            gains, offsets = (
+                torch.from_numpy(np.tile(each, (1, self.size))).to(torch.float32)
+                for each in (gain / 255, offset)
+            )
+            for source, clip, times, plus in zip(clips, changed, gains, offsets, strict=True):
+                torch.mul(source, times, out=clip).add_(plus).clamp_(0, 1)
         else:
-            pixels /= 255
+            for source, clip in zip(clips, changed, strict=True):
+                torch.div(source, 255, out=clip)
         return pixels.permute(0, 4, 1, 2, 3)
 
 

@@ -221,4 +221,4 @@ def clip_each(parameters: Iterable[Tensor], norm: float) -> None:
 
 
 def _clip_factors(gradients: list[Tensor], norm: float) -> list[Tensor]:
-    return [norm / torch.clamp(each, min=norm) for each in torch._foreach_norm(gradients)]
+    return list((norm / torch.stack(torch._foreach_norm(gradients)).clamp(min=norm)).unbind())
