@@ -248,7 +248,8 @@ class _Block:
         y = activate(self.expand(x), self.expand.activation)
         image = activate(self.spatial(y.view(*size, -1).permute(0, 3, 1, 2)), self.spatial.activation)
         channels, height, width = image.shape[1:]
-        y = image.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
+        # Not every device's convolutions keep the memory order; where they do, this copies nothing.
+        y = image.permute(0, 2, 3, 1).contiguous().view(batch, height * width, channels)
         if self.temporal is not None:
             y = self.temporal(y, memory)
         if self.squeeze is not None:

@@ -258,3 +258,22 @@ def test_convolution_types_have_their_weights() -> None:
 def test_any_batch_and_length(batch: int, frames: int) -> None:
     for options in (BASE, STREAM):
         assert network(KERNELS, options)(video(batch, frames, (17, 30))).shape == (batch, 7)
+
+
+@pytest.mark.parametrize("options", [BASE, STREAM, replace(STREAM, position_encoding=True)])
+def test_every_tensor_is_on_the_networks_device(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The meta device stands for any that is not the CPU: operations refuse to mix the two, and its
+    # convolutions keep the memory order of other devices.
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda *_: False)  # which does not know it
+    model = build(small(KERNELS, options), 4).to("meta")
+    clip = torch.empty(2, 3, 4, 24, 24, device="meta")
+    torch.autograd.backward(model.train()(clip).sum())
+    assert {p.grad.device.type for p in model.parameters() if p.grad is not None} == {"meta"}
+    if not options.causal:
+        return
+    with torch.inference_mode():
+        for network in (model.eval(), fold(model)):
+            for frames in (1, 3):
+                state = network.initial_state(2, 24)
+                logits, after = network.step(clip[:, :, :frames], state)
+                assert {tensor.device.type for tensor in (logits, *after.values())} == {"meta"}
