@@ -103,7 +103,14 @@ def run(settings: Settings, watcher: Watcher, address: str | None = None) -> Pat
 def open_data(settings: Settings, space: SearchSpace, watcher: Watcher) -> RunData:
     """The videos of a run, made or decoded if they have not been yet."""
     with watcher.bar("Writing MovingDigits-16") as making, watcher.bar("Decoding videos") as preparing:
-        return RunData.open(settings.data, space, workers=cpus(), making=making, preparing=preparing)
+        return RunData.open(
+            settings.data,
+            space,
+            workers=cpus(),
+            making=making,
+            preparing=preparing,
+            rungs=settings.search.rungs,
+        )
 
 
 def open_session(

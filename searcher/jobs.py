@@ -10,7 +10,7 @@ import hashlib
 import importlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
@@ -18,6 +18,21 @@ from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Purpose
 from search_space.architecture import Architecture
 from search_space.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of a job at one fidelity.
+
+    Args:
+        horizon: of the training, which ends at the last of ``rungs``.
+        folder: of its checkpoint.
+        rungs: epochs after which it is measured.
+    """
+
+    horizon: Fidelity
+    folder: Path
+    rungs: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -33,6 +48,8 @@ class Job:
         rungs: epochs after which it is measured, increasing, the last one the schedule's end; by default only
             that.
         measured: the rungs that the record already has.
+        fidelities: what is spent at each rung, the last one ``fidelity``; by default they differ in epochs
+            only.
         recipe: JSON of a training recipe that replaces the run's own; None keeps that.
     """
 
@@ -44,6 +61,7 @@ class Job:
     rungs: tuple[int, ...] = ()
     measured: tuple[int, ...] = ()
     recipe: Mapping[str, Any] | None = None
+    fidelities: tuple[Fidelity, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.rungs:
@@ -53,6 +71,17 @@ class Job:
                 f"a job's rungs are {list(self.rungs)} in a schedule of {self.fidelity.epochs} epochs",
                 hint="they increase, and the last one is the schedule's length",
             )
+        if tuple(each.epochs for each in self._spent) != self.rungs or self._spent[-1] != self.fidelity:
+            raise SettingsError(
+                f"a job's fidelities are {', '.join(each.key for each in self._spent)} for its rungs"
+                f" {list(self.rungs)} up to {self.fidelity.key}",
+                hint="one for each rung, with its epochs",
+            )
+
+    @property
+    def _spent(self) -> tuple[Fidelity, ...]:
+        """At each rung."""
+        return self.fidelities or tuple(map(self.fidelity.after, self.rungs))
 
     @property
     def name(self) -> str:
@@ -66,7 +95,24 @@ class Job:
 
     def fidelity_at(self, epochs: int) -> Fidelity:
         """The fidelity of a measurement after ``epochs`` of this job's schedule."""
-        return self.fidelity.after(epochs)
+        rung = next((each for each in self._spent if each.epochs >= epochs), self.fidelity)
+        return rung.after(epochs)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The trainings that it consists of, each promoted from the one before."""
+        stages: list[Stage] = []
+        for each in self._spent:
+            # All stages share one schedule, which is as long as the whole job.
+            horizon = each.after(self.fidelity.epochs)
+            if stages and stages[-1].horizon == horizon:
+                last = stages.pop()
+                stages.append(replace(last, rungs=(*last.rungs, each.epochs)))
+            else:
+                own = horizon == self.fidelity
+                folder = self.folder if own else self.folder / f"before-{horizon.key}"
+                stages.append(Stage(horizon, folder, (each.epochs,)))
+        return tuple(stages)
 
     def to_json(self) -> str:
         """One line that ``from_json`` reads back."""
@@ -80,6 +126,7 @@ class Job:
                 "rungs": list(self.rungs),
                 "measured": list(self.measured),
                 "recipe": None if self.recipe is None else dict(self.recipe),
+                "fidelities": [each.key for each in self.fidelities],
             }
         )
 
@@ -101,6 +148,7 @@ class Job:
             rungs=tuple(data["rungs"]),
             measured=tuple(data["measured"]),
             recipe=data["recipe"],
+            fidelities=tuple(map(Fidelity.parse, data["fidelities"])),
         )
 
 

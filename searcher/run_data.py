@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from search_space.architecture import Input
 from search_space.errors import SettingsError
 from search_space.space import SearchSpace
 from searcher.machine import cpus
+from searcher.rung import Rung
 from searcher.video_evaluator import inputs
 
 _LOG = logging.getLogger(__name__)
@@ -34,14 +35,23 @@ class RunData:
     Args:
         dataset: as listed.
         stores: prepared data by input.
+        smaller: of the smaller clips that candidates see at lower rungs.
     """
 
     dataset: Dataset
     stores: Mapping[Input, PreparedData]
+    smaller: Mapping[Input, PreparedData] = field(default_factory=dict)
 
     @classmethod
     def open(
-        cls, settings: DataSettings, space: SearchSpace, *, workers: int, making: Report, preparing: Report
+        cls,
+        settings: DataSettings,
+        space: SearchSpace,
+        *,
+        workers: int,
+        making: Report,
+        preparing: Report,
+        rungs: Sequence[Rung] = (),
     ) -> RunData:
         """List the videos (or make MovingDigits-16), and decode them; at once if an earlier run did.
 
@@ -51,13 +61,20 @@ class RunData:
             workers: processes that decode.
             making: told of the clips of MovingDigits-16 that are made.
             preparing: told of the videos that are decoded.
+            rungs: whose smaller clips they are decoded for as well.
 
         Raises:
             DataError: no usable videos.
         """
         dataset = load_dataset(settings, workers=workers, progress=making)
-        stores = {clip: prepare_clip(dataset, settings, clip, workers, preparing) for clip in inputs(space)}
-        return cls(dataset, stores)
+        wanted = inputs(space)
+        smaller = {rung.clip(clip) for rung in rungs for clip in wanted} - set(wanted)
+        prepared = {
+            clip: prepare_clip(dataset, settings, clip, workers, preparing)
+            for clip in (*wanted, *sorted(smaller, key=str))
+        }
+        stores, others = ({clip: prepared[clip] for clip in clips} for clips in (wanted, smaller))
+        return cls(dataset, stores, others)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -72,7 +89,7 @@ class RunData:
     @property
     def paths(self) -> dict[Input, Path]:
         """Folders of the prepared data, as workers open them."""
-        return {clip: data.path for clip, data in self.stores.items()}
+        return {clip: data.path for clip, data in (*self.stores.items(), *self.smaller.items())}
 
     @property
     def final_split(self) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from proxy_train.fidelity import Fidelity
 from search_space.architecture import Architecture
 from search_space.space import SearchSpace
 from searcher.candidate import Candidate, Decision
@@ -20,6 +19,7 @@ from searcher.plan import Plan
 from searcher.progress import Measured, OnEvent, Progress, frontier_so_far, ignore
 from searcher.promotion import SURPLUS, ParetoHalving, RungResult
 from searcher.records import Records
+from searcher.rung import Rung
 from searcher.strategy import Observation, SpaceExhaustedError, Strategy
 
 _LOG = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ class SearchPlan(Plan):
         strategy: what proposes.
         halving: what promotes.
         space: what proposals are of; its ``classes`` count for costs.
+        rungs: what trainings spend up to each of ``halving``'s; by default everything but epochs.
         trials: how many proposals in all.
         seed: of every training.
         run_dir: the run's folder, for checkpoints.
@@ -47,6 +48,7 @@ class SearchPlan(Plan):
         halving: ParetoHalving,
         space: SearchSpace,
         *,
+        rungs: Sequence[Rung] = (),
         trials: int,
         seed: int,
         run_dir: Path,
@@ -57,6 +59,7 @@ class SearchPlan(Plan):
     ) -> None:
         super().__init__(records, "search", space.classes, workers, on_event)
         self._strategy, self._halving, self._space = strategy, halving, space
+        self._rungs = tuple(rungs) or tuple(Rung(epochs=epochs) for epochs in halving.rungs)
         self._trials, self._seed, self._run_dir = trials, seed, run_dir
         self._minutes, self._budget = minutes, budget
         self._objectives = records.objectives
@@ -91,11 +94,12 @@ class SearchPlan(Plan):
         rungs, known = self._halving.rungs, tuple(sorted(candidate.metrics))
         job = Job(
             architecture=architecture,
-            fidelity=Fidelity(rungs[-1], architecture.input.frames, architecture.input.size),
+            fidelity=self._rungs[-1].fidelity(architecture.input),
             seed=self._seed,
             purpose="search",
             folder=job_folder(self._run_dir, candidate.digest, self._seed, "search"),
             rungs=rungs,
+            fidelities=tuple(rung.fidelity(architecture.input) for rung in self._rungs),
             measured=known,
         )
         self._active[job.name] = candidate

@@ -18,6 +18,7 @@ from searcher.domain import KNOWN_COSTS
 from searcher.machine import auto_workers
 from searcher.objectives import MEASURED, Objectives
 from searcher.record_storage import SCHEMES, without_password
+from searcher.rung import Rung, require_rising
 
 MEMBERS = ("A0", "A1", "A2", "A3", "A4", "A5")
 
@@ -79,8 +80,10 @@ class SearchSettings(_Model):
     constraints: dict[str, Macs] = Field(
         default={}, description="soft limits on measured metrics, such as {latency_ms: 20}"
     )
-    rungs: tuple[Count, ...] = Field(
-        default=(2, 4, 8), min_length=1, description="epochs at which candidates are compared"
+    rungs: tuple[Rung, ...] = Field(
+        default=tuple(Rung(epochs=epochs) for epochs in (2, 4, 8)),
+        min_length=1,
+        description="epochs at which candidates are compared; {epochs: 2, share: 0.5, size: 0.75} for less",
     )
     reduction: Annotated[int, Field(strict=True, ge=2)] = Field(
         default=3, description="one in so many goes on at each rung"
@@ -146,10 +149,16 @@ class SearchSettings(_Model):
 
     @field_validator("rungs")
     @classmethod
-    def _increasing(cls, rungs: tuple[int, ...]) -> tuple[int, ...]:
-        if list(rungs) != sorted(set(rungs)):
-            raise ValueError("rungs must increase, such as [2, 4, 8]")
+    def _increasing(cls, rungs: tuple[Rung, ...]) -> tuple[Rung, ...]:
+        require_rising(rungs)
         return rungs
+
+    @model_validator(mode="after")
+    def _latency_of_whole_networks(self) -> Self:
+        timed = "latency" in self.objectives or "latency_ms" in self.constraints
+        if timed and any(rung.width < 1 for rung in self.rungs):
+            raise ValueError("latency is that of whole networks: leave width out of the rungs")
+        return self
 
     @model_validator(mode="after")
     def _startup_fits(self) -> Self:
@@ -230,7 +239,7 @@ class Settings(_Model):
 
     @model_validator(mode="after")
     def _confirmation_is_longer(self) -> Self:
-        last = self.search.rungs[-1]
+        last = self.search.rungs[-1].epochs
         if self.confirmation.epochs < last:
             raise ValueError(
                 f"confirmation.epochs {self.confirmation.epochs} is below the last of search.rungs, {last}:"

@@ -91,7 +91,9 @@ def _fields_at(location: tuple[int | str, ...]) -> list[str]:
     """The settings that exist below a place."""
     model: Any = Settings
     for part in location:
-        field = model.model_fields.get(part) if isinstance(part, str) else None
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part)
         if field is None:
             return []
         kinds = (field.annotation, *get_args(field.annotation))

@@ -14,7 +14,7 @@ from search_space.architecture import Input
 from search_space.errors import SettingsError
 from search_space.network import save_weights
 from search_space.space import SearchSpace
-from searcher.jobs import EpochResult, EvaluatorSpec, Job
+from searcher.jobs import EpochResult, EvaluatorSpec, Job, Stage
 from searcher.latency import latency
 
 
@@ -64,20 +64,30 @@ class VideoEvaluator:
 
     def __call__(self, job: Job) -> Iterator[EpochResult]:
         """See ``searcher.jobs.Evaluator``."""
-        clip = Input(job.fidelity.frames, job.fidelity.size, job.architecture.input.fps)
+        before: Path | None = None
+        for stage in job.stages:
+            if not set(stage.rungs) <= set(job.measured):
+                yield from self._stage(job, stage, before)
+            before = stage.folder
+
+    def _stage(self, job: Job, stage: Stage, before: Path | None) -> Iterator[EpochResult]:
+        """What is left of a stage, which goes on from the folder of the one before it."""
+        horizon = stage.horizon
+        clip = Input(horizon.frames, horizon.size, job.architecture.input.fps)
         training = Training(
             job.architecture,
             self._data(str(clip)),
             self._recipe if job.recipe is None else Recipe.model_validate(job.recipe),
-            horizon=job.fidelity,
+            horizon=horizon,
             seed=job.seed,
-            folder=job.folder,
+            folder=stage.folder,
             device=self._device,
+            promoted_from=before,
         )
         began = time.perf_counter()
-        if training.epoch in job.rungs and training.epoch not in job.measured:
+        if training.epoch in stage.rungs and training.epoch not in job.measured:
             yield self._result(job, training, began)
-        while training.epoch < job.fidelity.epochs:
+        while training.epoch < stage.rungs[-1]:
             began = time.perf_counter()
             training.train_epoch()
             # Before the evaluation: what was trained is never trained again.

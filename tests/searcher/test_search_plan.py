@@ -34,7 +34,7 @@ def plan_over(settings: Settings, records: Records, events: list[Event] | None =
     return SearchPlan(
         records,
         create(part.strategy, domain, seed=0, startup=part.startup),
-        ParetoHalving(part.rungs, part.reduction, low, high),
+        ParetoHalving([rung.epochs for rung in part.rungs], part.reduction, low, high),
         space,
         trials=part.trials,
         seed=0,

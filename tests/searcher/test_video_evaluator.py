@@ -37,13 +37,16 @@ class Counting:
     seed: int
     folder: Path
     device: str
+    promoted_from: Path | None = None
     epoch: int = 0
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.model = build(self.architecture, 4, seed=0)
-        if (self.folder / "epoch").exists():
-            self.epoch = int((self.folder / "epoch").read_text())
+        folders = [each for each in (self.promoted_from, self.folder) if each is not None]
+        for counted in (each / "epoch" for each in folders):
+            if counted.exists():
+                self.epoch = int(counted.read_text())
 
     def train_epoch(self) -> None:
         self.epoch += 1
