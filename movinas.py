@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from results.commands import dashboard, family, report
+from results.model_commands import export, profile, stream
 from results.run_commands import launch, log, status, stop
 from search_space.errors import MovinasError, SettingsError, Stopped
 
 # torch, ray and optuna take seconds to load: commands load what they use, so that help is there at once.
 if TYPE_CHECKING:
     from proxy_train.dataset import DataSettings
-    from search_space.architecture import Architecture
 
 app = typer.Typer(
     help="Search for mobile video networks (MoViNets), retrain them, stream and export them.",
@@ -101,6 +99,9 @@ app.command()(launch)
 app.command()(family)
 app.command()(report)
 app.command()(dashboard)
+app.command()(export)
+app.command()(profile)
+app.command()(stream)
 
 
 def _budget(text: str) -> tuple[str, float]:
@@ -211,81 +212,6 @@ def simulate(
 
     for line in compare(problem, strategy or (), evaluations, workers, seeds, rungs):
         typer.echo(line)
-
-
-@app.command()
-def export(
-    member: Annotated[Path, typer.Argument(help="A member's folder, such as runs/NAME/family/A2.")],
-    video: Annotated[Path, typer.Argument(help="A real video that the export is compared on.")],
-) -> None:
-    """Write a network's streaming step as ONNX, if ONNX Runtime computes what PyTorch does."""
-    from proxy_train.video import read_frames
-    from results.export import export_network
-    from results.member import load_member
-
-    model, about = load_member(member)
-    clip = read_frames(video, None, None, about.input.fps, about.input.size)
-    found = export_network(model, member, clip, name=about.name, labels=about.labels)
-    assert found.path is not None and found.check is not None, "it raises when there is none"
-    typer.echo(
-        f"{found.path}: {found.bytes / 2**20:.2f} MiB, differs from PyTorch by {found.check.relative:.1e} of "
-        f"the largest logit over {found.check.frames} frames, {found.check.latency_ms:.2f} ms a frame"
-    )
-
-
-@app.command()
-def profile(
-    network: Annotated[str, typer.Argument(help="An architecture, a published name, or a member's folder.")],
-    classes: Annotated[int, typer.Option(min=1, help="Outputs of the classifier.")] = 600,
-    fvcore: Annotated[bool, typer.Option(help="Count with fvcore too: runs the network, seconds.")] = True,
-    frames: Annotated[int, typer.Option(min=0, help="Steps to time; 0 times none.")] = 50,
-) -> None:
-    """What a network costs: closed form beside fvcore's count, by operator, and the time of a frame."""
-    from results.profile_text import costs_text, fvcore_table, latency_text
-    from results.terminal import Terminal
-    from search_space.named import read_architecture
-
-    networks: tuple[Architecture, ...] = ()
-    if (Path(network) / "architecture.json").is_file():
-        from results.member import read_member
-
-        about = read_member(Path(network))
-        networks, classes = about.architectures, len(about.labels)
-    terminal = Terminal()
-    for each in networks or (read_architecture(network),):
-        terminal.say(costs_text(each, classes))
-        if frames and each.options.causal:
-            terminal.say(latency_text(each, classes, frames))
-        if fvcore:
-            terminal.say(fvcore_table(each, classes))
-
-
-@app.command()
-def stream(
-    model: Annotated[Path, typer.Argument(help="A member's folder, or its step.onnx.")],
-    video: Annotated[Path, typer.Argument(help="A video file.")],
-    top: Annotated[int, typer.Option(min=1, help="Labels to show.")] = 3,
-    lines: Annotated[bool, typer.Option("--json", help="One JSON object a frame.")] = False,
-) -> None:
-    """Classify a video frame by frame, in constant memory, and say after each frame what it shows."""
-    from proxy_train.video import read_stream
-    from results.streaming import StreamingClassifier
-
-    classifier = StreamingClassifier.open(model)
-    fps, size = classifier.preprocessing.fps, classifier.preprocessing.size
-    for number, frame in enumerate(read_stream(video, fps, size)):
-        began = time.perf_counter()
-        classifier.push(frame)
-        spent = 1000 * (time.perf_counter() - began)
-        best = classifier.top(top)
-        if lines:
-            seen: dict[str, Any] = {"frame": number, "seconds": round(number / fps, 4), "ms": round(spent, 3)}
-            typer.echo(
-                json.dumps(seen | {"top": [{"label": a, "probability": round(b, 6)} for a, b in best]})
-            )
-        else:
-            words = "  ".join(f"{label} {100 * probability:.1f} %" for label, probability in best)
-            typer.echo(f"{number / fps:7.2f} s  {spent:6.2f} ms  {words}")
 
 
 @data_app.command("make")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from results import latency, units
-from results.torch_runner import TorchRunner
+from results import units
 from search_space.architecture import Architecture
 from search_space.cost import cost
 from search_space.space_profile import SpaceProfile
@@ -77,16 +76,3 @@ def fvcore_table(architecture: Architecture, classes: int) -> Table:
         name = row.operator if row.layer == "total" else f"{row.layer} ({row.operator})"
         table.add_row(name, f"{row.closed:,}", f"{row.counted:,}")
     return table
-
-
-def latency_text(architecture: Architecture, classes: int, frames: int) -> str:
-    """How long a frame of a causal network takes here, with fresh weights, folded, in one thread."""
-    from search_space.network import build
-
-    timed = latency.measure(
-        TorchRunner(build(architecture, classes, seed=0)), architecture.input.size, frames=frames
-    )
-    return (
-        f"  a frame          {units.milliseconds(timed.median)} in {timed.runtime}, one thread "
-        f"(95th percentile {units.milliseconds(timed.p95)}, {timed.frames} frames)"
-    )

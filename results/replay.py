@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from results.memory import peak_bytes, resident_bytes
 from results.sidecar import Form
 from search_space.errors import ExportError, MovinasError
 
@@ -120,13 +120,12 @@ def main() -> None:
         logits.append(np.array(call(index)))
         processor.append((time.process_time_ns() - worked) / 1e6)
         wall.append((time.perf_counter_ns() - began) / 1e6)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     np.savez(
         asked.found,
         logits=np.stack(logits),
         milliseconds=wall,
         cpu_milliseconds=processor,
-        memory=[before, max(peak, before)],
+        memory=[before, max(peak_bytes(), before)],
     )
 
 
@@ -140,7 +139,7 @@ def _opened(
     if model.is_dir():
         # Imported before memory is looked at: it is not the model's.
         import results.torch_runner  # noqa: F401
-    before = _memory()
+    before = resident_bytes()
     if form == _CLIP:
         clip = ClipRunner(model, threads=threads)
         clips = frames.reshape(-1, clip.sidecar.frames, *frames.shape[1:])
@@ -155,14 +154,6 @@ def _opened(
         return logits
 
     return call, before
-
-
-def _memory() -> int:
-    """Bytes of memory that this process has now."""
-    statm = Path("/proc/self/statm")
-    if not statm.is_file():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 if __name__ == "__main__":

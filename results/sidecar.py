@@ -137,6 +137,11 @@ class Sidecar:
     versions: Mapping[str, str]
 
     @property
+    def unit(self) -> str:
+        """What a call computes, in a word."""
+        return "frame" if self.form == "step" else "clip"
+
+    @property
     def frames(self) -> int:
         """Frames of one call."""
         return self.pixels.shape[0]

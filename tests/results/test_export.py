@@ -426,7 +426,7 @@ def test_every_format_computes_the_network(
     about = Sidecar.read(tmp_path / f"{name}.json")
     assert (about.form, about.runtime, about.precision) == (form, runtime, precision)
     assert about.accuracy["stream_top1"] == 0.5
-    assert about.accuracy.get("clips", 0) == (2 if precision == "int8" else 0)
+    assert about.accuracy.get("videos", 0) == (2 if precision == "int8" else 0)
     assert about.check.latency_ms > 0
     video = clip(8, SIZE, SIZE, seed=5)
     if form == "step":

@@ -1,0 +1,89 @@
+"""A video of what a stream saw, with what was said of it below: encoded while it runs, in constant memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from search_space.errors import DataError
+
+_WIDTH = 480
+_LINE = 28
+_MARGIN = 8
+_BAR = (70, 130, 180)
+_CODECS = ("libx264", "h264", "mpeg4")
+
+
+class AnnotatedVideo:
+    """Frames with labels and bars of their probabilities; ``annotated_video`` opens one.
+
+    Args:
+        container: open for writing.
+        stream: of it, without a size yet.
+        lines: room for so many labels, and one for the heading.
+    """
+
+    def __init__(self, container: av.container.OutputContainer, stream: av.VideoStream, lines: int) -> None:
+        self._container, self._stream = container, stream
+        self._band = _LINE * (lines + 1) + _MARGIN
+        self._font = ImageFont.load_default(18)
+        # Codecs want even sizes.
+        stream.width, stream.height = _WIDTH, 2 * math.ceil((_WIDTH + self._band) / 2)
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_count = 1
+
+    def add(self, frame: NDArray[np.uint8], heading: str, best: Sequence[tuple[str, float]]) -> None:
+        """The next frame (size, size, 3), with a line of text, and labels with their probabilities."""
+        page = Image.new("RGB", (self._stream.width, self._stream.height), "black")
+        page.paste(Image.fromarray(frame).resize((_WIDTH, _WIDTH), Image.Resampling.BILINEAR))
+        pen = ImageDraw.Draw(page)
+        pen.text((_MARGIN, _WIDTH + _MARGIN / 2), heading, "white", font=self._font)
+        for index, (label, probability) in enumerate(best, start=1):
+            top = _WIDTH + _MARGIN + index * _LINE
+            pen.rectangle((0, top, round(_WIDTH * probability), top + _LINE - 4), fill=_BAR)
+            pen.text((_MARGIN, top), f"{label} {100 * probability:.1f} %", "white", font=self._font)
+        encoded = self._stream.encode(av.VideoFrame.from_ndarray(np.asarray(page), format="rgb24"))
+        self._container.mux(encoded)
+
+
+@contextmanager
+def annotated_video(path: Path, fps: float, lines: int) -> Iterator[AnnotatedVideo]:
+    """A video file to add frames to; it is whole when the block is left, also by an error of its source.
+
+    Args:
+        path: such as ``out.mp4``; its suffix decides the kind of file.
+        fps: frames a second.
+        lines: labels a frame, at most.
+
+    Raises:
+        DataError: the file cannot be written, or its suffix is of no known kind.
+    """
+    hint = "give a path such as out.mp4 in a folder that exists"
+    if not path.absolute().parent.is_dir():
+        raise DataError(f"{path} cannot be written: there is no folder {path.parent}", hint=hint)
+    try:
+        container = av.open(str(path.absolute()), "w")
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be written: {error}", hint=hint) from error
+    with container:
+        codec = next((name for name in _CODECS if name in av.codecs_available), None)
+        if codec is None:
+            raise DataError(f"{path}: FFmpeg has no encoder here", hint=f"one of {', '.join(_CODECS)}")
+        try:
+            stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
+        except (av.error.FFmpegError, ValueError) as error:
+            raise DataError(f"{path} cannot hold {codec} video: {error}", hint=hint) from error
+        assert isinstance(stream, av.VideoStream), "added as one"
+        video = AnnotatedVideo(container, stream, lines)
+        try:
+            yield video
+        finally:
+            container.mux(stream.encode())

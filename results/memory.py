@@ -1,0 +1,24 @@
+"""How much memory this process has."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from pathlib import Path
+
+# Kilobytes on Linux, bytes on macOS.
+_UNIT = 1 if sys.platform == "darwin" else 1024
+_STATM = Path("/proc/self/statm")
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has had, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
+
+
+def resident_bytes() -> int:
+    """The memory that this process has now, in bytes; where the system does not tell, the most it has had."""
+    if not _STATM.is_file():
+        return peak_bytes()
+    return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

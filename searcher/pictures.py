@@ -1,0 +1,58 @@
+"""Pictures of videos, cameras and data sets, for rooms that do not read videos themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proxy_train.dataset import DataSettings, load_dataset
+from proxy_train.live import pictures
+from proxy_train.video import read_frames
+from search_space.architecture import Input
+from search_space.errors import DataError
+
+__all__ = ["example_clip", "labelled_clips", "pictures"]
+
+
+def example_clip(video: Path, clip: Input) -> NDArray[np.uint8]:
+    """The frames of a video as a network for ``clip`` sees them, (T, size, size, 3), uint8 RGB."""
+    return read_frames(video, None, None, clip.fps, clip.size)
+
+
+def labelled_clips(
+    data: str, cache: Path, clip: Input, labels: tuple[str, ...], purpose: str, count: int
+) -> Iterator[tuple[NDArray[np.uint8], int]]:
+    """Videos of a data set with the numbers of their labels.
+
+    Args:
+        data: as ``DataSettings.parse`` takes it.
+        cache: where made data is kept.
+        clip: what the network takes.
+        labels: that the network knows.
+        purpose: ``train`` for training videos, ``evaluation`` for those of the test split, or else the
+            validation split.
+        count: at most so many, spread over the split.
+
+    Raises:
+        DataError: the data set has other classes, or is not one of single labels.
+    """
+    dataset = load_dataset(DataSettings.parse(data, cache=cache))
+    if dataset.classes != labels:
+        raise DataError(
+            f"{data} has the classes {', '.join(dataset.classes[:3])}, ..., and the network others",
+            hint="give the data set that it was trained on",
+        )
+    splits = ("train",) if purpose == "train" else ("test", "val")
+    split = next((name for name in splits if dataset.items.get(name)), splits[-1])
+    items = [item for item in dataset.items.get(split, ()) if isinstance(item.label, int)]
+    if not items:
+        raise DataError(f"{data} has no {split} videos of one label each", hint="give another data set")
+    for index in np.linspace(0, len(items) - 1, min(count, len(items))).astype(int):
+        item = items[index]
+        frames = read_frames(
+            item.path, item.start, item.end, clip.fps, clip.size, limit=clip.frames, files=item.frames
+        )
+        yield frames, int(item.label) if isinstance(item.label, int) else -1
