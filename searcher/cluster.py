@@ -191,8 +191,9 @@ class Cluster:
             self._start_alone()
         else:
             self._join(resolve(self.address))
-        for name in ("ray", "ray.tune"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        # It prints a traceback for every lost worker; they are in the run's log.
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
 
     def _start_alone(self) -> None:
         import ray

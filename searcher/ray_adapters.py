@@ -232,8 +232,13 @@ class PlanScheduler(TrialScheduler):  # type: ignore[misc]
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """The oldest trial that waits for a worker."""
-        waiting = (trial for trial in tune_controller.get_trials() if trial.status == Trial.PENDING)
-        return next(waiting, None)
+        waiting = [trial for trial in tune_controller.get_trials() if trial.status == Trial.PENDING]
+        if self._bridge.stopping:
+            # They may wait for ever.
+            for trial in waiting:
+                tune_controller.stop_trial(trial)
+            return None
+        return next(iter(waiting), None)
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Nothing to do."""

@@ -35,6 +35,7 @@ class Invented:
         seconds: slept an epoch.
         broken: digests' first characters that diverge at epoch 2, or with ``kill`` end their process once.
         timed: whether results have a latency, which grows with the network's parameters.
+        hang: digests' first characters that never finish epoch 2.
     """
 
     def __init__(
@@ -44,7 +45,9 @@ class Invented:
         broken: str = "",
         kill: bool = False,
         timed: bool = False,
+        hang: str = "",
     ) -> None:
+        self._hang = hang
         self._log, self._seconds, self._broken, self._kill = log, seconds, broken, kill
         self._timed = timed
 
@@ -57,6 +60,8 @@ class Invented:
         while epoch < job.fidelity.epochs:
             time.sleep(self._seconds)
             epoch += 1
+            if self._hang and epoch == 2 and job.architecture.digest[0] in self._hang:
+                time.sleep(3600)
             if self._broken and epoch == 2 and job.architecture.digest[0] in self._broken:
                 self._break(job)
             if self._log is not None:
@@ -98,6 +103,7 @@ def invented(
     broken: str = "",
     kill: bool = False,
     timed: bool = False,
+    hang: str = "",
 ) -> EvaluatorSpec:
     """The evaluator by name, as workers get it."""
     return EvaluatorSpec(
@@ -108,5 +114,6 @@ def invented(
             "broken": broken,
             "kill": kill,
             "timed": timed,
+            "hang": hang,
         },
     )

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,21 +19,11 @@ from searcher.records import Records
 from searcher.search import Session
 from tests.searcher.conftest import ROOT
 from tests.searcher.invented import invented
+from tests.searcher.processes import alive, lines, until
 from tests.searcher.test_search_plan import finished, story
 from tests.searcher.tiny_driver import tiny_settings
 
 DRIVER = Path(__file__).with_name("tiny_driver.py")
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.exists() else []
-
-
-def _until(condition: Callable[[], bool], seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
 
 
 def _descendants(pid: int) -> list[int]:
@@ -58,20 +47,13 @@ def _command(pid: int) -> str:
     return ""
 
 
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 @pytest.mark.parametrize("sent", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 @pytest.mark.timeout(240)
 def test_a_driver_that_is_stopped_goes_on_and_leaves_no_process(tmp_path: Path, sent: signal.Signals) -> None:
     log = tmp_path / "log"
     command = [sys.executable, str(DRIVER), str(tmp_path / "runs"), str(log), "0.15", "trials=8"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True) as driver:
-        _until(lambda: len(_lines(log)) >= 4)
+        until(lambda: len(lines(log)) >= 4)
         started = {pid: _command(pid) for pid in _descendants(driver.pid)}
         assert any("ray::" in name for name in started.values()), started
         if sent == signal.SIGINT:
@@ -86,7 +68,7 @@ def test_a_driver_that_is_stopped_goes_on_and_leaves_no_process(tmp_path: Path, 
         working = re.compile(r"ray::(?!.*Agent)|gcs_server$|raylet$")
         started = {pid: name for pid, name in started.items() if working.search(name)}
         assert len(started) >= 3
-    _until(lambda: not any(_alive(pid) for pid in started), 15)
+    until(lambda: not any(alive(pid) for pid in started), 15)
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, timeout=120)
     records = Records.reading(tmp_path / "runs" / "tiny")
     assert records.measurements()[: len(before)] == before
@@ -96,7 +78,7 @@ def test_a_driver_that_is_stopped_goes_on_and_leaves_no_process(tmp_path: Path, 
     keys = [each.key for each in records.measurements()]
     assert len(set(keys)) == len(keys)
     # An epoch that was under way at the kill may be trained again, one a worker; nothing else is.
-    counts = Counter(_lines(log))
+    counts = Counter(lines(log))
     assert max(counts.values()) <= 2
     assert sum(count - 1 for count in counts.values()) <= 2
 
@@ -143,7 +125,7 @@ def test_lost_workers_are_replaced_and_hopeless_trainings_recorded(tmp_path: Pat
         done = session.search()
         states = {each.state for each in session.records.candidates()}
     assert (done.done, done.failed, states) == (4, 0, {"complete"})
-    assert max(Counter(_lines(log)).values()) == 1, "each went on from its own checkpoint"
+    assert max(Counter(lines(log)).values()) == 1, "each went on from its own checkpoint"
 
     settings = settings.model_copy(update={"search": settings.search.model_copy(update={"trials": 6})})
     with Session.open(settings, invented(log, broken="0123456789abcdef"), classes=16) as session:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,63 +17,18 @@ from searcher.records import FILE, Records
 from searcher.search import Session
 from tests.searcher.conftest import ROOT
 from tests.searcher.invented import invented
+from tests.searcher.postgresql import running
 from tests.searcher.test_records import IDENTITY, measurement, propose
 from tests.searcher.tiny_driver import tiny_settings
 
 pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
 
 
-def _binary(name: str) -> str | None:
-    installed = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-    return str(installed[-1]) if installed else shutil.which(name)
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """The address of an empty server's database, reached through a socket in its folder."""
-    initdb, control = _binary("initdb"), _binary("pg_ctl")
-    if initdb is None or control is None:
-        pytest.skip("there is no PostgreSQL server (apt-get install postgresql)")
-    user = None
-    if os.geteuid() == 0:
-        # The server refuses to run as root.
-        user = next((name for name in ("postgres", "nobody") if _exists(name)), None)
-        if user is None:
-            pytest.skip("PostgreSQL does not run as root, and there is no user postgres or nobody")
-    # pytest's own temporary folders are private, and the server may be another user.
-    folder = Path(tempfile.mkdtemp(prefix="pg-movinas-"))
-    if user is not None:
-        shutil.chown(folder, user)
-
-    def run(*command: str) -> None:
-        done = subprocess.run(
-            command,
-            check=False,
-            cwd=folder,
-            user=user,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-
-    data, socket = folder / "data", folder
-    run(initdb, "-D", str(data), "-U", "movinas", "--auth", "trust", "--no-sync")
-    options = f"-c listen_addresses= -c unix_socket_directories={socket} -c fsync=off"
-    run(control, "-D", str(data), "-o", options, "-l", str(folder / "log"), "-w", "start")
-    try:
-        yield f"postgresql://movinas@/postgres?host={socket}"
-    finally:
-        run(control, "-D", str(data), "-m", "immediate", "stop")
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _exists(user: str) -> bool:
-    try:
-        pwd.getpwnam(user)
-    except KeyError:
-        return False
-    return True
+    """The address of an empty server's database."""
+    with running() as found:
+        yield found.url
 
 
 def test_what_is_written_is_read_back_and_no_journal_is_made(tmp_path: Path, server: str) -> None:

@@ -1,16 +1,19 @@
 """A driver process for the tests that kill one: a search and its confirmation on real workers.
 
-Usage: tiny_driver.py OUTPUT LOG SECONDS [key=value ...]
+Usage: tiny_driver.py OUTPUT LOG SECONDS [key=value ...], where a key is one of the search's settings, or
+address, storage, or hang: the first characters of digests whose training hangs
 """
 
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from search_space.errors import Stopped
 from searcher.progress import Event, Measured
 from searcher.search import Session
 from searcher.settings import Settings
@@ -69,15 +72,19 @@ def main() -> None:
     """Runs a search and its confirmation, and prints a line a measurement."""
     output, log, seconds, *rest = sys.argv[1:]
     search = {key: yaml.safe_load(value) for key, value in (pair.split("=", 1) for pair in rest)}
+    address, storage, hang = (search.pop(key, None) for key in ("address", "storage", "hang"))
 
     def show(event: Event) -> None:
         if isinstance(event, Measured):
             sys.stdout.write(f"{event.measurement.digest} {event.measurement.fidelity.key}\n")
             sys.stdout.flush()
 
-    settings = tiny_settings(Path(output), **search)
-    evaluator = invented(Path(log), float(seconds))
-    with Session.open(settings, evaluator, classes=16, on_event=show) as session:
+    settings = tiny_settings(Path(output), **search).model_copy(update={"storage": storage})
+    evaluator = invented(Path(log), float(seconds), hang=hang or "")
+    with (
+        suppress(Stopped),
+        Session.open(settings, evaluator, classes=16, on_event=show, address=address) as session,
+    ):
         session.search()
         session.confirm()
 
