@@ -122,6 +122,7 @@ def open_session(
         settings.recipe,
         device(settings.search.gpus_per_trial),
         timed=settings.objectives().need_latency,
+        data=settings.data,
     )
     return Session.open(settings, evaluator, classes=len(data.classes), on_event=watcher, address=address)
 

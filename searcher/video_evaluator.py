@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from proxy_train.dataset import DataSettings, load_dataset
+from proxy_train.pool import silent
 from proxy_train.recipe import Recipe
 from proxy_train.store import PreparedData
 from proxy_train.training import Training
 from search_space.architecture import Input
-from search_space.errors import SettingsError
+from search_space.errors import DataError, SettingsError
 from search_space.network import save_weights
 from search_space.space import SearchSpace
 from searcher.jobs import EpochResult, EvaluatorSpec, Job, Stage
@@ -30,7 +35,12 @@ def inputs(space: SearchSpace) -> tuple[Input, ...]:
 
 
 def video_evaluator(
-    stores: Mapping[Input, Path], recipe: Recipe, device: str = "cpu", *, timed: bool = False
+    stores: Mapping[Input, Path],
+    recipe: Recipe,
+    device: str = "cpu",
+    *,
+    timed: bool = False,
+    data: DataSettings | None = None,
 ) -> EvaluatorSpec:
     """The evaluator by name, as workers get it.
 
@@ -39,6 +49,7 @@ def video_evaluator(
         recipe: of every training whose job has none of its own.
         device: of torch.
         timed: whether measurements have a latency.
+        data: of which the stores were made; a worker whose machine has no such folder makes its own.
     """
     return EvaluatorSpec(
         "searcher.video_evaluator:VideoEvaluator",
@@ -47,6 +58,7 @@ def video_evaluator(
             "recipe": recipe.model_dump(mode="json"),
             "device": device,
             "timed": timed,
+            "data": None if data is None else data.model_dump(mode="json"),
         },
     )
 
@@ -55,9 +67,15 @@ class VideoEvaluator:
     """Trains one job after the other; the prepared data stays mapped between them."""
 
     def __init__(
-        self, stores: Mapping[str, str], recipe: Mapping[str, Any], device: str = "cpu", timed: bool = False
+        self,
+        stores: Mapping[str, str],
+        recipe: Mapping[str, Any],
+        device: str = "cpu",
+        timed: bool = False,
+        data: Mapping[str, Any] | None = None,
     ) -> None:
         self._stores, self._timed = stores, timed
+        self._settings = None if data is None else DataSettings.model_validate(data)
         self._recipe = Recipe.model_validate(recipe)
         self._device = device
         self._open: dict[str, PreparedData] = {}
@@ -100,8 +118,25 @@ class VideoEvaluator:
                 f"no data is prepared for clips of {clip}", hint=f"there is {', '.join(self._stores)}"
             )
         if clip not in self._open:
-            self._open[clip] = PreparedData.open(Path(self._stores[clip]))
+            path = Path(self._stores[clip])
+            here = self._settings is None or path.exists()
+            self._open[clip] = PreparedData.open(path) if here else self._prepared(clip, path.name)
         return self._open[clip]
+
+    def _prepared(self, clip: str, name: str) -> PreparedData:
+        """The store of this machine, made by the first of its workers that needs it; the others wait."""
+        from searcher.run_data import parse_clip, prepare_clip
+
+        assert self._settings is not None
+        dataset = load_dataset(self._settings)
+        data = prepare_clip(dataset, self._settings, parse_clip(clip), torch.get_num_threads(), silent)
+        if data.path.name != name:
+            raise DataError(
+                f"the videos on {socket.gethostname()} are not those that the run was started with:"
+                f" they make {data.path.name}, not {name}",
+                hint="let all nodes read the same folder",
+            )
+        return data
 
     def _result(self, job: Job, training: Training, began: float) -> EpochResult:
         if training.epoch not in job.rungs:

@@ -36,6 +36,14 @@ class Server:
         """Ends it at once, as a crash does: every connection is cut off."""
         self._control("-m", "immediate", "stop")
 
+    def dump(self, password: str) -> str:
+        """All that the database holds, as SQL."""
+        program = _binary("pg_dump")
+        assert program is not None
+        command = [program, "-h", str(self.folder), "-U", "movinas", "postgres"]
+        env = os.environ | {"PGPASSWORD": password}
+        return subprocess.run(command, check=True, env=env, capture_output=True, text=True).stdout
+
     def run(self, *command: str) -> None:
         """Runs one of its programs."""
         done = subprocess.run(

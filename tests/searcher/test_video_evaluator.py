@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import torch
 
+from proxy_train.dataset import DataSettings, load_dataset
 from proxy_train.evaluation import Metrics
 from proxy_train.fidelity import Fidelity
+from proxy_train.pool import silent
 from proxy_train.recipe import Recipe
 from proxy_train.store import PreparedData
 from search_space.errors import DataError, SettingsError
@@ -19,7 +21,9 @@ from search_space.space import SearchSpace
 from searcher import video_evaluator
 from searcher.jobs import EpochResult, EvaluatorSpec, Job
 from searcher.latency import latency
+from searcher.run_data import prepare_clip
 from searcher.video_evaluator import inputs
+from tests.proxy_train.video_files import write_videos
 from tests.searcher.domains import SPACE
 from tests.searcher.tiny_driver import TINY_SPACE
 
@@ -168,3 +172,26 @@ def test_evaluators_that_do_not_exist_and_jobs_that_make_no_sense_are_refused(tm
         job(tmp_path, rungs=(2, 1, 4))
     with pytest.raises(SettingsError, match="schedule of 4 epochs"):
         job(tmp_path, rungs=(1, 2))
+
+
+def test_a_machine_without_the_prepared_data_makes_its_own(tmp_path: Path) -> None:
+    """As a node of a cluster whose cache is a disk of its own."""
+    videos = [f"{split}/{kind}/{n}.mp4" for split in ("train", "val") for kind in "ab" for n in range(2)]
+    write_videos(tmp_path / "videos", *videos)
+    data = {
+        name: DataSettings(kind="folder", root=tmp_path / "videos", cache=tmp_path / name)
+        for name in ("driver", "node")
+    }
+    clip = SMALL.input
+    made = prepare_clip(load_dataset(data["driver"]), data["driver"], clip, 1, silent)
+    recipe = Recipe.model_validate({})
+    spec = video_evaluator.video_evaluator({clip: made.path}, recipe, data=data["node"])
+    made.path.rename(tmp_path / "elsewhere")
+    own = spec.build()._data(str(clip))  # type: ignore[attr-defined]
+    assert own.path.parent == tmp_path / "node" / "prepared" and own.path.name == made.path.name
+    assert len(own.split("train")) == 4
+
+    write_videos(tmp_path / "videos", "train/b/more.mp4")
+    spec = video_evaluator.video_evaluator({clip: made.path}, recipe, data=data["node"])
+    with pytest.raises(DataError, match="are not those that the run was started with"):
+        spec.build()._data(str(clip))  # type: ignore[attr-defined]
