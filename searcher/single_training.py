@@ -10,6 +10,7 @@ from proxy_train.assessment import Assessment, assess
 from proxy_train.dataset import DataSettings, load_dataset
 from proxy_train.evaluation import predict
 from proxy_train.fidelity import Fidelity
+from proxy_train.initial_weights import InitialWeights
 from proxy_train.losses import head_for
 from proxy_train.pool import silent
 from proxy_train.recipe import Recipe
@@ -129,13 +130,16 @@ def train_single(
         OutOfMemory: a batch does not fit; it says what would.
     """
     views, clip = extras.parsed_views(), architecture.input
+    horizon = Fidelity(epochs, clip.frames, clip.size, extras.share, extras.width)
+    if extras.weights is not None:
+        InitialWeights(extras.weights)  # complains before videos are decoded for hours
     dataset = load_dataset(settings, workers=cpus(), progress=making)
     data = prepare_clip(dataset, settings, clip, cpus(), preparing)
     run = TrainingRun(
         architecture,
         data.path,
         recipe,
-        Fidelity(epochs, clip.frames, clip.size, extras.share, extras.width),
+        horizon,
         seed,
         folder,
         extras.weights,
