@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from results.commands import dashboard, family, report
-from results.model_commands import export, profile, stream
+from results.model_commands import export, latency_table, profile, stream
 from results.run_commands import launch, log, status, stop
 from search_space.errors import MovinasError, SettingsError, Stopped
 
@@ -102,6 +102,7 @@ app.command()(dashboard)
 app.command()(export)
 app.command()(profile)
 app.command()(stream)
+app.command()(latency_table)
 
 
 def _budget(text: str) -> tuple[str, float]:

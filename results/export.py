@@ -217,7 +217,12 @@ def _program(module: StepModule | ClipModule, frames: NDArray[np.float32]) -> Pr
         states = module.advance(states, new)
     first = 1 + len(module.counters(1))
     return Program(
-        module, module.input_names, module.output_names, examples, (0, *range(first, len(examples[0])))
+        module,
+        module.input_names,
+        module.output_names,
+        examples,
+        (0, *range(first, len(examples[0]))),
+        range(1, len(module.output_names)),
     )
 
 

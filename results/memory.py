@@ -14,11 +14,16 @@ _STATM = Path("/proc/self/statm")
 
 def peak_bytes() -> int:
     """The most memory that this process has had, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
+    # The system brings the maximum up to date now and then only.
+    return max(_maximum(), resident_bytes())
 
 
 def resident_bytes() -> int:
     """The memory that this process has now, in bytes; where the system does not tell, the most it has had."""
     if not _STATM.is_file():
-        return peak_bytes()
+        return _maximum()
     return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _maximum() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT

@@ -1,4 +1,4 @@
-"""Commands over single networks: export, profile, stream; ``movinas.py`` takes them up."""
+"""Commands over networks and devices: export, profile, stream, latency-table; ``movinas.py`` has them."""
 
 from __future__ import annotations
 
@@ -130,3 +130,36 @@ def stream(
             typer.echo(seen.json() if lines else seen.text())
             if written is not None:
                 written.add(seen.picture, seen.heading, seen.top)
+
+
+def latency_table(
+    space: Annotated[str, typer.Argument(help="A space of stream networks: a preset's name or a YAML file.")],
+    output: Annotated[
+        Path | None, typer.Option(help="The table; goes on from it. SPACE-RUNTIME.json")
+    ] = None,
+    runtime: Annotated[
+        str, typer.Option(help="To time in: pytorch, or one that exports are for.")
+    ] = "pytorch",
+    threads: Annotated[int, typer.Option(min=1, help="Of the runtime.")] = 1,
+    classes: Annotated[int | None, typer.Option(min=1, help="Outputs; default: the space's.")] = None,
+    networks: Annotated[int, typer.Option(min=2, help="Whole ones to find the error on.")] = 50,
+) -> None:
+    """Time every operation of a space here, so that a frame's latency is known without building networks."""
+    from results.table_building import Effort, build_table
+    from results.terminal import Terminal
+    from search_space.space import SearchSpace
+
+    chosen, terminal = SearchSpace.from_yaml(space), Terminal()
+    chosen = chosen if classes is None else chosen.with_classes(classes)
+    path = output or Path(f"{Path(space).stem}-{runtime}.json")
+    with terminal.bar("Timing operations") as operations, terminal.bar("Timing networks") as whole:
+        table = build_table(
+            chosen,
+            path,
+            runtime=runtime,
+            threads=threads,
+            effort=Effort(held_out=networks),
+            operations=operations,
+            networks=whole,
+        )
+    terminal.say(f"{path}: {table.text()}")

@@ -123,6 +123,7 @@ def open_session(
         device(settings.search.gpus_per_trial),
         timed=settings.objectives().need_latency,
         data=settings.data,
+        latency_table=settings.search.latency_table,
     )
     return Session.open(settings, evaluator, classes=len(data.classes), on_event=watcher, address=address)
 

@@ -115,12 +115,12 @@ def profile_step(
                 raise SettingsError(f"--runtime {runtime}", hint=f"{path} is for {about.runtime}")
             runtime, precision = about.runtime, about.precision
         else:
-            path = _prepared(subject, runtime, precision, Path(scratch))
+            path = prepared(subject, runtime, precision, Path(scratch))
         found = replay(path, noise, calls=WARMUP + frames, threads=threads)
     return StepProfile(runtime, threads, precision, found)
 
 
-def _prepared(subject: Subject, runtime: str, precision: Precision, scratch: Path) -> Path:
+def prepared(subject: Subject, runtime: str, precision: Precision, scratch: Path) -> Path:
     """A member's folder or an export of the subject, with fresh weights if it has none."""
     import torch
 

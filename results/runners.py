@@ -67,7 +67,12 @@ class _Export:
                 hint="it is damaged or of another export; export the member again",
             )
         self.runtime = runtime.name
-        self._compute = runtime.load(path, self.sidecar, threads)
+        self._compute = runtime.load(
+            path,
+            [tensor.name for tensor in self.sidecar.inputs],
+            [tensor.name for tensor in self.sidecar.outputs],
+            threads,
+        )
 
 
 class ExportRunner(_Export):

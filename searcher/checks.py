@@ -8,6 +8,7 @@ import numpy as np
 
 from search_space.cost import cost
 from search_space.errors import SettingsError, SpaceError
+from search_space.latency_table import LatencyTable
 from search_space.space import SearchSpace
 from searcher.address import resolve
 from searcher.domain import KNOWN_COSTS, SpaceDomain
@@ -41,6 +42,7 @@ def check_settings(
     else:
         resolve(address)
     _check_folders(settings)
+    _check_latency_table(settings, space)
     _check_costs(settings, space)
     _check_states(settings, space)
     if known:
@@ -48,6 +50,19 @@ def check_settings(
         _check_windows(settings, space)
     _check_storage(settings)
     return space
+
+
+def _check_latency_table(settings: Settings, space: SearchSpace) -> None:
+    """The table has to know the space's networks, ends first: they have the operations that others lack."""
+    path = settings.search.latency_table
+    if path is None:
+        return
+    try:
+        table = LatencyTable.read(path)
+        for architecture in (space.smallest(), space.largest()):
+            table.predict(architecture)
+    except SpaceError as error:
+        raise SettingsError(f"search.latency_table: {error.message}", hint=error.hint) from error
 
 
 def _check_machine(settings: Settings) -> None:

@@ -80,6 +80,9 @@ class SearchSettings(_Model):
     constraints: dict[str, Macs] = Field(
         default={}, description="soft limits on measured metrics, such as {latency_ms: 20}"
     )
+    latency_table: Path | None = Field(
+        default=None, description="says what networks take in place of measuring: movinas latency-table"
+    )
     rungs: tuple[Rung, ...] = Field(
         default=tuple(Rung(epochs=epochs) for epochs in (2, 4, 8)),
         min_length=1,
@@ -293,7 +296,9 @@ class Settings(_Model):
         )
         # Runs that were started before there were these have none of them in their records.
         search |= self.search.model_dump(
-            mode="json", include={"objectives", "windows", "constraints"}, exclude_defaults=True
+            mode="json",
+            include={"objectives", "windows", "constraints", "latency_table"},
+            exclude_defaults=True,
         )
         return {
             "seed": self.seed,

@@ -17,6 +17,7 @@ from proxy_train.store import PreparedData
 from proxy_train.training import Training
 from search_space.architecture import Input
 from search_space.errors import DataError, SettingsError
+from search_space.latency_table import LatencyTable
 from search_space.network import save_weights
 from search_space.space import SearchSpace
 from searcher.jobs import EpochResult, EvaluatorSpec, Job, Stage
@@ -41,6 +42,7 @@ def video_evaluator(
     *,
     timed: bool = False,
     data: DataSettings | None = None,
+    latency_table: Path | None = None,
 ) -> EvaluatorSpec:
     """The evaluator by name, as workers get it.
 
@@ -50,6 +52,7 @@ def video_evaluator(
         device: of torch.
         timed: whether measurements have a latency.
         data: of which the stores were made; a worker whose machine has no such folder makes its own.
+        latency_table: what says how long networks take; by default workers measure it.
     """
     return EvaluatorSpec(
         "searcher.video_evaluator:VideoEvaluator",
@@ -59,6 +62,7 @@ def video_evaluator(
             "device": device,
             "timed": timed,
             "data": None if data is None else data.model_dump(mode="json"),
+            "latency_table": None if latency_table is None else str(latency_table.absolute()),
         },
     )
 
@@ -73,7 +77,9 @@ class VideoEvaluator:
         device: str = "cpu",
         timed: bool = False,
         data: Mapping[str, Any] | None = None,
+        latency_table: str | None = None,
     ) -> None:
+        self._table = None if latency_table is None else LatencyTable.read(Path(latency_table))
         self._stores, self._timed = stores, timed
         self._settings = None if data is None else DataSettings.model_validate(data)
         self._recipe = Recipe.model_validate(recipe)
@@ -146,5 +152,10 @@ class VideoEvaluator:
             save_weights(training.model, job.weights)
         found = {"top1": metrics.score, "top5": metrics.top5, "loss": metrics.loss, **metrics.more}
         if self._timed:
-            found |= latency(training.model, job.architecture.input)
+            found |= self._latency(training, job)
         return EpochResult(training.epoch, time.perf_counter() - began, found)
+
+    def _latency(self, training: Training, job: Job) -> dict[str, float]:
+        if self._table is None:
+            return latency(training.model, job.architecture.input)
+        return {"latency_ms": self._table.predict(job.architecture), "latency_frames": 1.0}

@@ -32,6 +32,7 @@ COMMANDS = [
     ["export"],
     ["profile"],
     ["stream"],
+    ["latency-table"],
 ]
 
 

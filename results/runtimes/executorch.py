@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from results.runtimes.runtime import Compute, Program, Runtime, first_line, quiet
-from results.sidecar import Sidecar
 from search_space.errors import ExportError
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ class _ExecuTorch(Runtime):
                 hint="check the installed versions of torch and executorch",
             ) from error
 
-    def load(self, path: Path, about: Sidecar, threads: int) -> Compute:
+    def load(self, path: Path, inputs: Sequence[str], outputs: Sequence[str], threads: int) -> Compute:
         """See :class:`Runtime`."""
         import torch
 
@@ -76,8 +75,6 @@ class _ExecuTorch(Runtime):
             raise ExportError(
                 f"ExecuTorch cannot load {path}: {first_line(error)}", hint="export the member again"
             ) from error
-        inputs = [tensor.name for tensor in about.inputs]
-        outputs = [tensor.name for tensor in about.outputs]
 
         def compute(feed: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
             arguments = [torch.from_numpy(np.ascontiguousarray(feed[name])) for name in inputs]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from results.runtimes.runtime import Compute, Program, Runtime, first_line, quiet
-from results.sidecar import Sidecar
 from search_space.errors import ExportError
 
 
@@ -39,7 +38,7 @@ class _LiteRt(Runtime):
         )
         try:
             with quiet("torch.export", "litert_torch"), torch.no_grad():
-                outputs = list(range(1, len(program.outputs)))
+                outputs = list(program.image_outputs)
                 images = list(program.images)
                 wrapped = litert.to_channel_last_io(program.module, args=images, outputs=outputs).eval()
                 litert.convert(wrapped, arguments).export(str(path))
@@ -50,7 +49,7 @@ class _LiteRt(Runtime):
                 hint="check the installed versions of torch and litert-torch",
             ) from error
 
-    def load(self, path: Path, about: Sidecar, threads: int) -> Compute:
+    def load(self, path: Path, inputs: Sequence[str], outputs: Sequence[str], threads: int) -> Compute:
         """See :class:`Runtime`."""
         try:
             interpreter = importlib.import_module("ai_edge_litert.interpreter")
@@ -65,15 +64,17 @@ class _LiteRt(Runtime):
             raise ExportError(
                 f"LiteRT cannot load {path}: {error}", hint="export the member again"
             ) from error
-        inputs = dict(zip((tensor.name for tensor in about.inputs), _numbered("args"), strict=False))
-        outputs = dict(zip((tensor.name for tensor in about.outputs), _numbered("output"), strict=False))
+        theirs = dict(zip(inputs, _numbered("args"), strict=False))
+        ours = dict(zip(outputs, _numbered("output"), strict=False))
+        shape = tuple(signature.get_input_details()[theirs[inputs[0]]]["shape"])
 
         def compute(feed: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-            named = {inputs[name]: value for name, value in feed.items()}
-            pixels = inputs[about.pixels.name]
-            named[pixels] = np.ascontiguousarray(named[pixels].transpose(0, 2, 3, 1))
+            named = {theirs[name]: value for name, value in feed.items()}
+            pixels = named[theirs[inputs[0]]]
+            if pixels.shape != shape:
+                named[theirs[inputs[0]]] = np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
             found = signature(**named)
-            return {name: found[theirs] for name, theirs in outputs.items()}
+            return {name: found[number] for name, number in ours.items()}
 
         return compute
 

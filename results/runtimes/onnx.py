@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from typing import Any
 from numpy.typing import NDArray
 
 from results.runtimes.runtime import Compute, Program, Runtime, first_line, quiet
-from results.sidecar import Sidecar
 from search_space.errors import ExportError
 
 OPSET = 20
@@ -61,7 +60,7 @@ class _OnnxRuntime(Runtime):
         else:
             passes.rewrite(path)
 
-    def load(self, path: Path, about: Sidecar, threads: int) -> Compute:
+    def load(self, path: Path, inputs: Sequence[str], outputs: Sequence[str], threads: int) -> Compute:
         """See :class:`Runtime`."""
         onnxruntime = importlib.import_module("onnxruntime")
         options = onnxruntime.SessionOptions()
@@ -76,10 +75,11 @@ class _OnnxRuntime(Runtime):
             raise ExportError(
                 f"ONNX Runtime cannot load {path}: {error}", hint="export the member again"
             ) from error
-        outputs = [tensor.name for tensor in about.outputs]
 
         def compute(feed: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-            return dict(zip(outputs, session.run(outputs, dict(feed)), strict=True))
+            return dict(
+                zip(outputs, session.run(outputs, {name: feed[name] for name in inputs}), strict=True)
+            )
 
         return compute
 

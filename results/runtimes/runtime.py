@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from results.sidecar import Precision, Sidecar
+from results.sidecar import Precision
 
 # Programs that only run exports need not load torch.
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Program:
         examples: inputs of successive calls on a real video; the first gives the shapes, all of them the
             ranges of values that a quantisation covers.
         images: numbers of the inputs that are images or states of them, (.., channels, height, width).
+        image_outputs: numbers of the outputs that are.
         precision: of weights and activations inside the file.
     """
 
@@ -43,6 +44,7 @@ class Program:
     outputs: Sequence[str]
     examples: Sequence[tuple[Tensor, ...]]
     images: Sequence[int]
+    image_outputs: Sequence[int] = ()
     precision: Precision = "float32"
 
 
@@ -72,8 +74,14 @@ class Runtime(ABC):
         """
 
     @abstractmethod
-    def load(self, path: Path, about: Sidecar, threads: int) -> Compute:
-        """Load a file, whose digest is that of its sidecar, to compute with ``threads`` threads.
+    def load(self, path: Path, inputs: Sequence[str], outputs: Sequence[str], threads: int) -> Compute:
+        """Load a file whose digest was checked.
+
+        Args:
+            path: of the file.
+            inputs: names of its inputs, in order. The first may come with channels first always.
+            outputs: names of its outputs, in order.
+            threads: to compute with.
 
         Raises:
             ExportError: the runtime is not installed, or cannot load the file.

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from numpy.typing import NDArray
 
 from results.runtimes.runtime import Compute, Program, Runtime, first_line, quiet
-from results.sidecar import Sidecar
 from search_space.errors import ExportError
 
 _AGAIN = "it is no export of this program; export the member again"
@@ -49,7 +48,7 @@ class _TorchExport(Runtime):
                 hint="check the installed version of torch",
             ) from error
 
-    def load(self, path: Path, about: Sidecar, threads: int) -> Compute:
+    def load(self, path: Path, inputs: Sequence[str], outputs: Sequence[str], threads: int) -> Compute:
         """See :class:`Runtime`."""
         import torch
 
@@ -63,8 +62,6 @@ class _TorchExport(Runtime):
             raise ExportError(
                 f"torch.export cannot load {path}: {first_line(error)}", hint="export the member again"
             ) from error
-        inputs = [tensor.name for tensor in about.inputs]
-        outputs = [tensor.name for tensor in about.outputs]
 
         def compute(feed: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
             with torch.inference_mode():

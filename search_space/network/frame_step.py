@@ -45,13 +45,13 @@ class FrameStep:
         blocks = [block for block in model.blocks.values() if isinstance(block, Bottleneck)]
         self._held = [(module._parameters, name) for module in model.modules() for name in module._parameters]
         self._pointers = self._addresses()
-        self._stem = _Spatial.of(model.stem)
-        self._blocks = [_Block.of(block) for block in blocks]
-        self._project = _Dense.of(model.head.project)
-        self._hidden = _Dense.of(model.head.hidden)
-        self._classifier = _Dense.of(model.head.classifier)
+        self.stem = _Spatial.of(model.stem)
+        self.blocks = [BlockStep.of(block) for block in blocks]
+        self.project = _Dense.of(model.head.project)
+        self.hidden = _Dense.of(model.head.hidden)
+        self.classifier = _Dense.of(model.head.classifier)
         self._total = model.head.mean.sum
-        squeezes = [block.squeeze for block in self._blocks if block.squeeze is not None]
+        squeezes = [block.squeeze for block in self.blocks if block.squeeze is not None]
         self._counts = [*(squeeze.count for squeeze in squeezes if squeeze.count), model.head.mean.count]
         self._one = torch.ones((), dtype=COUNT_DTYPE, device=model.stem.weight.device)
 
@@ -77,16 +77,16 @@ class FrameStep:
         """Logits after one more frame (batch, 3, 1, height, width), and the state after it."""
         memory = Memory(before)
         means = self._count(memory, frames.dtype)
-        x = activate(self._stem(frames.squeeze(2)), self._stem.activation)
+        x = activate(self.stem(frames.squeeze(2)), self.stem.activation)
         batch, channels, height, width = x.shape
         rows = x.permute(0, 2, 3, 1).reshape(-1, channels)
-        for block in self._blocks:
+        for block in self.blocks:
             rows, height, width = block(rows, (batch, height, width), memory, means)
-        rows = activate(self._project(rows), self._project.activation)
+        rows = activate(self.project(rows), self.project.activation)
         space = rows.view(batch, height * width, -1).mean(1)
         total = memory.after[self._total] = before[self._total] + space
-        hidden = activate(self._hidden(total * means[self._counts[-1]]), "swish")
-        return self._classifier(hidden), {name: memory.after[name] for name in before}
+        hidden = activate(self.hidden(total * means[self._counts[-1]]), "swish")
+        return self.classifier(hidden), {name: memory.after[name] for name in before}
 
     def _count(self, memory: Memory, dtype: torch.dtype) -> dict[str, Tensor]:
         """Count the frame for every running sum; return 1 / n of each, (batch, 1)."""
@@ -218,7 +218,7 @@ class _Squeeze:
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
+class BlockStep:
     """A bottleneck."""
 
     expand: _Dense
@@ -229,7 +229,7 @@ class _Block:
     skip: _Dense | None
 
     @classmethod
-    def of(cls, block: Bottleneck) -> _Block:
+    def of(cls, block: Bottleneck) -> BlockStep:
         assert block.spatial is not None
         return cls(
             _Dense.of(block.expand),

@@ -27,7 +27,7 @@ CLIP_FRAMES = 4
 
 
 def lively(architecture: Architecture, seed: int) -> MoViNet:
-    """A network whose branches, statistics and biases all count."""
+    """A network whose branches, statistics and biases all count, and no activation of which explodes."""
     model = build(architecture, CLASSES, seed=seed)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -37,7 +37,7 @@ def lively(architecture: Architecture, seed: int) -> MoViNet:
             elif name.endswith(("running_mean", "bias")):
                 tensor.copy_(0.1 * torch.randn(tensor.shape, generator=generator))
             elif name.endswith("scale"):
-                tensor.fill_(0.5)
+                tensor.fill_(0.2)
     return model.eval()
 
 
