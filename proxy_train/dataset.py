@@ -43,7 +43,9 @@ class DataSettings(BaseModel):
         default="moving-digits",
         description="the embedded data set, or your videos' format; auto tells by the annotation files",
     )
-    preset: Literal["default", "tiny", "hard"] = Field(default="default", description="which MovingDigits-16")
+    preset: Literal["default", "tiny", "medium", "hard"] = Field(
+        default="default", description="which MovingDigits-16"
+    )
     root: Path | None = Field(default=None, description="the folder of your videos")
     annotations: Path | None = Field(
         default=None, description="file or folder of the annotations; by default they are looked for in root"
@@ -93,7 +95,7 @@ class DataSettings(BaseModel):
         kind, _, rest = text.partition(":")
         if kind == "moving-digits":
             if rest not in ("", *moving_digits.PRESETS):
-                raise SettingsError(f"there is no data set {text!r}", hint="use moving-digits[:tiny|:hard]")
+                raise SettingsError(f"there is no data set {text!r}", hint="use moving-digits[:tiny|:medium|:hard]")
             return cls.model_validate({"preset": rest or "default", "cache": cache})
         named = kind in FORMATS and rest
         root = Path(rest if named else text).expanduser()

@@ -7,12 +7,14 @@ clips.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.uint8]
 
 FRAMES, SIZE, FPS = 32, 64, 16
@@ -39,6 +41,10 @@ _MARGIN = 8  # pixels of background around the picture, for the pan
 _STEPS = {"right": (1.0, 0.0), "left": (-1.0, 0.0), "down": (0.0, 1.0), "up": (0.0, -1.0), "grow": (0.0, 0.0)}
 
 
+Range = tuple[float, float]
+"""The least and the greatest value of what is drawn evenly."""
+
+
 @dataclass(frozen=True)
 class Sources:
     """What a split's clips are made of: digits (n, 8, 8) in [0, 1] and photographs (h, w, 3) in [0, 1]."""
@@ -47,21 +53,84 @@ class Sources:
     photographs: tuple[Floats, ...]
 
 
-def render(label: int, sources: Sources, rng: np.random.Generator, *, distractor: bool = False) -> Pixels:
-    """One clip of class ``label``: uint8 (FRAMES, SIZE, SIZE, 3).
+@dataclass(frozen=True, slots=True)
+class Sprite:
+    """What a digit looks like: side in pixels, brightness of its colours, place in the picture."""
+
+    pixels: Range
+    tint: Range
+    centre: Range
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """How far and how fast digits move.
 
     Args:
-        distractor: add a smaller, dimmer digit that does the motion of some other class.
+        travel: of a direction, in pixels over the clip.
+        growth: factor of a growing digit over the clip.
+        radius: of an orbit, in pixels.
+        turns: of an orbit.
+        reach: of an event, in pixels.
+        swelling: factor of an event that grows.
+        event: frames of an event.
+        rest: frames between two events.
+        unsteady: spread of the logarithm of a direction's speed, which changes over the clip.
     """
-    clip = _background(sources.photographs[rng.integers(len(sources.photographs))], rng)
-    if distractor:
+
+    travel: Range = (16, 22)
+    growth: Range = (1.6, 2.0)
+    radius: Range = (7, 11)
+    turns: Range = (0.75, 1.0)
+    reach: Range = (9, 13)
+    swelling: Range = (1.4, 1.8)
+    event: tuple[int, int] = (8, 10)
+    rest: tuple[int, int] = (6, 8)
+    unsteady: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What clips show beside their digit.
+
+    Args:
+        digit: the one whose motion is the class.
+        motion: of all digits.
+        distractors: how many digits do the motions of other classes.
+        distractor: what they look like.
+        camera: how far the camera drifts over a clip at most, in pixels each way; 0: it rests.
+        occluders: strips of another photograph before the digits.
+        flicker: how much the light changes from frame to frame.
+        noise: of pixels, standard deviation.
+    """
+
+    digit: Sprite = Sprite((17.0, 24.0), (0.75, 1.0), (0.40, 0.60))
+    motion: Motion = Motion()
+    distractors: int = 0
+    distractor: Sprite = Sprite((13.0, 17.0), (0.55, 0.8), (0.25, 0.75))
+    camera: float = 0.0
+    occluders: int = 0
+    flicker: float = 0.0
+    noise: float = 0.015
+
+
+PLAIN = Scene()
+
+
+def render(label: int, sources: Sources, rng: np.random.Generator, scene: Scene = PLAIN) -> Pixels:
+    """One clip of class ``label``: uint8 (FRAMES, SIZE, SIZE, 3)."""
+    camera = _camera(scene.camera, rng)
+    clip = _background(sources.photographs[rng.integers(len(sources.photographs))], camera, rng)
+    for _ in range(scene.distractors):
         other = int((label + rng.integers(1, len(CLASSES))) % len(CLASSES))
-        _draw_digit(
-            clip, other, sources.digits, rng, pixels=(13.0, 17.0), tint=(0.55, 0.8), centre=(0.25, 0.75)
-        )
-    _draw_digit(clip, label, sources.digits, rng, pixels=(17.0, 24.0), tint=(0.75, 1.0), centre=(0.40, 0.60))
+        _draw_digit(clip, other, sources.digits, camera, scene.distractor, scene.motion, rng)
+    _draw_digit(clip, label, sources.digits, camera, scene.digit, scene.motion, rng)
+    for _ in range(scene.occluders):
+        _occlude(clip, sources.photographs, camera, rng)
+    if scene.flicker:
+        clip *= np.exp(_wandering(scene.flicker, 1, rng))[:, None, None].astype(np.float32)
     noise = rng.standard_normal(clip.shape, dtype=np.float32)
-    noise *= np.float32(0.015 * 255)
+    noise *= np.float32(scene.noise * 255)
     # In place from here on: half of the time to make a clip is memory traffic.
     clip *= 255
     clip += noise
@@ -70,18 +139,19 @@ def render(label: int, sources: Sources, rng: np.random.Generator, *, distractor
     return clip.astype(np.uint8)
 
 
-def trajectory(label: int, rng: np.random.Generator) -> Floats:
+def trajectory(label: int, rng: np.random.Generator, motion: Motion = PLAIN.motion) -> Floats:
     """(FRAMES, 3): offset right and down in pixels, and log of the scale, without jitter.
 
     Twins given the same generator state visit the same places: in reverse, or with the events exchanged.
     """
     base, twin = label - label % 2, label % 2 == 1
     if label < _DIRECTIONS:
-        path = _directed(CLASSES[base], rng)
+        path = _directed(CLASSES[base], motion, rng)
         return path[::-1].copy() if twin else path
     first, second = CLASSES[base].split("-then-")
-    lengths, rests = rng.integers(8, 11, size=2), int(rng.integers(6, 9))
-    amplitudes, growths = rng.uniform(9, 13, size=2), rng.uniform(np.log(1.4), np.log(1.8), size=2)
+    lengths = rng.integers(motion.event[0], motion.event[1] + 1, size=2)
+    rests = int(rng.integers(motion.rest[0], motion.rest[1] + 1))
+    amplitudes, growths = rng.uniform(*motion.reach, size=2), rng.uniform(*_logs(motion.swelling), size=2)
     events = [
         _event(name, int(length), float(amplitude), float(growth))
         for name, length, amplitude, growth in zip((first, second), lengths, amplitudes, growths, strict=True)
@@ -96,11 +166,15 @@ def trajectory(label: int, rng: np.random.Generator) -> Floats:
     return path
 
 
-def _directed(name: str, rng: np.random.Generator) -> Floats:
-    """A steady motion, symmetric about the middle of the clip: its reversal shows the same frames."""
+def _directed(name: str, motion: Motion, rng: np.random.Generator) -> Floats:
+    """A motion whose reversal shows the same frames as likely: steady ones are symmetric about the middle."""
     u = np.linspace(-0.5, 0.5, FRAMES)
-    travel, growth = rng.uniform(16, 22), rng.uniform(np.log(1.6), np.log(2.0))
-    radius, turns, phase = rng.uniform(7, 11), rng.uniform(0.75, 1.0), rng.uniform(0, 2 * np.pi)
+    travel, growth = rng.uniform(*motion.travel), rng.uniform(*_logs(motion.growth))
+    radius, turns = rng.uniform(*motion.radius), rng.uniform(*motion.turns)
+    phase = rng.uniform(0, 2 * np.pi)
+    if motion.unsteady:
+        speed = np.exp(_wandering(motion.unsteady, 1, rng)[:-1, 0])
+        u = np.concatenate([[0.0], np.cumsum(speed)]) / speed.sum() - 0.5
     path = np.zeros((FRAMES, 3))
     if name == "grow":
         path[:, 2] = growth * u
@@ -122,27 +196,68 @@ def _event(name: str, length: int, amplitude: float, growth: float) -> Floats:
     return event
 
 
+def _logs(factors: Range) -> Range:
+    return math.log(factors[0]), math.log(factors[1])
+
+
+def _wandering(spread: float, count: int, rng: np.random.Generator) -> Doubles:
+    """Curves that change slowly, of mean 0 and standard deviation ``spread``: (FRAMES, ``count``).
+
+    A sum of three waves of random phase: as likely as its reversal.
+    """
+    u = np.arange(FRAMES)[:, None] / FRAMES
+    curves = np.zeros((FRAMES, count))
+    for cycles in (1, 2, 3):
+        phase, size = rng.uniform(0, 2 * np.pi, count), rng.normal(0, 1, count)
+        curves += size * np.sin(2 * np.pi * cycles * u + phase)
+    curves -= curves.mean(0)
+    curves *= spread / np.maximum(curves.std(0), 1e-9)
+    return curves
+
+
+def _camera(drift: float, rng: np.random.Generator) -> Doubles:
+    """(FRAMES, 2): how far right and down the camera moves everything that it sees, 0 on average."""
+    if not drift:
+        return np.zeros((FRAMES, 2))
+    u = np.linspace(-0.5, 0.5, FRAMES)[:, None]
+    return u * rng.uniform(-drift, drift, 2) + _wandering(drift / 8, 2, rng)
+
+
 def _draw_digit(
     clip: Floats,
     label: int,
     digits: Floats,
+    camera: Doubles,
+    sprite: Sprite,
+    motion: Motion,
     rng: np.random.Generator,
-    *,
-    pixels: tuple[float, float],
-    tint: tuple[float, float],
-    centre: tuple[float, float],
 ) -> None:
-    """Lays a digit that moves as ``label`` says over the clip, in place; ranges are (low, high)."""
+    """Lays a digit that moves as ``label`` says over the clip, in place."""
     digit = digits[rng.integers(len(digits))]
-    colour = rng.uniform(*tint, size=3).astype(np.float32)
-    middle = rng.uniform(*centre, size=2) * SIZE
-    path = trajectory(label, rng)
-    places = middle + path[:, :2] + rng.normal(0, 0.3, size=(FRAMES, 2))
-    sides = rng.uniform(*pixels) * np.exp(path[:, 2])
+    colour = rng.uniform(*sprite.tint, size=3).astype(np.float32)
+    middle = rng.uniform(*sprite.centre, size=2) * SIZE
+    path = trajectory(label, rng, motion)
+    places = middle + path[:, :2] + camera + rng.normal(0, 0.3, size=(FRAMES, 2))
+    sides = rng.uniform(*sprite.pixels) * np.exp(path[:, 2])
     across, down = (_interpolation(places[:, axis], sides) for axis in (0, 1))
     alpha = (down @ digit @ across.transpose(0, 2, 1))[..., None]
     for channel, value in enumerate(colour):
         clip[..., channel : channel + 1] += alpha * (value - clip[..., channel : channel + 1])
+
+
+def _occlude(
+    clip: Floats, photographs: tuple[Floats, ...], camera: Doubles, rng: np.random.Generator
+) -> None:
+    """Lays a strip across the picture, over everything, in place; it moves with the camera."""
+    photograph = photographs[rng.integers(len(photographs))]
+    thick, place = rng.uniform(5, 9), rng.uniform(0.3, 0.7) * SIZE
+    top, left = (int(rng.integers(0, length - SIZE + 1)) for length in photograph.shape[:2])
+    texture = photograph[top : top + SIZE, left : left + SIZE] * np.float32(rng.uniform(0.25, 0.6))
+    axis = int(rng.integers(2))
+    at = np.arange(SIZE)[None] + 0.5 - place - camera[:, axis : axis + 1]
+    cover = np.clip(thick / 2 + 0.5 - np.abs(at), 0, 1).astype(np.float32)
+    mask = cover[:, None, :, None] if axis == 0 else cover[:, :, None, None]
+    clip += mask * (texture - clip)
 
 
 def _interpolation(centres: npt.NDArray[np.float64], sides: npt.NDArray[np.float64]) -> Floats:
@@ -153,14 +268,16 @@ def _interpolation(centres: npt.NDArray[np.float64], sides: npt.NDArray[np.float
     return weights
 
 
-def _background(photograph: Floats, rng: np.random.Generator) -> Floats:
-    """A dimmed crop under a slow random pan: (FRAMES, SIZE, SIZE, 3)."""
+def _background(photograph: Floats, camera: Doubles, rng: np.random.Generator) -> Floats:
+    """A dimmed crop under the camera's motion and a slow random pan: (FRAMES, SIZE, SIZE, 3)."""
+    margin = _MARGIN + int(np.ceil(np.abs(camera).max()))
     crop = int(rng.integers(80, 150))
     top, left = (int(rng.integers(0, length - crop + 1)) for length in photograph.shape[:2])
-    canvas = _resize(photograph[top : top + crop, left : left + crop], SIZE + 2 * _MARGIN)
+    canvas = _resize(photograph[top : top + crop, left : left + crop], SIZE + 2 * margin)
     canvas *= np.float32(rng.uniform(0.25, 0.5))
     walk = np.cumsum(rng.normal(0, 0.25, size=(FRAMES, 2)), axis=0)
-    shifts = np.clip(walk - walk.mean(0), -_MARGIN + 1, _MARGIN - 2) + _MARGIN
+    # What moves right in the picture is read further left; axes here are down and right.
+    shifts = np.clip(walk - walk.mean(0), -_MARGIN + 1, _MARGIN - 2) - camera[:, ::-1] + margin
     whole = np.floor(shifts).astype(int)
     part = (shifts - whole).astype(np.float32)
     clip = np.empty((FRAMES, SIZE, SIZE, 3), np.float32)

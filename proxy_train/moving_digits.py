@@ -21,13 +21,13 @@ import av.error
 import numpy as np
 
 from proxy_train import digit_scenes
-from proxy_train.digit_scenes import CLASSES, FPS, FRAMES, SIZE, Pixels, Sources
+from proxy_train.digit_scenes import CLASSES, FPS, FRAMES, PLAIN, SIZE, Motion, Pixels, Scene, Sources, Sprite
 from proxy_train.pool import Progress, each, silent
 from proxy_train.video_item import Dataset, VideoItem
 from search_space.errors import DataError
 from search_space.files import replacing, write_json
 
-VERSION = 1
+VERSION = 2
 SPLITS = ("train", "val", "test")
 _DIGITS = {"train": slice(0, 1197), "val": slice(1197, 1497), "test": slice(1497, 1797)}
 _CHUNK = 10
@@ -35,19 +35,39 @@ _CHUNK = 10
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """Clips a class in each split, with a distractor or not, and H.264's rate factor (more is coarser)."""
+    """Clips a class in each split, what they show, and H.264's rate factor (more is coarser)."""
 
     train: int
     val: int
     test: int
-    distractor: bool = False
+    scene: Scene = PLAIN
     crf: int = 26
 
 
+_HARD = Scene(
+    digit=Sprite((15.0, 20.0), (0.6, 0.9), (0.40, 0.60)),
+    motion=Motion(
+        travel=(12, 18),
+        growth=(1.45, 1.8),
+        radius=(6, 9),
+        reach=(8, 12),
+        swelling=(1.35, 1.7),
+        event=(6, 9),
+        rest=(5, 10),
+        unsteady=0.4,
+    ),
+    distractors=2,
+    distractor=Sprite((11.0, 15.0), (0.55, 0.85), (0.20, 0.80)),
+    camera=6.0,
+    occluders=1,
+    flicker=0.1,
+    noise=0.035,
+)
 PRESETS = {
     "default": Preset(100, 20, 25),
     "tiny": Preset(20, 5, 5),
-    "hard": Preset(60, 20, 25, distractor=True, crf=36),
+    "medium": Preset(60, 20, 25, Scene(distractors=1), crf=36),
+    "hard": Preset(60, 20, 25, _HARD, crf=38),
 }
 
 
@@ -207,7 +227,7 @@ def clip_frames(chunk: Chunk, number: int) -> Pixels:
     """The frames of one clip before encoding, from its own generator."""
     rng = np.random.default_rng([chunk.seed, SPLITS.index(chunk.split), chunk.label, number])
     sources = _sources(chunk.folder, chunk.split)
-    return digit_scenes.render(chunk.label, sources, rng, distractor=chunk.preset.distractor)
+    return digit_scenes.render(chunk.label, sources, rng, chunk.preset.scene)
 
 
 def encode(

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from proxy_train import moving_digits, video
-from proxy_train.digit_scenes import CLASSES, FPS, FRAMES, SIZE, trajectory
-from proxy_train.moving_digits import Chunk, Preset
+from proxy_train.digit_scenes import CLASSES, FPS, FRAMES, PLAIN, SIZE, Motion, Scene, trajectory
+from proxy_train.moving_digits import PRESETS, Chunk, Preset
 from proxy_train.video_item import Dataset
 from search_space.errors import DataError
 
@@ -83,10 +83,11 @@ def test_unknown_preset_is_named() -> None:
         moving_digits.load("huge", Path("/nowhere"))
 
 
+@pytest.mark.parametrize("motion", [PLAIN.motion, PRESETS["hard"].scene.motion], ids=["plain", "hard"])
 @pytest.mark.parametrize("label", range(0, 16, 2))
-def test_twins_show_the_same_places_in_another_order(label: int) -> None:
+def test_twins_show_the_same_places_in_another_order(label: int, motion: Motion) -> None:
     for seed in range(20):
-        paths = [trajectory(twin, np.random.default_rng(seed)) for twin in (label, label + 1)]
+        paths = [trajectory(twin, np.random.default_rng(seed), motion) for twin in (label, label + 1)]
         ordered = [path[np.lexsort(path.T)] for path in paths]
         np.testing.assert_allclose(ordered[0], ordered[1], atol=1e-5)
         assert not np.allclose(paths[0], paths[1])
@@ -101,8 +102,19 @@ def test_digits_stay_in_the_picture() -> None:
     assert reach < 0.40 * SIZE - 12, "the farthest centre leaves room for half a digit"
 
 
-def test_distractor_changes_the_frames_and_not_the_label(tiny_dataset: Dataset) -> None:
+@pytest.mark.parametrize(
+    "scene",
+    [
+        Scene(distractors=1),
+        Scene(camera=4.0),
+        Scene(occluders=1),
+        Scene(flicker=0.2),
+        Scene(motion=Motion(unsteady=0.5)),
+    ],
+    ids=["distractor", "camera", "occluder", "flicker", "unsteady"],
+)
+def test_what_a_scene_adds_changes_the_frames_and_not_the_label(tiny_dataset: Dataset, scene: Scene) -> None:
     folder = str(tiny_dataset.items["train"][0].path.parents[2])
-    plain = Chunk(folder, FEW, 0, "train", 4, 0, 1)
-    hard = Chunk(folder, Preset(1, 1, 1, distractor=True), 0, "train", 4, 0, 1)
-    assert (moving_digits.clip_frames(plain, 0) != moving_digits.clip_frames(hard, 0)).any()
+    plain = Chunk(folder, FEW, 0, "train", 1, 0, 1)
+    changed = Chunk(folder, Preset(1, 1, 1, scene), 0, "train", 1, 0, 1)
+    assert (moving_digits.clip_frames(plain, 0) != moving_digits.clip_frames(changed, 0)).any()
