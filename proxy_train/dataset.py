@@ -95,7 +95,8 @@ class DataSettings(BaseModel):
         kind, _, rest = text.partition(":")
         if kind == "moving-digits":
             if rest not in ("", *moving_digits.PRESETS):
-                raise SettingsError(f"there is no data set {text!r}", hint="use moving-digits[:tiny|:medium|:hard]")
+                known = ", ".join(f"moving-digits:{name}" for name in moving_digits.PRESETS)
+                raise SettingsError(f"there is no data set {text!r}", hint=f"use moving-digits, {known}")
             return cls.model_validate({"preset": rest or "default", "cache": cache})
         named = kind in FORMATS and rest
         root = Path(rest if named else text).expanduser()
