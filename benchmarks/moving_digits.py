@@ -1,6 +1,6 @@
 """What MovingDigits-16 demands: three trainings, each against its bar.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.moving_digits [blind] [a0] [hard] [--network NAME] [--epochs 16]
+    OMP_NUM_THREADS=1 python -m benchmarks.moving_digits [blind] [a0] [hard] [--network NAME] [--epochs 12]
 
 ``blind`` trains a network on ``default`` that sees each frame by itself and averages over them: it has to
 stay below 50 %, or the classes can be told apart without their order. ``a0`` trains A0-stream on clips of 64
@@ -83,7 +83,7 @@ def main() -> None:
     )
     parser.add_argument("bars", nargs="*", default=["blind", "a0", "hard"])
     parser.add_argument("--network", default="A0-stream", help="of hard: a published name or a text")
-    parser.add_argument("--epochs", type=int, default=16, help="of hard")
+    parser.add_argument("--epochs", type=int, default=12, help="of hard")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache", type=Path, default=Path("~/.cache/movinas").expanduser())
     options = parser.parse_args()
@@ -92,8 +92,8 @@ def main() -> None:
     text: str = options.network
     other = published(text).with_input(CLIP) if len(text) < 12 else Architecture.parse(text)
     bars = {
-        "blind": Bar("default", Architecture.parse(BLIND), 15, 0, 50),
-        "a0": Bar("default", published("A0-stream").with_input(CLIP), 12, 95, 100),
+        "blind": Bar("default", Architecture.parse(BLIND), 10, 0, 50),
+        "a0": Bar("default", published("A0-stream").with_input(CLIP), 6, 95, 100),
         "hard": Bar("hard", other, options.epochs, 30, 95),
     }
     unknown = set(options.bars) - set(bars)

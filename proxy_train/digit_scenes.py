@@ -166,6 +166,11 @@ def trajectory(label: int, rng: np.random.Generator, motion: Motion = PLAIN.moti
     return path
 
 
+def is_reversal(label: int) -> bool:
+    """Whether clips of this class are those of its twin backwards, and not in another order of events."""
+    return label < _DIRECTIONS and label % 2 == 1
+
+
 def _directed(name: str, motion: Motion, rng: np.random.Generator) -> Floats:
     """A motion whose reversal shows the same frames as likely: steady ones are symmetric about the middle."""
     u = np.linspace(-0.5, 0.5, FRAMES)

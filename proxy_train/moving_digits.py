@@ -1,9 +1,9 @@
 """MovingDigits-16: the data set that movinas makes itself, as real H.264 files with a manifest.
 
 Handwritten digits (scikit-learn's, 1,797 real ones) over two photographs (by courtesy of their authors, CC BY
-2.0). Each clip comes from its own generator, seeded by (seed, split, class, number): any clip can be made
-again alone. A file is written whole or not at all and carries the hash of its frames before encoding, so that
-a killed writer goes on where it was.
+2.0). Each clip comes from its own generator, seeded by (seed, split, class, number), where twins that are
+measured on share one: any clip can be made again alone. A file is written whole or not at all and carries the
+hash of its frames before encoding, so that a killed writer goes on where it was.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from proxy_train.video_item import Dataset, VideoItem
 from search_space.errors import DataError
 from search_space.files import replacing, write_json
 
-VERSION = 2
+VERSION = 3
 SPLITS = ("train", "val", "test")
 _DIGITS = {"train": slice(0, 1197), "val": slice(1197, 1497), "test": slice(1497, 1797)}
 _CHUNK = 10
@@ -224,10 +224,18 @@ def _write_chunk(chunk: Chunk) -> list[dict[str, Any]]:
 
 
 def clip_frames(chunk: Chunk, number: int) -> Pixels:
-    """The frames of one clip before encoding, from its own generator."""
-    rng = np.random.default_rng([chunk.seed, SPLITS.index(chunk.split), chunk.label, number])
-    sources = _sources(chunk.folder, chunk.split)
-    return digit_scenes.render(chunk.label, sources, rng, chunk.preset.scene)
+    """The frames of one clip before encoding, from its own generator.
+
+    What is measured on comes in pairs: a clip and its twin of the same number share their generator, and a
+    motion's reversal is the same frames backwards. A network that is blind to order says the same of both.
+    """
+    paired = chunk.split != "train" and chunk.label % 2 == 1
+    label = chunk.label - paired
+    rng = np.random.default_rng([chunk.seed, SPLITS.index(chunk.split), label, number])
+    sources, scene = _sources(chunk.folder, chunk.split), chunk.preset.scene
+    if paired and digit_scenes.is_reversal(chunk.label):
+        return digit_scenes.render(label, sources, rng, scene)[::-1].copy()
+    return digit_scenes.render(chunk.label, sources, rng, scene)
 
 
 def encode(

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from proxy_train import moving_digits, video
@@ -91,6 +92,22 @@ def test_twins_show_the_same_places_in_another_order(label: int, motion: Motion)
         ordered = [path[np.lexsort(path.T)] for path in paths]
         np.testing.assert_allclose(ordered[0], ordered[1], atol=1e-5)
         assert not np.allclose(paths[0], paths[1])
+
+
+@pytest.mark.parametrize("label", range(0, 16, 2))
+def test_twins_that_are_measured_on_show_the_same_frames(tiny_dataset: Dataset, label: int) -> None:
+    folder = str(tiny_dataset.items["train"][0].path.parents[2])
+
+    def clip(split: str, label: int) -> npt.NDArray[np.int64]:
+        return moving_digits.clip_frames(Chunk(folder, FEW, 0, split, label, 0, 1), 0).astype(np.int64)
+
+    first, twin = (clip("test", each) for each in (label, label + 1))
+    if label < 8:
+        np.testing.assert_array_equal(first, twin[::-1])
+    else:
+        assert np.abs(first.mean(0) - twin.mean(0)).mean() < 2, "one digit before one background"
+    apart = np.abs(clip("train", label).mean(0) - clip("train", label + 1).mean(0)).mean()
+    assert apart > 4, "clips to learn from are all different"
 
 
 def test_digits_stay_in_the_picture() -> None:
