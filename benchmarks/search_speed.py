@@ -14,6 +14,7 @@ import math
 import os
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -83,9 +84,9 @@ def measured(candidate: Candidate, value: float) -> Measurement:
 class Run:
     """A search's record and what strategies are told of it."""
 
-    def __init__(self, folder: Path, domain: SpaceDomain) -> None:
-        self._context = Records.writing(folder, {})
-        self.records = self._context.__enter__()
+    def __init__(self, folder: Path, domain: SpaceDomain, records: Records | None = None) -> None:
+        self._held = ExitStack()
+        self.records = records or self._held.enter_context(Records.writing(folder, {}))
         self.domain = domain
         self.history: list[Observation] = []
         self.taken: set[str] = set()
@@ -111,7 +112,7 @@ class Run:
 
     def close(self) -> None:
         """Lets go of the record."""
-        self._context.__exit__(None, None, None)
+        self._held.close()
 
 
 def resident() -> int:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 # Ray's memory grows with every trial, so that long plans take several Tuners; each ends with workers that
 # wait for the last of its trainings, so that many workers get more.
-_TRIALS_A_TUNER, _TRIALS_A_WORKER = 300, 16
+_TRIALS_A_TUNER, _TRIALS_A_WORKER = 2000, 16
 _OBJECT_STORE_BYTES = 100 * 2**20
 _PREFIX = "movinas-"
 _LOOK_SECONDS = 2.0

@@ -11,6 +11,7 @@ import importlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
@@ -83,7 +84,7 @@ class Job:
         """At each rung."""
         return self.fidelities or tuple(map(self.fidelity.after, self.rungs))
 
-    @property
+    @cached_property
     def name(self) -> str:
         """What tells it from the other jobs of a run."""
         return f"{self.architecture.digest}-s{self.seed}-{self.purpose}-{self.fidelity.key}"

@@ -79,7 +79,7 @@ class Plan(ABC):
 
     def _end(self, job: Job, status: Status, reason: str) -> None:
         """Records it at the first fidelity of the job's that is not measured."""
-        known = {each.fidelity for each in self.records.measurements(self.purpose) if _same(each, job)}
+        known = {each.fidelity for each in self._same(job)}
         left = [rung for rung in job.rungs if job.fidelity_at(rung) not in known]
         measurement = self._measurement(job, left[0] if left else job.rungs[-1], status, reason=reason)
         self.records.append(measurement)
@@ -113,8 +113,12 @@ class Plan(ABC):
 
     def _seconds_before(self, job: Job) -> float:
         """What the record says was spent on this training in earlier sessions."""
-        same = [each for each in self.records.measurements(self.purpose) if _same(each, job)]
-        return max((each.seconds for each in same), default=0.0)
+        return max((each.seconds for each in self._same(job)), default=0.0)
+
+    def _same(self, job: Job) -> list[Measurement]:
+        """What is known of earlier parts of the job's own training."""
+        known = self.records.of_network(job.architecture.digest)
+        return [each for each in known if each.purpose == self.purpose and each.seed == job.seed]
 
     def measure(self, job: Job, result: EpochResult) -> Measurement:
         """The measurement that an epoch with metrics is."""
@@ -160,8 +164,3 @@ class Plan(ABC):
         if not self.epochs:
             return None
         return self._busy / self.epochs * max(epochs, 0.0) / self._workers
-
-
-def _same(measurement: Measurement, job: Job) -> bool:
-    """Whether it measured an earlier part of the job's own training."""
-    return measurement.digest == job.architecture.digest and measurement.seed == job.seed

@@ -239,12 +239,14 @@ class Records:
         self._trial_ids = [trial._trial_id for trial in candidates]
         self._by_digest = {candidate.digest: candidate for candidate in self._candidates}
         self._by_key: dict[Key, list[Measurement]] = {}
+        self._of_network: dict[str, list[Measurement]] = {}
         for measurement in self._measurements:
             self._add(measurement)
 
     def _add(self, measurement: Measurement) -> None:
         """Indexes a measurement, and brings the candidate that it measured in line with it."""
         self._by_key.setdefault(measurement.key, []).append(measurement)
+        self._of_network.setdefault(measurement.digest, []).append(measurement)
         candidate = self._by_digest.get(measurement.digest)
         if measurement.purpose != "search" or candidate is None:
             return
@@ -257,6 +259,10 @@ class Records:
     def measurements(self, purpose: Purpose | None = None) -> list[Measurement]:
         """All measurements, or those of one purpose, in the order in which they were finished."""
         return [each for each in self._measurements if purpose is None or each.purpose == purpose]
+
+    def of_network(self, digest: str) -> list[Measurement]:
+        """All measurements of one network, in the order in which they were finished."""
+        return list(self._of_network.get(digest, ()))
 
     def candidates(self) -> list[Candidate]:
         """All proposals, in the order in which they were made."""

@@ -105,14 +105,16 @@ class SearchPlan(Plan):
         self._active[job.name] = candidate
         return job
 
-    def _idle(self, candidate: Candidate) -> bool:
-        running = {each.number for each in self._active.values()}
-        return candidate.state == "open" and candidate.number not in running
+    def _running_numbers(self) -> set[int]:
+        return {each.number for each in self._active.values()}
 
     def _interrupted(self) -> Candidate | None:
         """A candidate that should be on a worker and is not."""
-        idle = (each for each in self.records.candidates() if self._idle(each) and not each.waits)
-        return next(idle, None)
+        running = self._running_numbers()
+        for each in self.records.candidates():
+            if each.state == "open" and each.number not in running and not each.waits:
+                return each
+        return None
 
     def _promotion(self) -> Candidate | None:
         """A candidate held at a rung that is now among its best; the highest rung goes first."""
@@ -139,11 +141,11 @@ class SearchPlan(Plan):
 
     def _promote(self, rung: int, *, complete: bool) -> Candidate | None:
         candidates = self.records.candidates()
-        epochs = self._halving.rungs[rung]
+        epochs, running = self._halving.rungs[rung], self._running_numbers()
         survivors = self._halving.survivors(self._results(epochs), self._promoted(epochs), complete=complete)
         for number, reason in survivors.items():
             candidate = candidates[number]
-            if candidate.waits and candidate.epochs == epochs and self._idle(candidate):
+            if candidate.waits and candidate.epochs == epochs and number not in running:
                 self.records.decide(number, epochs, Decision(True, f"promoted later: {reason}", later=True))
                 return candidate
         return None
