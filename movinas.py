@@ -30,7 +30,7 @@ app.add_typer(space_app, name="space")
 
 RunFolder = Annotated[Path, typer.Argument(help="A run's folder, such as runs/quickstart.")]
 Videos = Annotated[
-    str, typer.Option("--data", help="Folder of videos, FORMAT:FOLDER, or moving-digits[:tiny|:hard].")
+    str, typer.Option("--data", help="Folder of videos, FORMAT:FOLDER, or moving-digits[:hard].")
 ]
 Annotations = Annotated[Path | None, typer.Option(help="Of the videos, if they are not in their folder.")]
 Cache = Annotated[Path, typer.Option(help="Where made and prepared data is kept.")]
@@ -125,6 +125,7 @@ def train(
     weights: Annotated[Path | None, typer.Option(help="To begin with: member, file, checkpoint.")] = None,
     promote: Annotated[Path | None, typer.Option(help="Go on from this shorter training's folder.")] = None,
     processes: Annotated[int, typer.Option(min=1, help="Train together, each on a GPU if any.")] = 1,
+    clip: Annotated[str | None, typer.Option(help="FRAMESxSIZExFPS in place of the network's own.")] = None,
     share: Annotated[float, typer.Option(help="Of the training clips.")] = 1.0,
     width: Annotated[float, typer.Option(help="Of the network's channels.")] = 1.0,
     views: Annotated[str | None, typer.Option(help="Evaluate on CLIPSxCROPS too, such as 10x3.")] = None,
@@ -141,9 +142,12 @@ def train(
     from results.member import write_member
     from results.terminal import Terminal
     from search_space.named import read_architecture
+    from searcher.run_data import parse_clip
     from searcher.single_training import Extras, train_single
 
     wanted, terminal = read_architecture(architecture), Terminal()
+    if clip is not None:
+        wanted = wanted.with_input(parse_clip(clip))
     chosen = Recipe.from_yaml(recipe) if recipe else Recipe.model_validate({})
     with (
         terminal.bar("Writing MovingDigits-16") as making,
@@ -217,7 +221,8 @@ def simulate(
 
 @data_app.command("make")
 def data_make(
-    preset: Annotated[str, typer.Argument(help="default, tiny or hard.")] = "default", cache: Cache = CACHE
+    preset: Annotated[str, typer.Argument(help="default, tiny, medium or hard.")] = "default",
+    cache: Cache = CACHE,
 ) -> None:
     """Write MovingDigits-16 as real H.264 videos with a manifest; only what is not there yet."""
     from proxy_train.dataset import load_dataset

@@ -114,6 +114,7 @@ def test_bad_settings_are_refused_before_work_starts(
         ["stream", "nowhere", "video.mp4"],
         ["profile", "A9"],
         ["train", "A0", "--output", "out", "--data", "nowhere"],
+        ["train", "A0-stream", "--output", "out", "--clip", "8x32"],
         ["data", "check", "--data", "nowhere"],
         ["data", "make", "gigantic"],
         ["space", "profile", "gigantic"],
@@ -128,7 +129,7 @@ def test_what_is_not_there_is_named(
     assert call(monkeypatch, *words) == 2
     told = capsys.readouterr().err
     named = next(word for word in reversed(words) if word in told)
-    assert named in ("nowhere", "gigantic", "A9", "A0=lots", "video.mp4") and "remedy: " in told
+    assert named in ("nowhere", "gigantic", "A9", "A0=lots", "video.mp4", "8x32") and "remedy: " in told
     assert list(tmp_path.iterdir()) == []
 
 

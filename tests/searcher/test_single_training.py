@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from movinas import app
 from proxy_train import moving_digits
 from proxy_train.dataset import DataSettings
 from proxy_train.pool import silent
 from proxy_train.recipe import Recipe
 from proxy_train.training_run import EpochLine
-from search_space.architecture import Architecture
-from search_space.errors import RecordError, SettingsError
+from search_space.architecture import Architecture, Input
+from search_space.errors import MovinasError, RecordError, SettingsError
 from search_space.network import save_weights
 from searcher.single_training import Extras, Trained, train_single
 
@@ -90,3 +92,33 @@ def test_the_best_weights_can_be_kept(videos: DataSettings, tmp_path: Path) -> N
 def test_views_that_make_no_sense_are_refused(views: str) -> None:
     with pytest.raises(SettingsError, match=r"CLIPSxCROPS|1 or 3 crops"):
         Extras(views=views).parsed_views()
+
+
+def test_the_command_trains_on_another_clip(videos: DataSettings, tmp_path: Path) -> None:
+    assert videos.root is not None
+    words = ["train", NETWORK.text, "--clip", "2x16x4", "--epochs", "1", "--output", str(tmp_path / "out")]
+    told = CliRunner().invoke(app, [*words, "--data", f"folder:{videos.root}", "--cache", str(videos.cache)])
+    assert told.exit_code == 0, told.output
+    made = Architecture.from_json(json.loads((tmp_path / "out" / "architecture.json").read_text()))
+    assert made == NETWORK.with_input(Input(2, 16, 4))
+
+
+def test_what_is_wrong_is_said_before_videos_are_decoded(videos: DataSettings, tmp_path: Path) -> None:
+    def decoding(_done: int, _total: int) -> None:
+        raise AssertionError("decodes")
+
+    for extras in (Extras(share=2), Extras(width=0), Extras(weights=tmp_path / "nowhere")):
+        with pytest.raises(MovinasError):
+            train_single(
+                NETWORK.with_input(Input(3, 16, 4)),
+                videos,
+                Recipe(),
+                tmp_path,
+                epochs=1,
+                seed=0,
+                device="cpu",
+                making=silent,
+                preparing=decoding,
+                on_epoch=lambda _: None,
+                extras=extras,
+            )
