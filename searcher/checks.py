@@ -15,6 +15,7 @@ from searcher.domain import KNOWN_COSTS, SpaceDomain
 from searcher.machine import cpus, writable
 from searcher.record_storage import check_database
 from searcher.settings import Settings
+from searcher.trackers import check_trackers
 
 _TRIES, _SAMPLES = 4, 64
 
@@ -49,6 +50,7 @@ def check_settings(
         # Parameters and bytes count the classes of the data, which a space's file need not say.
         _check_windows(settings, space)
     _check_storage(settings)
+    check_trackers(settings.trackers)
     return space
 
 

@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from searcher.jobs import EvaluatorSpec
 from searcher.nodes import Node, alive, room
 from searcher.plan import Plan
 from searcher.pulse import Pulse
+from searcher.trackers import Tracker, callbacks
 
 if TYPE_CHECKING:
     from searcher.ray_adapters import Bridge
@@ -63,6 +64,7 @@ class Cluster:
         stall: seconds without a finished epoch after which a worker counts as hung and is killed.
         patience: seconds that a training waits for space on a full disk.
         pulse: is told how things are, and may ask to stop.
+        trackers: follow the trainings, under the run's ``name``.
     """
 
     def __init__(
@@ -77,10 +79,13 @@ class Cluster:
         stall: float | None = None,
         patience: float = 600.0,
         pulse: Pulse | None = None,
+        trackers: Sequence[Tracker] = (),
+        name: str = "",
     ) -> None:
         self.workers, self.cpus, self.gpus, self.retries = workers, cpus, gpus, retries
         self.address, self.stall, self.patience, self.pulse = address, stall, patience, pulse
         self.elastic = elastic and address is not None
+        self.trackers, self.name = tuple(trackers), name
         self._folder: Path | None = None
         self._joined = False
         self._nodes: tuple[Node, ...] = ()
@@ -169,7 +174,7 @@ class Cluster:
                     storage_path=str(folder),
                     verbose=0,
                     failure_config=tune.FailureConfig(max_failures=self.retries),
-                    callbacks=[Ticker(bridge)],
+                    callbacks=[Ticker(bridge), *callbacks(self.trackers, self.name)],
                 ),
             )
             tuner.fit()

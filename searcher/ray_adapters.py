@@ -192,7 +192,9 @@ class PlanSearcher(Searcher):  # type: ignore[misc]
         """The configuration of a new trial, None for later, or FINISHED."""
         job = self._bridge.next(trial_id)
         if job is not None:
-            return {"job": job.to_json(), **self._fixed}
+            # The network by itself is for people who look at a tracker.
+            network = {"digest": job.architecture.digest, "architecture": job.architecture.text}
+            return {"job": job.to_json(), **network, **self._fixed}
         return str(Searcher.FINISHED) if self._bridge.over else None
 
     def on_trial_complete(

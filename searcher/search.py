@@ -97,6 +97,8 @@ class Session:
                 stall=60 * search.stall_minutes,
                 patience=patience,
                 pulse=pulse,
+                trackers=settings.trackers,
+                name=settings.name,
             )
             held.enter_context(cluster)
             with replacing(run_dir / "settings.yaml") as temporary:

@@ -19,6 +19,7 @@ from searcher.machine import auto_workers
 from searcher.objectives import MEASURED, Objectives
 from searcher.record_storage import SCHEMES, without_password
 from searcher.rung import Rung, require_rising
+from searcher.trackers import Tracker
 
 MEMBERS = ("A0", "A1", "A2", "A3", "A4", "A5")
 
@@ -214,6 +215,9 @@ class Settings(_Model):
     )
     storage_patience_minutes: float = Field(
         default=10, ge=0, description="how long a run waits for a full disk or a database that is away"
+    )
+    trackers: tuple[Tracker, ...] = Field(
+        default=(), description="experiment trackers to follow the search with: mlflow, wandb"
     )
     data: DataSettings = Field(default_factory=lambda: DataSettings.model_validate({}))
     space: str | dict[str, Any] = Field(
