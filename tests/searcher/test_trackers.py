@@ -49,7 +49,7 @@ def test_weights_and_biases_writes_a_run_for_every_training(
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path / "wandb"))
     (tmp_path / "wandb").mkdir()
-    settings = tiny_settings(tmp_path, trials=2, rungs=[1]).model_copy(update={"trackers": ("wandb",)})
+    settings = tiny_settings(tmp_path, trials=4, rungs=[1]).model_copy(update={"trackers": ("wandb",)})
     with Session.open(settings, invented(), classes=16) as session:
         session.search()
-    assert len(list((tmp_path / "wandb").rglob("*.wandb"))) == 2
+    assert len(list((tmp_path / "wandb").rglob("*.wandb"))) == 4
