@@ -25,8 +25,6 @@ from search_space.space import SearchSpace
 
 FORMAT = "movinas-latency-1"
 _ABOUT = ("space", "options", "classes", "device", "runtime", "threads")
-LAYER = "layer"
-"""The factor of the number of layers: what each takes besides its operations, in milliseconds."""
 _PULL = 0.3
 KINDS = ("stem", "expand", "spatial", "temporal", "squeeze", "project", "skip", "head")
 
@@ -196,7 +194,7 @@ class LatencyTable:
 
     def _sums(self, architecture: Architecture) -> dict[str, float]:
         """Milliseconds by kind."""
-        sums = dict.fromkeys((*KINDS, LAYER), 0.0)
+        sums = dict.fromkeys(KINDS, 0.0)
         for operation in frame_operations(architecture, self.classes):
             if operation not in self.milliseconds:
                 raise SpaceError(
@@ -204,7 +202,6 @@ class LatencyTable:
                     hint="make a table of the space that is searched: movinas latency-table SPACE",
                 )
             sums[operation.kind] += self.milliseconds[operation]
-            sums[LAYER] += operation.kind == "expand"
         return sums
 
     def fitted(self, networks: Sequence[Timed]) -> LatencyTable:
@@ -213,13 +210,13 @@ class LatencyTable:
         measured = np.array([each.milliseconds for each in networks])
         matrix = np.array([[1.0, *row.values()] for row in rows]) / measured[:, None]
         # Factors that these networks do not tell apart stay near 1.
-        weight = _PULL * matrix[:, 1 : 1 + len(KINDS)].mean(0)
-        pull = np.hstack([np.zeros((len(KINDS), 1)), np.diag(weight), np.zeros((len(KINDS), 1))])
+        weight = _PULL * matrix[:, 1:].mean(0)
+        pull = np.hstack([np.zeros((len(KINDS), 1)), np.diag(weight)])
         found, _ = nnls(np.vstack([matrix, pull]), np.concatenate([np.ones(len(rows)), weight]))
         return replace(
             self,
             constant=float(found[0]),
-            factors=dict(zip((*KINDS, LAYER), map(float, found[1:]), strict=True)),
+            factors=dict(zip(KINDS, map(float, found[1:]), strict=True)),
             calibration=tuple(networks),
         )
 

@@ -154,9 +154,22 @@ def test_the_other_commands_work_on_the_run(run: Path, settings: Path, tmp_path:
     assert "top-1" in told and (trained / "weights.safetensors").is_file()
 
 
-def test_a_family_by_budget_keeps_to_it(run: Path) -> None:
+def test_three_commands_lead_from_a_search_to_a_streaming_network(
+    run: Path, settings: Path, tmp_path: Path
+) -> None:
     largest = Family.read(run / "family.json").singles[-1]
-    command("family", run, "--budget", f"A0={largest.macs}")
+    command("family", run, "--budget", f"phone={largest.macs}")
     family = Family.read(run / "family.json")
-    assert [member.name for member in family.members] == ["A0"]
-    assert family["A0"].digest == largest.digest
+    assert [member.name for member in family.members] == ["phone"]
+    assert family["phone"].digest == largest.digest
+    member, cache = run / "family" / "phone", settings.parent / "cache"
+    video = next(cache.rglob("test/*/*.mp4"))
+    data = f"moving-digits:{SETTINGS['data']['preset']}"  # type: ignore[index]
+    told = command("export", member, video, "--int8", "--data", data, "--clips", "20", "--cache", cache)
+    assert "on 20 videos; in PyTorch" in told
+    about = Sidecar.read(member / "step.int8.onnx.json")
+    assert about.accuracy["videos"] == 20 and 0 <= about.accuracy["export_top1"] <= 1
+    assert about.accuracy["top1"] == json.loads((member / "member.json").read_text())["metrics"]["top1"]
+    seen = tmp_path / "seen.mp4"
+    assert len(command("stream", member / about.file, video, "--output", seen).splitlines()) == 8
+    assert seen.stat().st_size > 1000

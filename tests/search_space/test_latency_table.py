@@ -11,7 +11,7 @@ import pytest
 
 from search_space.architecture import BASE, Architecture
 from search_space.errors import SpaceError
-from search_space.latency_table import KINDS, LAYER, LatencyTable, Operation, Timed, frame_operations
+from search_space.latency_table import KINDS, LatencyTable, Operation, Timed, frame_operations
 from search_space.latency_table import space_operations as of_space
 from search_space.operators import operators
 from search_space.published import published
@@ -38,7 +38,6 @@ def truth(texts: list[str], noise: float = 0.0) -> list[Timed]:
     for text in texts:
         operations = frame_operations(Architecture.parse(text), SPACE.classes)
         spent = 0.3 + sum(factors[each.kind] * invented(each) for each in operations)
-        spent += 0.02 * sum(each.kind == "expand" for each in operations)
         found.append(Timed(text, spent * (1 + noise * rng.uniform(-1, 1))))
     return found
 
@@ -72,7 +71,7 @@ def test_a_fit_finds_what_networks_take(tmp_path: Path) -> None:
     noisy = replace(fitted.fitted(truth(texts, noise=0.1)[:30]))
     assert noisy.median_error < 0.06
     # The fit matters: without it the constants are missing.
-    plain = replace(fitted, constant=0.0, factors={**dict.fromkeys(KINDS, 1.0), LAYER: 0.0})
+    plain = replace(fitted, constant=0.0, factors=dict.fromkeys(KINDS, 1.0))
     assert plain.median_error > 0.2
     assert "held-out" in fitted.text() and f"{100 * fitted.median_error:.1f} %" in fitted.text()
     fitted.write(tmp_path / "table.json")
