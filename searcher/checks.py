@@ -13,6 +13,7 @@ from search_space.space import SearchSpace
 from searcher.address import resolve
 from searcher.domain import KNOWN_COSTS, SpaceDomain
 from searcher.machine import cpus, writable
+from searcher.mirror import Mirror
 from searcher.record_storage import check_database
 from searcher.settings import Settings
 from searcher.trackers import check_trackers
@@ -51,6 +52,8 @@ def check_settings(
         _check_windows(settings, space)
     _check_storage(settings)
     check_trackers(settings.trackers)
+    if settings.checkpoints is not None:
+        Mirror(settings.checkpoints).check()
     return space
 
 

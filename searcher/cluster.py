@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 from search_space.errors import Stopped
 from searcher.address import ClusterError, resolve
 from searcher.jobs import EvaluatorSpec
+from searcher.machine import sweep, temporary_folder
 from searcher.nodes import Node, alive, room
 from searcher.plan import Plan
 from searcher.pulse import Pulse
@@ -33,7 +33,6 @@ _LOG = logging.getLogger(__name__)
 # wait for the last of its trainings, so that many workers get more.
 _TRIALS_A_TUNER, _TRIALS_A_WORKER = 2000, 16
 _OBJECT_STORE_BYTES = 100 * 2**20
-_PREFIX = "movinas-"
 _LOOK_SECONDS = 2.0
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -65,6 +64,7 @@ class Cluster:
         patience: seconds that a training waits for space on a full disk.
         pulse: is told how things are, and may ask to stop.
         trackers: follow the trainings, under the run's ``name``.
+        mirror: address of the checkpoints, if not the jobs' own folders; see ``searcher.mirror``.
     """
 
     def __init__(
@@ -81,11 +81,12 @@ class Cluster:
         pulse: Pulse | None = None,
         trackers: Sequence[Tracker] = (),
         name: str = "",
+        mirror: str | None = None,
     ) -> None:
         self.workers, self.cpus, self.gpus, self.retries = workers, cpus, gpus, retries
         self.address, self.stall, self.patience, self.pulse = address, stall, patience, pulse
         self.elastic = elastic and address is not None
-        self.trackers, self.name = tuple(trackers), name
+        self.trackers, self.name, self.mirror = tuple(trackers), name, mirror
         self._folder: Path | None = None
         self._joined = False
         self._nodes: tuple[Node, ...] = ()
@@ -159,12 +160,13 @@ class Cluster:
 
         # Read by Ray at every start: how many trainings may wait for a place at a time.
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1" if self.address is None else "100000"
+        fixed = {"threads": self.cpus, "patience": self.patience, "mirror": self.mirror}
         with _results_folder() as folder:
             tuner = tune.Tuner(
                 tune.with_resources(TrialWorker, {"CPU": self.cpus, "GPU": self.gpus}),
                 tune_config=tune.TuneConfig(
                     num_samples=-1,
-                    search_alg=PlanSearcher(bridge, evaluator, self.cpus, self.patience),
+                    search_alg=PlanSearcher(bridge, evaluator, fixed),
                     scheduler=PlanScheduler(bridge),
                     reuse_actors=True,
                     trial_dirname_creator=lambda trial: str(trial.trial_id),
@@ -191,7 +193,7 @@ class Cluster:
             return
         for name, value in (_ENVIRONMENT | ({} if self.address else _ALONE)).items():
             os.environ.setdefault(name, value)
-        _sweep()
+        sweep()
         if self.address is None:
             self._start_alone()
         else:
@@ -203,7 +205,7 @@ class Cluster:
     def _start_alone(self) -> None:
         import ray
 
-        self._folder = _temporary_folder("ray")
+        self._folder = temporary_folder("ray")
         ray.init(
             address="local",
             num_cpus=self.workers * self.cpus,
@@ -256,23 +258,8 @@ class Cluster:
 @contextmanager
 def _results_folder() -> Iterator[Path]:
     """A place for what Ray insists on writing about trials."""
-    folder = _temporary_folder("tune")
+    folder = temporary_folder("tune")
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _temporary_folder(kind: str) -> Path:
-    # Sockets live in it, and their paths may have about 100 characters: the usual folder can be too deep.
-    parent = Path("/tmp") if os.access("/tmp", os.W_OK) else None
-    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{kind}-{os.getpid()}-", dir=parent))
-
-
-def _sweep() -> None:
-    """Removes what drivers that were killed have left behind."""
-    for folder in Path("/tmp").glob(f"{_PREFIX}*"):
-        parts = folder.name.split("-")
-        owner = parts[2] if len(parts) > 2 else ""
-        if owner.isdigit() and not Path("/proc", owner).exists() and Path("/proc/self").exists():
-            shutil.rmtree(folder, ignore_errors=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 _AUTO_LIMIT = 16
+_PREFIX = "movinas-"
 
 
 def cpus() -> int:
@@ -44,3 +47,19 @@ def own_device(gpus_per_trial: float) -> str:
     import torch
 
     return device(gpus_per_trial) if torch.cuda.is_available() else "cpu"
+
+
+def temporary_folder(kind: str) -> Path:
+    """A new folder of this process's; ``sweep`` removes it should the process be killed."""
+    # Sockets live in some, and their paths may have about 100 characters: the usual folder can be too deep.
+    parent = Path("/tmp") if os.access("/tmp", os.W_OK) else None
+    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{kind}-{os.getpid()}-", dir=parent))
+
+
+def sweep() -> None:
+    """Removes what processes that were killed have left behind."""
+    for folder in Path("/tmp").glob(f"{_PREFIX}*"):
+        parts = folder.name.split("-")
+        owner = parts[2] if len(parts) > 2 else ""
+        if owner.isdigit() and not Path("/proc", owner).exists() and Path("/proc/self").exists():
+            shutil.rmtree(folder, ignore_errors=True)

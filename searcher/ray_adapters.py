@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -183,10 +184,10 @@ class PlanSearcher(Searcher):  # type: ignore[misc]
     its order would depend on timing.
     """
 
-    def __init__(self, bridge: Bridge, evaluator: EvaluatorSpec, threads: int, patience: float = 0.0) -> None:
+    def __init__(self, bridge: Bridge, evaluator: EvaluatorSpec, fixed: Mapping[str, Any]) -> None:
         super().__init__()
         self._bridge = bridge
-        self._fixed = {"evaluator": evaluator.to_json(), "threads": threads, "patience": patience}
+        self._fixed = {"evaluator": evaluator.to_json(), **fixed}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The configuration of a new trial, None for later, or FINISHED."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from searcher.confirmation import Confirmed, choose_members, summarise
 from searcher.domain import SpaceDomain
 from searcher.job_plan import JobPlan, Outcome
 from searcher.jobs import EvaluatorSpec, Job, job_folder
+from searcher.mirror import Mirror
 from searcher.progress import OnEvent, Progress, ignore
 from searcher.promotion import ParetoHalving
 from searcher.pulse import Pulse
@@ -53,6 +55,8 @@ class Session:
     ) -> None:
         self.settings, self.space, self.records = settings, space, records
         self._cluster, self._evaluator, self._on_event = cluster, evaluator, on_event
+        mirror = settings.mirror()
+        self._mirror = None if mirror is None else Mirror(mirror)
 
     @classmethod
     @contextmanager
@@ -99,6 +103,7 @@ class Session:
                 pulse=pulse,
                 trackers=settings.trackers,
                 name=settings.name,
+                mirror=settings.mirror(),
             )
             held.enter_context(cluster)
             with replacing(run_dir / "settings.yaml") as temporary:
@@ -137,9 +142,16 @@ class Session:
             budget=search.budget_minutes,
             workers=search.workers,
             on_event=self._on_event,
+            drop=self._drop,
         )
         self._cluster.run(plan, self._evaluator)
         return plan.progress()
+
+    def _drop(self, folder: Path) -> None:
+        """Takes away the checkpoints of a training that never goes on."""
+        shutil.rmtree(folder, ignore_errors=True)
+        if self._mirror is not None:
+            self._mirror.drop(folder.name)
 
     def confirm(self) -> tuple[Confirmed, ...]:
         """Trains the provisional frontier again, longer and with other seeds.
@@ -214,7 +226,11 @@ class Session:
             on_event=self._on_event,
         )
         self._cluster.run(plan, self._evaluator)
-        return plan.outcomes()
+        outcomes = plan.outcomes()
+        for each in outcomes:
+            if self._mirror is not None and not each.failed and not each.job.weights.is_file():
+                self._mirror.pull(each.job.folder.name, each.job.folder)
+        return outcomes
 
 
 def run_search(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,6 +25,10 @@ from searcher.strategy import Observation, SpaceExhaustedError, Strategy
 _LOG = logging.getLogger(__name__)
 
 
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 class SearchPlan(Plan):
     """Hands out candidates: first those that an interruption cut off, then promotions, then new proposals.
 
@@ -38,6 +42,7 @@ class SearchPlan(Plan):
         seed: of every training.
         run_dir: the run's folder, for checkpoints.
         minutes: the most that one training may take; None is no limit.
+        drop: takes away the checkpoints of a candidate that never goes on.
         budget: minutes of this session after which the search ends; None is no limit.
     """
 
@@ -56,11 +61,13 @@ class SearchPlan(Plan):
         budget: float | None = None,
         workers: int = 1,
         on_event: OnEvent = ignore,
+        drop: Callable[[Path], None] = _remove,
     ) -> None:
         super().__init__(records, "search", space.classes, workers, on_event)
         self._strategy, self._halving, self._space = strategy, halving, space
         self._rungs = tuple(rungs) or tuple(Rung(epochs=epochs) for epochs in halving.rungs)
         self._trials, self._seed, self._run_dir = trials, seed, run_dir
+        self._drop = drop
         self._minutes, self._budget = minutes, budget
         self._objectives = records.objectives
         self._distributions = distributions(space.genes)
@@ -250,7 +257,7 @@ class SearchPlan(Plan):
             if candidate.waits:
                 self.records.close(candidate.number, "pruned")
                 folder = job_folder(self._run_dir, candidate.digest, self._seed, "search")
-                shutil.rmtree(folder, ignore_errors=True)
+                self._drop(folder)
 
     # What is known
 

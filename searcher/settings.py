@@ -216,6 +216,10 @@ class Settings(_Model):
     storage_patience_minutes: float = Field(
         default=10, ge=0, description="how long a run waits for a full disk or a database that is away"
     )
+    checkpoints: str | None = Field(
+        default=None,
+        description="object store of checkpoints, such as s3://bucket/folder; by default the run's folder",
+    )
     trackers: tuple[Tracker, ...] = Field(
         default=(), description="experiment trackers to follow the search with: mlflow, wandb"
     )
@@ -317,6 +321,12 @@ class Settings(_Model):
         """16 hexadecimal digits that tell identities apart."""
         text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def mirror(self) -> str | None:
+        """Where checkpoints of this run go in an object store, apart from those of other runs."""
+        if self.checkpoints is None:
+            return None
+        return f"{self.checkpoints.rstrip('/')}/{self.name}-{self.digest}"
 
     def public_storage(self) -> str | None:
         """The database's address without a password, None for a journal."""

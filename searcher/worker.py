@@ -5,9 +5,12 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shutil
 import socket
 import time
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +19,8 @@ from ray import tune
 from search_space.errors import MovinasError
 from search_space.network import retain_freed_memory
 from searcher.jobs import EpochResult, EvaluatorSpec, Job
+from searcher.machine import sweep, temporary_folder
+from searcher.mirror import Mirror
 
 _PAUSE = 2.0
 _LINES = 50
@@ -24,9 +29,9 @@ _LINES = 50
 class TrialWorker(tune.Trainable):  # type: ignore[misc]
     """A Ray Tune trainable whose step is one epoch of a job; Ray reuses it for the next job.
 
-    Its configuration is ``{"job": JSON, "evaluator": JSON, "threads": int, "patience": seconds}``. Training
-    checkpoints itself in the job's folder, so that Ray's own checkpoints are empty and a lost worker's job
-    goes on wherever it is restarted.
+    Its configuration is ``{"job": JSON, "evaluator": JSON, "threads": int, "patience": seconds, "mirror":
+    address or None}``. Training checkpoints itself in the job's folder, so that Ray's own checkpoints are
+    empty and a lost worker's job goes on wherever it is restarted.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -35,6 +40,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         retain_freed_memory()
         self._evaluators: dict[str, Any] = {}
         self._epochs: Iterator[EpochResult] | None = None
+        self._copy: _Copy | None = None
         self._warnings = _Warnings()
         logging.getLogger().addHandler(self._warnings)
 
@@ -60,8 +66,12 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         while True:
             try:
                 if self._epochs is None:
-                    self._epochs = self._evaluator()(Job.from_json(self.config["job"]))
-                return next(self._epochs)
+                    self._epochs = self._evaluator()(self._job())
+                result = next(self._epochs)
+                if self._copy is not None:
+                    # Before the epoch is told of: what counts as done is never trained again.
+                    self._copy.mirror.push(self._copy.folder, self._copy.name)
+                return result
             except Exception as error:
                 # Else every training of the run would fail, one after the other.
                 if not _disk_is_full(error) or time.monotonic() > deadline:
@@ -69,6 +79,17 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
                 logging.getLogger(__name__).warning("%s: waiting for space", error)
                 self.cleanup()
                 time.sleep(_PAUSE)
+
+    def _job(self) -> Job:
+        """The job, in a folder of this machine if its checkpoints are in a store."""
+        job = Job.from_json(self.config["job"])
+        if self.config["mirror"] is None:
+            return job
+        sweep()
+        folder = temporary_folder("job")
+        self._copy = _Copy(Mirror(self.config["mirror"]), folder, job.folder.name)
+        self._copy.mirror.pull(job.folder.name, folder)
+        return replace(job, folder=folder)
 
     def _told(self) -> dict[str, Any]:
         """Who speaks, and the warnings since the last epoch."""
@@ -92,6 +113,9 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         if isinstance(self._epochs, Generator):
             self._epochs.close()
         self._epochs = None
+        if self._copy is not None:
+            shutil.rmtree(self._copy.folder, ignore_errors=True)
+            self._copy = None
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: see the class."""
@@ -106,6 +130,15 @@ def _disk_is_full(error: Exception) -> bool:
     if isinstance(error, OSError):
         return error.errno in full
     return any(os.strerror(number) in str(error) for number in full)
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """A job's folder on this machine, and what it is called in the store."""
+
+    mirror: Mirror
+    folder: Path
+    name: str
 
 
 class _Warnings(logging.Handler):

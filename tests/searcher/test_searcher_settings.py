@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 import yaml
 
 from search_space.errors import MovinasError, RecordError, SettingsError
+from search_space.latency_table import KINDS, LatencyTable, space_operations
+from search_space.space import SearchSpace
 from searcher import checks, machine
 from searcher.checks import check_settings
 from searcher.settings import Settings
@@ -282,3 +285,21 @@ def test_a_password_stays_out_of_a_run_s_files(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"storage postgresql://me@host:5433/runs cannot be used") as caught:
         check_settings(settings)
     assert "secret" not in str(caught.value)
+
+
+def test_a_latency_table_has_to_be_of_the_space(tmp_path: Path) -> None:
+    path = tmp_path / "table.json"
+    with pytest.raises(SettingsError, match=r"search\.latency_table: .*table\.json cannot be read"):
+        check_settings(changed(tmp_path, search__latency_table=str(path)))
+    space = SearchSpace.from_dict(TINY_SPACE, "tiny")
+    times = dict.fromkeys(space_operations(space), 1.0)
+    table = LatencyTable("tiny", repr(space.choices.options), space.classes, "a phone", "pytorch", 1, times)
+    table = replace(table, factors=dict.fromkeys(KINDS, 1.0))
+    table.write(path)
+    settings = changed(tmp_path, search__latency_table=str(path))
+    check_settings(settings)
+    assert settings.identity()["search"]["latency_table"] == str(path)
+    del times[space_operations(space)[0]]
+    replace(table, milliseconds=times).write(path)
+    with pytest.raises(SettingsError, match=r"search\.latency_table: .* has no "):
+        check_settings(settings)

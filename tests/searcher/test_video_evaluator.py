@@ -16,6 +16,7 @@ from proxy_train.pool import silent
 from proxy_train.recipe import Recipe
 from proxy_train.store import PreparedData
 from search_space.errors import DataError, SettingsError
+from search_space.latency_table import KINDS, LatencyTable, frame_operations, space_operations
 from search_space.network import build
 from search_space.space import SearchSpace
 from searcher import video_evaluator
@@ -127,6 +128,28 @@ def test_measurements_have_a_latency_if_somebody_asks_for_it(spec: EvaluatorSpec
     timed = EvaluatorSpec(spec.path, {**spec.arguments, "timed": True})
     metrics = next(iter(timed.build()(job(tmp_path / "job")))).metrics
     assert metrics is not None and metrics["latency_ms"] > 0 and metrics["latency_frames"] == 1
+
+
+def test_latency_comes_from_a_table_if_there_is_one(spec: EvaluatorSpec, tmp_path: Path) -> None:
+    table = LatencyTable(
+        SPACE.name,
+        repr(SPACE.choices.options),
+        SPACE.classes,
+        "a phone",
+        "pytorch",
+        1,
+        milliseconds=dict.fromkeys(space_operations(SPACE), 0.5),
+        factors=dict.fromkeys(KINDS, 2.0),
+        constant=3.0,
+    )
+    table.write(tmp_path / "table.json")
+    recipe = Recipe.model_validate({"learning_rate": 0.01})
+    stores = {SMALL.input: tmp_path / "store"}
+    made = video_evaluator.video_evaluator(stores, recipe, timed=True, latency_table=tmp_path / "table.json")
+    metrics = next(iter(EvaluatorSpec.from_json(made.to_json()).build()(job(tmp_path / "job")))).metrics
+    assert metrics is not None
+    assert metrics["latency_ms"] == 3.0 + len(frame_operations(SMALL, SPACE.classes))
+    assert metrics["latency_frames"] == 1
 
 
 @pytest.mark.parametrize("form", ["base", "stream"])
