@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from search_space.errors import MovinasError, RecordError, SettingsError
-from search_space.latency_table import KINDS, LatencyTable, space_operations
+from search_space.latency_table import KINDS, LatencyTable, frame_operations, space_operations
 from search_space.space import SearchSpace
 from searcher import checks, machine
 from searcher.checks import check_settings
@@ -299,7 +299,7 @@ def test_a_latency_table_has_to_be_of_the_space(tmp_path: Path) -> None:
     settings = changed(tmp_path, search__latency_table=str(path))
     check_settings(settings)
     assert settings.identity()["search"]["latency_table"] == str(path)
-    del times[space_operations(space)[0]]
+    del times[frame_operations(space.smallest(), space.classes)[0]]
     replace(table, milliseconds=times).write(path)
     with pytest.raises(SettingsError, match=r"search\.latency_table: .* has no "):
         check_settings(settings)
