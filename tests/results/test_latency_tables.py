@@ -11,12 +11,14 @@ import pytest
 import movinas
 from results import table_building
 from results.operations import operation_call
+from results.runtimes import RUNTIMES
 from results.table_building import Effort, Stopwatch, build_table
 from search_space.architecture import STREAM
 from search_space.errors import SpaceError
 from search_space.latency_table import KINDS, LatencyTable, Operation, frame_operations, space_operations
 from search_space.published import published
 from search_space.space import SearchSpace
+from tests.results.test_export import EXTRAS
 
 TINY = SearchSpace.from_dict(
     {
@@ -42,8 +44,15 @@ TINY = SearchSpace.from_dict(
 SMALL = Effort(calibration=4, held_out=3, calls=2)
 
 
-@pytest.mark.parametrize("runtime", ["pytorch", "onnxruntime"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "runtime"),
+    [
+        *((kind, "pytorch") for kind in KINDS),
+        # Those with more than one input; an export takes a second.
+        *((kind, "onnxruntime") for kind in ("temporal", "squeeze", "project")),
+        *(pytest.param(kind, runtime, marks=pytest.mark.slow) for runtime in RUNTIMES for kind in KINDS),
+    ],
+)
 def test_operations_run_in_their_runtimes(kind: str, runtime: str, tmp_path: Path) -> None:
     wanted = {
         "stem": (8, 16),
@@ -55,6 +64,8 @@ def test_operations_run_in_their_runtimes(kind: str, runtime: str, tmp_path: Pat
         "skip": (8, 16, 2, 9),
         "head": (16, 32, 24, 5, 4),
     }[kind]
+    if runtime in EXTRAS:
+        pytest.importorskip(EXTRAS[runtime], reason=f"the extra {runtime} is not installed")
     call = operation_call(Operation(kind, wanted), STREAM, runtime, 1, tmp_path)
     found = call()
     output = next(iter(found.values())) if isinstance(found, dict) else found
