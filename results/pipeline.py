@@ -124,6 +124,7 @@ def open_session(
         timed=settings.objectives().need_latency,
         data=settings.data,
         latency_table=settings.search.latency_table,
+        processes=max(1, int(settings.search.gpus_per_trial)),
     )
     return Session.open(settings, evaluator, classes=len(data.classes), on_event=watcher, address=address)
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from proxy_train.dataset import DataSettings, load_dataset
+from proxy_train.distributed import Group
 from proxy_train.pool import silent
 from proxy_train.recipe import Recipe
 from proxy_train.store import PreparedData
@@ -22,6 +23,7 @@ from search_space.network import save_weights
 from search_space.space import SearchSpace
 from searcher.jobs import EpochResult, EvaluatorSpec, Job, Stage
 from searcher.latency import latency
+from searcher.team import team
 
 
 def inputs(space: SearchSpace) -> tuple[Input, ...]:
@@ -43,6 +45,7 @@ def video_evaluator(
     timed: bool = False,
     data: DataSettings | None = None,
     latency_table: Path | None = None,
+    processes: int = 1,
 ) -> EvaluatorSpec:
     """The evaluator by name, as workers get it.
 
@@ -53,6 +56,7 @@ def video_evaluator(
         timed: whether measurements have a latency.
         data: of which the stores were made; a worker whose machine has no such folder makes its own.
         latency_table: what says how long networks take; by default workers measure it.
+        processes: that train one network together on the worker's machine, each on a GPU if there are any.
     """
     return EvaluatorSpec(
         "searcher.video_evaluator:VideoEvaluator",
@@ -63,6 +67,7 @@ def video_evaluator(
             "timed": timed,
             "data": None if data is None else data.model_dump(mode="json"),
             "latency_table": None if latency_table is None else str(latency_table.absolute()),
+            "processes": processes,
         },
     )
 
@@ -78,7 +83,13 @@ class VideoEvaluator:
         timed: bool = False,
         data: Mapping[str, Any] | None = None,
         latency_table: str | None = None,
+        processes: int = 1,
     ) -> None:
+        self._arguments = {
+            "stores": dict(stores), "recipe": dict(recipe), "device": device, "timed": timed, "data": data,
+            "latency_table": latency_table,
+        }  # fmt: skip
+        self._processes = processes
         self._table = None if latency_table is None else LatencyTable.read(Path(latency_table))
         self._stores, self._timed = stores, timed
         self._settings = None if data is None else DataSettings.model_validate(data)
@@ -88,17 +99,17 @@ class VideoEvaluator:
 
     def __call__(self, job: Job) -> Iterator[EpochResult]:
         """See ``searcher.jobs.Evaluator``."""
-        before: Path | None = None
-        for stage in job.stages:
+        for number, stage in enumerate(job.stages):
             if not set(stage.rungs) <= set(job.measured):
-                yield from self._stage(job, stage, before)
-            before = stage.folder
+                with team(self._arguments, job, number, self._processes, self._device) as group:
+                    yield from self._stage(job, stage, self.training(job, number, group))
 
-    def _stage(self, job: Job, stage: Stage, before: Path | None) -> Iterator[EpochResult]:
-        """What is left of a stage, which goes on from the folder of the one before it."""
+    def training(self, job: Job, number: int, group: Group | None = None) -> Training:
+        """Of a stage of a job, which goes on from the folder of the one before it."""
+        stage = job.stages[number]
         horizon = stage.horizon
         clip = Input(horizon.frames, horizon.size, job.architecture.input.fps)
-        training = Training(
+        return Training(
             job.architecture,
             self._data(str(clip)),
             self._recipe if job.recipe is None else Recipe.model_validate(job.recipe),
@@ -106,8 +117,12 @@ class VideoEvaluator:
             seed=job.seed,
             folder=stage.folder,
             device=self._device,
-            promoted_from=before,
+            promoted_from=job.stages[number - 1].folder if number else None,
+            group=group,
         )
+
+    def _stage(self, job: Job, stage: Stage, training: Training) -> Iterator[EpochResult]:
+        """What is left of a stage."""
         began = time.perf_counter()
         if training.epoch in stage.rungs and training.epoch not in job.measured:
             yield self._result(job, training, began)

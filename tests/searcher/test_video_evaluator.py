@@ -43,6 +43,7 @@ class Counting:
     folder: Path
     device: str
     promoted_from: Path | None = None
+    group: None = None
     epoch: int = 0
 
     def __post_init__(self) -> None:
