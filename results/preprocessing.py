@@ -12,7 +12,7 @@ from PIL import Image
 from search_space.architecture import Input
 from search_space.errors import DataError, ExportError
 
-_LAYOUT = "NCHW"
+_LAYOUTS = ("NCHW", "NHWC")
 _CHANNELS = "RGB"
 _FIT = "short side to size (area where it shrinks, else bilinear), centre crop"
 
@@ -55,13 +55,17 @@ class Preprocessing:
         top, left = (high - self.size) // 2, (wide - self.size) // 2
         return resized[top : top + self.size, left : left + self.size]
 
-    def to_json(self) -> dict[str, object]:
-        """The description that goes into a sidecar, complete enough to do the same in another language."""
+    def to_json(self, *, channels_last: bool = False) -> dict[str, object]:
+        """The description that goes into a sidecar, complete enough to do the same in another language.
+
+        Args:
+            channels_last: whether the file takes (.., size, size, 3).
+        """
         return {
             "size": self.size,
             "fps": self.fps,
             "range": [0.0, 1.0],
-            "layout": _LAYOUT,
+            "layout": _LAYOUTS[channels_last],
             "channels": _CHANNELS,
             "fit": _FIT,
         }
@@ -74,7 +78,9 @@ class Preprocessing:
             ExportError: if it describes something that this version does not do.
         """
         size, fps = content.get("size"), content.get("fps")
-        expected = {"range": [0.0, 1.0], "layout": _LAYOUT, "channels": _CHANNELS, "fit": _FIT}
+        layout = content.get("layout")
+        known = layout if layout in _LAYOUTS else _LAYOUTS[0]
+        expected = {"range": [0.0, 1.0], "layout": known, "channels": _CHANNELS, "fit": _FIT}
         for key, value in expected.items():
             if content.get(key) != value:
                 raise ExportError(

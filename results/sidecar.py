@@ -16,6 +16,7 @@ from search_space.errors import ExportError
 from search_space.files import write_json
 
 FORMAT = "movinas-export-3"
+CHANNELS = 3
 Precision = Literal["float32", "int8"]
 Form = Literal["step", "clip"]
 _AGAIN = "export the member again"
@@ -173,7 +174,7 @@ class Sidecar:
             ],
             "outputs": [asdict(tensor) for tensor in self.outputs],
             "states": [{**asdict(state), "start": 0} for state in self.states],
-            "preprocessing": self.preprocessing.to_json(),
+            "preprocessing": self.preprocessing.to_json(channels_last=self.pixels.shape[-1] == CHANNELS),
             "check": {**asdict(self.check), "relative": self.check.relative},
         }
         write_json(path, content)

@@ -122,9 +122,7 @@ def architecture(expansion: int = 16, *, options: Options = STREAM, size: int = 
     return Architecture(8, stages, 32, 48, Input(8, size, 8.0), options)
 
 
-def network(
-    seed: int = 0, *, expansion: int = 16, options: Options = STREAM, size: int = SIZE
-) -> MoViNet:
+def network(seed: int = 0, *, expansion: int = 16, options: Options = STREAM, size: int = SIZE) -> MoViNet:
     """A network with random weights and statistics, no branch of which is switched off by a zero scale."""
     model = build(architecture(expansion, options=options, size=size), CLASSES, seed=seed)
     generator = torch.Generator().manual_seed(seed)

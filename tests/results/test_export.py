@@ -428,6 +428,8 @@ def test_every_format_computes_the_network(
     assert about.accuracy["stream_top1"] == 0.5
     assert about.accuracy.get("videos", 0) == (2 if precision == "int8" else 0)
     assert about.check.latency_ms > 0
+    told = json.loads((tmp_path / f"{name}.json").read_text())["preprocessing"]
+    assert told["layout"] == ("NHWC" if runtime == "litert" else "NCHW")
     video = clip(8, SIZE, SIZE, seed=5)
     if form == "step":
         classifier = StreamingClassifier.open(tmp_path / name)
