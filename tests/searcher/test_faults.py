@@ -181,11 +181,6 @@ def test_a_killed_worker_a_killed_node_a_hang_and_a_wish_to_stop(tmp_path: Path,
     until(lambda: not set(trainers()) - before, 30)
 
 
-@pytest.mark.timeout(300)
-def test_a_driver_killed_at_two_random_moments(tmp_path: Path, cluster: Any) -> None:
-    kill_and_finish(tmp_path, cluster, kills=2)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_a_driver_killed_at_twenty_random_moments(tmp_path: Path, cluster: Any) -> None:
