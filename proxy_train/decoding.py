@@ -41,10 +41,6 @@ class Plan:
         keep = max(frames, math.floor(dataset.seconds * fps + 1e-6))
         return cls(frames, size, size + round(size * dataset.margin), fps, keep)
 
-    @property
-    def bytes_a_video(self) -> int:
-        return self.keep * self.side * self.side * 3
-
 
 @dataclass(frozen=True, slots=True)
 class Chunk:

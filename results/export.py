@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -151,7 +152,9 @@ def export_network(
     folder.mkdir(parents=True, exist_ok=True)
     # The old export goes first: a sidecar must never stand beside another network's file.
     _remove(path)
-    try:
+    with ExitStack() as undo:
+        # Whatever ends this early, what does not compute the network does not stay.
+        undo.callback(_remove, path)
         with one_thread(), torch.no_grad():
             module = StepModule(deployed) if form == "step" else ClipModule(deployed)
             frames = _frames(clip, fit, FRAMES if isinstance(module, StepModule) else 2 * module.frames)
@@ -187,9 +190,7 @@ def export_network(
                 )
             measured = _accuracy(deployed, path, about, list(evaluation))
         replace(about, check=check, accuracy={**about.accuracy, **measured}).write(sidecar_of(path))
-    except BaseException:
-        _remove(path)
-        raise
+        undo.pop_all()
     return ExportResult(name, path, check, path.stat().st_size, time.monotonic() - started)
 
 

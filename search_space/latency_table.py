@@ -236,8 +236,9 @@ class LatencyTable:
         errors = sorted(map(abs, self.errors))
         return (
             f"{len(self.milliseconds)} operations of {self.space} in {self.runtime}, {self.threads} threads, "
-            f"on {self.device}; on {len(errors)} held-out networks the error is {100 * median(errors):.1f} % "
-            f"(median), {100 * errors[int(0.9 * (len(errors) - 1))]:.1f} % (9 of 10), "
+            f"on {self.device}; on {len(errors)} held-out networks the error is "
+            f"{100 * self.median_error:.1f} % (median), "
+            f"{100 * errors[int(0.9 * (len(errors) - 1))]:.1f} % (9 of 10), "
             f"{100 * errors[-1]:.1f} % (largest)"
         )
 

@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 
 from results.frontier import FrontierMember
+from results.preprocessing import Preprocessing
 from search_space.architecture import STREAM, Architecture, Input, Kernel, Layer, Options, Stage
-from search_space.network import MoViNet, build
+from search_space.network import Ensemble, MoViNet, build
 
+EXTRAS = {"litert": "litert_torch", "executorch": "executorch"}
 CLASSES = 5
 LABELS = tuple(f"label {index}" for index in range(CLASSES))
 SIZE = 24
@@ -124,7 +127,15 @@ def architecture(expansion: int = 16, *, options: Options = STREAM, size: int = 
 
 def network(seed: int = 0, *, expansion: int = 16, options: Options = STREAM, size: int = SIZE) -> MoViNet:
     """A network with random weights and statistics, no branch of which is switched off by a zero scale."""
-    model = build(architecture(expansion, options=options, size=size), CLASSES, seed=seed)
+    model = lively(build(architecture(expansion, options=options, size=size), CLASSES, seed=seed), seed)
+    with torch.no_grad():
+        # The classifier starts so small that differences would drown in its bias.
+        model.head.classifier.weight.mul_(30)
+    return model
+
+
+def lively(model: MoViNet, seed: int, scale: float | None = None) -> MoViNet:
+    """Make all statistics, biases and branches count, each branch by ``scale`` or by 0.5 to 1.5."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, tensor in model.state_dict().items():
@@ -132,11 +143,17 @@ def network(seed: int = 0, *, expansion: int = 16, options: Options = STREAM, si
                 tensor.copy_(0.5 + torch.rand(tensor.shape, generator=generator))
             elif name.endswith(("running_mean", "bias")):
                 tensor.copy_(0.1 * torch.randn(tensor.shape, generator=generator))
+            elif name.endswith("scale") and scale is not None:
+                tensor.fill_(scale)
             elif name.endswith("scale"):
                 tensor.copy_(0.5 + torch.rand(tensor.shape, generator=generator))
-        # The classifier starts so small that differences would drown in its bias.
-        model.head.classifier.weight.mul_(30)
     return model.eval()
+
+
+def require_extra(runtime: str) -> None:
+    """Skip the test if the runtime is an extra that is not installed."""
+    if runtime in EXTRAS:
+        pytest.importorskip(EXTRAS[runtime], reason=f"the extra {runtime} is not installed")
 
 
 def clip(frames: int = 16, height: int = 30, width: int = 40, seed: int = 0) -> NDArray[np.uint8]:
@@ -147,3 +164,11 @@ def clip(frames: int = 16, height: int = 30, width: int = 40, seed: int = 0) -> 
         left = (3 * index) % max(1, width - 8)
         video[index, 10:18, left : left + 8] = 230
     return video
+
+
+def clip_logits(model: MoViNet | Ensemble, video: NDArray[np.uint8]) -> NDArray[np.float32]:
+    fit = Preprocessing(SIZE, 8.0)
+    frames = np.stack([fit.apply(frame)[0] for frame in video], axis=1)[None]
+    with torch.no_grad():
+        logits: NDArray[np.float32] = model(torch.from_numpy(frames))[0].numpy()
+    return logits

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from results.export import TOLERANCE, export_network
 from results.runtimes import RUNTIMES
@@ -17,34 +15,23 @@ from search_space.architecture import Architecture
 from search_space.network import Ensemble, MoViNet, build
 from search_space.published import published
 from search_space.space import SearchSpace
+from tests.results.synthetic import lively, require_extra
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 CLASSES = 600
 PUBLISHED = [f"A{index}-stream" for index in range(6)]
-PACKAGES = {"litert": "litert_torch", "executorch": "executorch"}
 CLIP_FRAMES = 4
 
 
-def lively(architecture: Architecture, seed: int) -> MoViNet:
-    """A network whose branches, statistics and biases all count, and no activation of which explodes."""
-    model = build(architecture, CLASSES, seed=seed)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, tensor in model.state_dict().items():
-            if name.endswith("running_var"):
-                tensor.copy_(0.5 + torch.rand(tensor.shape, generator=generator))
-            elif name.endswith(("running_mean", "bias")):
-                tensor.copy_(0.1 * torch.randn(tensor.shape, generator=generator))
-            elif name.endswith("scale"):
-                tensor.fill_(0.2)
-    return model.eval()
+def calm(architecture: Architecture, seed: int) -> MoViNet:
+    """A network whose branches all count, and no activation of which explodes."""
+    return lively(build(architecture, CLASSES, seed=seed), seed, scale=0.2)
 
 
 def check(model: MoViNet | Ensemble, size: int, form: Form, runtime: str, folder: Path) -> None:
     """The export runs in its runtime over chained frames and differs by little; else it raises."""
-    if runtime in PACKAGES and importlib.util.find_spec(PACKAGES[runtime]) is None:
-        pytest.skip(f"the extra {runtime} is not installed")
+    require_extra(runtime)
     noise = np.random.default_rng(0).integers(0, 256, (16, size, size, 3), dtype=np.uint8)
     labels = [str(index) for index in range(CLASSES)]
     result = export_network(model, folder, noise, name="N", labels=labels, form=form, runtime=runtime)
@@ -60,7 +47,7 @@ def test_published_networks(runtime: str, name: str, form: Form, tmp_path: Path)
     architecture = published(name)
     # The number of frames changes no operation, only how long the test takes.
     short = replace(architecture, input=replace(architecture.input, frames=CLIP_FRAMES))
-    check(lively(short, seed=0), architecture.input.size, form, runtime, tmp_path)
+    check(calm(short, seed=0), architecture.input.size, form, runtime, tmp_path)
 
 
 @pytest.mark.parametrize("form", ["step", "clip"])
@@ -68,7 +55,7 @@ def test_published_networks(runtime: str, name: str, form: Form, tmp_path: Path)
 def test_a_random_family(runtime: str, form: Form, tmp_path: Path) -> None:
     space, rng = SearchSpace.from_yaml("quickstart"), np.random.default_rng(5)
     drawn = [space.sample(rng) for _ in range(3)]
-    models = [lively(each, seed=index) for index, each in enumerate(drawn)]
+    models = [calm(each, seed=index) for index, each in enumerate(drawn)]
     for index, model in enumerate(models):
         size = model.architecture.input.size
         check(model, size, form, runtime, tmp_path / str(index))

@@ -18,7 +18,7 @@ from search_space.errors import SpaceError
 from search_space.latency_table import KINDS, LatencyTable, Operation, frame_operations, space_operations
 from search_space.published import published
 from search_space.space import SearchSpace
-from tests.results.test_export import EXTRAS
+from tests.results.synthetic import require_extra
 
 TINY = SearchSpace.from_dict(
     {
@@ -44,6 +44,7 @@ TINY = SearchSpace.from_dict(
 SMALL = Effort(calibration=4, held_out=3, calls=2)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("kind", "runtime"),
     [
@@ -64,8 +65,7 @@ def test_operations_run_in_their_runtimes(kind: str, runtime: str, tmp_path: Pat
         "skip": (8, 16, 2, 9),
         "head": (16, 32, 24, 5, 4),
     }[kind]
-    if runtime in EXTRAS:
-        pytest.importorskip(EXTRAS[runtime], reason=f"the extra {runtime} is not installed")
+    require_extra(runtime)
     call = operation_call(Operation(kind, wanted), STREAM, runtime, 1, tmp_path)
     found = call()
     output = next(iter(found.values())) if isinstance(found, dict) else found

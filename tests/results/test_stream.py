@@ -22,8 +22,7 @@ from results.profiling import Subject, profile_step
 from results.streaming import StreamingClassifier, softmax
 from results.watching import watch
 from search_space.errors import DataError, SettingsError
-from tests.results.synthetic import LABELS, SIZE, clip, network
-from tests.results.test_export import clip_logits
+from tests.results.synthetic import LABELS, SIZE, clip, clip_logits, network
 
 FPS = 8
 
