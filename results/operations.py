@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from results.profiling import PYTORCH
 from results.runtimes import runtime_named
 from results.runtimes.runtime import Program
 from search_space.architecture import Architecture, Input, Kernel, Layer, Options, Stage
@@ -22,7 +23,6 @@ from search_space.network.layers import activate
 from search_space.network.state import Memory
 
 Call = Callable[[], object]
-PYTORCH = "pytorch"
 
 
 def operation_call(operation: Operation, options: Options, runtime: str, threads: int, scratch: Path) -> Call:

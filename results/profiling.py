@@ -128,6 +128,10 @@ def prepared(subject: Subject, runtime: str, precision: Precision, scratch: Path
     from results.member import load_member, write_member
     from search_space.network import Ensemble, MoViNet, build
 
+    if runtime == PYTORCH and precision != "float32":
+        raise SettingsError("--int8 with --runtime pytorch", hint="give another --runtime")
+    if runtime == PYTORCH and subject.path is not None:
+        return subject.path
     labels = [str(index) for index in range(subject.classes)]
     if subject.path is not None:
         model, _ = load_member(subject.path)
@@ -137,8 +141,6 @@ def prepared(subject: Subject, runtime: str, precision: Precision, scratch: Path
         fresh: MoViNet | Ensemble = networks[0] if len(networks) == 1 else Ensemble(networks)
         model = fresh.eval()
     if runtime == PYTORCH:
-        if precision != "float32":
-            raise SettingsError("--int8 with --runtime pytorch", hint="give another --runtime")
         write_member(scratch, "profiled", model, recipe_yaml="", labels=labels, metrics={})
         return scratch
     size = subject.architectures[0].input.size

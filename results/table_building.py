@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from results.operations import PYTORCH, Call, operation_call
-from results.profiling import Subject, prepared
+from results.operations import Call, operation_call
+from results.profiling import PYTORCH, Subject, prepared
 from results.runners import ExportRunner, Runner
 from results.torch_runner import TorchRunner
 from search_space.architecture import Architecture
@@ -80,8 +80,9 @@ def build_table(
     table = _begun(path, empty)
     watch = Stopwatch(threads, table.reference)
     table = replace(table, reference=watch.reference)
-    table = _with_operations(table, wanted, space, path, watch, effort, operations)
-    table = _with_networks(table, space, path, watch, effort, networks)
+    timing = _Timing(space, path, watch, effort)
+    table = _with_operations(table, wanted, timing, operations)
+    table = _with_networks(table, timing, networks)
     table.write(path)
     return table
 
@@ -110,29 +111,21 @@ def _begun(path: Path, empty: LatencyTable) -> LatencyTable:
 
 
 def _with_operations(
-    table: LatencyTable,
-    wanted: Sequence[Operation],
-    space: SearchSpace,
-    path: Path,
-    watch: Stopwatch,
-    effort: Effort,
-    report: Report,
+    table: LatencyTable, wanted: Sequence[Operation], timing: _Timing, report: Report
 ) -> LatencyTable:
     """The table with what each operation takes by itself."""
-    known = dict(table.milliseconds)
+    known, options = dict(table.milliseconds), timing.space.choices.options
     missing = [operation for operation in wanted if operation not in known]
     # Not in the order of their sizes: what slows the machine for a while then slows all kinds.
     random.Random(_SEED).shuffle(missing)
     written = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch, torch.inference_mode():
         for operation in missing:
-            call = operation_call(
-                operation, space.choices.options, table.runtime, table.threads, Path(scratch)
-            )
-            known[operation] = watch.milliseconds(call, effort.calls)
+            call = operation_call(operation, options, table.runtime, table.threads, Path(scratch))
+            known[operation] = timing.watch.milliseconds(call, timing.effort.calls)
             report(len(known), len(wanted))
             if time.monotonic() - written > _WRITE_SECONDS:
-                replace(table, milliseconds=known).write(path)
+                replace(table, milliseconds=known).write(timing.path)
                 written = time.monotonic()
     return replace(table, milliseconds=known)
 
@@ -167,16 +160,19 @@ class Stopwatch:
         return self.reference * float(np.median([self._spent(call) / self._work() for _ in range(calls)]))
 
 
-def _with_networks(
-    table: LatencyTable,
-    space: SearchSpace,
-    path: Path,
-    watch: Stopwatch,
-    effort: Effort,
-    report: Report,
-) -> LatencyTable:
+@dataclass(frozen=True)
+class _Timing:
+    """What is timed, how, and where it is kept."""
+
+    space: SearchSpace
+    path: Path
+    watch: Stopwatch
+    effort: Effort
+
+
+def _with_networks(table: LatencyTable, timing: _Timing, report: Report) -> LatencyTable:
     """The table fitted on networks spread over the costs, and its error on others."""
-    rng = np.random.default_rng(_SEED)
+    space, effort, rng = timing.space, timing.effort, np.random.default_rng(_SEED)
     drawn = space.sample_distinct(rng, effort.calibration + effort.held_out)
     if len(drawn) < effort.calibration + effort.held_out:
         raise SettingsError(
@@ -188,9 +184,9 @@ def _with_networks(
     known = dict((*table.calibration, *table.held_out))
     for number, text in enumerate(texts, start=1):
         if text not in known:
-            known[text] = _network_milliseconds(Architecture.parse(text), table, watch, effort)
+            known[text] = _network_milliseconds(Architecture.parse(text), table, timing.watch, effort)
             partly = [Timed(each, known[each]) for each in texts if each in known]
-            replace(table, calibration=tuple(partly)).write(path)
+            replace(table, calibration=tuple(partly)).write(timing.path)
         report(number, len(texts))
     timed = [Timed(text, known[text]) for text in texts]
     fitted = table.fitted(timed[: effort.calibration])
