@@ -227,7 +227,8 @@ def clip_frames(chunk: Chunk, number: int) -> Pixels:
     """The frames of one clip before encoding, from its own generator.
 
     What is measured on comes in pairs: a clip and its twin of the same number share their generator, and a
-    motion's reversal is the same frames backwards. A network that is blind to order says the same of both.
+    motion's reversal is the same frames backwards. What tells them apart for a network that is blind to order
+    is what compression leaves behind.
     """
     paired = chunk.split != "train" and chunk.label % 2 == 1
     label = chunk.label - paired

@@ -124,6 +124,9 @@ class DatabaseLock:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._release()
+
+    def _release(self) -> None:
         if self._connection is not None:
             with suppress(SQLAlchemyError):
                 self._connection.close()
@@ -141,7 +144,7 @@ class DatabaseLock:
                 self._connection.exec_driver_sql("SELECT 1")
                 return
             except SQLAlchemyError:
-                self.__exit__()
+                self._release()
         if not self._take():
             raise OSError(self._held_by_another())
 
