@@ -4,11 +4,12 @@
 
 ``plain`` is the loop that one writes first: every clip is decoded when its turn comes, made floating and
 augmented frame by frame, and goes through the same network in plain 3-D layers (Conv3d and BatchNorm3d over
-(batch, channels, frames, height, width) in PyTorch's default memory order, activations and gates spelled
+(batch, channels, frames, height, width) in PyTorch's default memory order, swish and gates spelled
 out, as the PyTorch port of MoViNet does it), with torch's RMSprop for each tensor. ``ours`` reads prepared
-clips and is what a training does, with the official optimizer. Both take turns, so that a busy machine slows
-them alike. The last lines are of a whole epoch of the real training, in wall time: how much of it the loop
-waited for its clips.
+clips and is what a training does, with the official optimizer. Each has a process of its own, as memory is
+handed out differently in a training than in a plain program (``retain_freed_memory``; ``--retain`` lets the
+plain loop have it too); they take turns, so that a busy machine slows them alike. The last lines are of a
+whole epoch of the real training, in wall time: how much of it the loop waited for its clips.
 
 NETWORK is a published network, base or stream, or the text of one. Both forms of the network are checked to
 compute the same before anything is timed.
@@ -17,10 +18,12 @@ compute the same before anything is timed.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from time import process_time
 
@@ -29,7 +32,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.network_training import plain_forward
+from benchmarks.network_training import in_plain_order, plain_forward
 from proxy_train import moving_digits, video
 from proxy_train.augmentation import Augmentation
 from proxy_train.fidelity import Fidelity
@@ -66,7 +69,7 @@ def plain_stream_layer(x: Tensor, layer: ConvNorm | TemporalConvNorm) -> Tensor:
     norm = layer.norm
     assert norm is not None
     x = F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, True, 0.01, norm.eps)
-    return x if layer.activation is None else x * F.relu6(x + 3) / 6
+    return x if layer.activation is None else F.hardswish(x)
 
 
 def plain_stream_block(x: Tensor, block: Bottleneck) -> Tensor:
@@ -78,7 +81,7 @@ def plain_stream_block(x: Tensor, block: Bottleneck) -> Tensor:
     space = y.mean((3, 4)).transpose(1, 2)
     so_far = space.cumsum(1) / torch.arange(1, space.shape[1] + 1, dtype=x.dtype)[None, :, None]
     gate = block.squeeze.reduce(torch.cat([so_far, space], -1))
-    gate = block.squeeze.expand(gate * F.relu6(gate + 3) / 6)
+    gate = block.squeeze.expand(F.hardswish(gate))
     gate = F.relu6(gate + 3) * 0.16667
     y = plain_stream_layer(y * gate.transpose(1, 2)[..., None, None], block.project)
     if block.skip is not None:
@@ -178,6 +181,7 @@ class Plain(Loop):
         self, architecture: Architecture, data: PreparedData, recipe: Recipe, items: tuple[VideoItem, ...]
     ) -> None:
         super().__init__(architecture, data, recipe)
+        self.model = in_plain_order(self.model)
         self.items = {item.id: item for item in items}
         self.optimizer = torch.optim.RMSprop(self.model.parameters(), 1e-3, momentum=0.9, foreach=False)
 
@@ -246,6 +250,47 @@ def prepared(dataset: Dataset, clip: Input, cache: Path) -> PreparedData:
     return prepare(wide, frames=clip.frames, size=clip.size, fps=clip.fps, cache=cache)
 
 
+def serve(pipe: Connection, options: argparse.Namespace, plainly: bool) -> None:
+    """In a process of its own: an update for every list of clips that comes, then the seconds by part."""
+    torch.set_num_threads(1)
+    if not plainly or options.retain:
+        retain_freed_memory()
+    architecture = network(options)
+    dataset = moving_digits.load("tiny", options.cache)
+    data = prepared(dataset, architecture.input, options.cache)
+    loop = (
+        Plain(architecture, data, options.recipe, dataset.items["train"])
+        if plainly
+        else Ours(architecture, data, options.recipe)
+    )
+    while (indices := pipe.recv()) is not None:
+        loop.watch = Stopwatch()
+        loop.step(indices)
+        pipe.send(dict(loop.watch.seconds))
+
+
+def take_turns(options: argparse.Namespace, clips: int) -> list[Stopwatch]:
+    """Seconds by part of the plain loop and of ours, after a step each to warm up."""
+    spawning = multiprocessing.get_context("spawn")
+    pipes, processes = [], []
+    for plainly in (True, False):
+        here, there = spawning.Pipe()
+        processes.append(spawning.Process(target=serve, args=(there, options, plainly), daemon=True))
+        processes[-1].start()
+        pipes.append(here)
+    rng, watches = np.random.default_rng(0), [Stopwatch(), Stopwatch()]
+    for step in range(-1, options.steps):
+        indices = np.sort(rng.choice(clips, options.batch, replace=False))
+        for pipe, watch in zip(pipes, watches, strict=True):
+            pipe.send(indices)
+            for part, seconds in pipe.recv().items():
+                watch.seconds[part] += seconds if step >= 0 else 0
+    for pipe, process in zip(pipes, processes, strict=True):
+        pipe.send(None)
+        process.join()
+    return watches
+
+
 def main() -> None:
     """Measures and prints the table."""
     parser = argparse.ArgumentParser(
@@ -257,6 +302,7 @@ def main() -> None:
     parser.add_argument("--fps", type=float, default=8)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--retain", action="store_true")
     parser.add_argument("--cache", type=Path, default=Path("~/.cache/movinas").expanduser())
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -266,20 +312,13 @@ def main() -> None:
     check_the_same(architecture)
     dataset = moving_digits.load("tiny", options.cache)
     data = prepared(dataset, architecture.input, options.cache)
-    recipe = Recipe(
+    options.recipe = Recipe(
         optimizer="rmsprop", learning_rate=0.01, batch_size=options.batch, clip_norm=1.0, scale_rate=1.0
     )
-    simple, ours = Plain(architecture, data, recipe, dataset.items["train"]), Ours(architecture, data, recipe)
-    rng = np.random.default_rng(0)
-    for step in range(-1, options.steps):
-        if step == 0:
-            simple.watch, ours.watch = Stopwatch(), Stopwatch()  # the step before was to warm up
-        indices = np.sort(rng.choice(len(data.split("train")), options.batch, replace=False))
-        simple.step(indices)
-        ours.step(indices)
+    before, after = take_turns(options, len(data.split("train")))
     print(f"{options.network}, clips of {architecture.input}, batches of {options.batch}, one thread")
-    print(table(simple.watch, ours.watch, options.batch * options.steps))
-    print(waiting(architecture, data, recipe))
+    print(table(before, after, options.batch * options.steps))
+    print(waiting(architecture, data, options.recipe))
 
 
 if __name__ == "__main__":
