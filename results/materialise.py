@@ -34,12 +34,14 @@ class Training:
 
     Args:
         weights: trained weights by member name; a member without any is left out, and so is its ensemble.
+        seeds: of those trainings.
         labels: class names.
         recipe_yaml: the recipe.
-        facts: a few words each: data set, epochs, seed, ...
+        facts: a few words each: data set, epochs, ...
     """
 
     weights: Mapping[str, Path]
+    seeds: Mapping[str, int]
     labels: Sequence[str]
     recipe_yaml: str
     facts: Mapping[str, str | int | float]
@@ -139,7 +141,8 @@ def _write(
 def _facts(member: FamilyMember, training: Training) -> dict[str, str | int | float]:
     if member.parts:
         return {}
-    return dict(training.facts) | ({"compound-scaled from": member.scaled_from} if member.scaled_from else {})
+    facts = {**training.facts, "seed": training.seeds[member.name]}
+    return facts | ({"compound-scaled from": member.scaled_from} if member.scaled_from else {})
 
 
 def finish_members(

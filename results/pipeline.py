@@ -20,6 +20,7 @@ from results import sidecar
 from results.budgets import Budgets, with_latency
 from results.candidates import Columns
 from results.family import Family, choose
+from results.final_training import train_members
 from results.frontier import FrontierMember
 from results.materialise import Training, finish_members, write_family, write_plan
 from results.plot_style import write_html
@@ -32,7 +33,7 @@ from results.report_input import Outcome, Run, read_outcomes
 from results.run_tables import confirmed_table, family_table, members_table, provisional_table
 from results.scaled import Scaler
 from results.tables import write_tables
-from search_space.architecture import Architecture, Input
+from search_space.architecture import Input
 from search_space.errors import RecordError
 from search_space.files import write_json
 from search_space.space import SearchSpace
@@ -152,17 +153,19 @@ def make_family(
     settings = session.settings
     family = family or choose_family(session, data)
     with watcher.phase("Family"):
-        jobs = {m.name: session.job(Architecture.parse(m.architecture)) for m in family.singles}
-        outcomes = session.train(list(jobs.values()))
-    weights = {name: each.job.weights for name, each in zip(jobs, outcomes, strict=True) if not each.failed}
+        found = train_members(session, family, len(data.dataset.items["val"]))
+    trained = {name: each.job for name, each in found.items() if not each.failed}
+    for name, job in trained.items():
+        if job.seed != settings.seed:
+            watcher.say(f"{name} fell short of a cheaper network; trained again, seed {job.seed} was best")
     training = Training(
-        weights,
+        {name: job.weights for name, job in trained.items()},
+        {name: job.seed for name, job in trained.items()},
         data.classes,
         settings.recipe.text(),
         {
             "data set": data.dataset.name,
             "epochs": settings.family.epochs,
-            "seed": settings.seed,
             "accuracy measured on": f"{data.final_split} split",
         },
     )
