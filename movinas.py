@@ -34,6 +34,7 @@ Videos = Annotated[
 ]
 Annotations = Annotated[Path | None, typer.Option(help="Of the videos, if they are not in their folder.")]
 Cache = Annotated[Path, typer.Option(help="Where made and prepared data is kept.")]
+Direct = Annotated[bool, typer.Option(help="Store no frames: decode each clip when its turn comes.")]
 CACHE = Path("~/.cache/movinas")
 
 
@@ -131,6 +132,7 @@ def train(
     views: Annotated[str | None, typer.Option(help="Evaluate on CLIPSxCROPS too, such as 10x3.")] = None,
     keep_best: Annotated[bool, typer.Option(help="Keep the best epoch's weights, not the last.")] = False,
     cache: Cache = CACHE,
+    direct: Direct = False,
 ) -> None:
     """Train one network, fresh or from given weights, or a run's family; it goes on where it was."""
     if (Path(architecture) / "family.json").is_file():
@@ -156,7 +158,7 @@ def train(
     ):
         trained = train_single(
             wanted,
-            _data_settings(data, cache),
+            _data_settings(data, cache, direct=direct),
             chosen,
             output / "checkpoint",
             epochs=epochs,
@@ -266,6 +268,7 @@ def data_prepare(
     clip: Annotated[list[str] | None, typer.Option(help="FRAMESxSIZExFPS, such as 8x32x4; repeat.")] = None,
     cache: Cache = CACHE,
     annotations: Annotations = None,
+    direct: Direct = False,
 ) -> None:
     """Decode a data set once for the clips that networks take; interrupted, it goes on when started again."""
     from results.terminal import Terminal
@@ -273,7 +276,8 @@ def data_prepare(
 
     terminal = Terminal()
     with terminal.bar("Decoding videos") as report:
-        for made in prepare_clips(_data_settings(data, cache, annotations), space, clip or (), report):
+        chosen = _data_settings(data, cache, annotations, direct=direct)
+        for made in prepare_clips(chosen, space, clip or (), report):
             terminal.say(made)
 
 
@@ -300,10 +304,12 @@ def space_profile(
     typer.echo(space_text(profile(chosen, budgets)))
 
 
-def _data_settings(data: str, cache: Path, annotations: Path | None = None) -> DataSettings:
+def _data_settings(
+    data: str, cache: Path, annotations: Path | None = None, *, direct: bool = False
+) -> DataSettings:
     from proxy_train.dataset import DataSettings
 
-    return DataSettings.parse(data, cache=cache, annotations=annotations)
+    return DataSettings.parse(data, cache=cache, annotations=annotations, direct=direct)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ Whatever is drawn is drawn once a clip, so that motion within it stays what it w
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +18,10 @@ from torch import Tensor
 
 from proxy_train.policies import auto_augment, rand_augment
 from proxy_train.recipe import Recipe
-from proxy_train.store import PreparedData, Split
+from proxy_train.split import Pixels, Split, Stretch
+from proxy_train.store import PreparedData
 
 Indices = npt.NDArray[np.int64]
-Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +60,21 @@ class Augmentation:
         self, split: Split, indices: npt.NDArray[np.int64], rng: np.random.Generator
     ) -> Tensor:
         """Randomly changed clips: float32 (batch, 3, frames, size, size) in 0..1, channels innermost."""
-        batch = np.empty((len(indices), self.frames, self.size, self.size, 3), np.uint8)
-        for place, index in enumerate(indices):
-            start = int(rng.integers(0, max(1, int(split.lengths[index]) - self.frames + 1)))
-            clip = stretch(split, int(index), start, self.frames)
+        clips = split.each(self.stretches(split, indices, rng))
+        return self.changed(clips, len(indices), rng)
+
+    def stretches(
+        self, split: Split, indices: npt.NDArray[np.int64], rng: np.random.Generator
+    ) -> list[Stretch]:
+        """A random stretch of each clip."""
+        starts = rng.integers(0, np.maximum(1, split.lengths[indices] - self.frames + 1))
+        pairs = zip(indices.tolist(), starts.tolist(), strict=True)
+        return [Stretch(index, start, self.frames) for index, start in pairs]
+
+    def changed(self, clips: Iterator[Pixels], count: int, rng: np.random.Generator) -> Tensor:
+        """The next ``count`` stretches, changed at random, as ``training_batch`` gives them."""
+        batch = np.empty((count, self.frames, self.size, self.size, 3), np.uint8)
+        for place, clip in enumerate(islice(clips, count)):
             if self.box_area < 1:
                 batch[place] = self._random_box(clip, rng)
             else:
@@ -166,19 +179,10 @@ def mixup(clips: Tensor, alpha: float, rng: np.random.Generator) -> Mixed:
 
 def evaluation_batch(split: Split, indices: Indices | range, frames: int, size: int) -> Tensor:
     """The middle stretch and the centre square of each clip, as ``training_batch`` gives them."""
-    side = split.clips.shape[2]
-    corner = (side - size) // 2
+    corner = (split.side - size) // 2
     batch = np.empty((len(indices), frames, size, size, 3), np.uint8)
     for place, index in enumerate(indices):
         start = max(0, (int(split.lengths[index]) - frames) // 2)
-        clip = stretch(split, int(index), start, frames)
+        clip = split.read(Stretch(int(index), start, frames))
         batch[place] = clip[:, corner : corner + size, corner : corner + size]
     return (torch.from_numpy(batch).to(torch.float32) / 255).permute(0, 4, 1, 2, 3)
-
-
-def stretch(split: Split, index: int, start: int, frames: int) -> npt.NDArray[np.uint8]:
-    """``frames`` frames of a clip from ``start``; a clip that is too short starts over (official: loops)."""
-    length = int(split.lengths[index])
-    clip: npt.NDArray[np.uint8] = split.clips[split.rows[index]]
-    at = slice(start, start + frames) if start + frames <= length else (start + np.arange(frames)) % length
-    return clip[at]

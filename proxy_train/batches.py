@@ -5,7 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import tee
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -17,7 +18,8 @@ from proxy_train.augmentation import Augmentation, mixup
 from proxy_train.distributed import Group
 from proxy_train.losses import BatchLabels
 from proxy_train.recipe import Recipe
-from proxy_train.store import PreparedData, Split
+from proxy_train.split import Split, Stretch
+from proxy_train.store import PreparedData
 from search_space.errors import SettingsError
 
 Item = TypeVar("Item")
@@ -43,6 +45,15 @@ class Batch:
         """The same on a device."""
         clips = self.clips if device == "cpu" else self.clips.pin_memory()
         return Batch(clips.to(device, non_blocking=True), self.labels.to(device), self.whole)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a batch is made of: stretches, and the generator of all else, or one ``apart`` for each clip."""
+
+    stretches: list[Stretch]
+    rng: np.random.Generator
+    apart: list[np.random.Generator] = field(default_factory=list)
 
 
 class Batches:
@@ -91,33 +102,39 @@ class Batches:
         return int(rng.integers(2**62)), self._made(order, epoch, rng)
 
     def _made(self, order: npt.NDArray[np.int64], epoch: int, rng: np.random.Generator) -> Iterator[Batch]:
-        for number in range(len(self)):
-            first = number * self._size
-            chosen = np.sort(order[first : first + self._size])
-            if self._group is None:
-                clips = self._augmentation.training_batch(self._split, chosen, rng)
+        chosen = [np.sort(part) for part in np.split(order[: len(self) * self._size], len(self))]
+        plans = self._alone(chosen, rng) if self._group is None else self._apart(chosen, epoch, self._group)
+        # One of the two runs ahead: stretches are decoded before their batch is due.
+        here, ahead = tee(plans)
+        read = self._split.each(stretch for plan in ahead for stretch in plan.stretches)
+        for plan in here:
+            if plan.apart:
+                each = [self._augmentation.changed(read, 1, own) for own in plan.apart]
+                clips = torch.cat(each)
             else:
-                places = self._group.part(chosen)
-                rng = np.random.default_rng([self._seed, epoch, number, 2**31])
-                clips = self._apart(chosen[places], [self._seed, epoch, number], places)
-                chosen = chosen[places]
-            labels = BatchLabels(torch.from_numpy(self._split.labels[chosen]))
+                clips = self._augmentation.changed(read, len(plan.stretches), plan.rng)
+            indices = np.array([stretch.index for stretch in plan.stretches])
+            labels = BatchLabels(torch.from_numpy(self._split.labels[indices]))
             if self._recipe.mixup > 0:
-                mixed = mixup(clips, self._recipe.mixup, rng)
+                mixed = mixup(clips, self._recipe.mixup, plan.rng)
                 clips, labels = mixed.clips, BatchLabels(labels.own, labels.own[mixed.partners], mixed.weight)
             yield Batch(clips, labels, self._size)
 
-    def _apart(
-        self, chosen: npt.NDArray[np.int64], seeds: list[int], places: npt.NDArray[np.int64]
-    ) -> Tensor:
+    def _alone(self, chosen: list[npt.NDArray[np.int64]], rng: np.random.Generator) -> Iterator[_Plan]:
+        """All stretches of the epoch are drawn before anything else: what is drawn later hangs on no clip."""
+        drawn = [self._augmentation.stretches(self._split, indices, rng) for indices in chosen]
+        yield from (_Plan(stretches, rng) for stretches in drawn)
+
+    def _apart(self, chosen: list[npt.NDArray[np.int64]], epoch: int, group: Group) -> Iterator[_Plan]:
         """Clips that depend on their places in the batch only, not on those beside them."""
-        clips = [
-            self._augmentation.training_batch(
-                self._split, chosen[row : row + 1], np.random.default_rng([*seeds, place])
-            )
-            for row, place in enumerate(places.tolist())
-        ]
-        return torch.cat(clips)
+        for number, indices in enumerate(chosen):
+            seeds, places = [self._seed, epoch, number], group.part(indices)
+            own = [np.random.default_rng([*seeds, place]) for place in places.tolist()]
+            stretches = [
+                self._augmentation.stretches(self._split, indices[place : place + 1], generator)[0]
+                for place, generator in zip(places.tolist(), own, strict=True)
+            ]
+            yield _Plan(stretches, np.random.default_rng([*seeds, 2**31]), own)
 
 
 class Ahead(Generic[Item]):

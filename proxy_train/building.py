@@ -82,19 +82,24 @@ def finish(building: Path, store: Path) -> None:
 
 
 def decode_all(
-    building: Path, dataset: Dataset, plan: Plan, workers: int, progress: Progress
+    building: Path, dataset: Dataset, plan: Plan, workers: int, progress: Progress, *, direct: bool = False
 ) -> list[Decoded]:
     """Decodes what an earlier process has not; in the end every video is in the folder's ``.npy`` files.
+
+    Args:
+        direct: there are to be none: what is found out about the videos is all that is kept.
 
     Raises:
         DataError: there is no space on the disk.
     """
     files = {name: building / f"{name}.npy" for name, items in dataset.items.items() if items}
     shapes = {name: (len(dataset.items[name]), plan.keep, plan.side, plan.side, 3) for name in files}
-    _require_space(building, shapes)
-    arrays = {name: _array(path, shapes[name]) for name, path in files.items()}
+    arrays: dict[str, Clips] = {}
+    if not direct:
+        _require_space(building, shapes)
+        arrays = {name: _array(path, shapes[name]) for name, path in files.items()}
     chunks = {
-        (name, first): Chunk(path, first, tuple(dataset.items[name][first : first + CHUNK]), plan)
+        (name, first): Chunk(path, first, tuple(dataset.items[name][first : first + CHUNK]), plan, direct)
         for name, path in files.items()
         for first in range(0, shapes[name][0], CHUNK)
     }
@@ -137,7 +142,7 @@ def _journal(
             continue  # a kill tore it
         chunk = chunks.get((decoded.split, decoded.first))
         whole = chunk is not None and len(decoded.lengths) == len(chunk.items)
-        if whole and decoded.is_in(arrays[decoded.split]):
+        if whole and (not arrays or decoded.is_in(arrays[decoded.split])):
             found[decoded.split, decoded.first] = decoded
     path.write_text("".join(json.dumps(asdict(decoded)) + "\n" for decoded in found.values()))
     return found

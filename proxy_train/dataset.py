@@ -71,6 +71,10 @@ class DataSettings(BaseModel):
         default="skip", description="what to do about videos that cannot be read"
     )
     seed: int = Field(default=0, ge=0, description="of MovingDigits-16's clips")
+    source: Literal["store", "videos"] = Field(
+        default="store",
+        description="videos decodes each clip when its turn comes, for data too large to be stored as frames",
+    )
 
     @model_validator(mode="after")
     def _root_where_needed(self) -> Self:
@@ -86,18 +90,24 @@ class DataSettings(BaseModel):
         return self.cache.expanduser().absolute()
 
     @classmethod
-    def parse(cls, text: str, *, cache: Path, annotations: Path | None = None) -> DataSettings:
+    def parse(
+        cls, text: str, *, cache: Path, annotations: Path | None = None, direct: bool = False
+    ) -> DataSettings:
         """Settings from ``moving-digits[:preset]``, a folder, or ``format:folder``.
+
+        Args:
+            direct: the source is the videos, not a store.
 
         Raises:
             SettingsError: no such preset or folder.
         """
         kind, _, rest = text.partition(":")
+        source = "videos" if direct else "store"
         if kind == "moving-digits":
             if rest not in ("", *moving_digits.PRESETS):
                 known = ", ".join(f"moving-digits:{name}" for name in moving_digits.PRESETS)
                 raise SettingsError(f"there is no data set {text!r}", hint=f"use moving-digits, {known}")
-            return cls.model_validate({"preset": rest or "default", "cache": cache})
+            return cls.model_validate({"preset": rest or "default", "cache": cache, "source": source})
         named = kind in FORMATS and rest
         root = Path(rest if named else text).expanduser()
         if not root.is_dir():
@@ -105,7 +115,7 @@ class DataSettings(BaseModel):
                 f"--data {text}: there is no such folder", hint="give a folder of videos, or format:folder"
             )
         given = {"kind": kind if named else "auto", "root": root, "annotations": annotations}
-        return cls.model_validate(given | {"cache": cache})
+        return cls.model_validate(given | {"cache": cache, "source": source})
 
 
 def load_dataset(

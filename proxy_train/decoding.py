@@ -14,10 +14,11 @@ import numpy.typing as npt
 
 from proxy_train import video
 from proxy_train.pool import alone
-from proxy_train.video_item import Dataset, VideoItem
+from proxy_train.video_item import Dataset, VideoItem, stamp
 from search_space.errors import DataError
 
 Clips = npt.NDArray[np.uint8]
+Place = tuple[float, bool | None, int, int]
 CHUNK = 16
 KILLS = "decoding it kills the process that does it"
 
@@ -44,12 +45,22 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Videos ``first`` and on of a split, to be decoded into a ``.npy`` file."""
+    """Videos ``first`` and on of a split, to be decoded into a ``.npy`` file; without one if ``direct``."""
 
     file: Path
     first: int
     items: tuple[VideoItem, ...]
     plan: Plan
+    direct: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept of a video: frames from ``begin`` (seconds) on, and what is doubtful about it, or ''."""
+
+    frames: Clips
+    begin: float
+    doubt: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +74,8 @@ class Decoded:
         checksums: CRC-32 of each video's frames.
         broken: id and reason of those that cannot be read.
         doubtful: id and fault of those that are used all the same.
+        places: of each video: seconds at which what is kept begins; whether a seek into it leads to the same
+            frames (None: nobody has tried); size and time of the file.
     """
 
     split: str
@@ -71,12 +84,16 @@ class Decoded:
     checksums: list[int]
     broken: list[tuple[str, str]]
     doubtful: list[tuple[str, str]]
+    places: list[Place]
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Decoded:
         """The inverse of ``dataclasses.asdict``."""
-        pairs = ([(name, reason) for name, reason in value[key]] for key in ("broken", "doubtful"))
-        return cls(value["split"], value["first"], value["lengths"], value["checksums"], *pairs)
+        broken, doubtful = ([(name, reason) for name, reason in value[key]] for key in ("broken", "doubtful"))
+        places = [(begin, steady, size, time) for begin, steady, size, time in value["places"]]
+        return cls(
+            value["split"], value["first"], value["lengths"], value["checksums"], broken, doubtful, places
+        )
 
     def is_in(self, clips: Clips) -> bool:
         """Whether the clips are there as they were decoded."""
@@ -94,38 +111,62 @@ def checksum(clip: Clips) -> int:
 
 def decode_chunk(chunk: Chunk) -> Decoded:
     """Decodes a chunk's videos into its file; those that cannot be read are named."""
-    clips = np.lib.format.open_memmap(chunk.file, mode="r+")
-    done = Decoded(chunk.file.stem, chunk.first, [], [], [], [])
+    clips = None if chunk.direct else np.lib.format.open_memmap(chunk.file, mode="r+")
+    done = Decoded(chunk.file.stem, chunk.first, [], [], [], [], [])
     for index, item in enumerate(chunk.items, chunk.first):
+        _, size, time = stamp(item.path)
         try:
-            decoded, doubt = decode(item, chunk.plan)
+            kept = decode(item, chunk.plan)
         except DataError as error:
             done.broken.append((item.id, error.message))
-            decoded, doubt = np.empty((0, *clips.shape[2:]), np.uint8), ""
-        if doubt:
-            done.doubtful.append((item.id, doubt))
-        clips[index, : len(decoded)] = decoded
-        done.lengths.append(len(decoded))
-        done.checksums.append(checksum(decoded))
+            kept = Kept(np.empty((0, chunk.plan.side, chunk.plan.side, 3), np.uint8), 0.0, "")
+        if kept.doubt:
+            done.doubtful.append((item.id, kept.doubt))
+        if clips is not None:
+            clips[index, : len(kept.frames)] = kept.frames
+        done.lengths.append(len(kept.frames))
+        done.checksums.append(checksum(kept.frames))
+        done.places.append(
+            (kept.begin, _is_steady(item, chunk.plan, kept) if chunk.direct else None, size, time)
+        )
     return done
+
+
+def _is_steady(item: VideoItem, plan: Plan, kept: Kept) -> bool:
+    """Whether frames that a seek leads to are those that come when a video is decoded in a row.
+
+    Not so where an index is wrong, time stamps are missing, or key frames need what was before them.
+    """
+    for at in sorted({len(kept.frames) // 2, len(kept.frames) - 1}) if len(kept.frames) else ():
+        found = video.read_stream(
+            item.path, plan.fps, plan.side, start=kept.begin, end=item.end, files=item.frames, first=at
+        )
+        try:
+            if not np.array_equal(next(found), kept.frames[at]):
+                return False
+        except (DataError, StopIteration):
+            return False
+    return True
 
 
 def decode_apart(chunk: Chunk) -> Decoded:
     """``decode_chunk`` with each video in a process of its own: those that kill it are named."""
-    done = Decoded(chunk.file.stem, chunk.first, [], [], [], [])
+    done = Decoded(chunk.file.stem, chunk.first, [], [], [], [], [])
     for index, item in enumerate(chunk.items, chunk.first):
-        found = alone(decode_chunk, Chunk(chunk.file, index, (item,), chunk.plan))
+        found = alone(decode_chunk, Chunk(chunk.file, index, (item,), chunk.plan, chunk.direct))
         if found is None:
-            found = Decoded(chunk.file.stem, index, [0], [0], [(item.id, f"{item.path}: {KILLS}")], [])
+            why = (item.id, f"{item.path}: {KILLS}")
+            found = Decoded(chunk.file.stem, index, [0], [0], [why], [], [(0.0, None, -1, -1)])
         done.lengths.extend(found.lengths)
         done.checksums.extend(found.checksums)
         done.broken.extend(found.broken)
         done.doubtful.extend(found.doubtful)
+        done.places.extend(found.places)
     return done
 
 
-def decode(item: VideoItem, plan: Plan) -> tuple[Clips, str]:
-    """The middle ``plan.keep`` frames of an item, and what is doubtful about it, or ''.
+def decode(item: VideoItem, plan: Plan) -> Kept:
+    """The middle ``plan.keep`` frames of an item.
 
     Raises:
         DataError: it cannot be read.
@@ -135,7 +176,7 @@ def decode(item: VideoItem, plan: Plan) -> tuple[Clips, str]:
         begin, expected = _middle(item, plan, told)
         frames = _read(item, plan, begin)
         if abs(len(frames) - expected) <= 1 and len(frames):
-            return frames, ""
+            return Kept(frames, begin, "")
     # The header is wrong about the length, or says nothing.
     measured = video.measure(item.path, item.frames)
     begin, _ = _middle(item, plan, measured.duration)
@@ -143,7 +184,7 @@ def decode(item: VideoItem, plan: Plan) -> tuple[Clips, str]:
     if not len(frames):
         begins = item.start or 0.0
         raise DataError(f"{item.path}: no frame from {begins:g} s on: it ends at {measured.duration:.2f} s")
-    return frames, measured.note
+    return Kept(frames, begin, measured.note)
 
 
 def _middle(item: VideoItem, plan: Plan, duration: float) -> tuple[float, int]:

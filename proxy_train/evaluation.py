@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Protocol, cast
 
 import numpy as np
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 
 from proxy_train import metrics
 from proxy_train.losses import head_for
-from proxy_train.store import PreparedData, Split
+from proxy_train.split import Split
+from proxy_train.store import PreparedData
 from proxy_train.views import Views
 from search_space.errors import DataError
 from search_space.network.heads import Head
@@ -178,18 +180,22 @@ def _logits(
     turn."""
     classify = _stream_with(model, data.size, chunk) if streaming else model
     lengths = np.array([views.frames(part, index, data.frames) for index in range(len(part))])
+    groups = [
+        alike[first : first + batch_size]
+        for alike in (np.flatnonzero(lengths == length) for length in np.unique(lengths))
+        for first in range(0, len(alike), batch_size)
+    ]
+    clip = (data.frames, data.size)
+    read = part.each(chain.from_iterable(views.stretches(part, indices, *clip) for indices in groups))
     with evaluating(model), torch.inference_mode():
-        for length in np.unique(lengths).tolist():
-            alike = np.flatnonzero(lengths == length)
-            for first in range(0, len(alike), batch_size):
-                indices = alike[first : first + batch_size]
-                logits = classify(views.batch(part, indices, data.frames, data.size).to(device)).float()
-                if logits.shape[1] != len(data.classes):
-                    raise DataError(
-                        f"{data.name} has {len(data.classes)} classes, the network {logits.shape[1]}",
-                        hint="build the network for the data set's classes",
-                    )
-                yield indices, logits
+        for indices in groups:
+            logits = classify(views.batch(part, indices, *clip, read).to(device)).float()
+            if logits.shape[1] != len(data.classes):
+                raise DataError(
+                    f"{data.name} has {len(data.classes)} classes, the network {logits.shape[1]}",
+                    hint="build the network for the data set's classes",
+                )
+            yield indices, logits
 
 
 def _collected(

@@ -35,3 +35,22 @@ def picture(frame: av.VideoFrame, size: int, reformatter: VideoReformatter, *, s
         pixels = pixels[top : top + size, left : left + size]
     turns = quarter_turns(frame)
     return np.ascontiguousarray(np.rot90(pixels, turns) if turns else pixels)
+
+
+def three_squares(pixels: Frame, size: int) -> Frame:
+    """The squares at the beginning, in the middle and at the end of a picture's long side.
+
+    The middle one is what is left if the picture is cut to its centre square, and that to ``size``.
+
+    Args:
+        pixels: uint8 (height, width, 3), both at least ``size``.
+
+    Returns:
+        uint8 (3, size, size, 3): left, centre and right, or top, centre and bottom.
+    """
+    height, width, _ = pixels.shape
+    side = min(height, width)
+    across = (side - size) // 2
+    along = (0, (max(height, width) - side) // 2 + across, max(height, width) - size)
+    corners = [(across, at) if width >= height else (at, across) for at in along]
+    return np.stack([pixels[top : top + size, left : left + size] for top, left in corners])

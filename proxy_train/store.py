@@ -4,6 +4,9 @@ A store is a folder: ``meta.json`` and, for each split, ``<split>.npy``, uint8 (
 3). Its name is a digest of all that went into it, so that it is found again. It appears under that name only
 when it is whole. Checksums tell whether it still is: files that have changed since they were last found
 right are read through before they are used.
+
+Prepared directly, the folder has no clips: ``meta.json`` says where they are in their videos, each of which
+is decoded when its turn comes.
 """
 
 from __future__ import annotations
@@ -20,42 +23,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from proxy_train.building import building_folder, decode_all, finish, locked
-from proxy_train.decoding import Decoded, Plan, checksum
-from proxy_train.labels import LabelsKind, Targets, class_counts, label_from_json, label_json, target_array
+from proxy_train.decoding import Clips, Decoded, Plan, checksum
+from proxy_train.labels import LabelsKind, class_counts, label_from_json, label_json, target_array
 from proxy_train.pool import Progress, silent
-from proxy_train.video_item import Dataset
+from proxy_train.split import Split, Videos, video_entry
+from proxy_train.video_item import Dataset, VideoItem
 from search_space.errors import DataError
 from search_space.files import write_json
 
 _VERSION = 1
 _LOG = logging.getLogger(__name__)
 _VERIFIED = "verified.json"
+_DIRECT = "-videos"
 
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """The prepared clips of one split, broken videos left out.
-
-    Args:
-        clips: mapped read-only, shape (videos, frames, side, side, 3); broken videos have rows in it too.
-        rows: where each clip is in ``clips``.
-        labels: of each clip: int64 (clips,); or for multi float32 (clips, classes) of zeros and ones; or for
-        verb_noun int64 (clips, 2). See ``PreparedData.labels_kind``.
-        lengths: frames of each clip.
-        ids: of each clip's video.
-    """
-
-    clips: npt.NDArray[np.uint8]
-    rows: npt.NDArray[np.int64]
-    labels: Targets
-    lengths: npt.NDArray[np.int64]
-    ids: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.rows)
+__all__ = ["PreparedData", "Split", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -92,6 +75,11 @@ class PreparedData:
     doubtful: tuple[tuple[str, str], ...] = ()
 
     @property
+    def identity(self) -> str:
+        """A text for what is in it; the same whether clips are stored or decoded when their turn comes."""
+        return self.path.name.removesuffix(_DIRECT)
+
+    @property
     def class_counts(self) -> int | tuple[int, int]:
         """The number of classes, or (verbs, nouns)."""
         return class_counts(self.labels_kind, len(self.classes), self.verbs)
@@ -114,16 +102,14 @@ class PreparedData:
             size=meta["size"],
             side=meta["side"],
             fps=meta["fps"],
-            splits={
-                name: _open_split(path, name, part, kind, outputs) for name, part in meta["splits"].items()
-            },
+            splits={name: _open_split(path, name, meta, kind, outputs) for name in meta["splits"]},
             flips_change_labels=meta["flips_change_labels"],
             broken=tuple((file, reason) for file, reason in meta["broken"]),
             labels_kind=kind,
             verbs=meta["verbs"],
             doubtful=tuple((file, reason) for file, reason in meta["doubtful"]),
         )
-        if _stamps(path, meta) != _verified(path):
+        if not meta.get("direct") and _stamps(path, meta) != _verified(path):
             data._verify(meta)
         return data
 
@@ -161,6 +147,7 @@ def prepare(
     workers: int = 1,
     progress: Progress = silent,
     refuse_broken: bool = False,
+    direct: bool = False,
 ) -> PreparedData:
     """Decodes every video once at ``fps`` and ``size`` and opens the store; at once if it is there already.
 
@@ -171,6 +158,8 @@ def prepare(
         frames: of a training clip; each video keeps at least so many if it has them.
         cache: the store is a folder below it.
         refuse_broken: raise for them instead.
+        direct: keep no frames, only what was found out about every video: clips are decoded when their turn
+            comes, and are those of the store to the last bit.
 
     Raises:
         DataError: unreadable videos (if refused), nothing readable in train or val, or no space on the disk.
@@ -178,7 +167,8 @@ def prepare(
     dataset.require_trainable()
     facts = json.dumps([_VERSION, dataset.digest, frames, size, fps])
     digest = hashlib.sha256(facts.encode()).hexdigest()[:16]
-    path = cache / "prepared" / f"{dataset.name}-f{frames}-s{size}-{fps:g}fps-{digest}"
+    name = f"{dataset.name}-f{frames}-s{size}-{fps:g}fps-{digest}"
+    path = cache / "prepared" / (name + _DIRECT if direct else name)
     data = _whole(path)
     if data is None:
         building = building_folder(path)
@@ -189,8 +179,8 @@ def prepare(
             else:
                 _take_apart(path, building)
                 plan = Plan.of(dataset, frames, size, fps)
-                decoded = decode_all(building, dataset, plan, workers, progress)
-                _write_meta(building, dataset, plan, decoded)
+                decoded = decode_all(building, dataset, plan, workers, progress, direct=direct)
+                _write_meta(building, dataset, plan, decoded, direct=direct)
                 finish(building, path)
         data = data or PreparedData.open(path)
     if data.broken and refuse_broken:
@@ -217,7 +207,9 @@ def _take_apart(path: Path, building: Path) -> None:
         path.rmdir()
 
 
-def _write_meta(building: Path, dataset: Dataset, plan: Plan, decoded: Sequence[Decoded]) -> None:
+def _write_meta(
+    building: Path, dataset: Dataset, plan: Plan, decoded: Sequence[Decoded], *, direct: bool
+) -> None:
     broken = sorted(entry for chunk in decoded for entry in chunk.broken)
     splits: dict[str, dict[str, list[Any]]] = {
         name: {
@@ -225,6 +217,7 @@ def _write_meta(building: Path, dataset: Dataset, plan: Plan, decoded: Sequence[
             "labels": [label_json(item.label) for item in items],
             "lengths": [length for chunk in decoded if chunk.split == name for length in chunk.lengths],
             "checksums": [value for chunk in decoded if chunk.split == name for value in chunk.checksums],
+            "videos": _entries(items, [chunk for chunk in decoded if chunk.split == name]),
         }
         for name, items in dataset.items.items()
         if items
@@ -246,12 +239,22 @@ def _write_meta(building: Path, dataset: Dataset, plan: Plan, decoded: Sequence[
         "flips_change_labels": dataset.flips_change_labels,
         "labels_kind": dataset.labels_kind,
         "verbs": dataset.verbs,
+        "direct": direct,
         "broken": broken,
         "doubtful": sorted(entry for chunk in decoded for entry in chunk.doubtful),
         "splits": splits,
     }
     write_json(building / "meta.json", meta | {"checksum": _meta_checksum(meta)})
-    write_json(building / _VERIFIED, _stamps(building, meta))
+    if not direct:
+        write_json(building / _VERIFIED, _stamps(building, meta))
+
+
+def _entries(items: Sequence[VideoItem], decoded: Sequence[Decoded]) -> list[list[Any]]:
+    places = [place for chunk in decoded for place in chunk.places]
+    return [
+        video_entry(item.path, begin, item.end, item.frames, steady, *was)
+        for item, (begin, steady, *was) in zip(items, places, strict=True)
+    ]
 
 
 def _read_meta(path: Path) -> dict[str, Any]:
@@ -287,23 +290,32 @@ def _verified(path: Path) -> Any:
         return None
 
 
-def _open_split(path: Path, name: str, part: Mapping[str, Any], kind: LabelsKind, outputs: int) -> Split:
-    file = path / f"{name}.npy"
+def _open_split(path: Path, name: str, meta: Mapping[str, Any], kind: LabelsKind, outputs: int) -> Split:
+    part, side = meta["splits"][name], meta["side"]
     lengths = np.array(part["lengths"], np.int64)
     rows = np.flatnonzero(lengths)
-    try:
-        clips = np.load(file, mmap_mode="r", allow_pickle=False)
-        if clips.ndim != 5 or len(clips) != len(lengths) or clips.dtype != np.uint8:
-            raise ValueError(f"{clips.dtype} of shape {clips.shape}")
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{file}: damaged: {error}", hint="prepare the data set again") from error
+    direct = meta.get("direct", False)
+    clips = np.empty((0, 0, side, side, 3), np.uint8) if direct else _map(path / f"{name}.npy", len(lengths))
+    # Stores of earlier versions do not say.
+    entries = part.get("videos")
     return Split(
         clips,
         rows,
         target_array([label_from_json(part["labels"][row]) for row in rows], kind, outputs),
         lengths[rows],
         tuple(part["ids"][row] for row in rows),
+        None if entries is None else Videos(entries, meta["fps"], side),
     )
+
+
+def _map(file: Path, count: int) -> Clips:
+    try:
+        clips: Clips = np.load(file, mmap_mode="r", allow_pickle=False)
+        if clips.ndim != 5 or len(clips) != count or clips.dtype != np.uint8:
+            raise ValueError(f"{clips.dtype} of shape {clips.shape}")
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{file}: damaged: {error}", hint="prepare the data set again") from error
+    return clips
 
 
 def _broken_message(broken: Sequence[tuple[str, str]]) -> str:

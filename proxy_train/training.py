@@ -300,7 +300,7 @@ class Training:
         """What must be the same for a checkpoint to go on."""
         return {
             "architecture": self.architecture.text,
-            "data": self.data.path.name,
+            "data": self.data.identity,
             "recipe": self.recipe.model_dump(),
             "horizon": asdict(self.horizon),
             "seed": self.seed,

@@ -156,9 +156,18 @@ def read_stream(
     start: float | None = None,
     end: float | None = None,
     files: FrameFiles | None = None,
+    square: bool = True,
+    first: int = 0,
+    seek: bool = True,
 ) -> Iterator[Frame]:
-    """The frames of ``read_frames``, one (size, size, 3) at a time, in constant memory."""
-    return _sampled(path, start or 0.0, end, fps, size, files, square=True)
+    """The frames of ``read_frames``, one (size, size, 3) at a time, in constant memory.
+
+    Args:
+        square: keep whole frames instead if it is False.
+        first: leave out so many; the others stay what they are, at the same times.
+        seek: to the key frame before the first one, not only before ``start``.
+    """
+    return _sampled(path, start or 0.0, end, fps, size, files, square=square, first=first, seek=seek)
 
 
 def _sampled(
@@ -170,11 +179,14 @@ def _sampled(
     files: FrameFiles | None,
     *,
     square: bool,
+    first: int = 0,
+    seek: bool = True,
 ) -> Iterator[Frame]:
     """Turns decoded frames, each shown from its time stamp to the next one's, into frames at even times."""
     reformatter = VideoReformatter()
-    due, count = start, 0
-    for _, until, frame in _spans(path, start, files):
+    # Times are always counted from ``start``: a sum of parts of them would be another number.
+    due, count = start + first / fps, first
+    for _, until, frame in _spans(path, due if seek else start, files):
         # Each decoded frame is scaled once, however many times it is due.
         pixels: Frame | None = None
         while due < until - _TOLERANCE and (end is None or due < end - _TOLERANCE):

@@ -157,13 +157,14 @@ _NO_SPLIT = "add videos, or give train and val folders, or more videos per class
 
 
 def _identity(item: VideoItem, split: str) -> list[Any]:
-    facts = [item.id, split, label_json(item.label), item.start, item.end, *_stamp(item.path)]
+    facts = [item.id, split, label_json(item.label), item.start, item.end, *stamp(item.path)]
     if item.frames is not None:
         facts.append([item.frames.template, item.frames.offset, item.frames.count, item.frames.fps])
     return facts
 
 
-def _stamp(path: Path) -> tuple[str, int, int]:
+def stamp(path: Path) -> tuple[str, int, int]:
+    """What changes when a file does, or a folder's list of files: path, size and time; -1 if it is gone."""
     try:
         stat = path.stat()
     except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from proxy_train.augmentation import stretch
-from proxy_train.store import Split
+from proxy_train.split import Pixels, Split, Stretch
 from search_space.errors import SettingsError
 
 
@@ -20,7 +20,8 @@ class Views:
 
     Args:
         clips: of one, the middle is taken.
-        crops: 1, the centre; or 3, the left end, the centre and the right end.
+        crops: 1, the centre; or 3, of the whole frames: the centre and both ends of their long side, left and
+            right or top and bottom. Videos are read again for these, as a store has the centres of frames.
         whole: all frames that are kept of the video instead of a clip's length; as a stream.
 
     Raises:
@@ -47,29 +48,40 @@ class Views:
         """How many frames a view of a video has."""
         return max(frames, int(split.lengths[index])) if self.whole else frames
 
-    def batch(self, split: Split, indices: npt.NDArray[np.int64], frames: int, size: int) -> Tensor:
+    def stretches(
+        self, split: Split, indices: npt.NDArray[np.int64], frames: int, size: int
+    ) -> Iterator[Stretch]:
+        """What ``batch`` reads."""
+        for index in indices.tolist():
+            length = self.frames(split, index, frames)
+            free = max(0, int(split.lengths[index]) - length)
+            for number in range(self.clips):
+                start = free // 2 if self.clips == 1 else round(free * number / (self.clips - 1))
+                yield Stretch(index, start, length, size if self.crops == 3 else 0)
+
+    def batch(
+        self,
+        split: Split,
+        indices: npt.NDArray[np.int64],
+        frames: int,
+        size: int,
+        read: Iterator[Pixels] | None = None,
+    ) -> Tensor:
         """The views of some videos.
 
         Args:
             indices: of the videos, whose views must have equally many frames.
             frames: of a clip.
             size: pixels of a side.
+            read: where their ``stretches`` come next; by default they are read now.
 
         Returns:
             float32 (videos * views, 3, frames, size, size) in 0..1, the views of a video together.
         """
-        side = split.clips.shape[2]
-        top, span = (side - size) // 2, side - size
-        lefts = (top,) if self.crops == 1 else (0, top, span)
-        length = self.frames(split, int(indices[0]), frames)
-        batch = np.empty((len(indices), self.count, length, size, size, 3), np.uint8)
-        for place, index in enumerate(indices.tolist()):
-            free = max(0, int(split.lengths[index]) - length)
-            for number in range(self.clips):
-                start = free // 2 if self.clips == 1 else round(free * number / (self.clips - 1))
-                clip = stretch(split, index, start, length)
-                for crop, left in enumerate(lefts):
-                    part = clip[:, top : top + size, left : left + size]
-                    batch[place, number * self.crops + crop] = part
+        read = split.each(self.stretches(split, indices, frames, size)) if read is None else read
+        length, at = self.frames(split, int(indices[0]), frames), (split.side - size) // 2
+        batch = np.empty((len(indices) * self.clips, self.crops, length, size, size, 3), np.uint8)
+        for views, clip in zip(batch, read, strict=False):
+            views[:] = clip if self.crops == 3 else clip[:, at : at + size, at : at + size]
         pixels = torch.from_numpy(batch).flatten(0, 1).to(torch.float32) / 255
         return pixels.permute(0, 4, 1, 2, 3)

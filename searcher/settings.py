@@ -310,7 +310,7 @@ class Settings(_Model):
         )
         return {
             "seed": self.seed,
-            "data": self.data.model_dump(mode="json", exclude={"cache"}),
+            "data": self.data.model_dump(mode="json", exclude={"cache", "source"}),
             "space": self.search_space().digest,
             "recipe": self.recipe.model_dump(mode="json"),
             "search": search,

@@ -116,7 +116,7 @@ def test_nothing_readable_is_an_error_and_leaves_nothing(tmp_path: Path) -> None
 def test_an_interrupted_build_is_not_taken_for_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = grey_dataset(tmp_path, first=12, val=12)
 
-    def stop(*_: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
