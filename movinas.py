@@ -114,12 +114,24 @@ def _budget(text: str) -> tuple[str, float]:
         raise SettingsError(f"--budget {text!r}", hint="write NAME=MULTIPLY-ADDS, such as A0=2e6") from None
 
 
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _refuse_all(options: set[str], what: str) -> None:
+    if options:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(options))
+        raise SettingsError(f"{names} with {what}", hint="leave that out")
+
+
 @app.command()
 def train(
+    context: typer.Context,
     architecture: Annotated[str, typer.Argument(help="Text, published name, architecture.json, or a run.")],
     output: Annotated[Path | None, typer.Option(help="Of the trained network; goes on from it.")] = None,
     data: Videos = "moving-digits",
-    epochs: Annotated[int, typer.Option(min=1)] = 20,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Default: 20, or those of the run.")] = None,
     recipe: Annotated[str | None, typer.Option(help="A preset's name or a YAML file.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="Of torch: cpu, cuda.")] = "cpu",
@@ -131,13 +143,18 @@ def train(
     width: Annotated[float, typer.Option(help="Of the network's channels.")] = 1.0,
     views: Annotated[str | None, typer.Option(help="Evaluate on CLIPSxCROPS too, such as 10x3.")] = None,
     keep_best: Annotated[bool, typer.Option(help="Keep the best epoch's weights, not the last.")] = False,
+    address: Annotated[str | None, typer.Option(help="Of a Ray cluster, for a run's family.")] = None,
     cache: Cache = CACHE,
     direct: Direct = False,
 ) -> None:
     """Train one network, fresh or from given weights, or a run's family; it goes on where it was."""
+    given = {name for name in context.params if _is_given(context, name)}
     if (Path(architecture) / "family.json").is_file():
-        family(Path(architecture), chosen=True)
+        _refuse_all(given - {"architecture", "epochs", "address"}, f"the family of {architecture}")
+        family(Path(architecture), chosen=True, epochs=epochs, address=address)
         return
+    _refuse_all(given & {"address"}, "one network, which is trained here")
+    epochs = epochs or 20
     if output is None:
         raise SettingsError("--output is missing", hint="give a folder for the trained network")
     from proxy_train.recipe import Recipe

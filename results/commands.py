@@ -39,6 +39,8 @@ def family(
     ] = None,
     train: Annotated[bool, typer.Option(help="Train and export; else write recipes and cards.")] = True,
     chosen: Annotated[bool, typer.Option("--chosen", help="Take the family chosen before.")] = False,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Of the trainings; default: the run's.")] = None,
+    address: Annotated[str | None, typer.Option(help="Of a Ray cluster: auto, or HOST:PORT.")] = None,
 ) -> None:
     """Choose a family from a confirmed run (by your budgets), train it, export it, and report."""
     from results.budgets import parse_budgets
@@ -49,7 +51,8 @@ def family(
     budgets, terminal = parse_budgets(budget or ()), Terminal()
     if chosen and budgets:
         raise SettingsError("--chosen and --budget", hint="give one of them")
-    with again(run, terminal, {}) as (session, data):
+    length = {} if epochs is None else {"family.epochs": epochs}
+    with again(run, terminal, length, address) as (session, data):
         found = Family.read(run / "family.json") if chosen else choose_family(session, data, budgets)
         if train:
             make_family(session, data, terminal, family=found)

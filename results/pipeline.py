@@ -245,7 +245,7 @@ def _measure(session: Session, data: RunData) -> Callable[[nn.Module, Input], Ma
 
 @contextmanager
 def again(
-    run_dir: Path, watcher: Watcher, overrides: Mapping[str, object]
+    run_dir: Path, watcher: Watcher, overrides: Mapping[str, object], address: str | None = None
 ) -> Iterator[tuple[Session, RunData]]:
     """A run that exists, open for writing with its own settings, and its videos.
 
@@ -253,9 +253,11 @@ def again(
         run_dir: its folder.
         watcher: is told.
         overrides: settings by dotted key that replace its own.
+        address: of a cluster that trains; by default this machine does.
 
     Raises:
-        RecordError: there is no run in the folder, or another process works on it.
+        RecordError: there is no run in the folder, or another process works on it. ClusterError: no cluster
+            answers at the address.
     """
     file = run_dir / "settings.yaml"
     if not file.is_file():
@@ -264,9 +266,9 @@ def again(
         )
     where = {"output": str(run_dir.absolute().parent), "name": run_dir.absolute().name}
     settings = load_settings(file, {**where, **overrides})
-    check_settings(settings)
+    check_settings(settings, address=address)
     data = open_data(settings, settings.search_space(), watcher)
-    with open_session(settings, data, watcher) as session:
+    with open_session(settings, data, watcher, address) as session:
         yield session, data
 
 

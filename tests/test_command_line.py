@@ -133,6 +133,29 @@ def test_what_is_not_there_is_named(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("words", "refused"),
+    [
+        (["A0-stream", "--output", "out", "--address", "auto"], "--address"),
+        (["mine", "--recipe", "official", "--keep-best"], "--keep-best, --recipe"),
+    ],
+)
+def test_options_of_another_kind_of_training_are_not_ignored(
+    words: list[str],
+    refused: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine").mkdir()
+    Path("mine/family.json").touch()
+    assert call(monkeypatch, "train", *words) == 2
+    told = capsys.readouterr().err
+    assert f"{refused} with " in told and "remedy: " in told
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
 def test_a_space_is_profiled(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(monkeypatch, "space", "profile", "quickstart", "--budget", "big=1e12") == 0
     told = capsys.readouterr().out
