@@ -23,6 +23,10 @@ from search_space.errors import DataError
 Pixels = npt.NDArray[np.uint8]
 
 
+class VideoLost(DataError):
+    """A video that was readable when the data was prepared is not what it was."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """Some frames of a clip.
@@ -62,7 +66,7 @@ class Videos:
             uint8 (side, side, 3) of each; or of whole frames (height, width, 3), the smaller ``side``.
 
         Raises:
-            DataError: the video is not what it was when the data was prepared.
+            VideoLost: the video is not what it was when the data was prepared.
         """
         name, begin, end, names, steady, *was = self.entries[row]
         path = Path(name)
@@ -86,7 +90,7 @@ class Videos:
             if len(read) < count:
                 raise DataError(f"{path}: {len(read)} frames are left of {count} from frame {first} on")
         except DataError as error:
-            raise DataError(
+            raise VideoLost(
                 error.message, hint="put the video back as it was, and start again: what is done is kept"
             ) from error
         return read
@@ -142,7 +146,7 @@ class Split:
             uint8 (frames, side, side, 3), or of three squares (3, frames, squares, squares, 3).
 
         Raises:
-            DataError: a video is not what it was when the data was prepared.
+            VideoLost: a video is not what it was when the data was prepared.
         """
         length, stop = int(self.lengths[wanted.index]), wanted.start + wanted.frames
         if stop <= length:

@@ -61,7 +61,7 @@ class Cluster:
         address: of a cluster to join, ``auto`` or HOST:PORT; by default Ray starts on this machine.
         elastic: as many jobs at a time as the cluster has room for, whatever ``workers`` says.
         stall: seconds without a finished epoch after which a worker counts as hung and is killed.
-        patience: seconds that a training waits for space on a full disk.
+        patience: seconds that a training waits for space on a full disk, or for a video that is lost.
         pulse: is told how things are, and may ask to stop.
         trackers: follow the trainings, under the run's ``name``.
         mirror: address of the checkpoints, if not the jobs' own folders; see ``searcher.mirror``.

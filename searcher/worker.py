@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from ray import tune
 
+from proxy_train.split import VideoLost
 from search_space.errors import MovinasError
 from search_space.network import retain_freed_memory
 from searcher.jobs import EpochResult, EvaluatorSpec, Job
@@ -61,7 +62,8 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         return {"epoch": result.to_dict(), **self._told()}
 
     def _epoch(self) -> EpochResult:
-        """The job's next epoch; on a full disk it waits for space, and goes on from its checkpoint."""
+        """The job's next epoch; without space on the disk, or a video, it waits, and goes on from its
+        checkpoint."""
         deadline = time.monotonic() + float(self.config["patience"])
         while True:
             try:
@@ -74,9 +76,10 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
                 return result
             except Exception as error:
                 # Else every training of the run would fail, one after the other.
-                if not _disk_is_full(error) or time.monotonic() > deadline:
+                passing = _disk_is_full(error) or isinstance(error, VideoLost)
+                if not passing or time.monotonic() > deadline:
                     raise
-                logging.getLogger(__name__).warning("%s: waiting for space", error)
+                logging.getLogger(__name__).warning("%s: waiting for it", error)
                 self.cleanup()
                 time.sleep(_PAUSE)
 
