@@ -119,12 +119,39 @@ PLAIN = Scene()
 
 def render(label: int, sources: Sources, rng: np.random.Generator, scene: Scene = PLAIN) -> Pixels:
     """One clip of class ``label``: uint8 (FRAMES, SIZE, SIZE, 3)."""
+    return _rendered(label, sources, rng, scene)[0]
+
+
+def render_twin(label: int, sources: Sources, rng: np.random.Generator, scene: Scene = PLAIN) -> Pixels:
+    """The clip of the odd class ``label`` that shows the same as ``render`` makes of its twin.
+
+    Where nothing else moves by itself, it is the very frames in another order: backwards, or with the two
+    events exchanged. Exchanging them where something else does would make that jump.
+    """
+    if label < _DIRECTIONS:
+        return _rendered(label - 1, sources, rng, scene)[0][::-1].copy()
+    if scene.camera or scene.distractors or scene.flicker:
+        return render(label, sources, rng, scene)
+    clip, path = _rendered(label - 1, sources, rng, scene)
+    return clip[_events_exchanged(path)]
+
+
+def _events_exchanged(path: Floats) -> npt.NDArray[np.int64]:
+    """An order of frames in which the two events of a path have changed places."""
+    at_rest = ~path.any(1)
+    edges = np.flatnonzero(np.diff(at_rest)) + 1
+    before, first, rest, second, after = np.split(np.arange(len(path)), edges)
+    return np.concatenate([before, second, rest, first, after])
+
+
+def _rendered(label: int, sources: Sources, rng: np.random.Generator, scene: Scene) -> tuple[Pixels, Floats]:
+    """A clip, and the path of the digit that its class is about."""
     camera = _camera(scene.camera, rng)
     clip = _background(sources.photographs[rng.integers(len(sources.photographs))], camera, rng)
     for _ in range(scene.distractors):
         other = int((label + rng.integers(1, len(CLASSES))) % len(CLASSES))
         _draw_digit(clip, other, sources.digits, camera, scene.distractor, scene.motion, rng)
-    _draw_digit(clip, label, sources.digits, camera, scene.digit, scene.motion, rng)
+    path = _draw_digit(clip, label, sources.digits, camera, scene.digit, scene.motion, rng)
     for _ in range(scene.occluders):
         _occlude(clip, sources.photographs, camera, rng)
     if scene.flicker:
@@ -136,7 +163,7 @@ def render(label: int, sources: Sources, rng: np.random.Generator, scene: Scene 
     clip += noise
     clip += 0.5
     np.clip(clip, 0, 255, out=clip)
-    return clip.astype(np.uint8)
+    return clip.astype(np.uint8), path
 
 
 def trajectory(label: int, rng: np.random.Generator, motion: Motion = PLAIN.motion) -> Floats:
@@ -164,11 +191,6 @@ def trajectory(label: int, rng: np.random.Generator, motion: Motion = PLAIN.moti
     again = before + len(events[0]) + rests
     path[again : again + len(events[1])] = events[1]
     return path
-
-
-def is_reversal(label: int) -> bool:
-    """Whether clips of this class are those of its twin backwards, and not in another order of events."""
-    return label < _DIRECTIONS and label % 2 == 1
 
 
 def _directed(name: str, motion: Motion, rng: np.random.Generator) -> Floats:
@@ -236,8 +258,8 @@ def _draw_digit(
     sprite: Sprite,
     motion: Motion,
     rng: np.random.Generator,
-) -> None:
-    """Lays a digit that moves as ``label`` says over the clip, in place."""
+) -> Floats:
+    """Lays a digit that moves as ``label`` says over the clip, in place; answers its path."""
     digit = digits[rng.integers(len(digits))]
     colour = rng.uniform(*sprite.tint, size=3).astype(np.float32)
     middle = rng.uniform(*sprite.centre, size=2) * SIZE
@@ -248,6 +270,7 @@ def _draw_digit(
     alpha = (down @ digit @ across.transpose(0, 2, 1))[..., None]
     for channel, value in enumerate(colour):
         clip[..., channel : channel + 1] += alpha * (value - clip[..., channel : channel + 1])
+    return path
 
 
 def _occlude(

@@ -27,7 +27,7 @@ from proxy_train.video_item import Dataset, VideoItem
 from search_space.errors import DataError
 from search_space.files import replacing, write_json
 
-VERSION = 3
+VERSION = 4
 SPLITS = ("train", "val", "test")
 _DIGITS = {"train": slice(0, 1197), "val": slice(1197, 1497), "test": slice(1497, 1797)}
 _CHUNK = 10
@@ -226,17 +226,15 @@ def _write_chunk(chunk: Chunk) -> list[dict[str, Any]]:
 def clip_frames(chunk: Chunk, number: int) -> Pixels:
     """The frames of one clip before encoding, from its own generator.
 
-    What is measured on comes in pairs: a clip and its twin of the same number share their generator, and a
-    motion's reversal is the same frames backwards. What tells them apart for a network that is blind to order
+    What is measured on comes in pairs: a clip and its twin of the same number share their generator, and show
+    the same frames as far as the scene allows it. What tells them apart for a network that is blind to order
     is what compression leaves behind.
     """
     paired = chunk.split != "train" and chunk.label % 2 == 1
-    label = chunk.label - paired
-    rng = np.random.default_rng([chunk.seed, SPLITS.index(chunk.split), label, number])
-    sources, scene = _sources(chunk.folder, chunk.split), chunk.preset.scene
-    if paired and digit_scenes.is_reversal(chunk.label):
-        return digit_scenes.render(label, sources, rng, scene)[::-1].copy()
-    return digit_scenes.render(chunk.label, sources, rng, scene)
+    seeded_by = chunk.label - paired
+    rng = np.random.default_rng([chunk.seed, SPLITS.index(chunk.split), seeded_by, number])
+    make = digit_scenes.render_twin if paired else digit_scenes.render
+    return make(chunk.label, _sources(chunk.folder, chunk.split), rng, chunk.preset.scene)
 
 
 def encode(
