@@ -6,7 +6,8 @@ every operation that has no such kernel. Each rewrite here keeps what is compute
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,33 +17,150 @@ from numpy.typing import NDArray
 
 _BLOCK = 16
 """Channels in a block, where processors have the widest registers."""
+_CHANNELWISE = {"Add", "AveragePool", "Clip", "HardSwish", "Relu"}
 
 
 def rewrite(path: Path) -> None:
     """Rewrite the file of an exported network."""
-    model = onnx.shape_inference.infer_shapes(onnx.load(path))
-    values = [*model.graph.value_info, *model.graph.input, *model.graph.output]
-    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
+    model = onnx.load(path)
+    _widen(model, _shapes(model))
+    shapes = _shapes(model)
     nodes = []
     for node in model.graph.node:
         if node.op_type == "AveragePool":
             nodes += _pooling(model, node, shapes)
         elif node.op_type == "Mul":
             nodes += _gate(model, node, shapes)
+        elif node.op_type == "Gemm":
+            nodes += _dense(model, node, shapes)
         else:
             nodes.append(node)
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     _free_outputs(model, shapes)
-    # Shapes of values that are there no more.
-    del model.graph.value_info[:]
+    _drop_unused(model)
     onnx.checker.check_model(model)
     onnx.save(model, path)
 
 
+def _shapes(model: Any) -> dict[str, list[int]]:
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    values = [*graph.value_info, *graph.input, *graph.output]
+    return {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
+
+
+def _attributes(node: Any) -> dict[str, Any]:
+    return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+
+
+@dataclass
+class _Images:
+    """Images that need the same channels, for they are added, pooled or activated, and what is around them.
+
+    Args:
+        names: of the images.
+        operations: that take and give them.
+        makers: convolutions that make them.
+        users: convolutions that take them.
+    """
+
+    names: set[str] = field(default_factory=set)
+    operations: set[str] = field(default_factory=set)
+    makers: list[Any] = field(default_factory=list)
+    users: list[Any] = field(default_factory=list)
+
+
+def _widen(model: Any, shapes: dict[str, list[int]]) -> None:
+    """Whole blocks of channels where there is less than one, or where they are pooled.
+
+    Convolutions make up blocks by themselves, poolings do not, and a convolution takes less than a block in
+    the default order. The channels that are added meet weights of zero.
+    """
+    makers = {name: node for node in model.graph.node for name in node.output}
+    users: dict[str, list[Any]] = defaultdict(list)
+    for node in model.graph.node:
+        for name in node.input:
+            users[name].append(node)
+    # What leaves the graph has the channels that callers know.
+    for output in model.graph.output:
+        makers.pop(output.name, None)
+    seen: set[str] = set()
+    for node in model.graph.node:
+        shape = shapes.get(node.output[0], [])
+        if not _is_dense(node) or node.output[0] in seen or len(shape) != 4 or shape[1] % _BLOCK == 0:
+            continue
+        images = _together(node.output[0], makers, users)
+        if images is None or not (shape[1] < _BLOCK or "AveragePool" in images.operations):
+            continue
+        seen |= images.names
+        extra = -shape[1] % _BLOCK
+        for maker in images.makers:
+            for index in range(1, len(maker.input)):
+                _padded(model, maker, index, axis=0, extra=extra)
+        for user in images.users:
+            _padded(model, user, 1, axis=1, extra=extra)
+    # Those of the images that have more channels now.
+    del model.graph.value_info[:]
+
+
+def _is_dense(node: Any) -> bool:
+    return bool(node.op_type == "Conv" and _attributes(node).get("group", 1) == 1)
+
+
+def _together(name: str, makers: dict[str, Any], users: dict[str, list[Any]]) -> _Images | None:
+    """All images that need as many channels as this one; None where others than convolutions set them."""
+    found, left = _Images(), [name]
+    while left:
+        name = left.pop()
+        if name in found.names:
+            continue
+        found.names.add(name)
+        maker = makers.get(name)
+        if maker is None:
+            return None
+        for node in [maker, *users[name]]:
+            if node.op_type in _CHANNELWISE:
+                found.operations.add(node.op_type)
+                left += [*(node.input if node.op_type == "Add" else node.input[:1]), node.output[0]]
+            elif not _is_dense(node):
+                return None
+        if _is_dense(maker):
+            found.makers.append(maker)
+        found.users += [node for node in users[name] if _is_dense(node)]
+    return found
+
+
+def _padded(model: Any, node: Any, index: int, *, axis: int, extra: int) -> None:
+    """Let a node's constant end in zeros along an axis; others that share it keep theirs."""
+    tensor = next(each for each in model.graph.initializer if each.name == node.input[index])
+    values = onnx.numpy_helper.to_array(tensor)
+    widths = [(0, extra if each == axis else 0) for each in range(values.ndim)]
+    name = f"{node.output[0]}_{index}_{axis}"
+    node.input[index] = _constant(model, name, np.pad(values, widths))
+
+
+def _dense(model: Any, node: Any, shapes: dict[str, list[int]]) -> list[Any]:
+    """A dense layer of one row is a 1x1 convolution: its weights, all that takes time, are read faster."""
+    attributes = _attributes(node)
+    weights = next((t for t in model.graph.initializer if t.name == node.input[1]), None)
+    plain = attributes.get("transB", 0) == 1 and not attributes.get("transA", 0)
+    plain = plain and attributes.get("alpha", 1.0) == attributes.get("beta", 1.0) == 1.0
+    if weights is None or not plain or shapes[node.input[0]][0] != 1:
+        return [node]
+    name, values = node.output[0], onnx.numpy_helper.to_array(weights)
+    kernel = _constant(model, f"{name}_kernel", values[:, :, None, None])
+    before = _constant(model, f"{name}_before", np.array([1, values.shape[1], 1, 1]))
+    after = _constant(model, f"{name}_after", np.array([1, values.shape[0]]))
+    return [
+        onnx.helper.make_node("Reshape", [node.input[0], before], [f"{name}_pixel"]),
+        onnx.helper.make_node("Conv", [f"{name}_pixel", kernel, *node.input[2:]], [f"{name}_convolved"]),
+        onnx.helper.make_node("Reshape", [f"{name}_convolved", after], [name]),
+    ]
+
+
 def _pooling(model: Any, node: Any, shapes: dict[str, list[int]]) -> list[Any]:
     """A pooling over a whole image is global; one of few channels is two products with constant matrices."""
-    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    attributes = _attributes(node)
     before, after = shapes[node.input[0]], shapes[node.output[0]]
     pads = attributes.get("pads", [0, 0, 0, 0])
     # A kernel as large as the image but with padding has several positions, and sees less in each.
@@ -104,7 +222,9 @@ def _free_outputs(model: Any, shapes: dict[str, list[int]]) -> None:
     """Outputs that are used within the graph too: an activation is only fused into its convolution when its
     result is not an output itself."""
     used = {name for node in model.graph.node for name in node.input}
-    for output in list(model.graph.output):
+    # The runtime begins with what the last end of a graph needs. So the first frame's copy is the last node,
+    # each copy is made right after its frame, and no frame is kept, and leaves the caches, until the others.
+    for output in reversed(model.graph.output):
         if output.name not in used or len(shapes[output.name]) != 4 or shapes[output.name][2:] == [1, 1]:
             continue
         inner = f"{output.name}_inner"
@@ -120,6 +240,13 @@ def _rename(names: Any, before: str, after: str) -> None:
             names[index] = after
 
 
-def _constant(model: Any, name: str, values: NDArray[np.float32] | Sequence[float]) -> str:
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(values, np.float32), name))
+def _drop_unused(model: Any) -> None:
+    used = {name for node in model.graph.node for name in node.input}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+
+
+def _constant(model: Any, name: str, values: NDArray[Any]) -> str:
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.ascontiguousarray(values), name))
     return name

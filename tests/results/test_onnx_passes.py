@@ -1,0 +1,105 @@
+"""The rewritten graph computes what the exporter's does, with whole blocks of channels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto
+from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
+
+from results.runtimes.onnx_passes import rewrite
+
+SIZE = 9
+
+
+def graph(*, state: bool) -> Any:
+    """Two images of 8 channels added and pooled, beside each other, and a dense layer.
+
+    The biases are one tensor, as exporters leave them. With ``state`` the sum is an output, too.
+    """
+    rng = np.random.default_rng(0)
+    constants = {
+        "stem": rng.normal(size=(8, 3, 3, 3)),
+        "branch": rng.normal(size=(8, 8, 1, 1)),
+        "bias": rng.normal(size=8),
+        "mixed": rng.normal(size=(16, 8, 1, 1)),
+        "eight": rng.normal(size=(8, 16, 1, 1)),
+        "dense": rng.normal(size=(5, 8)),
+        "row": np.array([1, 8]),
+    }
+    pool = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
+    nodes = [
+        make_node("Conv", ["image", "stem", "bias"], ["stemmed"], pads=[1, 1, 1, 1]),
+        make_node("HardSwish", ["stemmed"], ["active"]),
+        make_node("Conv", ["active", "branch", "bias"], ["branched"]),
+        make_node("Add", ["active", "branched"], ["sum"]),
+        make_node("AveragePool", ["sum"], ["pooled"], **pool),
+        make_node("Conv", ["pooled", "mixed"], ["mix"]),
+        make_node("Conv", ["mix", "eight", "bias"], ["narrow"]),
+        make_node("GlobalAveragePool", ["narrow"], ["mean"]),
+        make_node("Reshape", ["mean", "row"], ["flat"]),
+        make_node("Gemm", ["flat", "dense"], ["logits"], transB=1),
+    ]
+    outputs = {
+        "logits": (1, 5),
+        **({"sum": (1, 8, SIZE, SIZE), "active": (1, 8, SIZE, SIZE)} if state else {}),
+    }
+    made = make_graph(
+        nodes,
+        "graph",
+        [make_tensor_value_info("image", TensorProto.FLOAT, (1, 3, SIZE, SIZE))],
+        [make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
+        [
+            onnx.numpy_helper.from_array(values if name == "row" else values.astype(np.float32), name)
+            for name, values in constants.items()
+        ],
+    )
+    return make_model(made, opset_imports=[make_opsetid("", 20)], ir_version=9)
+
+
+def computed(path: Path) -> list[NDArray[np.float32]]:
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    image = np.random.default_rng(1).random((1, 3, SIZE, SIZE), dtype=np.float32)
+    return list(session.run(None, {"image": image}))
+
+
+@pytest.mark.parametrize("state", [False, True])
+def test_what_is_computed_stays(state: bool, tmp_path: Path) -> None:
+    path = tmp_path / "step.onnx"
+    onnx.save(graph(state=state), path)
+    before = computed(path)
+    rewrite(path)
+    for ours, theirs in zip(computed(path), before, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def rewritten(path: Path, *, state: bool) -> Any:
+    onnx.save(graph(state=state), path)
+    rewrite(path)
+    return onnx.load(path).graph
+
+
+def test_pooled_images_get_whole_blocks(tmp_path: Path) -> None:
+    found = rewritten(tmp_path / "step.onnx", state=False)
+    shapes = {tensor.name: list(tensor.dims) for tensor in found.initializer}
+    kernels = [shapes[node.input[1]] for node in found.node if node.op_type == "Conv"]
+    assert kernels == [[16, 3, 3, 3], [16, 16, 1, 1], [16, 16, 1, 1], [8, 16, 1, 1], [5, 8, 1, 1]]
+    assert "AveragePool" in {node.op_type for node in found.node}
+    assert "Gemm" not in {node.op_type for node in found.node}
+    # What was replaced does not stay in the file.
+    assert set(shapes) <= {name for node in found.node for name in node.input}
+
+
+def test_images_that_leave_the_graph_keep_their_channels(tmp_path: Path) -> None:
+    found = rewritten(tmp_path / "step.onnx", state=True)
+    shapes = {tensor.name: list(tensor.dims) for tensor in found.initializer}
+    assert [shapes[name] for name in ("stem", "branch")] == [[8, 3, 3, 3], [8, 8, 1, 1]]
+    # Their copies come last, those of early images after those of late ones.
+    assert [node.output[0] for node in found.node if node.op_type == "Identity"] == ["active", "sum"]
+    assert [node.op_type for node in found.node][-2:] == ["Identity", "Identity"]
