@@ -23,7 +23,7 @@ from search_space.errors import DataError
 Pixels = npt.NDArray[np.uint8]
 
 
-class VideoLost(DataError):
+class LostVideoError(DataError):
     """A video that was readable when the data was prepared is not what it was."""
 
 
@@ -66,7 +66,7 @@ class Videos:
             uint8 (side, side, 3) of each; or of whole frames (height, width, 3), the smaller ``side``.
 
         Raises:
-            VideoLost: the video is not what it was when the data was prepared.
+            LostVideoError: the video is not what it was when the data was prepared.
         """
         name, begin, end, names, steady, *was = self.entries[row]
         path = Path(name)
@@ -75,22 +75,26 @@ class Videos:
             found = stamp(path)
             if found[1:] != (-1, -1) and list(found[1:]) != was:
                 raise DataError(f"{path}: it has changed since the data was prepared")
-            frames = video.read_stream(
-                path,
-                self.fps,
-                self.side,
-                start=begin,
-                end=end,
-                files=files,
-                square=square,
-                first=first,
-                seek=steady is not False,
-            )
-            read = list(islice(frames, count))
+            read: list[Pixels] = []
+            # How long the last frame is on show may be known only from those before it.
+            for seek in (True, False) if steady is not False else (False,):
+                if len(read) < count:
+                    frames = video.read_stream(
+                        path,
+                        self.fps,
+                        self.side,
+                        start=begin,
+                        end=end,
+                        files=files,
+                        square=square,
+                        first=first,
+                        seek=seek,
+                    )
+                    read = list(islice(frames, count))
             if len(read) < count:
                 raise DataError(f"{path}: {len(read)} frames are left of {count} from frame {first} on")
         except DataError as error:
-            raise VideoLost(
+            raise LostVideoError(
                 error.message, hint="put the video back as it was, and start again: what is done is kept"
             ) from error
         return read
@@ -146,7 +150,7 @@ class Split:
             uint8 (frames, side, side, 3), or of three squares (3, frames, squares, squares, 3).
 
         Raises:
-            VideoLost: a video is not what it was when the data was prepared.
+            LostVideoError: a video is not what it was when the data was prepared.
         """
         length, stop = int(self.lengths[wanted.index]), wanted.start + wanted.frames
         if stop <= length:

@@ -236,15 +236,19 @@ def _first_after_seek(
     start: float,
 ) -> tuple[float, av.VideoFrame] | None:
     """The first frame from a key frame before ``start``; None if only decoding from the beginning is safe."""
-    if container.format.name == "avi" and stream.codec_context.has_b_frames:
+    if container.format.name == "mpeg" or (
+        container.format.name == "avi" and stream.codec_context.has_b_frames
+    ):
         return None  # which frame a time belongs to is known only from the beginning on
     try:
         container.seek(int((_origin(stream) + start) * av.time_base), backward=True)
         shown = next(decoded, None)
     except (av.error.FFmpegError, DataError):
         return None
-    # A missing or wrong index leads past the key frame, or to where there is none.
-    return None if shown is None or shown[0] > start + _TOLERANCE else shown
+    # A missing or wrong index leads past the key frame, or to where there is none, or no time is known.
+    if shown is None or shown[0] > start + _TOLERANCE or not shown[1].key_frame:
+        return None
+    return None if shown[1].pts is None and container.format.name != "avi" else shown
 
 
 def _folder_frames(path: Path, files: FrameFiles, first: int = 0) -> Iterator[tuple[int, av.VideoFrame]]:

@@ -214,7 +214,9 @@ class Settings(_Model):
         description="PostgreSQL database of the record; by default a journal in the run's folder",
     )
     storage_patience_minutes: float = Field(
-        default=10, ge=0, description="how long a run waits for a full disk, a database that is away or a lost video"
+        default=10,
+        ge=0,
+        description="how long a run waits for a full disk, a lost video or a database that is away",
     )
     checkpoints: str | None = Field(
         default=None,

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from ray import tune
 
-from proxy_train.split import VideoLost
+from proxy_train.split import LostVideoError
 from search_space.errors import MovinasError
 from search_space.network import retain_freed_memory
 from searcher.jobs import EpochResult, EvaluatorSpec, Job
@@ -76,7 +76,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
                 return result
             except Exception as error:
                 # Else every training of the run would fail, one after the other.
-                passing = _disk_is_full(error) or isinstance(error, VideoLost)
+                passing = _disk_is_full(error) or isinstance(error, LostVideoError)
                 if not passing or time.monotonic() > deadline:
                     raise
                 logging.getLogger(__name__).warning("%s: waiting for it", error)
