@@ -16,9 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from proxy_train.places import Pixels
 from proxy_train.policies import auto_augment, rand_augment
 from proxy_train.recipe import Recipe
-from proxy_train.split import Pixels, Split, Stretch
+from proxy_train.split import Split, Stretch
 from proxy_train.store import PreparedData
 
 Indices = npt.NDArray[np.int64]

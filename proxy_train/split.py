@@ -6,25 +6,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain, islice
-from pathlib import Path
-from typing import Any
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from proxy_train import video
 from proxy_train.labels import Targets
 from proxy_train.picture import three_squares
-from proxy_train.video_item import FrameFiles, stamp
+from proxy_train.places import Pixels, Places
 from search_space.errors import DataError
-
-Pixels = npt.NDArray[np.uint8]
-
-
-class LostVideoError(DataError):
-    """A video that was readable when the data was prepared is not what it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,82 +36,18 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
-class Videos:
-    """Where the clips of a split are in their videos.
-
-    Args:
-        entries: of each video path, begin and end of what is kept (seconds), names of its frames, whether a
-            seek is safe, size and time of the file; JSON types, see ``video_entry``.
-        fps: frames a second.
-        side: pixels of a frame's short side.
-    """
-
-    entries: list[list[Any]]
-    fps: float
-    side: int
-
-    def read(self, row: int, first: int, count: int, *, square: bool = True) -> list[Pixels]:
-        """Frames ``first`` and on of what is kept of a video.
-
-        Returns:
-            uint8 (side, side, 3) of each; or of whole frames (height, width, 3), the smaller ``side``.
-
-        Raises:
-            LostVideoError: the video is not what it was when the data was prepared.
-        """
-        name, begin, end, names, steady, *was = self.entries[row]
-        path = Path(name)
-        files = None if names is None else FrameFiles(*names)
-        try:
-            found = stamp(path)
-            if found[1:] != (-1, -1) and list(found[1:]) != was:
-                raise DataError(f"{path}: it has changed since the data was prepared")
-            read: list[Pixels] = []
-            # How long the last frame is on show may be known only from those before it.
-            for seek in (True, False) if steady is not False else (False,):
-                if len(read) < count:
-                    frames = video.read_stream(
-                        path,
-                        self.fps,
-                        self.side,
-                        start=begin,
-                        end=end,
-                        files=files,
-                        square=square,
-                        first=first,
-                        seek=seek,
-                    )
-                    read = list(islice(frames, count))
-            if len(read) < count:
-                raise DataError(f"{path}: {len(read)} frames are left of {count} from frame {first} on")
-        except DataError as error:
-            raise LostVideoError(
-                error.message, hint="put the video back as it was, and start again: what is done is kept"
-            ) from error
-        return read
-
-
-def video_entry(
-    path: Path, begin: float, end: float | None, files: FrameFiles | None, steady: bool | None, *was: int
-) -> list[Any]:
-    """An entry of ``Videos``."""
-    names = None if files is None else [files.template, files.offset, files.count, files.fps]
-    return [str(path), begin, end, names, steady, *was]
-
-
-@dataclass(frozen=True, slots=True)
 class Split:
     """The prepared clips of one split, broken videos left out.
 
     Args:
         clips: mapped read-only, shape (videos, frames, side, side, 3); broken videos have rows in it too. It
             has no rows where clips are decoded when their turn comes.
-        rows: where each clip is in ``clips``, and in ``videos``.
+        rows: where each clip is in ``clips``, and in ``places``.
         labels: of each clip: int64 (clips,); or for multi float32 (clips, classes) of zeros and ones; or for
             verb_noun int64 (clips, 2). See ``PreparedData.labels_kind``.
         lengths: frames of each clip.
         ids: of each clip's video.
-        videos: where the clips came from; None if that is not known.
+        places: where the clips are in their videos; None if that is not known.
     """
 
     clips: Pixels
@@ -128,7 +55,7 @@ class Split:
     labels: Targets
     lengths: npt.NDArray[np.int64]
     ids: tuple[str, ...]
-    videos: Videos | None = None
+    places: Places | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -141,7 +68,7 @@ class Split:
     @property
     def direct(self) -> bool:
         """Whether clips are decoded when their turn comes."""
-        return self.videos is not None and not len(self.clips)
+        return self.places is not None and not len(self.clips)
 
     def read(self, wanted: Stretch) -> Pixels:
         """Frames of a clip.
@@ -163,12 +90,12 @@ class Split:
         if not wanted.squares and not self.direct:
             kept: Pixels = self.clips[row, first : first + count]
             return kept
-        if self.videos is None:
+        if self.places is None:
             raise DataError(
                 "three crops are cut from whole frames, and it is not known which videos these clips are of",
                 hint="an earlier version prepared them: delete the prepared data, and prepare it again",
             )
-        frames = self.videos.read(int(row), first, count, square=not wanted.squares)
+        frames = self.places.read(int(row), first, count, square=not wanted.squares)
         if not wanted.squares:
             return np.stack(frames)
         return np.stack([three_squares(frame, wanted.squares) for frame in frames], axis=1)

@@ -5,8 +5,8 @@ A store is a folder: ``meta.json`` and, for each split, ``<split>.npy``, uint8 (
 when it is whole. Checksums tell whether it still is: files that have changed since they were last found
 right are read through before they are used.
 
-Prepared directly, the folder has no clips: ``meta.json`` says where they are in their videos, each of which
-is decoded when its turn comes.
+Beside the clips of a split, ``<split>.jsonl`` says where they are in their videos. Prepared directly, the
+folder has no clips: each is decoded when its turn comes.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ import numpy as np
 from proxy_train.building import building_folder, decode_all, finish, locked
 from proxy_train.decoding import Clips, Decoded, Plan, checksum
 from proxy_train.labels import LabelsKind, class_counts, label_from_json, label_json, target_array
+from proxy_train.places import Places
 from proxy_train.pool import Progress, silent
-from proxy_train.split import Split, Videos, video_entry
-from proxy_train.video_item import Dataset, VideoItem
+from proxy_train.split import Split
+from proxy_train.video_item import Dataset
 from search_space.errors import DataError
 from search_space.files import write_json
 
@@ -211,13 +212,17 @@ def _write_meta(
     building: Path, dataset: Dataset, plan: Plan, decoded: Sequence[Decoded], *, direct: bool
 ) -> None:
     broken = sorted(entry for chunk in decoded for entry in chunk.broken)
-    splits: dict[str, dict[str, list[Any]]] = {
+    splits: dict[str, dict[str, Any]] = {
         name: {
             "ids": [item.id for item in items],
             "labels": [label_json(item.label) for item in items],
             "lengths": [length for chunk in decoded if chunk.split == name for length in chunk.lengths],
             "checksums": [value for chunk in decoded if chunk.split == name for value in chunk.checksums],
-            "videos": _entries(items, [chunk for chunk in decoded if chunk.split == name]),
+            "places": Places.write(
+                building / f"{name}.jsonl",
+                items,
+                (place for chunk in decoded if chunk.split == name for place in chunk.places),
+            ),
         }
         for name, items in dataset.items.items()
         if items
@@ -247,14 +252,6 @@ def _write_meta(
     write_json(building / "meta.json", meta | {"checksum": _meta_checksum(meta)})
     if not direct:
         write_json(building / _VERIFIED, _stamps(building, meta))
-
-
-def _entries(items: Sequence[VideoItem], decoded: Sequence[Decoded]) -> list[list[Any]]:
-    places = [place for chunk in decoded for place in chunk.places]
-    return [
-        video_entry(item.path, begin, item.end, item.frames, steady, *was)
-        for item, (begin, steady, *was) in zip(items, places, strict=True)
-    ]
 
 
 def _read_meta(path: Path) -> dict[str, Any]:
@@ -297,14 +294,16 @@ def _open_split(path: Path, name: str, meta: Mapping[str, Any], kind: LabelsKind
     direct = meta.get("direct", False)
     clips = np.empty((0, 0, side, side, 3), np.uint8) if direct else _map(path / f"{name}.npy", len(lengths))
     # Stores of earlier versions do not say.
-    entries = part.get("videos")
+    crc = part.get("places")
+    if crc is None and direct:
+        raise DataError(f"{path}: of another version", hint="prepare the data set again")
     return Split(
         clips,
         rows,
         target_array([label_from_json(part["labels"][row]) for row in rows], kind, outputs),
         lengths[rows],
         tuple(part["ids"][row] for row in rows),
-        None if entries is None else Videos(entries, meta["fps"], side),
+        None if crc is None else Places.open(path / f"{name}.jsonl", crc, meta["fps"], side),
     )
 
 

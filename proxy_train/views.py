@@ -10,7 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from proxy_train.split import Pixels, Split, Stretch
+from proxy_train.places import Pixels
+from proxy_train.split import Split, Stretch
 from search_space.errors import SettingsError
 
 

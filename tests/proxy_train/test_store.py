@@ -194,7 +194,7 @@ def test_a_damaged_store_is_found_and_mended(tmp_path: Path, monkeypatch: pytest
     np.testing.assert_array_equal(data.split("train").clips, again.split("train").clips)
 
 
-@pytest.mark.parametrize("name", ["meta.json", "train.npy", "val.npy"])
+@pytest.mark.parametrize("name", ["meta.json", "train.npy", "val.npy", "train.jsonl"])
 @pytest.mark.parametrize("part", [0.0, 0.5, 0.99])
 def test_truncated_and_missing_files_of_a_store_are_mended(tmp_path: Path, name: str, part: float) -> None:
     dataset = grey_dataset(tmp_path, first=12, second=12, val=12)
