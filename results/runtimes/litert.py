@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ class _LiteRt(Runtime):
 
     def convert(self, program: Program, path: Path) -> None:
         """See :class:`Runtime`."""
+        # Its variable against thirty lines of progress for each export.
+        os.environ.setdefault("LITERT_TORCH_SHOW_PROGRESS", "n")
         try:
             litert: Any = importlib.import_module("litert_torch")
         except ImportError as error:
