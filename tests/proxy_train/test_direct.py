@@ -18,7 +18,9 @@ import torch
 from PIL import Image
 
 from proxy_train import building, decoding, places, video
+from proxy_train.batches import Batches
 from proxy_train.decoding import Chunk, Decoded, decode_chunk
+from proxy_train.distributed import Group
 from proxy_train.fidelity import Fidelity
 from proxy_train.frame_folder import find_frames
 from proxy_train.moving_digits import encode
@@ -195,6 +197,19 @@ def test_weights_and_figures_are_those_of_the_store(
     )
     resumed.train_epoch()
     assert torch.equal(resumed.model.stem.weight, other.model.stem.weight)
+
+
+def test_several_processes_get_the_clips_of_the_store(both: tuple[PreparedData, PreparedData]) -> None:
+    # The same clip eight times, so that only what is drawn for each place tells them apart.
+    recipe, indices = Recipe(batch_size=8), np.zeros(8, np.int64)
+
+    def clips(data: PreparedData, rank: int) -> torch.Tensor:
+        return next(Batches(data, recipe, indices, 0, Group(rank, 2)).epoch(0)[1]).clips
+
+    parts = [clips(both[1], rank) for rank in range(2)]
+    for rank, part in enumerate(parts):
+        assert torch.equal(part, clips(both[0], rank))
+    assert len({clip.numpy().tobytes() for part in parts for clip in part}) == 8
 
 
 def test_clips_are_decoded_ahead_and_in_order(
