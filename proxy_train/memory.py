@@ -10,8 +10,16 @@ from torch import Tensor
 
 from proxy_train.losses import BatchLabels
 from search_space.errors import MovinasError
+from search_space.network import release_freed_memory
 
-_WORDS = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
+# The last is oneDNN's, whose kernels are made when they are first needed.
+_WORDS = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "bad_alloc",
+    "could not create a primitive",
+)
 
 
 class OutOfMemory(MovinasError):  # noqa: N818 - it names what happened
@@ -51,6 +59,7 @@ def _fits(attempt: Callable[[Tensor, BatchLabels], None], clips: Tensor, labels:
     gc.collect()
     if clips.device.type == "cuda":
         torch.cuda.empty_cache()
+    release_freed_memory()
     try:
         attempt(clips, labels)
     except (MemoryError, RuntimeError) as error:
