@@ -110,7 +110,8 @@ def changing(root: Path, cache: Path) -> None:
         rng = np.random.default_rng(0)
         began = time.process_time()
         for _ in range(4):
-            augmentation.training_batch(split, np.arange(16), rng)
+            stretches = augmentation.stretches(split, np.arange(16), rng)
+            augmentation.changed(split.each(stretches), 16, rng)
         print(f"augmenting    {1000 * (time.process_time() - began) / 64:7.2f} ms a clip: {name}")
 
 

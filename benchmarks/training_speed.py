@@ -167,7 +167,8 @@ class Ours(Loop):
         """One update."""
         split = self.data.split("train")
         with self.watch.part("augment"):
-            clips = self.augmentation.training_batch(split, indices, self.rng)
+            stretches = self.augmentation.stretches(split, indices, self.rng)
+            clips = self.augmentation.changed(split.each(stretches), len(indices), self.rng)
         self.learn(self.model, clips, torch.from_numpy(split.labels[indices]))
         with self.watch.part("optimizer"):
             clip_gradients(self.optimizer, 1.0)

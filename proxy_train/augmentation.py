@@ -57,13 +57,6 @@ class Augmentation:
             recipe.policy_magnitude,
         )
 
-    def training_batch(
-        self, split: Split, indices: npt.NDArray[np.int64], rng: np.random.Generator
-    ) -> Tensor:
-        """Randomly changed clips: float32 (batch, 3, frames, size, size) in 0..1, channels innermost."""
-        clips = split.each(self.stretches(split, indices, rng))
-        return self.changed(clips, len(indices), rng)
-
     def stretches(
         self, split: Split, indices: npt.NDArray[np.int64], rng: np.random.Generator
     ) -> list[Stretch]:
@@ -73,7 +66,8 @@ class Augmentation:
         return [Stretch(index, start, self.frames) for index, start in pairs]
 
     def changed(self, clips: Iterator[Pixels], count: int, rng: np.random.Generator) -> Tensor:
-        """The next ``count`` stretches, changed at random, as ``training_batch`` gives them."""
+        """The next ``count`` stretches changed at random: float32 (count, 3, frames, size, size) in 0..1,
+        channels innermost."""
         batch = np.empty((count, self.frames, self.size, self.size, 3), np.uint8)
         for place, clip in enumerate(islice(clips, count)):
             if self.box_area < 1:
@@ -179,7 +173,7 @@ def mixup(clips: Tensor, alpha: float, rng: np.random.Generator) -> Mixed:
 
 
 def evaluation_batch(split: Split, indices: Indices | range, frames: int, size: int) -> Tensor:
-    """The middle stretch and the centre square of each clip, as ``training_batch`` gives them."""
+    """The middle stretch and the centre square of each clip, as ``Augmentation.changed`` gives them."""
     corner = (split.side - size) // 2
     batch = np.empty((len(indices), frames, size, size, 3), np.uint8)
     for place, index in enumerate(indices):

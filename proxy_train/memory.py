@@ -10,7 +10,6 @@ from torch import Tensor
 
 from proxy_train.losses import BatchLabels
 from search_space.errors import MovinasError
-from search_space.network import release_freed_memory
 
 # The last is oneDNN's, whose kernels are made when they are first needed.
 _WORDS = (
@@ -59,7 +58,6 @@ def _fits(attempt: Callable[[Tensor, BatchLabels], None], clips: Tensor, labels:
     gc.collect()
     if clips.device.type == "cuda":
         torch.cuda.empty_cache()
-    release_freed_memory()
     try:
         attempt(clips, labels)
     except (MemoryError, RuntimeError) as error:

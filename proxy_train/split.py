@@ -103,15 +103,17 @@ class Split:
     def each(self, wanted: Iterable[Stretch]) -> Iterator[Pixels]:
         """What ``read`` gives for every stretch, in order; what must be decoded is, some way ahead.
 
-        As many threads decode as this process may compute with.
+        All stretches want squares, or none does. As many threads decode as this process may compute with.
         """
         stretches = iter(wanted)
-        for stretch in stretches:
-            together = chain([stretch], stretches)
-            if self.direct or stretch.squares:
-                yield from _ahead(self.read, together, torch.get_num_threads())
-            else:
-                yield from map(self.read, together)
+        first = next(stretches, None)
+        if first is None:
+            return
+        together = chain([first], stretches)
+        if self.direct or first.squares:
+            yield from _ahead(self.read, together, torch.get_num_threads())
+        else:
+            yield from map(self.read, together)
 
 
 def _ahead(read: Callable[[Stretch], Pixels], wanted: Iterable[Stretch], threads: int) -> Iterator[Pixels]:

@@ -39,8 +39,6 @@ _LOG = logging.getLogger(__name__)
 _VERIFIED = "verified.json"
 _DIRECT = "-videos"
 
-__all__ = ["PreparedData", "Split", "prepare"]
-
 
 @dataclass(frozen=True)
 class PreparedData:

@@ -34,7 +34,8 @@ from proxy_train.optimizers import make_optimizer
 from proxy_train.pool import Progress, silent
 from proxy_train.recipe import Recipe
 from proxy_train.schedule import rate_at
-from proxy_train.store import PreparedData, Split
+from proxy_train.split import Split
+from proxy_train.store import PreparedData
 from proxy_train.updates import Diverged, Updater
 from proxy_train.widths import narrowed, widened
 from search_space.architecture import Architecture

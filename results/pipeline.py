@@ -157,7 +157,7 @@ def make_family(
     trained = {name: each.job for name, each in found.items() if not each.failed}
     for name, job in trained.items():
         if job.seed != settings.seed:
-            watcher.say(f"{name} fell short of a cheaper network; trained again, seed {job.seed} was best")
+            watcher.say(f"{name} failed or fell short of a cheaper network; again, seed {job.seed} was best")
     training = Training(
         {name: job.weights for name, job in trained.items()},
         {name: job.seed for name, job in trained.items()},

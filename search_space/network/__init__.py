@@ -1,6 +1,6 @@
 """The networks: every Architecture as a torch module, for whole clips and frame by frame."""
 
-from search_space.network.allocator import release_freed_memory, retain_freed_memory
+from search_space.network.allocator import retain_freed_memory
 from search_space.network.deploy import StepModule
 from search_space.network.deploy_clip import ClipModule
 from search_space.network.ensemble import Ensemble, TemporalEnsemble
@@ -21,7 +21,6 @@ __all__ = [
     "build",
     "fold",
     "load_weights",
-    "release_freed_memory",
     "reset_streams",
     "retain_freed_memory",
     "save_weights",

@@ -14,7 +14,8 @@ from proxy_train.augmentation import Augmentation, mixup
 from proxy_train.clip_operations import OPERATIONS
 from proxy_train.policies import V0, auto_augment, rand_augment
 from proxy_train.recipe import Recipe
-from proxy_train.store import PreparedData, Split
+from proxy_train.split import Split
+from proxy_train.store import PreparedData
 
 Clip = npt.NDArray[np.uint8]
 
@@ -154,16 +155,22 @@ RECIPES = {
 }
 
 
+def changed(augmentation: Augmentation, split: Split, clips: int, rng: np.random.Generator) -> torch.Tensor:
+    """The first clips of a split, as a training gets them."""
+    stretches = augmentation.stretches(split, np.arange(clips), rng)
+    return augmentation.changed(split.each(stretches), clips, rng)
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_frames_of_a_clip_change_alike_and_a_seed_decides(name: str) -> None:
     split = moving_split()
     recipe = Recipe.model_validate(RECIPES[name])
     augmentation = Augmentation.of(recipe, prepared(split, flips_change_labels=False))
-    batch = augmentation.training_batch(split, np.arange(6), np.random.default_rng(0))
+    batch = changed(augmentation, split, 6, np.random.default_rng(0))
     assert batch.shape == (6, 3, 4, 16, 16) and batch.dtype == torch.float32
     assert float(batch.min()) >= 0 and float(batch.max()) <= 1
     assert torch.equal(batch, batch[:, :, :1].expand_as(batch))
-    again = augmentation.training_batch(split, np.arange(6), np.random.default_rng(0))
+    again = changed(augmentation, split, 6, np.random.default_rng(0))
     assert torch.equal(batch, again)
     assert not torch.equal(batch[0], batch[1]), "each clip is changed in its own way"
 
@@ -175,7 +182,7 @@ def test_clips_are_mirrored_only_where_labels_allow_it(area: float) -> None:
     for forbidden in (True, False):
         augmentation = Augmentation.of(recipe, prepared(split, flips_change_labels=forbidden))
         rng = np.random.default_rng(0)
-        batches = [augmentation.training_batch(split, np.arange(6), rng) for _ in range(10)]
+        batches = [changed(augmentation, split, 6, rng) for _ in range(10)]
         slopes = torch.cat(batches)[:, 0, 0].mean(1).diff(dim=1).sum(1)
         assert bool((slopes < -0.1).any()) != forbidden
 
@@ -189,9 +196,7 @@ def test_boxes_have_the_areas_and_aspects_asked_for() -> None:
     recipe = Recipe.model_validate({"photometric": 0, "flip": False, "box_area": 0.2, "box_aspect": 1.5})
     augmentation = Augmentation.of(recipe, prepared(split, flips_change_labels=False, size=32))
     rng = np.random.default_rng(0)
-    batch = (
-        torch.cat([augmentation.training_batch(split, np.arange(1), rng) for _ in range(200)])[:, :, 0] * 255
-    )
+    batch = torch.cat([changed(augmentation, split, 1, rng) for _ in range(200)])[:, :, 0] * 255
     # How many of the stored pixels lie between the outermost ones of the box.
     height = (batch[:, 0, -1] - batch[:, 0, 0]).mean(-1) + 1.2
     width = (batch[:, 1, :, -1] - batch[:, 1, :, 0]).mean(-1) + 1.2

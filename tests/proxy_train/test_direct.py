@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -29,10 +28,10 @@ from proxy_train.split import Stretch
 from proxy_train.store import PreparedData, prepare
 from proxy_train.training import Training
 from proxy_train.video_item import Dataset, VideoItem
-from proxy_train.views import Views
 from search_space.architecture import Architecture
 from search_space.errors import DataError
 from tests.proxy_train.test_store import Counter, grey_dataset, many
+from tests.proxy_train.video_files import turn
 
 
 def pictures(
@@ -68,14 +67,6 @@ def write(
                 now += steps[number % len(steps)]
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-
-
-def turn(path: Path) -> None:
-    """Says in an mp4's track header that it is to be turned clockwise."""
-    upright = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
-    turned = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
-    head, tail = path.read_bytes().split(b"tkhd")
-    path.write_bytes(head + b"tkhd" + tail.replace(upright, turned, 1))
 
 
 @pytest.fixture(scope="module")
@@ -350,51 +341,6 @@ def test_a_changed_video_is_measured_again(tmp_path: Path) -> None:
     encode(tmp_path / "b.mp4", [np.full((24, 24, 3), 90, np.uint8)] * 7, crf=10, fps=12)
     again = data()
     assert again.path != first.path and again.split("train").lengths.tolist() == [12, 7]
-
-
-def coloured(root: Path, name: str, shape: tuple[int, int]) -> Path:
-    """Thirds along the long side: red, green, blue."""
-    picture = np.zeros((*shape, 3), np.uint8)
-    for channel, part in enumerate(np.array_split(np.arange(max(shape)), 3)):
-        if shape[1] > shape[0]:
-            picture[:, part, channel] = 220
-        else:
-            picture[part, :, channel] = 220
-    encode(root / name, [picture] * 8, crf=10, fps=8)
-    return root / name
-
-
-@pytest.mark.parametrize("direct", [False, True])
-def test_three_crops_are_the_ends_and_the_middle_of_whole_frames(direct: bool, tmp_path: Path) -> None:
-    wide, tall = coloured(tmp_path, "wide.mp4", (32, 96)), coloured(tmp_path, "tall.mp4", (96, 32))
-    turned = coloured(tmp_path, "turned.mp4", (32, 96))
-    turn(turned)
-    items = {
-        name: tuple(
-            VideoItem(path, None, None, at, path.name, name) for at, path in enumerate((wide, tall, turned))
-        )
-        for name in ("train", "val")
-    }
-    dataset = Dataset("colours", items, ("a", "b", "c"), False, margin=0.125)
-    data = prepare(dataset, frames=4, size=16, fps=8, cache=tmp_path, direct=direct)
-    part = data.split("val")
-    views = Views(clips=2, crops=3).batch(part, np.arange(3), 4, 16)
-    assert views.shape == (18, 3, 4, 16, 16)
-    best = views.mean((2, 3, 4)).argmax(1).reshape(3, 2, 3).tolist()
-    assert best[0] == [[0, 1, 2]] * 2 and best[1] == [[0, 1, 2]] * 2, "left to right, top to bottom"
-    # Turned clockwise, what was left is at the top.
-    assert best[2] == [[0, 1, 2]] * 2
-    centre = Views(clips=2).batch(part, np.arange(2), 4, 16)
-    assert torch.equal(views[[1, 4, 7, 10]], centre)
-    assert views[0].mean((1, 2, 3))[0] > 0.8, "all of the left crop is in the first third"
-
-
-def test_a_store_that_does_not_know_its_videos_says_so(tmp_path: Path) -> None:
-    data = prepare(grey_dataset(tmp_path, a=12, b=12, val=12), frames=4, size=16, fps=12, cache=tmp_path)
-    earlier = replace(data.split("val"), places=None)
-    assert Views().batch(earlier, np.arange(1), 4, 16).shape == (1, 3, 4, 16, 16)
-    with pytest.raises(DataError, match=r"three crops.*prepare it again"):
-        Views(crops=3).batch(earlier, np.arange(1), 4, 16)
 
 
 def test_frames_left_out_change_no_other(dataset: Dataset) -> None:

@@ -21,7 +21,7 @@ from proxy_train.distributed import Group
 from proxy_train.ema import Average
 from proxy_train.fidelity import Fidelity
 from proxy_train.losses import BatchLabels
-from proxy_train.memory import OutOfMemory
+from proxy_train.memory import OutOfMemory, is_out_of_memory
 from proxy_train.optimizers import TensorFlowRMSprop, clip_each, make_optimizer
 from proxy_train.recipe import Recipe, preset_names
 from proxy_train.schedule import rate_at
@@ -266,6 +266,21 @@ def test_nan_ends_training_at_once(small_architecture: Architecture, tiny_data: 
     with pytest.raises(Diverged, match=r"loss is nan in epoch 1.*learning_rate"):
         training.train_epoch()
     assert len(seen) == 3, "no update after the one that went wrong"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("could not create a primitive"), True),
+        (RuntimeError("shapes do not match"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_lack_of_memory_is_known_by_what_says_so(error: Exception, expected: bool) -> None:
+    assert is_out_of_memory(error) == expected
 
 
 def test_out_of_memory_names_what_fits(

@@ -18,6 +18,7 @@ from proxy_train.moving_digits import encode
 from proxy_train.video import measure, probe, read_frames, read_stream
 from proxy_train.video_item import FrameFiles
 from search_space.errors import DataError
+from tests.proxy_train.video_files import turn
 
 Pictures = npt.NDArray[np.uint8]
 
@@ -119,11 +120,7 @@ def test_rotation_is_honoured(tmp_path: Path) -> None:
     pictures = np.zeros((4, 32, 32, 3), np.uint8)
     pictures[:, :16] = 200
     path = write_video(tmp_path / "a.mp4", pictures=pictures)
-    # The track header's matrix: "turn clockwise to show", as telephones write it.
-    upright = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
-    turned = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
-    head, tail = path.read_bytes().split(b"tkhd")
-    path.write_bytes(head + b"tkhd" + tail.replace(upright, turned, 1))
+    turn(path)
     frame = read_frames(path, None, None, 12, 32)[0].astype(int)
     assert frame[:, 20:].mean() > 180, "the bright top is on the right now"
     assert frame[:, :12].mean() < 20

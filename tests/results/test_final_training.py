@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from proxy_train.fidelity import Fidelity
+from proxy_train.measurement import Measurement, Status
 from results.family import Family, FamilyMember
 from results.final_training import train_members
 from search_space.architecture import Architecture
@@ -44,14 +45,15 @@ class Trainings:
         return [self._ended(job) for job in jobs]
 
     def _ended(self, job: Job) -> Outcome:
-        name = next(m.name for m in FAMILY.members if m.digest == job.architecture.digest)
+        network = job.architecture
+        name = next(m.name for m in FAMILY.members if m.digest == network.digest)
         self.trained.append((name, job.seed))
         score = self.scores[name][job.seed - SEED]
-        status = "failed" if score is None else "complete"
-        return cast(Outcome, SimpleNamespace(
-            job=job, failed=score is None,
-            measurement=SimpleNamespace(status=status, metrics={"top1": score}),
-        ))  # fmt: skip
+        ended: Status = "failed" if score is None else "complete"
+        metrics = {} if score is None else {"top1": score}
+        return Outcome(
+            job, Measurement(network.digest, network.text, job.fidelity, job.seed, "family", ended, metrics)
+        )
 
 
 @pytest.mark.parametrize(
