@@ -160,7 +160,7 @@ def train(
     from proxy_train.recipe import Recipe
     from results.member import write_member
     from results.terminal import Terminal
-    from search_space.named import read_architecture
+    from search_space.architecture.by_name import read_architecture
     from searcher.run_data import parse_clip
     from searcher.single_training import Extras, train_single
 
@@ -301,7 +301,7 @@ def data_prepare(
 @space_app.command("list")
 def space_list() -> None:
     """The spaces that come with movinas."""
-    from search_space.presets import preset_names
+    from search_space.genes.reading import preset_names
 
     typer.echo("\n".join(preset_names()))
 
@@ -313,8 +313,8 @@ def space_profile(
 ) -> None:
     """Smallest, median, largest, histogram of multiply-adds, number of networks, reachable budgets."""
     from results.profile_text import space_text
-    from search_space.space import SearchSpace
-    from search_space.space_profile import profile, released_budgets
+    from search_space.space.profile import profile, released_budgets
+    from search_space.space.space import SearchSpace
 
     chosen = SearchSpace.from_yaml(space)
     budgets = dict(_budget(text) for text in budget or ()) or chosen.settings.budgets or released_budgets()

@@ -14,10 +14,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from search_space.cost import cost, macs
-from search_space.presets import preset
-from search_space.published import PUBLISHED
-from search_space.space import SearchSpace
+from search_space.architecture.published import PUBLISHED
+from search_space.cost.closed_form import cost, macs
+from search_space.genes.reading import preset
+from search_space.space.space import SearchSpace
 
 ARCHITECTURES = 5_000
 REPEATS = 3
@@ -50,7 +50,7 @@ def fvcore_seconds(name: str) -> float:
     """CPU seconds that fvcore takes to count a published network at its own clip."""
     import torch
 
-    from search_space.fvcore_reference import compare
+    from search_space.cost.fvcore_reference import compare
 
     torch.set_num_threads(1)
     start = time.process_time()

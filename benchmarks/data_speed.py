@@ -26,7 +26,7 @@ from proxy_train.moving_digits import encode
 from proxy_train.recipe import Recipe
 from proxy_train.store import PreparedData, prepare
 from proxy_train.training import Training
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
 from search_space.network import retain_freed_memory
 
 SMALL = "stream_8x32x4_s8_w8s2-15e16-a_w16s2-33e32-aa_w24s2-53e48-aa_w24s1-33e48-aa_w32s2-53e64-aa_h96x128"

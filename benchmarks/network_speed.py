@@ -31,12 +31,12 @@ from torch import Tensor
 
 from results.export import export_network, file_name
 from results.runners import ExportRunner
+from search_space.architecture.published import published
 from search_space.errors import ExportError
 from search_space.network import MoViNet, build, fold
 from search_space.network.bottleneck import Bottleneck
 from search_space.network.convolution import same_padding
 from search_space.network.layers import ConvNorm, TemporalConvNorm
-from search_space.published import published
 
 Run = Callable[[Tensor], Tensor]
 RUNTIMES = ("onnxruntime", "litert")

@@ -24,7 +24,7 @@ from results.plots import frontier_figure
 from results.plots_static import write_frontier
 from results.report import report
 from results.report_input import Run
-from search_space.space import SearchSpace
+from search_space.space.space import SearchSpace
 
 
 def long_search(count: int) -> list[Measurement]:

@@ -23,7 +23,7 @@ import numpy as np
 
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Measurement
-from search_space.space import SearchSpace
+from search_space.space.space import SearchSpace
 from searcher.candidate import Candidate
 from searcher.domain import Design, SpaceDomain
 from searcher.observation import Observation

@@ -25,8 +25,8 @@ from results.memory import resident_bytes
 from results.preprocessing import Preprocessing
 from results.streaming import StreamingClassifier
 from results.watching import watch
+from search_space.architecture.published import published
 from search_space.network import build
-from search_space.published import published
 
 FPS = 30
 

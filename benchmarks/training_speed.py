@@ -41,12 +41,12 @@ from proxy_train.recipe import Recipe
 from proxy_train.store import PreparedData, prepare
 from proxy_train.training import Training
 from proxy_train.video_item import Dataset, VideoItem
-from search_space.architecture import Architecture, Input
+from search_space.architecture.architecture import Architecture, Input
+from search_space.architecture.published import published
 from search_space.network import MoViNet, build, retain_freed_memory
 from search_space.network.bottleneck import Bottleneck
 from search_space.network.convolution import same_padding
 from search_space.network.layers import ConvNorm, TemporalConvNorm
-from search_space.published import published
 
 PARTS = ("decode", "augment", "forward", "backward", "optimizer")
 

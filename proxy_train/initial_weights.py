@@ -14,14 +14,14 @@ from torch import Tensor
 
 from search_space.errors import NetworkError
 from search_space.network import MoViNet, build
-from search_space.network.checkpoints import (
+from search_space.network.heads import Head
+from search_space.network.official_weights import (
     load_official,
     load_port,
     load_tensorflow,
     official_name,
     port_name,
 )
-from search_space.network.heads import Head
 from search_space.network.weights import assign
 
 _CLASSIFIERS = ("classifier_head/classifier/", "classifier.3.", "head.classifier.")

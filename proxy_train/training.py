@@ -38,7 +38,7 @@ from proxy_train.split import Split
 from proxy_train.store import PreparedData
 from proxy_train.updates import Diverged, Updater
 from proxy_train.widths import narrowed, widened
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError, SettingsError
 from search_space.network import MoViNet, build
 

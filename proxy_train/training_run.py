@@ -17,7 +17,7 @@ from proxy_train.pool import Progress, silent
 from proxy_train.recipe import Recipe
 from proxy_train.store import PreparedData
 from proxy_train.training import Training
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
 
 LOG = "log.jsonl"
 

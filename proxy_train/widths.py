@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.scaling import Coefficients, scale_architecture
 from search_space.network import MoViNet
-from search_space.scaling import Coefficients, scale_architecture
 
 
 def narrowed(architecture: Architecture, width: float) -> Architecture:

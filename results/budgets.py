@@ -10,7 +10,7 @@ from typing import Literal
 from results import latency
 from results.candidates import FrontierMember
 from results.torch_runner import TorchRunner
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
 from search_space.errors import SettingsError
 from search_space.network import build
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from results.candidates import Candidates, Columns, Floats, FrontierMember
 from results.frontier import frontier
 from results.measurements import MeasurementLike
-from search_space.architecture import Architecture, Stage
+from search_space.architecture.architecture import Architecture, Stage
 from search_space.errors import ArchitectureError, SettingsError
 
 _LOG = logging.getLogger(__name__)

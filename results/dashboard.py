@@ -22,7 +22,7 @@ from results.candidates import METRICS
 from results.choices import choices
 from results.family import Family
 from results.frontier import frontier
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
 from search_space.errors import ArchitectureError, SettingsError
 from searcher.candidate import Candidate
 from searcher.records import Records

@@ -15,7 +15,7 @@ import numpy as np
 from results import units
 from results.frontier import FrontierMember, pareto
 from results.scaled import Scaler, source
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError, SettingsError
 from search_space.files import write_json
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from results.family import Family, FamilyMember
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
 from searcher.job_plan import Outcome
 from searcher.search import Session
 

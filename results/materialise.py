@@ -20,7 +20,7 @@ from results.member import ABOUT, ARCHITECTURE, RECIPE, Member, load_member, rea
 from results.report_input import Outcome, write_failure
 from results.sidecar import Sidecar, sidecar_of
 from results.torch_runner import TorchRunner, parts
-from search_space.architecture import Architecture, Input
+from search_space.architecture.architecture import Architecture, Input
 from search_space.files import write_json, write_text
 from search_space.network import Ensemble, MoViNet, build, load_weights
 

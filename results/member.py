@@ -10,8 +10,8 @@ from typing import Any
 
 from results import sidecar
 from results.torch_runner import parts
-from search_space.architecture import Architecture, Input
-from search_space.cost import cost
+from search_space.architecture.architecture import Architecture, Input
+from search_space.cost.closed_form import cost
 from search_space.errors import NetworkError
 from search_space.files import write_json, write_text
 from search_space.network import Ensemble, MoViNet, build, load_weights, save_weights

@@ -12,7 +12,7 @@ from matplotlib.patches import FancyBboxPatch
 
 from results.plot_style import GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 from results.plots_static import Draw
-from search_space.architecture import Architecture, Kernel
+from search_space.architecture.architecture import Architecture, Kernel
 
 _BOX, _GAP, _STAGE_GAP, _TALL, _LABEL = 27.0, 4.0, 20.0, 66.0, 96.0
 _ROW = 116.0

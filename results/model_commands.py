@@ -147,7 +147,7 @@ def latency_table(
     """Time every operation of a space here, so that a frame's latency is known without building networks."""
     from results.table_building import Effort, build_table
     from results.terminal import Terminal
-    from search_space.space import SearchSpace
+    from search_space.space.space import SearchSpace
 
     chosen, terminal = SearchSpace.from_yaml(space), Terminal()
     chosen = chosen if classes is None else chosen.with_classes(classes)

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from results.profiling import PYTORCH
 from results.runtimes import runtime_named
 from results.runtimes.runtime import Program
-from search_space.architecture import Architecture, Input, Kernel, Layer, Options, Stage
-from search_space.latency_table import Operation
+from search_space.architecture.architecture import Architecture, Input, Kernel, Layer, Options, Stage
+from search_space.cost.latency_table import Operation
 from search_space.network import MoViNet, StepModule, build, convolution, fold
 from search_space.network.bottleneck import Bottleneck
-from search_space.network.deploy import image_mean
 from search_space.network.frame_step import BlockStep, FrameStep
 from search_space.network.layers import activate
 from search_space.network.state import Memory
+from search_space.network.step_module import image_mean
 
 Call = Callable[[], object]
 

@@ -33,11 +33,11 @@ from results.report_input import Outcome, Run, read_outcomes
 from results.run_tables import confirmed_table, family_table, members_table, provisional_table
 from results.scaled import Scaler
 from results.tables import write_tables
-from search_space.architecture import Input
+from search_space.architecture.architecture import Input
 from search_space.errors import RecordError
 from search_space.files import write_json
-from search_space.space import SearchSpace
-from search_space.space_profile import profile
+from search_space.space.profile import profile
+from search_space.space.space import SearchSpace
 from searcher.checks import check_settings
 from searcher.confirmation import confirmed
 from searcher.machine import cpus, device, own_device

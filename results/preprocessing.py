@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from search_space.architecture import Input
+from search_space.architecture.architecture import Input
 from search_space.errors import DataError, ExportError
 
 _LAYOUTS = ("NCHW", "NHWC")

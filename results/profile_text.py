@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.table import Table
 
 from results import units
-from search_space.architecture import Architecture
-from search_space.cost import cost
-from search_space.space_profile import SpaceProfile
+from search_space.architecture.architecture import Architecture
+from search_space.cost.closed_form import cost
+from search_space.space.profile import SpaceProfile
 
 _BAR = 40
 
@@ -63,7 +63,7 @@ def costs_text(architecture: Architecture, classes: int) -> str:
 
 def fvcore_table(architecture: Architecture, classes: int) -> Table:
     """The closed form beside fvcore's count of the real network, by operator; takes seconds."""
-    from search_space.fvcore_reference import compare
+    from search_space.cost.fvcore_reference import compare
 
     found = compare(architecture, classes)
     verdict = "they agree, layer by layer" if found.agrees else "THEY DISAGREE"

@@ -13,9 +13,9 @@ from results.latency import of_times
 from results.replay import Replay, replay
 from results.runtimes import SUFFIXES
 from results.sidecar import Precision, Sidecar, sidecar_of
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.by_name import read_architecture
 from search_space.errors import SettingsError
-from search_space.named import read_architecture
 
 PYTORCH = "pytorch"
 WARMUP = 10

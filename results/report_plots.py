@@ -22,7 +22,7 @@ from results.plot_style import fragment, write_picture
 from results.plot_view import COST_WORDS, FrontierView, frontier_view, survival
 from results.plots_static import Draw
 from results.report_input import Run
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
 from search_space.errors import MovinasError, SettingsError
 
 _log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from results.report import write_report
 from results.report_input import Run, read_outcomes
 from results.report_plots import write_pictures
 from search_space.errors import MovinasError, SettingsError
-from search_space.space_profile import profile
+from search_space.space.profile import profile
 from searcher.record_format import differences
 from searcher.records import Records
 from searcher.settings_file import load_settings

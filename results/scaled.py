@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from results.candidates import FrontierMember
-from search_space.architecture import Architecture, Input
-from search_space.cost import cost
-from search_space.scaling import FAMILY_EXPONENTS, scale_architecture
+from search_space.architecture.architecture import Architecture, Input
+from search_space.architecture.scaling import FAMILY_EXPONENTS, scale_architecture
+from search_space.cost.closed_form import cost
 
 _STEPS = 121
 _LEAST_USE = 0.5
@@ -19,7 +19,7 @@ _LEAST_USE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Scaler:
-    """Scales depth, width and clip together, as the released family does (``search_space.scaling``).
+    """Scales depth, width and clip together, as the released family does (``search_space.architecture.scaling``).
 
     Args:
         classes: outputs of the classifier.

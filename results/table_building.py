@@ -20,11 +20,11 @@ from results.operations import Call, operation_call
 from results.profiling import PYTORCH, Subject, prepared
 from results.runners import ExportRunner, Runner
 from results.torch_runner import TorchRunner
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
+from search_space.cost.latency_table import LatencyTable, Operation, Timed, space_operations
 from search_space.errors import SettingsError, SpaceError
-from search_space.latency_table import LatencyTable, Operation, Timed, space_operations
 from search_space.network import build
-from search_space.space import SearchSpace
+from search_space.space.space import SearchSpace
 
 Report = Callable[[int, int], None]
 CALIBRATION, HELD_OUT = 30, 50

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from search_space.cost import cost
+from search_space.cost.closed_form import cost
+from search_space.cost.latency_table import LatencyTable
 from search_space.errors import SettingsError, SpaceError
-from search_space.latency_table import LatencyTable
-from search_space.space import SearchSpace
+from search_space.space.space import SearchSpace
 from searcher.address import resolve
 from searcher.domain import KNOWN_COSTS, SpaceDomain
 from searcher.machine import cpus, writable

@@ -13,11 +13,11 @@ from typing import Protocol
 
 import numpy as np
 
-from search_space import moves
-from search_space.architecture import Architecture
-from search_space.cost import cost
+from search_space.architecture.architecture import Architecture
+from search_space.cost.closed_form import cost
 from search_space.errors import SpaceError
-from search_space.space import Gene, Genotype, SearchSpace
+from search_space.sampling import moves
+from search_space.space.space import Gene, Genotype, SearchSpace
 
 OBJECTIVES = ("accuracy", "macs", "parameters", "latency", "state_bytes", "activation_bytes")
 """What can be searched for; the first is always among them, and a search has at least two."""

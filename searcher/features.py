@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from search_space.architecture import Architecture, Stage
-from search_space.space import Gene
+from search_space.architecture.architecture import Architecture, Stage
+from search_space.space.space import Gene
 
 _SIDES = (1, 3, 5, 7, 9)
 _KERNELS = [(time, space) for time in _SIDES for space in _SIDES]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from proxy_train.measurement import Measurement, Purpose
-from search_space.cost import macs
+from search_space.cost.closed_form import macs
 from searcher.jobs import EpochResult, Job
 from searcher.plan import Plan
 from searcher.progress import Measured, OnEvent, Progress, ignore

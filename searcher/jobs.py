@@ -17,7 +17,7 @@ from typing import Any, Protocol, get_args
 
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Purpose
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
 from search_space.errors import SettingsError
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import torch
 
-from search_space.architecture import Input
+from search_space.architecture.architecture import Input
 from search_space.network import MoViNet, fold
 
 WARMUP, REPEATS = 5, 31

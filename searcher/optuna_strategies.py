@@ -20,7 +20,7 @@ from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from search_space.space import Gene, Genotype
+from search_space.space.space import Gene, Genotype
 from searcher.domain import Design, Domain
 from searcher.known import Known
 from searcher.strategy import Observation, Strategy

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from proxy_train.dataset import DataSettings, load_dataset
 from proxy_train.live import pictures
 from proxy_train.video import read_frames
-from search_space.architecture import Input
+from search_space.architecture.architecture import Input
 from search_space.errors import DataError
 
 __all__ = ["example_clip", "labelled_clips", "pictures"]

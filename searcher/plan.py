@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from proxy_train.measurement import Measurement, Purpose, Status
-from search_space.cost import cost
+from search_space.cost.closed_form import cost
 from searcher.jobs import EpochResult, Job
 from searcher.progress import Measured, OnEvent, Progress, Started, ignore
 from searcher.records import Records

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from search_space.space import Genotype
+from search_space.space.space import Genotype
 from searcher.domain import Design, Domain
 from searcher.evolution import ParetoMutation
 from searcher.known import Known

@@ -16,9 +16,9 @@ from proxy_train.augmentation import evaluation_batch
 from proxy_train.dataset import Dataset, DataSettings, load_dataset
 from proxy_train.evaluation import evaluate
 from proxy_train.store import PreparedData, prepare
-from search_space.architecture import Input
+from search_space.architecture.architecture import Input
 from search_space.errors import SettingsError
-from search_space.space import SearchSpace
+from search_space.space.space import SearchSpace
 from searcher.machine import cpus
 from searcher.rung import Rung
 from searcher.video_evaluator import inputs

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 from pydantic import model_validator as validator
 
 from proxy_train.fidelity import Fidelity
-from search_space.architecture import Input
+from search_space.architecture.architecture import Input
 
 Part = Annotated[float, Field(gt=0, le=1)]
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Purpose
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
 from search_space.files import replacing
-from search_space.space import SearchSpace
+from search_space.space.space import SearchSpace
 from searcher.cluster import Cluster
 from searcher.confirmation import Confirmed, choose_members, summarise
 from searcher.domain import SpaceDomain

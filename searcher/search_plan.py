@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from search_space.architecture import Architecture
-from search_space.space import SearchSpace
+from search_space.architecture.architecture import Architecture
+from search_space.space.space import SearchSpace
 from searcher.candidate import Candidate, Decision
 from searcher.features import architecture_features
 from searcher.jobs import EpochResult, Job, job_folder

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from proxy_train.dataset import DataSettings
 from proxy_train.recipe import Recipe
-from search_space.space import SearchSpace
+from search_space.space.space import SearchSpace
 from searcher.domain import KNOWN_COSTS
 from searcher.machine import auto_workers
 from searcher.objectives import MEASURED, Objectives

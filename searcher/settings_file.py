@@ -10,7 +10,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from search_space.errors import SettingsError, SpaceError
-from search_space.space_file import Document, read_yaml
+from search_space.yaml_document import Document, read_yaml
 from searcher.settings import Settings
 
 DEFAULT = "quickstart"

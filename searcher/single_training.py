@@ -18,7 +18,7 @@ from proxy_train.store import PreparedData
 from proxy_train.training_run import EpochLine, TrainingRun
 from proxy_train.views import Views
 from proxy_train.widths import narrowed
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError, SettingsError
 from search_space.files import write_json
 from search_space.network import MoViNet, build, retain_freed_memory

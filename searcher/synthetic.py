@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_space.errors import SpaceError
-from search_space.space import Gene, Genotype
+from search_space.space.space import Gene, Genotype
 from searcher.domain import Design
 
 STAGES, MAX_DEPTH = 5, 10

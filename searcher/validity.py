@@ -12,11 +12,11 @@ import numpy as np
 
 from proxy_train.fidelity import Fidelity
 from proxy_train.proxy_validity import Agreement, agreement
-from search_space.architecture import Architecture, Input
-from search_space.cost import cost
+from search_space.architecture.architecture import Architecture, Input
+from search_space.cost.closed_form import cost
 from search_space.errors import SettingsError, SpaceError
 from search_space.files import write_json
-from search_space.space import SearchSpace
+from search_space.space.space import SearchSpace
 from searcher.checks import check_settings
 from searcher.cluster import Cluster
 from searcher.job_plan import JobPlan, Outcome

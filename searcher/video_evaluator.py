@@ -16,11 +16,11 @@ from proxy_train.pool import silent
 from proxy_train.recipe import Recipe
 from proxy_train.store import PreparedData
 from proxy_train.training import Training
-from search_space.architecture import Input
+from search_space.architecture.architecture import Input
+from search_space.cost.latency_table import LatencyTable
 from search_space.errors import DataError, SettingsError
-from search_space.latency_table import LatencyTable
 from search_space.network import save_weights
-from search_space.space import SearchSpace
+from search_space.space.space import SearchSpace
 from searcher.jobs import EpochResult, EvaluatorSpec, Job, Stage
 from searcher.latency import latency
 from searcher.team import team

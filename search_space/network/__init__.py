@@ -1,13 +1,13 @@
 """The networks: every Architecture as a torch module, for whole clips and frame by frame."""
 
 from search_space.network.allocator import retain_freed_memory
-from search_space.network.deploy import StepModule
-from search_space.network.deploy_clip import ClipModule
+from search_space.network.clip_module import ClipModule
 from search_space.network.ensemble import Ensemble, TemporalEnsemble
 from search_space.network.folding import fold, to_2plus1d
 from search_space.network.heads import Head
 from search_space.network.model import MoViNet, build
 from search_space.network.state import State, reset_streams, state_bytes
+from search_space.network.step_module import StepModule
 from search_space.network.weights import load_weights, save_weights
 
 __all__ = [

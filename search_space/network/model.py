@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
 from search_space.errors import NetworkError
 from search_space.network import convolution as ops
 from search_space.network.bottleneck import Bottleneck

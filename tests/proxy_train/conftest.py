@@ -7,7 +7,7 @@ import pytest
 from proxy_train import moving_digits
 from proxy_train.store import PreparedData, prepare
 from proxy_train.video_item import Dataset
-from search_space.architecture import STREAM, Architecture, Input, Kernel, Layer, Stage
+from search_space.architecture.architecture import STREAM, Architecture, Input, Kernel, Layer, Stage
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ from proxy_train.split import Stretch
 from proxy_train.store import PreparedData, prepare
 from proxy_train.training import Training
 from proxy_train.video_item import Dataset, VideoItem
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
 from search_space.errors import DataError
 from tests.proxy_train.test_store import Counter, grey_dataset, many
 from tests.proxy_train.video_files import turn

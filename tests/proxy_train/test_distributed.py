@@ -18,7 +18,7 @@ from proxy_train.checkpoint import read
 from proxy_train.distributed import Group, SharedNorm, share_norms
 from proxy_train.recipe import Recipe
 from proxy_train.store import PreparedData
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
 from search_space.errors import SettingsError
 from search_space.network import build
 
@@ -32,7 +32,7 @@ from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
 from proxy_train.store import PreparedData
 from proxy_train.training import Training
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
 folder, rank, size = Path(sys.argv[3]), int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=size)
 group = Group.current()

@@ -19,7 +19,7 @@ from proxy_train.recipe import Recipe
 from proxy_train.store import PreparedData
 from proxy_train.training import Training, share_of
 from proxy_train.views import Views
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
 from search_space.errors import DataError, SettingsError
 from search_space.network import Ensemble, build
 

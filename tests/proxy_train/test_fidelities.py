@@ -19,10 +19,10 @@ from proxy_train.store import PreparedData, prepare
 from proxy_train.training import Training
 from proxy_train.video_item import Dataset
 from proxy_train.widths import narrowed, widened
-from search_space.architecture import BASE, STREAM, Architecture
+from search_space.architecture.architecture import BASE, STREAM, Architecture
+from search_space.architecture.published import published
 from search_space.errors import NetworkError, RecordError, SettingsError
 from search_space.network import MoViNet, build, save_weights
-from search_space.published import published
 
 RECIPE = Recipe(batch_size=8, ema=0.5, dropout=0.1)
 FULL = Fidelity(4, 8, 32)
@@ -201,7 +201,7 @@ from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
 from proxy_train.store import PreparedData
 from proxy_train.training import Training
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
 data, folder = PreparedData.open(Path(sys.argv[1])), Path(sys.argv[3])
 recipe = Recipe.from_yaml(folder / "recipe.yaml")
 network, horizon = Architecture.parse(sys.argv[2]), Fidelity(4, 8, 32)

@@ -15,7 +15,7 @@ from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
 from proxy_train.store import PreparedData
 from proxy_train.training import Diverged, Training, share_of
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError, SettingsError
 
 RECIPES = {

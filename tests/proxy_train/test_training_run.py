@@ -16,7 +16,7 @@ from proxy_train.recipe import Recipe
 from proxy_train.store import PreparedData
 from proxy_train.training import Training
 from proxy_train.training_run import EpochLine, TrainingRun, read_log
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError
 
 

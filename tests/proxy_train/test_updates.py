@@ -28,7 +28,7 @@ from proxy_train.schedule import rate_at
 from proxy_train.store import PreparedData
 from proxy_train.training import Diverged, Training
 from proxy_train.updates import Updater
-from search_space.architecture import BASE, Architecture
+from search_space.architecture.architecture import BASE, Architecture
 from search_space.errors import SettingsError
 from search_space.network import MoViNet, build
 from search_space.network.heads import Head
@@ -322,7 +322,7 @@ from proxy_train.memory import OutOfMemory
 from proxy_train.recipe import Recipe
 from proxy_train.store import PreparedData
 from proxy_train.training import Training
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
 data = PreparedData.open(Path(sys.argv[1]))
 network = Architecture.parse(sys.argv[2])
 training = Training(network, data, Recipe(batch_size=32), horizon=Fidelity(1, 8, 32), seed=0)

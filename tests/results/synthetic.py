@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from results.frontier import FrontierMember
 from results.preprocessing import Preprocessing
-from search_space.architecture import STREAM, Architecture, Input, Kernel, Layer, Options, Stage
+from search_space.architecture.architecture import STREAM, Architecture, Input, Kernel, Layer, Options, Stage
 from search_space.network import Ensemble, MoViNet, build
 
 EXTRAS = {"litert": "litert_torch", "executorch": "executorch"}

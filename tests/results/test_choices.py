@@ -15,9 +15,9 @@ from results.frontier import latest
 from results.member_drawing import draw_networks, svg
 from results.report_input import Run
 from results.report_plots import write_pictures
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.published import PUBLISHED
 from search_space.errors import SettingsError
-from search_space.published import PUBLISHED
 from tests.results.synthetic import Fidelity, Measured, measured, whole_run
 
 

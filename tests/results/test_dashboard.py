@@ -15,8 +15,8 @@ from proxy_train.measurement import Measurement
 from results.dashboard import HOST, Dashboard, copied
 from results.family import choose
 from results.frontier import frontier
+from search_space.architecture.published import PUBLISHED
 from search_space.errors import RecordError, SettingsError
-from search_space.published import PUBLISHED
 from searcher.candidate import Candidate
 from searcher.records import FILE, Records
 

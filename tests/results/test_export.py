@@ -31,7 +31,7 @@ from results.runtimes.onnx import without_collection
 from results.runtimes.runtime import quiet
 from results.sidecar import Sidecar
 from results.streaming import StreamingClassifier, softmax
-from search_space.architecture import BASE, STREAM, Options
+from search_space.architecture.architecture import BASE, STREAM, Options
 from search_space.errors import DataError, ExportError, NetworkError
 from search_space.network import Ensemble, MoViNet
 from tests.results.synthetic import CLASSES, LABELS, SIZE, clip, clip_logits, network

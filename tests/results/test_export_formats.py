@@ -21,7 +21,7 @@ from results.runtimes import RUNTIMES
 from results.runtimes.torch_export import refuse_pickles
 from results.sidecar import Sidecar
 from results.streaming import StreamingClassifier, softmax
-from search_space.architecture import STREAM
+from search_space.architecture.architecture import STREAM
 from search_space.errors import ExportError
 from search_space.network import Ensemble
 from tests.results.synthetic import EXTRAS, LABELS, SIZE, clip, clip_logits, network, require_extra

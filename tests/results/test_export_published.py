@@ -11,10 +11,10 @@ import pytest
 from results.export import TOLERANCE, export_network
 from results.runtimes import RUNTIMES
 from results.sidecar import Form
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.published import published
 from search_space.network import Ensemble, MoViNet, build
-from search_space.published import published
-from search_space.space import SearchSpace
+from search_space.space.space import SearchSpace
 from tests.results.synthetic import lively, require_extra
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]

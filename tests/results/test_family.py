@@ -18,8 +18,8 @@ from results.frontier import FrontierMember, frontier
 from results.materialise import write_plan
 from results.member import write_member
 from results.scaled import Scaler
-from search_space.architecture import BASE, Architecture, Input
-from search_space.cost import cost
+from search_space.architecture.architecture import BASE, Architecture, Input
+from search_space.cost.closed_form import cost
 from search_space.errors import RecordError, SettingsError
 from tests.results.synthetic import CLASSES, LABELS, SIZE, architecture, member, network, whole_run
 

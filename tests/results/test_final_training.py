@@ -13,7 +13,7 @@ from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Measurement, Status
 from results.family import Family, FamilyMember
 from results.final_training import train_members
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
 from searcher.job_plan import Outcome
 from searcher.jobs import Job
 from searcher.search import Session

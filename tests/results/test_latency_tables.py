@@ -13,11 +13,11 @@ from results import table_building
 from results.operations import operation_call
 from results.runtimes import RUNTIMES
 from results.table_building import Effort, Stopwatch, build_table
-from search_space.architecture import STREAM
+from search_space.architecture.architecture import STREAM
+from search_space.architecture.published import published
+from search_space.cost.latency_table import KINDS, LatencyTable, Operation, frame_operations, space_operations
 from search_space.errors import SpaceError
-from search_space.latency_table import KINDS, LatencyTable, Operation, frame_operations, space_operations
-from search_space.published import published
-from search_space.space import SearchSpace
+from search_space.space.space import SearchSpace
 from tests.results.synthetic import require_extra
 
 TINY = SearchSpace.from_dict(

@@ -17,8 +17,8 @@ from results.member import load_member, read_member, write_member
 from results.report_input import read_outcomes
 from results.sidecar import Check
 from results.torch_runner import TorchRunner
-from search_space.architecture import BASE, Architecture
-from search_space.cost import cost
+from search_space.architecture.architecture import BASE, Architecture
+from search_space.cost.closed_form import cost
 from search_space.errors import NetworkError
 from search_space.network import Ensemble, MoViNet
 from tests.results.synthetic import CLASSES, LABELS, SIZE, architecture, network

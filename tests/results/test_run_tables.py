@@ -13,7 +13,7 @@ from proxy_train.fidelity import Fidelity
 from results.pipeline import _eligible, draw_frontier
 from results.run_tables import confirmed_table
 from results.terminal import Terminal
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError
 from searcher.confirmation import Confirmed, choose_members, confirmed
 from searcher.job_plan import JobPlan

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from search_space.space import SearchSpace
+from search_space.space.space import SearchSpace
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from search_space.architecture.published import published
 from search_space.files import replacing, write_json, write_text
 from search_space.network import build, save_weights
-from search_space.published import published
 
 
 def mode(path: Path) -> int:

@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from search_space.space import Gene, SearchSpace
+from search_space.space.space import Gene, SearchSpace
 from searcher.domain import Design, Domain, SpaceDomain
 from searcher.observation import Observation
 from searcher.synthetic import SyntheticDomain

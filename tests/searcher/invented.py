@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from proxy_train.training import Diverged
-from search_space.architecture import Architecture
-from search_space.cost import cost, macs
+from search_space.architecture.architecture import Architecture
+from search_space.cost.closed_form import cost, macs
 from searcher.jobs import EpochResult, EvaluatorSpec, Job
 
 

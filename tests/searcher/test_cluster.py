@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
 from searcher.progress import Event, Progress
 from searcher.records import Records
 from searcher.search import Session

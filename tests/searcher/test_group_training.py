@@ -15,7 +15,7 @@ from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
 from proxy_train.store import prepare
 from proxy_train.training_run import EpochLine, TrainingRun
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError
 from searcher.group_training import train_in_group
 

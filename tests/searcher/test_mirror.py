@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from search_space.architecture import Architecture
+from search_space.architecture.architecture import Architecture
 from search_space.errors import SettingsError
 from searcher.checks import check_settings
 from searcher.mirror import Mirror

@@ -11,7 +11,7 @@ import torch
 from proxy_train import checkpoint, moving_digits
 from proxy_train.recipe import Recipe
 from proxy_train.store import prepare
-from search_space.architecture import STREAM, Architecture, Input, Kernel, Layer, Stage
+from search_space.architecture.architecture import STREAM, Architecture, Input, Kernel, Layer, Stage
 from search_space.errors import SettingsError
 from searcher.jobs import Job
 from searcher.rung import Rung

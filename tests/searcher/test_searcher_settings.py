@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from search_space.cost.latency_table import KINDS, LatencyTable, frame_operations, space_operations
 from search_space.errors import MovinasError, RecordError, SettingsError
-from search_space.latency_table import KINDS, LatencyTable, frame_operations, space_operations
-from search_space.space import SearchSpace
+from search_space.space.space import SearchSpace
 from searcher import checks, machine
 from searcher.checks import check_settings
 from searcher.settings import Settings

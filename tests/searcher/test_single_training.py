@@ -16,7 +16,7 @@ from proxy_train.dataset import DataSettings
 from proxy_train.pool import silent
 from proxy_train.recipe import Recipe
 from proxy_train.training_run import EpochLine
-from search_space.architecture import Architecture, Input
+from search_space.architecture.architecture import Architecture, Input
 from search_space.errors import MovinasError, RecordError, SettingsError
 from search_space.network import save_weights
 from searcher.single_training import Extras, Trained, train_single

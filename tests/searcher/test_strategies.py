@@ -9,9 +9,9 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from search_space.cost import cost
+from search_space.cost.closed_form import cost
 from search_space.errors import SpaceError
-from search_space.space import SearchSpace
+from search_space.space.space import SearchSpace
 from searcher.domain import Design, Domain, SpaceDomain
 from searcher.observation import Observation
 from searcher.predictor import Predictor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from search_space.space import Gene
+from search_space.space.space import Gene
 from searcher.acquisition import Warp, best_within, error_of, expected_improvement, limits, logit, outcomes
 from searcher.gaussian_process import Encoding, Kernel, Posterior, fit_kernel
 from searcher.pareto import hypervolume

@@ -11,10 +11,10 @@ from scipy.stats import kendalltau
 
 from proxy_train import proxy_validity
 from proxy_train.measurement import Measurement
-from search_space.architecture import Input
-from search_space.cost import cost
+from search_space.architecture.architecture import Input
+from search_space.cost.closed_form import cost
 from search_space.errors import SettingsError
-from search_space.space import SearchSpace
+from search_space.space.space import SearchSpace
 from searcher.job_plan import JobPlan
 from searcher.records import Records
 from searcher.validity import Effort, Validity, _job, spread, summarise

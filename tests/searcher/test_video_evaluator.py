@@ -15,10 +15,10 @@ from proxy_train.fidelity import Fidelity
 from proxy_train.pool import silent
 from proxy_train.recipe import Recipe
 from proxy_train.store import PreparedData
+from search_space.cost.latency_table import KINDS, LatencyTable, frame_operations, space_operations
 from search_space.errors import DataError, SettingsError
-from search_space.latency_table import KINDS, LatencyTable, frame_operations, space_operations
 from search_space.network import build
-from search_space.space import SearchSpace
+from search_space.space.space import SearchSpace
 from searcher import video_evaluator
 from searcher.jobs import EpochResult, EvaluatorSpec, Job
 from searcher.latency import latency

@@ -1,0 +1,1 @@
+"""What a candidate is: architectures, spaces of them, their networks and their costs."""

@@ -1,0 +1,164 @@
+"""Compound scaling (EfficientNet's, as MoViNets use it): depth, width, resolution, frame rate grow together.
+
+One exponent phi scales all four, each with a coefficient of its own. The coefficients are fitted to the
+released family, in which A0, A2, A3, A4 and A5 stand at phi = -2, 0, 1, 2, 3; A1 is a search of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from math import exp, log
+
+from search_space.architecture.architecture import MAX_LAYERS, Architecture, Input, Layer, Stage
+from search_space.architecture.published import PUBLISHED
+from search_space.genes.settings import ExpansionSettings, StageSettings, WidthSettings, round_to_8
+from search_space.space.space import SearchSpace
+
+FAMILY_EXPONENTS = {"A0": -2, "A2": 0, "A3": 1, "A4": 2, "A5": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Coefficients:
+    """What one step of phi multiplies: layers, channels, pixels a side, frames a second."""
+
+    depth: float
+    width: float
+    resolution: float
+    rate: float
+
+
+@cache
+def family_coefficients() -> Coefficients:
+    """The least-squares fit, in logarithms and through A2, to the released family."""
+    return Coefficients(
+        depth=_fit({name: len(PUBLISHED[f"{name}-base"].layers) for name in FAMILY_EXPONENTS}),
+        width=_fit({name: PUBLISHED[f"{name}-base"].head for name in FAMILY_EXPONENTS}),
+        resolution=_fit({name: PUBLISHED[f"{name}-base"].input.size for name in FAMILY_EXPONENTS}),
+        rate=_fit({name: PUBLISHED[f"{name}-base"].input.fps for name in FAMILY_EXPONENTS}),
+    )
+
+
+def _fit(values: dict[str, float]) -> float:
+    origin = log(values["A2"])
+    pairs = [(phi, log(values[name]) - origin) for name, phi in FAMILY_EXPONENTS.items()]
+    return exp(sum(phi * y for phi, y in pairs) / sum(phi * phi for phi, _ in pairs))
+
+
+def scale_architecture(
+    architecture: Architecture, phi: float, coefficients: Coefficients | None = None
+) -> Architecture:
+    """An architecture made deeper, wider, and for a larger and faster clip of the same duration.
+
+    Args:
+        architecture: what to scale.
+        phi: how far; negative makes it smaller.
+        coefficients: of one step; by default the released family's.
+
+    Returns:
+        Widths and expansions to the nearest multiple of 8; the size to the nearest even number; the pattern
+        of a stage's layers stretched or thinned out, its first and last layer kept. ``hidden`` stays, as in
+        the family.
+    """
+    c = coefficients or family_coefficients()
+    width = c.width**phi
+    return replace(
+        architecture,
+        stem=round_to_8(architecture.stem * width),
+        stages=tuple(_scale_stage(stage, width, c.depth**phi) for stage in architecture.stages),
+        head=round_to_8(architecture.head * width),
+        input=scale_input(architecture.input, phi, c),
+    )
+
+
+def _scale_stage(stage: Stage, width: float, depth: float) -> Stage:
+    before = len(stage.layers)
+    after = min(max(1, round(before * depth)), MAX_LAYERS)
+    taken = [round(j * (before - 1) / max(after - 1, 1)) for j in range(after)]
+    layers = tuple(
+        Layer(layer.kernel, round_to_8(layer.expansion * width), layer.squeeze)
+        for layer in (stage.layers[j] for j in taken)
+    )
+    return Stage(round_to_8(stage.width * width), stage.stride, layers)
+
+
+def scale_input(clip: Input, phi: float, coefficients: Coefficients | None = None) -> Input:
+    """A clip of the same duration with more pixels and frames: size to an even number, fps to a half."""
+    c = coefficients or family_coefficients()
+    fps = max(0.5, round(2 * clip.fps * c.rate**phi) / 2)
+    size = max(2, 2 * round(clip.size * c.resolution**phi / 2))
+    return Input(max(1, round(clip.frames / clip.fps * fps)), size, fps)
+
+
+def scale_space(space: SearchSpace, phi: float, coefficients: Coefficients | None = None) -> SearchSpace:
+    """A search space around scaled architectures: base widths, depths and clips scaled, ratios as they are.
+
+    Args:
+        space: what to scale.
+        phi: how far; negative makes it smaller.
+        coefficients: of one step; by default the released family's.
+
+    Returns:
+        The space ``NAME-scaled``. Widths that are given in channels are scaled and rounded to 8. A run of
+        depths stays a run, from the scaled first to the scaled last.
+    """
+    c = coefficients or family_coefficients()
+    settings = space.settings
+    clips = [
+        scale_input(Input(frames, size, fps), phi, c)
+        for frames in settings.input.frames
+        for size in settings.input.size
+        for fps in settings.input.fps
+    ]
+    scaled = settings.model_copy(
+        update={
+            "name": f"{settings.name}-scaled",
+            "width_factor": settings.width_factor * c.width**phi,
+            "input": settings.input.model_copy(
+                update={
+                    "frames": tuple(sorted({clip.frames for clip in clips})),
+                    "size": tuple(sorted({clip.size for clip in clips})),
+                    "fps": tuple(sorted({clip.fps for clip in clips})),
+                }
+            ),
+            "stem": _scale_widths(settings.stem, c.width**phi),
+            "head": _scale_widths(settings.head, c.width**phi),
+            "stages": tuple(_scale_choices(stage, c.width**phi, c.depth**phi) for stage in settings.stages),
+            "budgets": {},
+        }
+    )
+    return SearchSpace(scaled)
+
+
+def _scale_widths(widths: WidthSettings, factor: float) -> WidthSettings:
+    return widths.model_copy(update={"also": tuple(round_to_8(width * factor) for width in widths.also)})
+
+
+def _scale_expansion(expansion: ExpansionSettings, factor: float) -> ExpansionSettings:
+    return expansion.model_copy(
+        update={"also": tuple(round_to_8(width * factor) for width in expansion.also)}
+    )
+
+
+def _scale_choices(stage: StageSettings, width: float, depth: float) -> StageSettings:
+    first = stage.first
+    if first is not None and first.expansion is not None:
+        first = first.model_copy(update={"expansion": _scale_expansion(first.expansion, width)})
+    return stage.model_copy(
+        update={
+            "width": _scale_widths(stage.width, width),
+            "expansion": _scale_expansion(stage.expansion, width),
+            "first": first,
+            "depth": scale_depths(stage.depth, depth),
+        }
+    )
+
+
+def scale_depths(depths: Sequence[int], factor: float) -> tuple[int, ...]:
+    """Depths times a factor, at least 1; a run without gaps stays one."""
+    ordered = sorted(set(depths))
+    scaled = [min(max(1, round(depth * factor)), MAX_LAYERS) for depth in ordered]
+    if ordered == list(range(ordered[0], ordered[-1] + 1)):
+        return tuple(range(scaled[0], scaled[-1] + 1))
+    return tuple(sorted(set(scaled)))

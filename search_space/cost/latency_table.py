@@ -1,0 +1,288 @@
+"""How long one frame of a stream takes on a device, predicted from a table of single operations.
+
+A network's prediction is a constant plus its operations' times, those of each kind times a factor: an
+operation measured by itself finds other caches than one amid a network. Constant and factors were fitted on
+whole networks; errors are those on others, held out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.optimize import nnls
+
+from search_space.architecture.architecture import Architecture, Layer, Options
+from search_space.cost.operators import STEM_STRIDE, strided
+from search_space.errors import SpaceError
+from search_space.files import write_json
+from search_space.space.space import SearchSpace
+
+FORMAT = "movinas-latency-1"
+_ABOUT = ("space", "options", "classes", "device", "runtime", "threads")
+_PULL = 0.3
+KINDS = ("stem", "expand", "spatial", "temporal", "squeeze", "project", "skip", "head")
+
+
+class Operation(NamedTuple):
+    """A part of a network that is timed by itself, activation included.
+
+    Attributes:
+        kind: of ``KINDS``.
+        shape: stem (channels, pixels); expand (inputs, outputs, pixels); spatial (channels, kernel, stride,
+            pixels); temporal (channels, kernel, pixels); squeeze (channels, pixels); project (inputs,
+            outputs, pixels), with the sum of the shortcut; skip (inputs, outputs, stride, pixels); head
+            (inputs, conv7, dense9, classes, pixels). Pixels are those a side that come in.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+
+    @property
+    def text(self) -> str:
+        """As a table names it: ``expand 24-80-43``."""
+        return f"{self.kind} {'-'.join(map(str, self.shape))}"
+
+    @classmethod
+    def parse(cls, text: str) -> Operation:
+        """Reads :attr:`text`."""
+        kind, _, shape = text.partition(" ")
+        return cls(kind, tuple(map(int, shape.split("-"))))
+
+
+def _layer_operations(
+    layer: Layer, inputs: int, outputs: int, stride: int, size: int, options: Options
+) -> Iterator[Operation]:
+    wide, after = layer.expansion, strided(size, stride)
+    yield Operation("expand", (inputs, wide, size))
+    yield Operation("spatial", (wide, layer.kernel.space, stride, size))
+    if layer.kernel.time > 1:
+        yield Operation("temporal", (wide, layer.kernel.time, after))
+    if layer.squeeze and options.squeeze != "none":
+        yield Operation("squeeze", (wide, after))
+    yield Operation("project", (wide, outputs, after))
+    if stride > 1 or inputs != outputs:
+        yield Operation("skip", (inputs, outputs, stride, size))
+
+
+def frame_operations(architecture: Architecture, classes: int) -> list[Operation]:
+    """The operations of one frame of a stream network, in order.
+
+    Raises:
+        SpaceError: the network cannot stream, or has convolutions over space and time at once.
+    """
+    _check(architecture.options)
+    size, channels = architecture.input.size, architecture.stem
+    found = [Operation("stem", (channels, size))]
+    size = strided(size, STEM_STRIDE)
+    for stage in architecture.stages:
+        for index, layer in enumerate(stage.layers):
+            stride = stage.stride if index == 0 else 1
+            found += _layer_operations(layer, channels, stage.width, stride, size, architecture.options)
+            channels, size = stage.width, strided(size, stride)
+    return [*found, Operation("head", (channels, architecture.head, architecture.hidden, classes, size))]
+
+
+def space_operations(space: SearchSpace) -> list[Operation]:
+    """Every operation that any network of a space can have, sorted.
+
+    Raises:
+        SpaceError: as :func:`frame_operations`.
+    """
+    choices, classes = space.choices, space.classes
+    _check(choices.options)
+    found: set[Operation] = set()
+    for pixels in choices.sizes:
+        found |= {Operation("stem", (channels, pixels)) for channels in choices.stems}
+        size, before = strided(pixels, STEM_STRIDE), choices.stems
+        for stage in choices.stages:
+            after = strided(size, stage.stride)
+            for width in stage.widths:
+                for layer in _layers(stage.first.table):
+                    for inputs in before:
+                        found.update(
+                            _layer_operations(layer, inputs, width, stage.stride, size, choices.options)
+                        )
+                for layer in _layers(stage.rest.table) if max(stage.depths) > 1 else ():
+                    found.update(_layer_operations(layer, width, width, 1, after, choices.options))
+            size, before = after, stage.widths
+        found |= {
+            Operation("head", (width, head, hidden, classes, size))
+            for width in before
+            for head in choices.heads
+            for hidden in choices.hiddens
+        }
+    return sorted(found)
+
+
+def _layers(table: Sequence[Sequence[Sequence[Layer]]]) -> Iterator[Layer]:
+    return (layer for rows in table for row in rows for layer in row)
+
+
+def _check(options: Options) -> None:
+    if not options.causal or options.convolution == "3d":
+        raise SpaceError(
+            f"latency tables are of streams with separate convolutions over space and over time, not of "
+            f"{options.form} networks with {options.convolution} convolutions",
+            hint="give a space of stream networks, such as a0-stream",
+        )
+
+
+class Timed(NamedTuple):
+    """A whole network with what a frame of it took, in milliseconds."""
+
+    architecture: str
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class LatencyTable:
+    """Times of operations on a device, and how whole networks follow from them.
+
+    Args:
+        space: name of the space whose operations are in it.
+        options: of its networks.
+        classes: of its networks.
+        device: the processor.
+        runtime: what computed.
+        threads: of it.
+        milliseconds: of each operation by itself.
+        factors: by kind.
+        constant: milliseconds that every frame takes besides.
+        reference: milliseconds of the work that calls were timed beside.
+        calibration: networks that constant and factors were fitted on.
+        held_out: networks on which the prediction's error was measured.
+    """
+
+    space: str
+    options: str
+    classes: int
+    device: str
+    runtime: str
+    threads: int
+    milliseconds: Mapping[Operation, float] = field(default_factory=dict)
+    factors: Mapping[str, float] = field(default_factory=dict)
+    constant: float = 0.0
+    reference: float = 0.0
+    calibration: tuple[Timed, ...] = ()
+    held_out: tuple[Timed, ...] = ()
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What tables are of; the times of tables of different things cannot be put together."""
+        return {key: getattr(self, key) for key in _ABOUT}
+
+    def predict(self, architecture: Architecture) -> float:
+        """Milliseconds of one frame.
+
+        Raises:
+            SpaceError: the network has an operation that is not in the table.
+        """
+        if repr(architecture.options) != self.options:
+            raise SpaceError(
+                f"the latency table of {self.space} is of other options than {architecture.text}",
+                hint="make a table of the space that is searched: movinas latency-table SPACE",
+            )
+        return self.constant + float(
+            sum(self.factors[kind] * spent for kind, spent in self._sums(architecture).items())
+        )
+
+    def _sums(self, architecture: Architecture) -> dict[str, float]:
+        """Milliseconds by kind."""
+        sums = dict.fromkeys(KINDS, 0.0)
+        for operation in frame_operations(architecture, self.classes):
+            if operation not in self.milliseconds:
+                raise SpaceError(
+                    f"the latency table of {self.space} has no {operation.text}",
+                    hint="make a table of the space that is searched: movinas latency-table SPACE",
+                )
+            sums[operation.kind] += self.milliseconds[operation]
+        return sums
+
+    def fitted(self, networks: Sequence[Timed]) -> LatencyTable:
+        """The same table with constant and factors that fit these networks best, relative errors squared."""
+        rows = [self._sums(Architecture.parse(each.architecture)) for each in networks]
+        measured = np.array([each.milliseconds for each in networks])
+        matrix = np.array([[1.0, *row.values()] for row in rows]) / measured[:, None]
+        # Factors that these networks do not tell apart stay near 1.
+        weight = _PULL * matrix[:, 1:].mean(0)
+        pull = np.hstack([np.zeros((len(KINDS), 1)), np.diag(weight)])
+        found, _ = nnls(np.vstack([matrix, pull]), np.concatenate([np.ones(len(rows)), weight]))
+        return replace(
+            self,
+            constant=float(found[0]),
+            factors=dict(zip(KINDS, map(float, found[1:]), strict=True)),
+            calibration=tuple(networks),
+        )
+
+    @property
+    def errors(self) -> list[float]:
+        """Of the held-out networks, as fractions of what was measured."""
+        predicted = ((self.predict(Architecture.parse(each.architecture)), each) for each in self.held_out)
+        return [value / each.milliseconds - 1 for value, each in predicted]
+
+    @property
+    def median_error(self) -> float:
+        """The median of the held-out networks' errors, without sign."""
+        return median(map(abs, self.errors))
+
+    def text(self) -> str:
+        """What the table is of, and how good."""
+        errors = sorted(map(abs, self.errors))
+        return (
+            f"{len(self.milliseconds)} operations of {self.space} in {self.runtime}, {self.threads} threads, "
+            f"on {self.device}; on {len(errors)} held-out networks the error is "
+            f"{100 * self.median_error:.1f} % (median), "
+            f"{100 * errors[int(0.9 * (len(errors) - 1))]:.1f} % (9 of 10), "
+            f"{100 * errors[-1]:.1f} % (largest)"
+        )
+
+    def write(self, path: Path) -> None:
+        """Writes the table as JSON, whole or not at all."""
+        content = {
+            "format": FORMAT,
+            **self.about,
+            "constant": self.constant,
+            "reference": self.reference,
+            "factors": dict(self.factors),
+            "operations": {operation.text: spent for operation, spent in self.milliseconds.items()},
+            "calibration": [list(each) for each in self.calibration],
+            "held_out": [list(each) for each in self.held_out],
+        }
+        write_json(path, content)
+
+    @classmethod
+    def read(cls, path: Path) -> LatencyTable:
+        """Reads what :meth:`write` wrote.
+
+        Raises:
+            SpaceError: the file is missing, damaged or of another version.
+        """
+        hint = "make it with movinas latency-table SPACE"
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content["format"] != FORMAT:
+                raise SpaceError(f"{path} has the format {content['format']!r}, not {FORMAT!r}", hint=hint)
+            return cls(
+                space=content["space"],
+                options=content["options"],
+                classes=content["classes"],
+                device=content["device"],
+                runtime=content["runtime"],
+                threads=content["threads"],
+                milliseconds={Operation.parse(key): float(ms) for key, ms in content["operations"].items()},
+                factors={key: float(value) for key, value in content["factors"].items()},
+                constant=float(content["constant"]),
+                reference=float(content["reference"]),
+                calibration=tuple(Timed(text, float(ms)) for text, ms in content["calibration"]),
+                held_out=tuple(Timed(text, float(ms)) for text, ms in content["held_out"]),
+            )
+        except OSError as error:
+            raise SpaceError(f"{path} cannot be read: {error.strerror}", hint=hint) from error
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise SpaceError(f"{path} is no latency table: {error}", hint=hint) from error

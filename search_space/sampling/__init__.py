@@ -1,0 +1,1 @@
+"""Networks drawn at a cost, and small steps from one network to another."""

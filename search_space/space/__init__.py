@@ -1,0 +1,1 @@
+"""Search spaces: architectures from genes, their profile, and scaled copies."""

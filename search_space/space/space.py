@@ -1,0 +1,285 @@
+"""The search space: a declared set of architectures, and everything a search asks of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search_space.architecture.architecture import Architecture
+from search_space.cost.closed_form import macs
+from search_space.errors import SpaceError
+from search_space.genes.settings import SpaceSettings, parse_settings
+from search_space.genes.space_genes import Gene, Genotype, SpaceChoices
+from search_space.sampling import moves
+from search_space.sampling.cost_sampler import CostSampler
+from search_space.sampling.window_sampler import Drawing
+from search_space.yaml_document import Document
+
+__all__ = ["Gene", "Genotype", "SearchSpace"]
+
+
+class SearchSpace:
+    """A set of architectures given by the choices for each of their parts.
+
+    Args:
+        settings: what can be chosen, as a space file says it.
+
+    Attributes:
+        settings: as given.
+        classes: outputs of the classifier that costs count.
+        genes: every decision with more than one choice, in the order of a genotype.
+
+    Raises:
+        SpaceError: a budget that the settings name cannot be reached.
+    """
+
+    def __init__(self, settings: SpaceSettings) -> None:
+        self.settings = settings
+        self.classes = settings.classes
+        self.choices = SpaceChoices.of(settings)
+        self._varying = [i for i, gene in enumerate(self.choices.genes) if gene.choices > 1]
+        self.genes: tuple[Gene, ...] = tuple(self.choices.genes[i] for i in self._varying)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], source: str = "search space") -> SearchSpace:
+        """A space from plain dictionaries, lists, strings and numbers.
+
+        Raises:
+            SpaceError: names the place, the value and the remedy.
+        """
+        from search_space.genes.reading import load_space
+
+        return load_space(Document(source, data, {}))
+
+    @classmethod
+    def from_yaml(cls, source: str | Path) -> SearchSpace:
+        """A space from a YAML file, or a preset by its name.
+
+        Raises:
+            SpaceError: no such file or preset, or what is wrong in it: place, value and remedy.
+        """
+        from search_space.genes.reading import read_space
+
+        return read_space(source)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries, lists, strings and numbers that :meth:`from_dict` reads."""
+        data = self.settings.model_dump(mode="json", exclude_none=True)
+        options = self.settings.options
+        data["options"] = {name: getattr(options, name) for name in type(options).__slots__}
+        return data | {"classes": self.classes}
+
+    def with_classes(self, classes: int) -> SearchSpace:
+        """The same space with another number of classes in its costs."""
+        if classes == self.classes:
+            return self
+        return SearchSpace(parse_settings(Document(self.name, self.to_dict() | {"classes": classes}, {})))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (SearchSpace, (self.settings,))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SearchSpace) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    @property
+    def name(self) -> str:
+        """As the settings give it."""
+        return self.settings.name
+
+    @cached_property
+    def digest(self) -> str:
+        """16 hexadecimal digits that tell spaces of different architectures or classes apart."""
+        choices = self.choices
+        content = {
+            "classes": self.classes,
+            "options": repr(choices.options),
+            "strides": [stage.stride for stage in choices.stages],
+            "layers": [
+                [list(map(list, s.first.table)), list(map(list, s.rest.table))] for s in choices.stages
+            ],
+            "slots": [stage.slots for stage in choices.stages],
+            "genes": [(gene.name, gene.labels) for gene in choices.genes],
+        }
+        text = json.dumps(content, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    # Genotypes
+
+    def decode(self, genotype: Sequence[int]) -> Architecture:
+        """The architecture of a genotype; genes of layers that its depths leave out are ignored.
+
+        Raises:
+            SpaceError: the wrong length, or a value outside a gene's choices.
+        """
+        return self.choices.decode(self._full(genotype))
+
+    def encode(self, architecture: Architecture) -> Genotype:
+        """The canonical genotype of an architecture: 0 for genes that do not matter.
+
+        Raises:
+            SpaceError: the architecture is not in the space; says why.
+        """
+        return self._public(self.choices.encode(architecture))
+
+    def contains(self, architecture: Architecture) -> bool:
+        """Whether the architecture can be chosen, input and options included."""
+        try:
+            self.choices.encode(architecture)
+        except SpaceError:
+            return False
+        return True
+
+    def _full(self, genotype: Sequence[int]) -> list[int]:
+        if len(genotype) != len(self.genes):
+            raise SpaceError(
+                f"a genotype of {len(genotype)} values", hint=f"this space has {len(self.genes)} genes"
+            )
+        values = [0] * len(self.choices.genes)
+        for place, gene, value in zip(self._varying, self.genes, genotype, strict=True):
+            if not 0 <= value < gene.choices:
+                raise SpaceError(
+                    f"gene {gene.name} has the value {value}", hint=f"it takes 0 to {gene.choices - 1}"
+                )
+            values[place] = int(value)
+        return values
+
+    def _public(self, values: Sequence[int]) -> Genotype:
+        return tuple(values[place] for place in self._varying)
+
+    # The whole of it
+
+    @property
+    def cardinality(self) -> int:
+        """How many different architectures there are, exactly."""
+        return self.choices.count()
+
+    def enumerate(self) -> Iterator[Architecture]:
+        """Every architecture once; only for small spaces."""
+        return map(self.choices.decode, self.choices.enumerate())
+
+    @cached_property
+    def drawing(self) -> Drawing:
+        """Draws inside a window of costs; worked out once."""
+        return Drawing(self.choices, self.classes, self.name)
+
+    def smallest(self) -> Architecture:
+        """An architecture with the fewest multiply-adds."""
+        return self.choices.decode(self.sampler.smallest.genes)
+
+    def largest(self) -> Architecture:
+        """An architecture with the most multiply-adds."""
+        return self.choices.decode(self.sampler.largest.genes)
+
+    def macs_range(self, classes: int | None = None) -> tuple[int, int]:
+        """Multiply-adds of the smallest and the largest architecture."""
+        space = self if classes is None else self.with_classes(classes)
+        return space.sampler.smallest.macs, space.sampler.largest.macs
+
+    def macs(self, architecture: Architecture) -> int:
+        """Multiply-adds of an architecture with this space's classes."""
+        return macs(architecture, self.classes)
+
+    # Drawing
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        """The architecture of a uniformly random genotype."""
+        return self.choices.decode([int(rng.integers(gene.choices)) for gene in self.choices.genes])
+
+    def sample_at(
+        self, rng: np.random.Generator, low: float | None = None, high: float | None = None
+    ) -> Architecture:
+        """An architecture inside a window of multiply-adds, its log-cost uniform over the window.
+
+        Args:
+            rng: where the randomness comes from.
+            low, high: the window, both ends included; by default the whole range.
+
+        Raises:
+            SpaceError: no architecture lies in the window.
+        """
+        return self.drawing.sample(rng, *self.drawing.window(low, high))
+
+    def sample_distinct(
+        self,
+        rng: np.random.Generator,
+        count: int,
+        low: float | None = None,
+        high: float | None = None,
+        *,
+        exclude: Sequence[Architecture] = (),
+    ) -> list[Architecture]:
+        """Different architectures inside a window, as :meth:`sample_at` draws them, none drawn twice.
+
+        A repeat is drawn again from ever more of the window around it, so that a sparse end of the range
+        gives all it has before others fill its place.
+
+        Args:
+            rng: where the randomness comes from.
+            count: how many.
+            low, high: the window.
+            exclude: architectures that are known already.
+
+        Returns:
+            ``count`` architectures, fewer only if the window seems to hold no more.
+        """
+        return self.drawing.distinct(rng, count, self.drawing.window(low, high), exclude)
+
+    def project(
+        self, architecture: Architecture, low: float, high: float, rng: np.random.Generator
+    ) -> Architecture:
+        """An architecture inside the window, by a few changes of the given one; itself if it is inside.
+
+        Raises:
+            SpaceError: the architecture is not in the space, or the window is empty.
+        """
+        return self.drawing.project(architecture, rng, *self.drawing.window(low, high))
+
+    @property
+    def sampler(self) -> CostSampler:
+        """The distribution of costs, and draws at a cost."""
+        return self.drawing.sampler
+
+    # Steps
+
+    def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
+        """All architectures one minimal change away: one gene, by one place if its choices are ordered."""
+        for values in moves.adjacent(self.choices, self.choices.encode(architecture)):
+            yield self.choices.decode(values)
+
+    def mutate(
+        self,
+        architecture: Architecture,
+        rng: np.random.Generator,
+        low: float | None = None,
+        high: float | None = None,
+    ) -> Architecture:
+        """Another architecture, one random gene away; with a window, inside it and as near as may be.
+
+        Raises:
+            SpaceError: the space, or the window, holds no other architecture.
+        """
+        return self.drawing.mutate(architecture, rng, *self.drawing.window(low, high))
+
+    def crossover(self, one: Architecture, other: Architecture, rng: np.random.Generator) -> Architecture:
+        """Each gene of one parent or the other, at random."""
+        values = moves.crossed(self.choices, self.choices.encode(one), self.choices.encode(other), rng)
+        return self.choices.decode(values)
+
+    def describe(self) -> str:
+        """A few lines for people: size, range, and the choices of each gene."""
+        low, high = self.macs_range()
+        lines = [
+            f"space {self.name}: {self.cardinality:.3g} architectures, {len(self.genes)} genes, "
+            f"{low:.3g} to {high:.3g} multiply-adds, {self.settings.options.form} form"
+        ]
+        lines += [f"  {gene.name}: {', '.join(gene.labels)}" for gene in self.genes]
+        return "\n".join(lines)

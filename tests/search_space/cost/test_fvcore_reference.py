@@ -1,0 +1,100 @@
+"""The closed form equals fvcore's counts, operator by operator, in total and in every layer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from search_space.architecture.architecture import BASE, STREAM, Input, Options
+from search_space.architecture.published import PUBLISHED
+from search_space.cost import fvcore_reference
+from search_space.cost.closed_form import macs
+from search_space.cost.fvcore_reference import Comparison, compare
+from search_space.cost.operators import Operator, operators
+from search_space.genes.reading import preset, preset_names
+
+_CLIP = Input(3, 33, 5)
+
+
+def _check(comparison: Comparison) -> None:
+    wrong = [row for row in (*comparison.totals, *comparison.layers) if not row.agrees]
+    assert not wrong
+    assert comparison.agrees
+    assert {row.operator for row in comparison.totals} == {"conv", "linear", "batch_norm"}
+    assert all(row.closed > 0 for row in comparison.totals)
+
+
+@pytest.mark.parametrize("name", ["T0-base", "T0-stream", "A0-base", "A0-stream"])
+def test_published_networks_at_a_small_clip(name: str) -> None:
+    _check(compare(PUBLISHED[name], 400, input=_CLIP))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n in PUBLISHED if n[:2] not in ("T0", "A0")])
+def test_larger_published_networks_at_a_small_clip(name: str) -> None:
+    _check(compare(PUBLISHED[name], input=_CLIP))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_networks_at_their_own_clip(name: str) -> None:
+    comparison = compare(PUBLISHED[name])
+    _check(comparison)
+    counted = sum(row.counted for row in comparison.totals if row.operator != "batch_norm")
+    assert counted == macs(PUBLISHED[name])
+
+
+_OPTIONS = [
+    replace(form, convolution=convolution, squeeze=squeeze)
+    for form in (BASE, STREAM)
+    for convolution in ("3d", "2plus1d", "3d_2plus1d")
+    for squeeze in ("3d", "2d", "2plus3d", "none")
+] + [replace(STREAM, position_encoding=True)]
+
+
+@pytest.mark.parametrize("options", _OPTIONS, ids=lambda o: f"{o.form}-{o.convolution}-{o.squeeze}")
+def test_every_convolution_and_squeeze_type(options: Options) -> None:
+    space = preset("quickstart")
+    network = space.sample_at(np.random.default_rng(3), 3e6, 3.5e6).with_options(options)
+    _check(compare(network, 16, input=Input(2, 20, 5)))
+
+
+def _random_networks_agree(name: str, count: int) -> None:
+    space = preset(name)
+    rng = np.random.default_rng(2021)
+    for _ in range(count):
+        clip = Input(int(rng.integers(1, 4)), int(rng.integers(16, 40)), 5)
+        _check(compare(space.sample_at(rng), int(rng.integers(1, 700)), input=clip))
+
+
+@pytest.mark.parametrize("name", ["quickstart", "t0", "a0-stream"])
+def test_random_networks_of_small_presets(name: str) -> None:
+    _random_networks_agree(name, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("name", preset_names())
+def test_two_hundred_random_networks_of_each_preset(name: str) -> None:
+    _random_networks_agree(name, 200)
+
+
+def test_one_multiply_add_too_many_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def careless(*args: Any, **options: Any) -> list[Operator]:
+        return [
+            replace(operator, macs=operator.macs + (operator.name == "classifier"))
+            for operator in operators(*args, **options)
+        ]
+
+    monkeypatch.setattr(fvcore_reference, "operators", careless)
+    comparison = compare(PUBLISHED["T0-base"], 10, input=_CLIP)
+    assert not comparison.agrees
+    wrong = [row for row in (*comparison.totals, *comparison.layers) if not row.agrees]
+    assert [(row.layer, row.operator) for row in wrong] == [
+        ("total", "linear"),
+        ("head.classifier", "linear"),
+    ]

@@ -1,0 +1,106 @@
+"""Latency tables: which operations networks have, what follows from their times, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from search_space.architecture.architecture import BASE, Architecture
+from search_space.architecture.published import published
+from search_space.cost.latency_table import KINDS, LatencyTable, Operation, Timed, frame_operations
+from search_space.cost.latency_table import space_operations as of_space
+from search_space.cost.operators import operators
+from search_space.errors import SpaceError
+from search_space.space.space import SearchSpace
+
+SPACE = SearchSpace.from_yaml("quickstart")
+
+
+def invented(operation: Operation) -> float:
+    """A time that grows with what there is to do."""
+    return 0.01 + 1e-6 * float(np.prod(operation.shape[:-1])) * operation.shape[-1]
+
+
+def table() -> LatencyTable:
+    times = {operation: invented(operation) for operation in of_space(SPACE)}
+    return LatencyTable(SPACE.name, repr(SPACE.choices.options), SPACE.classes, "here", "pytorch", 1, times)
+
+
+def truth(texts: list[str], noise: float = 0.0) -> list[Timed]:
+    """Networks that take what a fitted table could say, within a noise."""
+    factors = dict(zip(KINDS, np.linspace(0.5, 2.0, len(KINDS)), strict=True))
+    rng = np.random.default_rng(1)
+    found = []
+    for text in texts:
+        operations = frame_operations(Architecture.parse(text), SPACE.classes)
+        spent = 0.3 + sum(factors[each.kind] * invented(each) for each in operations)
+        found.append(Timed(text, spent * (1 + noise * rng.uniform(-1, 1))))
+    return found
+
+
+def test_operations_are_those_that_multiply() -> None:
+    for name in ("A0-stream", "A3-stream"):
+        architecture = published(name)
+        kinds = {"spatial": "spatial", "temporal": "temporal", "reduce": "squeeze", "expand": "expand"}
+        listed = [kinds[each.name] for each in operators(architecture, 600) if each.name in kinds]
+        listed += ["skip" for each in operators(architecture, 600) if each.name == "skip"]
+        found = [each.kind for each in frame_operations(architecture, 600) if each.kind in {*listed}]
+        assert sorted(found) == sorted(listed)
+
+
+def test_a_space_s_operations_are_all_that_its_networks_have() -> None:
+    known, seen = set(of_space(SPACE)), set[Operation]()
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        seen |= set(frame_operations(SPACE.sample(rng), SPACE.classes))
+    assert seen <= known
+    assert len(seen) > 0.8 * len(known)
+    assert all(Operation.parse(each.text) == each for each in known)
+
+
+def test_a_fit_finds_what_networks_take(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    texts = [architecture.text for architecture in SPACE.sample_distinct(rng, 80)]
+    networks = truth(texts)
+    fitted = replace(table().fitted(networks[:30]), held_out=tuple(networks[30:]))
+    assert fitted.median_error < 0.03
+    noisy = replace(fitted.fitted(truth(texts, noise=0.1)[:30]))
+    assert noisy.median_error < 0.06
+    # The fit matters: without it the constants are missing.
+    plain = replace(fitted, constant=0.0, factors=dict.fromkeys(KINDS, 1.0))
+    assert plain.median_error > 0.2
+    assert "held-out" in fitted.text() and f"{100 * fitted.median_error:.1f} %" in fitted.text()
+    fitted.write(tmp_path / "table.json")
+    assert LatencyTable.read(tmp_path / "table.json") == fitted
+
+
+def test_networks_that_a_table_does_not_know_are_refused() -> None:
+    known = table().fitted(truth([SPACE.smallest().text, SPACE.largest().text]))
+    with pytest.raises(SpaceError, match="has no stem"):
+        known.predict(replace(SPACE.smallest(), stem=48))
+    with pytest.raises(SpaceError, match="other options"):
+        known.predict(replace(SPACE.smallest(), options=BASE))
+    with pytest.raises(SpaceError, match="are of streams"):
+        of_space(SearchSpace.from_yaml("a0"))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot be read"),
+        ("no json", "no latency table"),
+        ("[]", "no latency table"),
+        (json.dumps({"format": "movinas-latency-9"}), "movinas-latency-9"),
+        (json.dumps({"format": "movinas-latency-1"}), "no latency table"),
+    ],
+)
+def test_files_that_are_no_tables_are_refused(content: str | None, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "table.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(SpaceError, match=words):
+        LatencyTable.read(path)
