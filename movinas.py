@@ -15,7 +15,7 @@ from search_space.errors import MovinasError, SettingsError, Stopped
 
 # torch, ray and optuna take seconds to load: commands load what they use, so that help is there at once.
 if TYPE_CHECKING:
-    from proxy_train.dataset import DataSettings
+    from proxy_train.data.settings import DataSettings
 
 app = typer.Typer(
     help="Search for mobile video networks (MoViNets), retrain them, stream and export them.",
@@ -244,7 +244,7 @@ def data_make(
     cache: Cache = CACHE,
 ) -> None:
     """Write MovingDigits-16 as real H.264 videos with a manifest; only what is not there yet."""
-    from proxy_train.dataset import load_dataset
+    from proxy_train.data.settings import load_dataset
     from results.terminal import Terminal
     from searcher.machine import cpus
 
@@ -262,8 +262,8 @@ def data_check(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write everything there too.")] = None,
 ) -> None:
     """Decode every video of a data set once, and report counts, durations and what is broken, by name."""
-    from proxy_train.check import check
-    from proxy_train.dataset import load_dataset
+    from proxy_train.data.check import check
+    from proxy_train.data.settings import load_dataset
     from results.terminal import Terminal
     from searcher.machine import cpus
 
@@ -324,7 +324,7 @@ def space_profile(
 def _data_settings(
     data: str, cache: Path, annotations: Path | None = None, *, direct: bool = False
 ) -> DataSettings:
-    from proxy_train.dataset import DataSettings
+    from proxy_train.data.settings import DataSettings
 
     return DataSettings.parse(data, cache=cache, annotations=annotations, direct=direct)
 

@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from proxy_train import video
-from proxy_train.augmentation import Augmentation
-from proxy_train.dataset import DataSettings, load_dataset
+from proxy_train.clips.augmentation import Augmentation
+from proxy_train.data.moving_digits import encode
+from proxy_train.data.settings import DataSettings, load_dataset
 from proxy_train.fidelity import Fidelity
-from proxy_train.moving_digits import encode
 from proxy_train.recipe import Recipe
-from proxy_train.store import PreparedData, prepare
-from proxy_train.training import Training
+from proxy_train.store.prepared_data import PreparedData, prepare
+from proxy_train.training.training import Training
+from proxy_train.video import reading as video
 from search_space.architecture.architecture import Architecture
 from search_space.network import retain_freed_memory
 

@@ -22,13 +22,13 @@ import av
 import numpy as np
 import torch
 
-from proxy_train.dataset import DataSettings, load_dataset
+from proxy_train.data.dataset import Dataset
+from proxy_train.data.settings import DataSettings, load_dataset
 from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
-from proxy_train.split import Stretch
-from proxy_train.store import PreparedData, prepare
-from proxy_train.training import Training
-from proxy_train.video_item import Dataset
+from proxy_train.store.prepared_data import PreparedData, prepare
+from proxy_train.store.split import Stretch
+from proxy_train.training.training import Training
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.published import published
 from search_space.network import retain_freed_memory

@@ -18,11 +18,11 @@ from time import process_time
 
 import torch
 
-from proxy_train import moving_digits
+from proxy_train.data import moving_digits
 from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
-from proxy_train.store import prepare
-from proxy_train.training import Training
+from proxy_train.store.prepared_data import prepare
+from proxy_train.training.training import Training
 from search_space.architecture.architecture import Architecture, Input
 from search_space.architecture.published import published
 from search_space.network import retain_freed_memory

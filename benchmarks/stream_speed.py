@@ -19,7 +19,7 @@ import av
 import numpy as np
 import torch
 
-from proxy_train.live import pictures
+from proxy_train.video.live import pictures
 from results.export import export_network
 from results.memory import resident_bytes
 from results.preprocessing import Preprocessing

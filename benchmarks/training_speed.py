@@ -33,14 +33,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.network_training import in_plain_order, plain_forward
-from proxy_train import moving_digits, video
-from proxy_train.augmentation import Augmentation
+from proxy_train.clips.augmentation import Augmentation
+from proxy_train.data import moving_digits
+from proxy_train.data.dataset import Dataset, VideoItem
 from proxy_train.fidelity import Fidelity
-from proxy_train.optimizers import clip_gradients, make_optimizer
 from proxy_train.recipe import Recipe
-from proxy_train.store import PreparedData, prepare
-from proxy_train.training import Training
-from proxy_train.video_item import Dataset, VideoItem
+from proxy_train.store.prepared_data import PreparedData, prepare
+from proxy_train.training.optimizers import clip_gradients, make_optimizer
+from proxy_train.training.training import Training
+from proxy_train.video import reading as video
 from search_space.architecture.architecture import Architecture, Input
 from search_space.architecture.published import published
 from search_space.network import MoViNet, build, retain_freed_memory

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from proxy_train.distributed import Group
-from proxy_train.training_run import EpochLine, TrainingRun, read_log
+from proxy_train.training.training_run import EpochLine, TrainingRun, read_log
 from search_space.errors import MovinasError, RecordError
 from search_space.network import retain_freed_memory
 from searcher.cluster import Cluster

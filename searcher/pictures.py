@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_train.dataset import DataSettings, load_dataset
-from proxy_train.live import pictures
-from proxy_train.video import read_frames
+from proxy_train.data.settings import DataSettings, load_dataset
+from proxy_train.video.live import pictures
+from proxy_train.video.reading import read_frames
 from search_space.architecture.architecture import Input
 from search_space.errors import DataError
 

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from proxy_train.augmentation import evaluation_batch
-from proxy_train.dataset import Dataset, DataSettings, load_dataset
-from proxy_train.evaluation import evaluate
-from proxy_train.store import PreparedData, prepare
+from proxy_train.clips.augmentation import evaluation_batch
+from proxy_train.data.settings import Dataset, DataSettings, load_dataset
+from proxy_train.evaluation.evaluation import evaluate
+from proxy_train.store.prepared_data import PreparedData, prepare
 from search_space.architecture.architecture import Input
 from search_space.errors import SettingsError
 from search_space.space.space import SearchSpace

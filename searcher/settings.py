@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from proxy_train.dataset import DataSettings
+from proxy_train.data.settings import DataSettings
 from proxy_train.recipe import Recipe
 from search_space.space.space import SearchSpace
 from searcher.domain import KNOWN_COSTS

@@ -6,18 +6,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from proxy_train.assessment import Assessment, assess
-from proxy_train.dataset import DataSettings, load_dataset
-from proxy_train.evaluation import predict
+from proxy_train.clips.targets import head_for
+from proxy_train.clips.views import Views
+from proxy_train.data.settings import DataSettings, load_dataset
+from proxy_train.evaluation.assessment import Assessment, assess
+from proxy_train.evaluation.evaluation import predict
 from proxy_train.fidelity import Fidelity
-from proxy_train.initial_weights import InitialWeights
-from proxy_train.losses import head_for
-from proxy_train.pool import silent
+from proxy_train.processes import silent
 from proxy_train.recipe import Recipe
-from proxy_train.store import PreparedData
-from proxy_train.training_run import EpochLine, TrainingRun
-from proxy_train.views import Views
-from proxy_train.widths import narrowed
+from proxy_train.store.prepared_data import PreparedData
+from proxy_train.training.initial_weights import InitialWeights
+from proxy_train.training.training_run import EpochLine, TrainingRun
+from proxy_train.training.widths import narrowed
 from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError, SettingsError
 from search_space.files import write_json

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from proxy_train.evaluation.rank_agreement import Agreement, agreement
 from proxy_train.fidelity import Fidelity
-from proxy_train.proxy_validity import Agreement, agreement
 from search_space.architecture.architecture import Architecture, Input
 from search_space.cost.closed_form import cost
 from search_space.errors import SettingsError, SpaceError

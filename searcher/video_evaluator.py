@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from proxy_train.dataset import DataSettings, load_dataset
+from proxy_train.data.settings import DataSettings, load_dataset
 from proxy_train.distributed import Group
-from proxy_train.pool import silent
+from proxy_train.processes import silent
 from proxy_train.recipe import Recipe
-from proxy_train.store import PreparedData
-from proxy_train.training import Training
+from proxy_train.store.prepared_data import PreparedData
+from proxy_train.training.training import Training
 from search_space.architecture.architecture import Input
 from search_space.cost.latency_table import LatencyTable
 from search_space.errors import DataError, SettingsError

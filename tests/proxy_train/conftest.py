@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from proxy_train import moving_digits
-from proxy_train.store import PreparedData, prepare
-from proxy_train.video_item import Dataset
+from proxy_train.data import moving_digits
+from proxy_train.data.dataset import Dataset
+from proxy_train.store.prepared_data import PreparedData, prepare
 from search_space.architecture.architecture import STREAM, Architecture, Input, Kernel, Layer, Stage
 
 

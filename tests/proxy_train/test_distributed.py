@@ -13,11 +13,11 @@ import pytest
 import torch
 from torch import distributed, nn
 
-from proxy_train.batches import Ahead, Batches
-from proxy_train.checkpoint import read
+from proxy_train.clips.batches import Ahead, Batches
 from proxy_train.distributed import Group, SharedNorm, share_norms
 from proxy_train.recipe import Recipe
-from proxy_train.store import PreparedData
+from proxy_train.store.prepared_data import PreparedData
+from proxy_train.training.checkpoint import read
 from search_space.architecture.architecture import Architecture
 from search_space.errors import SettingsError
 from search_space.network import build
@@ -30,8 +30,8 @@ from torch import distributed
 from proxy_train.distributed import Group
 from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
-from proxy_train.store import PreparedData
-from proxy_train.training import Training
+from proxy_train.store.prepared_data import PreparedData
+from proxy_train.training.training import Training
 from search_space.architecture.architecture import Architecture
 folder, rank, size = Path(sys.argv[3]), int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=size)

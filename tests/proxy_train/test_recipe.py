@@ -11,9 +11,16 @@ from torch import nn
 
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Measurement
-from proxy_train.optimizers import Muon, TensorFlowRMSprop, clip_each, make_optimizer, orthogonal, set_rate
 from proxy_train.recipe import Recipe, preset_names
-from proxy_train.schedule import rate_at
+from proxy_train.training.optimizers import (
+    Muon,
+    TensorFlowRMSprop,
+    clip_each,
+    make_optimizer,
+    orthogonal,
+    set_rate,
+)
+from proxy_train.training.schedule import rate_at
 from search_space.architecture.architecture import Architecture
 from search_space.errors import SettingsError
 from search_space.network import build

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import movinas
-from proxy_train import live
-from proxy_train.video import read_frames
+from proxy_train.video import live
+from proxy_train.video.reading import read_frames
 from results.annotate import annotated_video
 from results.export import export_network
 from results.member import write_member

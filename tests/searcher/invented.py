@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from proxy_train.training import Diverged
+from proxy_train.training.training import Diverged
 from search_space.architecture.architecture import Architecture
 from search_space.cost.closed_form import cost, macs
 from searcher.jobs import EpochResult, EvaluatorSpec, Job

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from proxy_train.dataset import DataSettings
+from proxy_train.data.settings import DataSettings
 from proxy_train.fidelity import Fidelity
-from proxy_train.pool import silent
+from proxy_train.processes import silent
 from proxy_train.recipe import Recipe
 from searcher import worker
 from searcher.jobs import EvaluatorSpec, Job

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from proxy_train import moving_digits
-from proxy_train.checkpoint import read
+from proxy_train.data import moving_digits
 from proxy_train.distributed import Group
 from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
-from proxy_train.store import prepare
-from proxy_train.training_run import EpochLine, TrainingRun
+from proxy_train.store.prepared_data import prepare
+from proxy_train.training.checkpoint import read
+from proxy_train.training.training_run import EpochLine, TrainingRun
 from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError
 from searcher.group_training import train_in_group

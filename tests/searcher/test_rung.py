@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from proxy_train import checkpoint, moving_digits
+from proxy_train.data import moving_digits
 from proxy_train.recipe import Recipe
-from proxy_train.store import prepare
+from proxy_train.store.prepared_data import prepare
+from proxy_train.training import checkpoint
 from search_space.architecture.architecture import STREAM, Architecture, Input, Kernel, Layer, Stage
 from search_space.errors import SettingsError
 from searcher.jobs import Job

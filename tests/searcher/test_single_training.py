@@ -11,11 +11,11 @@ import torch
 from typer.testing import CliRunner
 
 from movinas import app
-from proxy_train import moving_digits
-from proxy_train.dataset import DataSettings
-from proxy_train.pool import silent
+from proxy_train.data import moving_digits
+from proxy_train.data.settings import DataSettings
+from proxy_train.processes import silent
 from proxy_train.recipe import Recipe
-from proxy_train.training_run import EpochLine
+from proxy_train.training.training_run import EpochLine
 from search_space.architecture.architecture import Architecture, Input
 from search_space.errors import MovinasError, RecordError, SettingsError
 from search_space.network import save_weights

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy_train.dataset import DataSettings, load_dataset
-from proxy_train.pool import silent
+from proxy_train.data.settings import DataSettings, load_dataset
+from proxy_train.processes import silent
 from proxy_train.recipe import Recipe
 from searcher.jobs import Job
 from searcher.run_data import prepare_clip

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from proxy_train import proxy_validity
+from proxy_train.evaluation import rank_agreement as proxy_validity
 from proxy_train.measurement import Measurement
 from search_space.architecture.architecture import Input
 from search_space.cost.closed_form import cost

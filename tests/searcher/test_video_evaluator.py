@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from proxy_train.dataset import DataSettings, load_dataset
-from proxy_train.evaluation import Metrics
+from proxy_train.data.settings import DataSettings, load_dataset
+from proxy_train.evaluation.evaluation import Metrics
 from proxy_train.fidelity import Fidelity
-from proxy_train.pool import silent
+from proxy_train.processes import silent
 from proxy_train.recipe import Recipe
-from proxy_train.store import PreparedData
+from proxy_train.store.prepared_data import PreparedData
 from search_space.cost.latency_table import KINDS, LatencyTable, frame_operations, space_operations
 from search_space.errors import DataError, SettingsError
 from search_space.network import build

@@ -1,0 +1,52 @@
+"""What a network's outputs are asked to be: the head of a data set, and a batch's labels with their loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from proxy_train.store.prepared_data import PreparedData
+from search_space.network.heads import Head, as_head
+
+
+def head_for(data: PreparedData) -> Head:
+    """The classifier that a data set's labels need: one class, several, or a verb and a noun."""
+    if data.labels_kind == "multi":
+        return Head.multi_label(len(data.classes))
+    return as_head(data.class_counts)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLabels:
+    """Labels of a batch as its head takes them, and those of the clips that were blended into it (mixup).
+
+    Args:
+        own: (batch,), (batch, classes) or (batch, 2); see ``Head.loss``.
+        others: labels of the blended-in clips, of the same shape; None if there are none.
+        weight: how much of every clip is of ``own``.
+    """
+
+    own: Tensor
+    others: Tensor | None = None
+    weight: float = 1.0
+
+    def part(self, rows: slice) -> BatchLabels:
+        """Those of some rows."""
+        return BatchLabels(self.own[rows], None if self.others is None else self.others[rows], self.weight)
+
+    def to(self, device: str) -> BatchLabels:
+        """The same on a device."""
+        return BatchLabels(
+            self.own.to(device), None if self.others is None else self.others.to(device), self.weight
+        )
+
+    def loss(self, head: Head, logits: Tensor, smoothing: float) -> Tensor:
+        """The mean loss over the rows: a scalar.
+
+        Every loss here is linear in its target, so that the loss of blended labels is the blend of losses.
+        """
+        loss = head.loss(logits, self.own, smoothing)
+        if self.others is None:
+            return loss
+        return self.weight * loss + (1 - self.weight) * head.loss(logits, self.others, smoothing)

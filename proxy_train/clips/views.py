@@ -1,0 +1,88 @@
+"""Which parts of a video an evaluation looks at: the centre, several clips and crops, or all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from proxy_train.store.places import Pixels
+from proxy_train.store.split import Split, Stretch
+from search_space.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """``clips`` stretches, evenly spread over a video, times ``crops`` squares of their frames.
+
+    Args:
+        clips: of one, the middle is taken.
+        crops: 1, the centre; or 3, of the whole frames: the centre and both ends of their long side, left and
+            right or top and bottom. Videos are read again for these, as a store has the centres of frames.
+        whole: all frames that are kept of the video instead of a clip's length; as a stream.
+
+    Raises:
+        SettingsError: there are no such views.
+    """
+
+    clips: int = 1
+    crops: int = 1
+    whole: bool = False
+
+    def __post_init__(self) -> None:
+        if self.clips < 1 or self.crops not in (1, 3) or (self.whole and self.clips > 1):
+            raise SettingsError(
+                f"{self.clips} clips and {self.crops} crops{' of the whole video' * self.whole}",
+                hint="take 1 or more clips, and 1 or 3 crops; the whole video is one clip",
+            )
+
+    @property
+    def count(self) -> int:
+        """Views of a video."""
+        return self.clips * self.crops
+
+    def frames(self, split: Split, index: int, frames: int) -> int:
+        """How many frames a view of a video has."""
+        return max(frames, int(split.lengths[index])) if self.whole else frames
+
+    def stretches(
+        self, split: Split, indices: npt.NDArray[np.int64], frames: int, size: int
+    ) -> Iterator[Stretch]:
+        """What ``batch`` reads."""
+        for index in indices.tolist():
+            length = self.frames(split, index, frames)
+            free = max(0, int(split.lengths[index]) - length)
+            for number in range(self.clips):
+                start = free // 2 if self.clips == 1 else round(free * number / (self.clips - 1))
+                yield Stretch(index, start, length, size if self.crops == 3 else 0)
+
+    def batch(
+        self,
+        split: Split,
+        indices: npt.NDArray[np.int64],
+        frames: int,
+        size: int,
+        read: Iterator[Pixels] | None = None,
+    ) -> Tensor:
+        """The views of some videos.
+
+        Args:
+            indices: of the videos, whose views must have equally many frames.
+            frames: of a clip.
+            size: pixels of a side.
+            read: where their ``stretches`` come next; by default they are read now.
+
+        Returns:
+            float32 (videos * views, 3, frames, size, size) in 0..1, the views of a video together.
+        """
+        read = split.each(self.stretches(split, indices, frames, size)) if read is None else read
+        length, at = self.frames(split, int(indices[0]), frames), (split.side - size) // 2
+        batch = np.empty((len(indices) * self.clips, self.crops, length, size, size, 3), np.uint8)
+        for views, clip in zip(batch, read, strict=False):
+            views[:] = clip if self.crops == 3 else clip[:, at : at + size, at : at + size]
+        pixels = torch.from_numpy(batch).flatten(0, 1).to(torch.float32) / 255
+        return pixels.permute(0, 4, 1, 2, 3)

@@ -1,0 +1,251 @@
+"""A data set looked at before anything is spent on it: counts, durations, and every broken file by name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, TypeVar
+
+from proxy_train.data.dataset import Dataset, FrameFiles, VideoItem
+from proxy_train.data.labels import output_indices
+from proxy_train.processes import Progress, alone, each, silent
+from proxy_train.store.decoding import KILLS
+from proxy_train.video import reading as video
+from search_space.errors import DataError
+from search_space.files import write_json
+
+_CHUNK = 16
+_SHOWN = 20  # names a kind of fault in the text; the JSON has all
+Named = tuple[tuple[str, str], ...]
+_File = tuple[Path, FrameFiles | None]
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Smallest, middle and largest of some numbers; zeros if there are none."""
+
+    low: float
+    median: float
+    high: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> Spread:
+        """Of the values."""
+        return cls(min(values), median(values), max(values)) if values else cls(0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class DataCheck:
+    """What ``check`` found.
+
+    Args:
+        name: of the data set.
+        labels: kind of its labels.
+        counts: readable videos by split and class, every class named.
+        readable: readable videos, or stretches of them, by split.
+        unlabelled: readable videos without a label.
+        seconds: durations of the videos or stretches, as decoded.
+        fps: frames a second.
+        sizes: (width, height) to how many files have it, most frequent first.
+        codecs: how many files have each.
+        variable: files whose frames are on show for different times.
+        turned: files that have to be turned to stand upright.
+        broken: videos that cannot be read: id and reason.
+        doubtful: videos that are used although something is wrong with them: id and what.
+        missing: videos that are annotated and not there.
+        dropped: files and rows that were left out while listing: name and reason.
+    """
+
+    name: str
+    labels: str
+    counts: Mapping[str, Mapping[str, int]]
+    readable: Mapping[str, int]
+    unlabelled: int
+    seconds: Spread
+    fps: Spread
+    sizes: Mapping[tuple[int, int], int]
+    codecs: Mapping[str, int]
+    variable: int
+    turned: int
+    broken: Named
+    doubtful: Named
+    missing: Named
+    dropped: Named
+
+    @property
+    def videos(self) -> int:
+        """How many are readable."""
+        return sum(self.readable.values())
+
+    @property
+    def empty(self) -> tuple[tuple[str, str], ...]:
+        """(split, class) pairs without a readable video, of the splits that have any."""
+        return tuple(
+            (split, name)
+            for split, of_split in self.counts.items()
+            if any(of_split.values())
+            for name, count in of_split.items()
+            if count == 0
+        )
+
+    def json(self) -> dict[str, Any]:
+        """Everything, as JSON values."""
+        whole = asdict(self)
+        for key in ("broken", "doubtful", "missing", "dropped"):
+            whole[key] = [{"name": name, "reason": reason} for name, reason in whole[key]]
+        whole["sizes"] = {f"{width}x{height}": count for (width, height), count in self.sizes.items()}
+        return whole | {"videos": self.videos, "without videos": [list(pair) for pair in self.empty]}
+
+    def write(self, path: Path) -> None:
+        """Writes ``json`` to a file; DataError if that cannot be written."""
+        try:
+            write_json(path, self.json())
+        except OSError as error:
+            raise DataError(f"{path}: {error.strerror}", hint="give a file that can be written") from error
+
+    def text(self) -> str:
+        """The findings in words: a table of the classes, and what is broken last, each with its reason."""
+        lines = [f"{self.name}: {self.videos} readable videos, {len(self.broken)} broken"]
+        lines[0] += f", {len(self.missing)} missing" if self.missing else ""
+        for split, count in self.readable.items():
+            classes = [number for number in self.counts[split].values() if number]
+            if classes:
+                spread = f"{min(classes)} to {max(classes)} a class"
+                lines.append(f"  {split}: {count} videos of {len(classes)} classes, {spread}")
+        if self.unlabelled:
+            lines.append(f"  without labels: {self.unlabelled} videos")
+        for what, seen in (("seconds", self.seconds), ("frames a second", self.fps)):
+            lines.append(f"  {what}: {seen.low:.4g} to {seen.high:.4g}, median {seen.median:.4g}")
+        sizes = [f"{width}x{height} ({count})" for (width, height), count in self.sizes.items()]
+        lines.append(f"  sizes: {', '.join(sizes[:8])}{' and others' if len(sizes) > 8 else ''}")
+        lines.append(f"  codecs: {', '.join(f'{name} ({count})' for name, count in self.codecs.items())}")
+        lines.append(f"  variable frame rate: {self.variable}, turned: {self.turned}")
+        lines += [f"  {line}" for line in self._table()]
+        lines += [f"  no readable video in {split}: {name}" for split, name in self.empty[:_SHOWN]]
+        faults = {
+            "left out": self.dropped,
+            "missing": self.missing,
+            "used in spite of": self.doubtful,
+            "broken": self.broken,
+        }
+        for what, named in faults.items():
+            lines += [f"  {what} {name}: {reason}" for name, reason in named[:_SHOWN]]
+            if len(named) > _SHOWN:
+                lines.append(f"  {what}: {len(named) - _SHOWN} more")
+        # File names need not be text, and terminals take nothing else.
+        return "\n".join(lines).encode(errors="backslashreplace").decode()
+
+    def _table(self) -> list[str]:
+        """A line a class, with its videos in each split that has any."""
+        splits = [split for split, count in self.readable.items() if count]
+        names = list(next(iter(self.counts.values()), {}))
+        if not splits or not names:
+            return []
+        width = max(len("class"), *map(len, names))
+        lines = [f"{'class':{width}}" + "".join(f"{split:>8}" for split in splits)]
+        for name in names:
+            lines.append(f"{name:{width}}" + "".join(f"{self.counts[split][name]:8}" for split in splits))
+        return lines
+
+
+def check(dataset: Dataset, *, workers: int = 1, progress: Progress = silent) -> DataCheck:
+    """Decodes every file to its last frame, once: headers lie about lengths, and damage shows only then."""
+    items = [*(item for part in dataset.items.values() for item in part), *dataset.unlabelled]
+    files: dict[_File, list[VideoItem]] = {}
+    for item in items:
+        files.setdefault((item.path, item.frames), []).append(item)
+    # Long videos of many stretches are few: none may keep the other workers waiting.
+    size = max(1, min(_CHUNK, len(files) // (4 * workers)))
+    paths = list(files)
+    chunks = [tuple(paths[first : first + size]) for first in range(0, len(paths), size)]
+    found: dict[_File, video.VideoInfo | str] = {}
+    progress(0, len(files))
+    for results in each(_look, chunks, workers, blame=_look_apart):
+        found.update(results)
+        progress(len(found), len(files))
+    return _summary(dataset, files, found)
+
+
+def _look(files: tuple[_File, ...]) -> list[tuple[_File, video.VideoInfo | str]]:
+    """Each file with what was decoded, or why it could not be."""
+    results: list[tuple[_File, video.VideoInfo | str]] = []
+    for file in files:
+        try:
+            results.append((file, video.measure(*file)))
+        except DataError as error:
+            results.append((file, error.message))
+    return results
+
+
+def _look_apart(files: tuple[_File, ...]) -> list[tuple[_File, video.VideoInfo | str]]:
+    """``_look`` with each file in a process of its own: those that kill it are named."""
+    return [(alone(_look, (file,)) or [(file, f"{file[0]}: {KILLS}")])[0] for file in files]
+
+
+def _summary(
+    dataset: Dataset, files: Mapping[_File, list[VideoItem]], found: Mapping[_File, video.VideoInfo | str]
+) -> DataCheck:
+    names = dataset.output_names
+    counts = {split: dict.fromkeys(names, 0) for split in dataset.items}
+    readable = dict.fromkeys(dataset.items, 0)
+    unlabelled = {item.id for item in dataset.unlabelled}
+    broken: list[tuple[str, str]] = []
+    doubtful: list[tuple[str, str]] = []
+    seconds: list[float] = []
+    without_label = 0
+    for file, items in files.items():
+        info = found[file]
+        for item in items:
+            fault = info if isinstance(info, str) else _past_the_end(item, info)
+            if isinstance(info, str) or fault:
+                broken.append((item.id, str(fault)))
+                continue
+            start, end = item.start or 0.0, min(info.duration, item.end or info.duration)
+            seconds.append(end - start)
+            doubtful += [(item.id, note) for note in _doubts(item, info)]
+            if item.id in unlabelled:
+                without_label += 1
+                continue
+            readable[item.split] += 1
+            for output in output_indices(item.label, dataset.verbs):
+                counts[item.split][names[output]] += 1
+    infos = [info for info in found.values() if not isinstance(info, str)]
+    return DataCheck(
+        name=dataset.name,
+        labels=dataset.labels_kind,
+        counts=counts,
+        readable=readable,
+        unlabelled=without_label,
+        seconds=Spread.of(seconds),
+        fps=Spread.of([info.fps for info in infos]),
+        sizes=_most_common((info.width, info.height) for info in infos),
+        codecs=_most_common(info.codec for info in infos),
+        variable=sum(info.variable for info in infos),
+        turned=sum(info.turned > 0 for info in infos),
+        broken=tuple(sorted(broken)),
+        doubtful=tuple(sorted(doubtful)),
+        missing=dataset.missing,
+        dropped=dataset.dropped,
+    )
+
+
+def _past_the_end(item: VideoItem, info: video.VideoInfo) -> str:
+    if item.start is not None and item.start >= info.duration:
+        return f"{item.path}: it starts at {item.start:g} s, the video ends at {info.duration:.2f} s"
+    return ""
+
+
+def _doubts(item: VideoItem, info: video.VideoInfo) -> Iterable[str]:
+    if info.note:
+        yield info.note
+    # Rounding of annotations is no news.
+    if item.end is not None and item.end > info.duration + 0.5:
+        yield f"it ends at {item.end:g} s, the video at {info.duration:.2f} s"
+
+
+def _most_common(values: Iterable[Value]) -> dict[Value, int]:
+    return dict(Counter(values).most_common())

@@ -1,0 +1,70 @@
+"""Annotation files with a header or of JSON, read with every fault named by file and line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from proxy_train.data.formats.request import read_text
+from search_space.errors import DataError
+
+
+def header(path: Path) -> list[str]:
+    """The fields of a CSV file's first line, stripped."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        return [field.strip() for field in next(csv.reader(file), [])]
+
+
+def rows(path: Path, required: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Rows of a CSV file with a header by column, each with ``file, line n`` for messages.
+
+    Raises:
+        DataError: a required column is missing, or a row has another number of fields than the header.
+    """
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    try:
+        columns = [field.strip() for field in next(reader, [])]
+        missing = [name for name in required if name not in columns]
+        if missing:
+            raise DataError(f"{path}: no column {', '.join(missing)}", hint=f"it has {', '.join(columns)}")
+        for fields in reader:
+            where = f"{path}, line {reader.line_num}"
+            if not fields:
+                continue
+            if len(fields) != len(columns):
+                raise DataError(
+                    f"{where}: {len(fields)} fields, {len(columns)} columns", hint="mend the line"
+                )
+            yield where, dict(zip(columns, (field.strip() for field in fields), strict=True))
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: {error}", hint="quotes must be closed") from error
+
+
+def number(text: str, where: str, column: str) -> float:
+    """A number of a row, or DataError."""
+    try:
+        return float(text)
+    except ValueError:
+        raise DataError(f"{where}: {column} is {text!r}", hint="it must be a number") from None
+
+
+def index(text: str, where: str, column: str, count: int) -> int:
+    """A class index of a row, below ``count``, or DataError."""
+    if not text.isdigit() or int(text) >= count:
+        raise DataError(f"{where}: {column} is {text!r}", hint=f"it must be from 0 to {count - 1}")
+    return int(text)
+
+
+def read_json(path: Path, kind: type) -> Any:
+    """A JSON file whose outermost value is of ``kind``, or DataError."""
+    try:
+        value = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}, line {error.lineno}: not JSON: {error.msg}", hint="mend it") from error
+    if not isinstance(value, kind):
+        raise DataError(f"{path}: holds a {type(value).__name__}", hint=f"it must be a {kind.__name__}")
+    return value

@@ -1,0 +1,127 @@
+"""EPIC-KITCHENS-100: many labelled segments in each long video, a verb and a noun each."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import replace
+
+from proxy_train.data.formats import annotation_files as tables
+from proxy_train.data.formats.listing import Listing
+from proxy_train.data.formats.request import Request
+from proxy_train.data.formats.video_index import Found, VideoIndex
+from proxy_train.data.labels import VerbNoun
+from search_space.errors import DataError
+
+VERBS, NOUNS = 97, 300
+_SEGMENT = ("narration_id", "video_id", "start_timestamp", "stop_timestamp", "start_frame", "stop_frame")
+_LABELS = ("verb", "verb_class", "noun", "noun_class")
+_TIME = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+_FILES = {
+    "train": r"EPIC_100_train\.csv",
+    "val": r"EPIC_100_validation\.csv",
+    "test": r"EPIC_100_test.*\.csv",
+}
+
+
+def found(request: Request) -> bool:
+    """Whether there is an EPIC_100_train.csv or EPIC_100_validation.csv."""
+    return any(request.find(_FILES[split]) for split in ("train", "val"))
+
+
+def read(request: Request) -> Listing:
+    """Segments of videos, or of folders of frames numbered from 1, whose rate the annotations tell.
+
+    Raises:
+        DataError: no annotations, a column is missing, or a row that cannot be read.
+    """
+    files = {split: path for split, pattern in _FILES.items() for path in request.find(pattern)[:1]}
+    if not files:
+        raise DataError(
+            f"{request.annotations or request.root}: no EPIC_100_train.csv",
+            hint="set data.annotations to its folder",
+        )
+    listing = Listing(kind="verb_noun", verbs=VERBS)
+    videos = VideoIndex(request.root, request.frame_rate)
+    names: tuple[Counter[tuple[int, str]], Counter[tuple[int, str]]] = (Counter(), Counter())
+    for split, path in files.items():
+        labelled = split != "test" or {*_LABELS} <= {*tables.header(path)}
+        rows = list(tables.rows(path, _SEGMENT + (_LABELS if labelled else ())))
+        rates = _frame_rates(rows)
+        for where, row in rows:
+            _take(listing, videos, where, row, split, rates, names if labelled else None)
+    for video in videos.unused():
+        listing.drop(str(video), "in no annotation")
+    listing.classes = (
+        *_names(request, r"EPIC_100_verb_classes\.csv", names[0], VERBS),
+        *_names(request, r"EPIC_100_noun_classes.*\.csv", names[1], NOUNS),
+    )
+    return listing
+
+
+def _take(
+    listing: Listing,
+    videos: VideoIndex,
+    where: str,
+    row: dict[str, str],
+    split: str,
+    rates: dict[str, float],
+    names: tuple[Counter[tuple[int, str]], Counter[tuple[int, str]]] | None,
+) -> None:
+    name, recording = row["narration_id"], row["video_id"]
+    start, end = (_seconds(row[column], where, column) for column in ("start_timestamp", "stop_timestamp"))
+    video = videos.find(recording)
+    if names is not None:
+        verb = tables.index(row["verb_class"], where, "verb_class", VERBS)
+        noun = tables.index(row["noun_class"], where, "noun_class", NOUNS)
+        names[0][verb, row["verb"]] += 1
+        names[1][noun, row["noun"]] += 1
+    if video is None:
+        listing.miss(f"{split}:{name}", f"no video {recording}")
+    elif end <= start:
+        listing.drop(f"{split}:{name}", f"it ends at {end:g} s, before its start at {start:g} s")
+    elif name in listing.groups:
+        listing.drop(f"{split}:{name}", "listed before")
+    elif names is None:
+        listing.add_unlabelled(_from_one(video, rates.get(recording)), name, split, start, end)
+    else:
+        video = _from_one(video, rates.get(recording))
+        listing.add(video, VerbNoun(verb, noun), name, split, start, end, group=recording)
+
+
+def _from_one(video: Found, rate: float | None) -> Found:
+    """Frames count from 1 even if the first ones are not there: times would shift otherwise."""
+    frames = video.frames
+    if frames is None:
+        return video
+    count = frames.offset + frames.count - 1
+    return Found(video.path, replace(frames, offset=1, count=count, fps=rate or frames.fps))
+
+
+def _frame_rates(rows: list[tuple[str, dict[str, str]]]) -> dict[str, float]:
+    """Frames a second of each video, from its latest segment: the later, the less rounding matters."""
+    latest: dict[str, tuple[float, float]] = {}
+    for where, row in rows:
+        seconds = _seconds(row["stop_timestamp"], where, "stop_timestamp")
+        if seconds > latest.get(row["video_id"], (0.0, 0.0))[0]:
+            frame = tables.number(row["stop_frame"], where, "stop_frame")
+            latest[row["video_id"]] = (seconds, frame)
+    return {video: frame / seconds for video, (seconds, frame) in latest.items()}
+
+
+def _seconds(text: str, where: str, column: str) -> float:
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise DataError(f"{where}: {column} is {text!r}", hint="it must be hours:minutes:seconds")
+    return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
+
+
+def _names(request: Request, pattern: str, seen: Counter[tuple[int, str]], count: int) -> list[str]:
+    """Names of classes: from the data set's own list, or else each one's most frequent word."""
+    names: dict[int, str] = {}
+    for (number, word), _ in reversed(seen.most_common()):
+        names[number] = word
+    for path in request.find(pattern)[:1]:
+        for where, row in tables.rows(path, ("id", "key")):
+            names[tables.index(row["id"], where, "id", count)] = row["key"]
+    return [names.get(number, str(number)) for number in range(count)]

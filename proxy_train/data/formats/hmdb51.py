@@ -1,0 +1,61 @@
+"""HMDB51: a list for each class and each of 3 splits, ``file.avi 1`` to train on, 2 to test, 0 neither."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from proxy_train.data.formats.listing import Listing
+from proxy_train.data.formats.request import Request, lines_of
+from proxy_train.data.formats.video_index import VideoIndex
+from search_space.errors import DataError
+
+_NAME = r"(.+)_test_split{}\.txt"
+
+
+def found(request: Request) -> bool:
+    """Whether there are such lists."""
+    return bool(request.find(_NAME.format(r"\d")))
+
+
+def read(request: Request) -> Listing:
+    """Clips cut from one film, which share their names up to the class, never fall into different splits.
+
+    Raises:
+        DataError: no list of the split asked for, or a line that cannot be read.
+    """
+    lists = request.find(_NAME.format(request.split))
+    if not lists:
+        raise DataError(
+            f"{request.annotations or request.root}: no <class>_test_split{request.split}.txt",
+            hint="set data.annotations to the folder of the lists, and data.split to 1, 2 or 3",
+        )
+    names = [re.sub(r"_test_split\d\.txt", "", path.name, flags=re.IGNORECASE) for path in lists]
+    listing = Listing(classes=tuple(sorted(names)))
+    videos = VideoIndex(request.root, request.frame_rate)
+    for path, name in zip(lists, names, strict=True):
+        label = listing.classes.index(name)
+        for number, line in lines_of(path):
+            file, _, part = line.rpartition(" ")
+            if part not in ("0", "1", "2") or not file:
+                raise DataError(f"{path}, line {number}: {line!r}", hint="a line is file.avi 0, 1 or 2")
+            _take(listing, videos, file.strip(), name, label, int(part), request.split)
+    for video in videos.unused():
+        listing.drop(str(video), "in no list")
+    return listing
+
+
+def _take(
+    listing: Listing, videos: VideoIndex, file: str, name: str, label: int, part: int, split: int
+) -> None:
+    video = videos.find(Path(file).stem, below=name)
+    identity = f"{name}/{file}"
+    if video is None:
+        listing.miss(identity, "no such video")
+    elif part == 0:
+        listing.drop(identity, f"split {split} does not use it")
+    elif identity in listing.groups:
+        listing.drop(identity, "listed before")
+    else:
+        film = Path(file).stem.partition(f"_{name}_")[0]
+        listing.add(video, label, identity, "train" if part == 1 else "test", group=f"{name}/{film}")

@@ -1,0 +1,102 @@
+"""What a format reader finds: labelled videos, and everything that it leaves out, with the reason."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from proxy_train.data.dataset import VideoItem
+from proxy_train.data.formats.video_index import Found
+from proxy_train.data.labels import Label, LabelsKind
+
+_SHARE = 15  # percent of the videos for val, and again for test, where nothing says
+
+
+@dataclass
+class Listing:
+    """Videos as they are found; the reader fills it.
+
+    Args:
+        classes: names of a network's outputs, verbs before nouns.
+        kind: of all labels.
+        verbs: how many of ``classes`` are verbs.
+        groups: by item id: videos of one group, such as pieces of one recording, stay in one split.
+    """
+
+    classes: tuple[str, ...] = ()
+    kind: LabelsKind = "single"
+    verbs: int = 0
+    items: list[VideoItem] = field(default_factory=list)
+    dropped: list[tuple[str, str]] = field(default_factory=list)
+    missing: list[tuple[str, str]] = field(default_factory=list)
+    unlabelled: list[VideoItem] = field(default_factory=list)
+    groups: dict[str, str] = field(default_factory=dict)
+
+    def add(
+        self,
+        found: Found,
+        label: Label,
+        name: str,
+        split: str,
+        start: float | None = None,
+        end: float | None = None,
+        *,
+        group: str = "",
+    ) -> None:
+        """Takes a video, or a stretch of one; an empty ``split`` is filled in by ``split_items``."""
+        self.items.append(VideoItem(found.path, start, end, label, name, split, found.frames))
+        self.groups[name] = group or name
+
+    def add_unlabelled(
+        self, found: Found, name: str, split: str, start: float | None = None, end: float | None = None
+    ) -> None:
+        """Takes a video whose label is not public."""
+        self.unlabelled.append(VideoItem(found.path, start, end, (), name, split, found.frames))
+
+    def miss(self, name: str, reason: str) -> None:
+        """Leaves out a video that is annotated and not there."""
+        self.missing.append((name, reason))
+
+    def drop(self, name: str, reason: str) -> None:
+        """Leaves something out."""
+        self.dropped.append((name, reason))
+
+
+def split_items(items: list[VideoItem], groups: Mapping[str, str]) -> dict[str, tuple[VideoItem, ...]]:
+    """Fills in the split of items that have none, and takes val from train where there is none.
+
+    A hash of the group's name decides: always the same way, and a video that is added moves no other one,
+    except that no class is left without a val video if it has two groups.
+    """
+    has_val = any(item.split == "val" for item in items)
+    hashed = [item for item in items if item.split == "" or (item.split == "train" and not has_val)]
+    of_label: dict[Label | None, list[VideoItem]] = {}
+    for item in hashed:
+        # Only single labels are few enough to give each a val video.
+        of_label.setdefault(item.label if isinstance(item.label, int) else None, []).append(item)
+    chosen: dict[str, str] = {}
+    for members in of_label.values():
+        with_test = {groups[item.id]: item.split == "" for item in members}
+        order = sorted(with_test, key=_bucket)
+        for group in order:
+            chosen[group] = _hashed_split(_bucket(group)[0], with_test=with_test[group])
+        # Few videos may all fall on one side; the ends of the order have the best claim to either.
+        if len(order) > 1 and all(chosen[group] != "val" for group in order):
+            chosen[order[0]] = "val"
+        if all(chosen[group] != "train" for group in order):
+            chosen[order[-1]] = "train"
+    open_ids = {item.id for item in hashed}
+    placed = [replace(item, split=chosen[groups[item.id]]) if item.id in open_ids else item for item in items]
+    names = ("train", "val", "test")
+    return {name: tuple(item for item in placed if item.split == name) for name in names}
+
+
+def _bucket(name: str) -> tuple[int, str]:
+    return int(hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:8], 16) % 100, name
+
+
+def _hashed_split(bucket: int, *, with_test: bool) -> str:
+    if bucket < _SHARE:
+        return "val"
+    return "test" if with_test and bucket < 2 * _SHARE else "train"

@@ -1,0 +1,83 @@
+"""Moments in Time: CSV files without a header, ``class/file.mp4,label,positives,negatives``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from proxy_train.data.formats import annotation_files as tables
+from proxy_train.data.formats.listing import Listing
+from proxy_train.data.formats.request import Request, lines_of, split_of
+from proxy_train.data.formats.video_index import VIDEOS, VideoIndex
+from search_space.errors import DataError
+
+_CATEGORIES = r"moments_categories\.txt"
+
+
+def found(request: Request) -> bool:
+    """Whether there is a moments_categories.txt."""
+    return bool(request.find(_CATEGORIES))
+
+
+def read(request: Request) -> Listing:
+    """Classes are numbered as ``moments_categories.txt`` says.
+
+    Raises:
+        DataError: no categories, no list of videos, or a line that cannot be read.
+    """
+    numbers = _categories(request)
+    names = {number: name for name, number in numbers.items()}
+    listing = Listing(classes=tuple(names.get(number, str(number)) for number in range(max(names) + 1)))
+    videos = VideoIndex(request.root, request.frame_rate)
+    lists = [path for path in request.find(r".*\.csv") if split_of(path.name) is not None]
+    if not lists:
+        raise DataError(
+            f"{request.annotations or request.root}: no trainingSet.csv", hint="set data.annotations"
+        )
+    for path in lists:
+        split = split_of(path.name) or ""
+        for number, line in lines_of(path):
+            file, *fields = line.rsplit(",", 3)
+            if Path(file).suffix.lower() not in VIDEOS or len(fields) != 3:
+                hint = "a line is class/file.mp4,label,positives,negatives"
+                raise DataError(f"{path}, line {number}: {line!r}", hint=hint)
+            _take(listing, videos, f"{split}/{file}", split, numbers.get(fields[0].strip()), fields[0])
+    for video in videos.unused():
+        listing.drop(str(video), "in no annotation")
+    return listing
+
+
+def _take(listing: Listing, videos: VideoIndex, name: str, split: str, label: int | None, word: str) -> None:
+    file = name.partition("/")[2]
+    # training/ and validation/ can hold files of one name: the folder that the split speaks of comes first.
+    folders = {
+        "train": ("training/", "train/"),
+        "val": ("validation/", "val/"),
+        "test": ("testing/", "test/"),
+    }
+    candidates = (videos.find_path(folder + file) for folder in (*folders[split], ""))
+    video = next(filter(None, candidates), None)
+    if video is None:
+        listing.miss(name, "no such video")
+    elif label is None:
+        listing.drop(name, f"moments_categories.txt has no {word.strip()!r}")
+    elif name in listing.groups:
+        listing.drop(name, "listed before")
+    else:
+        listing.add(video, label, name, split)
+
+
+def _categories(request: Request) -> dict[str, int]:
+    paths = request.find(_CATEGORIES)
+    if not paths:
+        raise DataError(
+            f"{request.annotations or request.root}: no moments_categories.txt", hint="set data.annotations"
+        )
+    numbers: dict[str, int] = {}
+    for line_number, line in lines_of(paths[0]):
+        name, _, number = line.rpartition(",")
+        numbers[name.strip()] = tables.index(
+            number.strip(), f"{paths[0]}, line {line_number}", "index", 100_000
+        )
+    if not numbers:
+        raise DataError(f"{paths[0]}: no category in it", hint="a line is label,index")
+    return numbers

@@ -1,0 +1,88 @@
+"""Something-Something V2: JSON lists, ``<id>.webm``, 174 templates as classes; mirroring changes labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from proxy_train.data.formats import annotation_files as tables
+from proxy_train.data.formats.listing import Listing
+from proxy_train.data.formats.request import Request
+from proxy_train.data.formats.video_index import VideoIndex
+from search_space.errors import DataError
+
+_PREFIX = r"(something-something-v2-)?"
+_SPLITS = ("train", "validation", "test")
+
+
+def found(request: Request) -> bool:
+    """Whether there are a labels.json and a train.json or validation.json, by their old or new names."""
+    return bool(_file(request, "labels")) and any(_file(request, split) for split in _SPLITS)
+
+
+def read(request: Request) -> Listing:
+    """An item's class is the number that labels.json gives its template, brackets left out.
+
+    Raises:
+        DataError: no labels.json, a file that is no such JSON, or a number that is used twice.
+    """
+    path = _file(request, "labels")
+    if path is None:
+        raise DataError(
+            f"{request.annotations or request.root}: no labels.json",
+            hint="set data.annotations to its folder",
+        )
+    numbers = _numbers(path)
+    names = {number: template for template, number in numbers.items()}
+    listing = Listing(classes=tuple(names.get(number, str(number)) for number in range(max(names) + 1)))
+    videos = VideoIndex(request.root, request.frame_rate)
+    for split in _SPLITS:
+        source = _file(request, split)
+        entries = [] if source is None else tables.read_json(source, list)
+        for place, entry in enumerate(entries):
+            if not isinstance(entry, dict) or "id" not in entry:
+                raise DataError(f"{source}: entry {place} has no id", hint="an entry is {id, template, ...}")
+            _take(listing, videos, entry, "val" if split == "validation" else split, numbers)
+    for video in videos.unused():
+        listing.drop(str(video), "in no annotation")
+    return listing
+
+
+def _take(
+    listing: Listing, videos: VideoIndex, entry: dict[str, Any], split: str, numbers: dict[str, int]
+) -> None:
+    name = str(entry["id"])
+    video = videos.find(name)
+    template = entry.get("template")
+    label = None if template is None else numbers.get(_without_brackets(str(template)))
+    if video is None:
+        listing.miss(f"{split}:{name}", "no such video")
+    elif template is None:
+        listing.add_unlabelled(video, name, split)
+    elif label is None:
+        listing.drop(f"{split}:{name}", f"labels.json has no template {template!r}")
+    elif name in listing.groups:
+        listing.drop(f"{split}:{name}", "listed before")
+    else:
+        listing.add(video, label, name, split)
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    numbers: dict[str, int] = {}
+    for template, value in tables.read_json(path, dict).items():
+        number = tables.index(str(value), f"{path}: {template!r}", "its number", 100_000)
+        if number in numbers.values():
+            raise DataError(f"{path}: {number} is the number of two templates", hint="numbers are unique")
+        numbers[_without_brackets(template)] = number
+    if not numbers:
+        raise DataError(f"{path}: no template in it", hint="it maps each template to its number")
+    return numbers
+
+
+def _without_brackets(template: str) -> str:
+    return template.replace("[", "").replace("]", "")
+
+
+def _file(request: Request, part: str) -> Path | None:
+    paths = request.find(rf"{_PREFIX}{part}\.json")
+    return paths[0] if paths else None

@@ -1,0 +1,86 @@
+"""UCF101: ``classInd.txt``, and for each of three official splits a list to train on and one to test on."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from proxy_train.data.formats import annotation_files as tables
+from proxy_train.data.formats.listing import Listing
+from proxy_train.data.formats.request import Request, lines_of
+from proxy_train.data.formats.video_index import VideoIndex
+from search_space.errors import DataError
+
+_GROUP = re.compile(r"(.*_g\d+)_c\d+")
+
+
+def found(request: Request) -> bool:
+    """Whether there are a classInd.txt and a trainlist."""
+    return bool(request.find(r"classInd\.txt") and request.find(r"(train|test)list\d\d\.txt"))
+
+
+def read(request: Request) -> Listing:
+    """Clips of one group are pieces of one recording and never fall into different splits.
+
+    Raises:
+        DataError: no classInd.txt, no list of the split asked for, or a line that cannot be read.
+    """
+    numbers = _classes(request)
+    listing = Listing(classes=tuple(sorted(numbers, key=numbers.__getitem__)))
+    videos = VideoIndex(request.root, request.frame_rate)
+    lists = request.find(rf"(train|test)list{request.split:02d}\.txt")
+    if not lists:
+        raise DataError(
+            f"{request.annotations or request.root}: no trainlist{request.split:02d}.txt",
+            hint="set data.annotations to the folder of the lists, and data.split to 1, 2 or 3",
+        )
+    for path in lists:
+        split = "train" if path.name.lower().startswith("train") else "test"
+        for number, line in lines_of(path):
+            name, _, told = line.rpartition(" ") if re.search(r" \d+$", line) else (line, "", "")
+            _take(listing, videos, name.strip(), split, numbers, told, f"{path}, line {number}")
+    for video in videos.unused():
+        listing.drop(str(video), f"not in split {request.split}")
+    return listing
+
+
+def _take(
+    listing: Listing,
+    videos: VideoIndex,
+    name: str,
+    split: str,
+    numbers: dict[str, int],
+    told: str,
+    where: str,
+) -> None:
+    file = Path(name)
+    label = numbers.get(file.parent.name)
+    if label is None:
+        raise DataError(f"{where}: {name!r}", hint="a line is Class/video.avi, its class from classInd.txt")
+    video = videos.find_path(name) or videos.find(file.stem)
+    if told and int(told) != label + 1:
+        listing.drop(name, f"{where} says class {told}, classInd.txt {label + 1}")
+    elif video is None:
+        listing.miss(name, "no such video")
+    elif name in listing.groups:
+        listing.drop(name, "listed before")
+    else:
+        group = _GROUP.fullmatch(file.stem)
+        listing.add(video, label, name, split, group=group[1] if group else "")
+
+
+def _classes(request: Request) -> dict[str, int]:
+    paths = request.find(r"classInd\.txt")
+    if not paths:
+        raise DataError(
+            f"{request.annotations or request.root}: no classInd.txt", hint="set data.annotations"
+        )
+    numbers: dict[str, int] = {}
+    for line_number, line in lines_of(paths[0]):
+        number, _, name = line.partition(" ")
+        where = f"{paths[0]}, line {line_number}"
+        # The file counts from 1.
+        numbers[name.strip()] = tables.index(number, where, "number", 100_000) - 1
+    if sorted(numbers.values()) != list(range(len(numbers))) or not numbers:
+        raise DataError(f"{paths[0]}: its numbers are not 1, 2, 3, ...", hint="restore the original file")
+    return numbers

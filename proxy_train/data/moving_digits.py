@@ -1,0 +1,276 @@
+"""MovingDigits-16: the data set that movinas makes itself, as real H.264 files with a manifest.
+
+Handwritten digits (scikit-learn's, 1,797 real ones) over two photographs (by courtesy of their authors, CC BY
+2.0). Each clip comes from its own generator, seeded by (seed, split, class, number), where twins that are
+measured on share one: any clip can be made again alone. A file is written whole or not at all and carries the
+hash of its frames before encoding, so that a killed writer goes on where it was.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+import numpy as np
+
+from proxy_train.data import digit_scenes
+from proxy_train.data.dataset import Dataset, VideoItem
+from proxy_train.data.digit_scenes import (
+    CLASSES,
+    FPS,
+    FRAMES,
+    PLAIN,
+    SIZE,
+    Motion,
+    Pixels,
+    Scene,
+    Sources,
+    Sprite,
+)
+from proxy_train.processes import Progress, each, silent
+from search_space.errors import DataError
+from search_space.files import replacing, write_json
+
+VERSION = 4
+SPLITS = ("train", "val", "test")
+_DIGITS = {"train": slice(0, 1197), "val": slice(1197, 1497), "test": slice(1497, 1797)}
+_CHUNK = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Clips a class in each split, what they show, and H.264's rate factor (more is coarser)."""
+
+    train: int
+    val: int
+    test: int
+    scene: Scene = PLAIN
+    crf: int = 26
+
+
+_HARD = Scene(
+    digit=Sprite((15.0, 20.0), (0.6, 0.9), (0.40, 0.60)),
+    motion=Motion(
+        travel=(12, 18),
+        growth=(1.45, 1.8),
+        radius=(6, 9),
+        reach=(8, 12),
+        swelling=(1.35, 1.7),
+        event=(6, 9),
+        rest=(5, 10),
+        unsteady=0.4,
+    ),
+    distractors=2,
+    distractor=Sprite((11.0, 15.0), (0.55, 0.85), (0.20, 0.80)),
+    camera=6.0,
+    occluders=1,
+    flicker=0.1,
+    noise=0.035,
+)
+PRESETS = {
+    "default": Preset(100, 20, 25),
+    "tiny": Preset(20, 5, 5),
+    "medium": Preset(60, 20, 25, Scene(distractors=1), crf=36),
+    "hard": Preset(60, 20, 25, _HARD, crf=38),
+}
+
+
+def load(
+    preset: str, cache: Path, *, seed: int = 0, workers: int = 1, progress: Progress = silent
+) -> Dataset:
+    """The data set below ``cache``, written first as far as it is not there yet.
+
+    Raises:
+        DataError: the preset does not exist, or the folder cannot be written.
+    """
+    if preset not in PRESETS:
+        raise DataError(f"moving-digits has no preset {preset!r}", hint=f"one of {', '.join(PRESETS)}")
+    folder = cache / f"moving-digits-16-v{VERSION}-{preset}-s{seed}"
+    try:
+        manifest = _complete_manifest(folder) or write(
+            folder, PRESETS[preset], seed=seed, workers=workers, progress=progress
+        )
+    except OSError as error:
+        raise DataError(
+            f"cannot write {folder}: {error.strerror}", hint="set data.cache to another folder"
+        ) from error
+    return as_dataset(folder, preset, manifest)
+
+
+def as_dataset(folder: Path, preset: str, manifest: dict[str, Any]) -> Dataset:
+    """What a manifest lists, as a data set."""
+    clips = manifest["clips"]
+    items = {
+        split: tuple(
+            VideoItem(folder / clip["file"], None, None, clip["label"], clip["file"], split)
+            for clip in clips
+            if clip["split"] == split
+        )
+        for split in SPLITS
+    }
+    hashes = hashlib.sha256("".join(clip["sha256"] for clip in clips).encode()).hexdigest()
+    return Dataset(
+        f"moving-digits-{preset}",
+        items,
+        CLASSES,
+        flips_change_labels=True,
+        fingerprint=hashes,
+        seconds=FRAMES / FPS,
+    )
+
+
+def _complete_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest if every file that it lists is there with its size."""
+    try:
+        manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+        whole = all((folder / clip["file"]).stat().st_size == clip["bytes"] for clip in manifest["clips"])
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return manifest if whole else None
+
+
+def write(
+    folder: Path, preset: Preset, *, seed: int = 0, workers: int = 1, progress: Progress = silent
+) -> dict[str, Any]:
+    """Writes whatever clips are not in ``folder`` yet, then ``manifest.json``, which it returns."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_sources(folder, seed)
+    tasks = [
+        Chunk(str(folder), preset, seed, split, label, first, min(first + _CHUNK, count))
+        for split, count in zip(SPLITS, (preset.train, preset.val, preset.test), strict=True)
+        for label in range(len(CLASSES))
+        for first in range(0, count, _CHUNK)
+    ]
+    total = sum(task.stop - task.start for task in tasks)
+    clips: list[dict[str, Any]] = []
+    progress(0, total)
+    for chunk in each(_write_chunk, tasks, workers):
+        clips += chunk
+        progress(len(clips), total)
+    manifest = {
+        "name": "MovingDigits-16",
+        "version": VERSION,
+        "seed": seed,
+        "preset": asdict(preset),
+        "clip": {"frames": FRAMES, "width": SIZE, "height": SIZE, "fps": FPS, "codec": "h264"},
+        "classes": list(CLASSES),
+        "attribution": "photographs: see ATTRIBUTION.txt; digits: UCI, by way of scikit-learn",
+        "clips": sorted(clips, key=lambda clip: (SPLITS.index(clip["split"]), clip["label"], clip["file"])),
+    }
+    write_json(folder / "manifest.json", manifest)
+    return manifest
+
+
+def _write_sources(folder: Path, seed: int) -> None:
+    """Keeps digits and photographs beside the clips: workers then start without the slow scikit-learn."""
+    from sklearn.datasets import load_digits, load_sample_images
+
+    digits, photographs = load_digits(), load_sample_images()
+    order = np.random.default_rng([seed, len(SPLITS)]).permutation(len(digits.images))
+    with replacing(folder / "sources.npz") as temporary:
+        np.savez(
+            temporary,
+            digits=digits.images[order].astype(np.uint8),
+            **{f"photograph{index}": image for index, image in enumerate(photographs.images)},
+        )
+    with replacing(folder / "ATTRIBUTION.txt") as temporary:
+        temporary.write_text(photographs.DESCR)
+
+
+@functools.lru_cache(maxsize=4)
+def _sources(folder: str, split: str) -> Sources:
+    """Digits are disjoint; training sees the left halves of the photographs, the other splits the right."""
+    with np.load(Path(folder) / "sources.npz", allow_pickle=False) as arrays:
+        digits = arrays["digits"][_DIGITS[split]].astype(np.float32) / 16
+        photographs = [arrays[name] for name in sorted(arrays.files) if name.startswith("photograph")]
+    halves = [
+        image[:, : image.shape[1] // 2] if split == "train" else image[:, image.shape[1] // 2 :]
+        for image in photographs
+    ]
+    return Sources(digits, tuple(half.astype(np.float32) / 255 for half in halves))
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    folder: str
+    preset: Preset
+    seed: int
+    split: str
+    label: int
+    start: int
+    stop: int
+
+
+def _write_chunk(chunk: Chunk) -> list[dict[str, Any]]:
+    folder = Path(chunk.folder)
+    clips = []
+    for number in range(chunk.start, chunk.stop):
+        name = f"{chunk.split}/{CLASSES[chunk.label]}/{number:04d}.mp4"
+        path = folder / name
+        digest = _hash_of(path)
+        if digest is None:
+            frames = clip_frames(chunk, number)
+            digest = hashlib.sha256(frames.tobytes()).hexdigest()
+            # Thousands of files that can be made again: the manifest's sizes find one that a power cut left
+            # empty.
+            with replacing(path, durable=False) as temporary:
+                encode(temporary, frames, crf=chunk.preset.crf, comment=digest)
+        clips.append(
+            {
+                "file": name,
+                "split": chunk.split,
+                "label": chunk.label,
+                "sha256": digest,
+                "bytes": path.stat().st_size,
+            }
+        )
+    return clips
+
+
+def clip_frames(chunk: Chunk, number: int) -> Pixels:
+    """The frames of one clip before encoding, from its own generator.
+
+    What is measured on comes in pairs: a clip and its twin of the same number share their generator, and show
+    the same frames as far as the scene allows it. What tells them apart for a network that is blind to order
+    is what compression leaves behind.
+    """
+    paired = chunk.split != "train" and chunk.label % 2 == 1
+    seeded_by = chunk.label - paired
+    rng = np.random.default_rng([chunk.seed, SPLITS.index(chunk.split), seeded_by, number])
+    make = digit_scenes.render_twin if paired else digit_scenes.render
+    return make(chunk.label, _sources(chunk.folder, chunk.split), rng, chunk.preset.scene)
+
+
+def encode(
+    path: Path, frames: Pixels | Sequence[Pixels], *, crf: int, fps: int = FPS, comment: str = ""
+) -> None:
+    """Writes RGB frames (frames, height, width, 3) as an H.264 mp4 file, yuv420p, a key frame every 16."""
+    # Macroblock trees make x264 write other bytes from run to run.
+    options = {"crf": str(crf), "g": "16", "preset": "veryfast", "x264-params": "mbtree=0"}
+    with av.open(path, "w", format="mp4") as container:
+        container.metadata["comment"] = comment
+        stream = container.add_stream("libx264", rate=fps, options=options)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_count = 1
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def _hash_of(path: Path) -> str | None:
+    """The hash that an earlier run left in the file, if it is there."""
+    if not path.exists():
+        return None
+    try:
+        with av.open(path) as container:
+            return container.metadata.get("comment")
+    except av.error.FFmpegError:
+        return None

@@ -1,0 +1,177 @@
+"""Which videos to train on: the settings, and the one way from them to a ``Dataset``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from proxy_train.data import moving_digits
+from proxy_train.data.dataset import Dataset, VideoItem
+from proxy_train.data.formats.listing import Listing, split_items
+from proxy_train.data.formats.registry import FORMATS, Format, detect
+from proxy_train.data.formats.request import Request
+from proxy_train.processes import Progress, silent
+from search_space.errors import DataError, SettingsError
+
+__all__ = ["DataSettings", "Dataset", "VideoItem", "load_dataset"]
+
+MARGIN = 0.125  # of the clip's side, kept around it for random crops
+
+Kind = Literal[
+    "moving-digits",
+    "auto",
+    "folder",
+    "list",
+    "kinetics",
+    "something-something",
+    "epic-kitchens",
+    "charades",
+    "moments-in-time",
+    "ucf101",
+    "hmdb51",
+]
+
+
+class DataSettings(BaseModel):
+    """The ``data`` part of a run's settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Kind = Field(
+        default="moving-digits",
+        description="the embedded data set, or your videos' format; auto tells by the annotation files",
+    )
+    preset: Literal["default", "tiny", "medium", "hard"] = Field(
+        default="default", description="which MovingDigits-16"
+    )
+    root: Path | None = Field(default=None, description="the folder of your videos")
+    annotations: Path | None = Field(
+        default=None, description="file or folder of the annotations; by default they are looked for in root"
+    )
+    split: int = Field(default=1, ge=1, le=3, description="which official split of UCF101 or HMDB51")
+    frame_rate: float = Field(
+        default=25.0, gt=0, description="frames a second of folders of images, where no annotation tells"
+    )
+    segments: bool = Field(
+        default=False, description="Charades: train on each action's stretch, not on whole videos"
+    )
+    cache: Path = Field(default=Path("~/.cache/movinas"), description="where made and prepared data is kept")
+    flips: bool = Field(
+        default=True,
+        description="a mirrored video keeps its label; never so in MovingDigits-16, Something-Something",
+    )
+    seconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="how much of each video is kept, around its middle; by default 10, of Charades 40",
+    )
+    broken: Literal["skip", "refuse"] = Field(
+        default="skip", description="what to do about videos that cannot be read"
+    )
+    seed: int = Field(default=0, ge=0, description="of MovingDigits-16's clips")
+    source: Literal["store", "videos"] = Field(
+        default="store",
+        description="videos decodes each clip when its turn comes, for data too large to be stored as frames",
+    )
+
+    @model_validator(mode="after")
+    def _root_where_needed(self) -> Self:
+        if self.kind != "moving-digits" and self.root is None:
+            raise ValueError(f"data.root is needed for kind {self.kind}: the folder of the videos")
+        if self.kind == "moving-digits" and (self.root is not None or self.annotations is not None):
+            raise ValueError("data.root is for your own videos: set data.kind to auto, folder, list, ...")
+        return self
+
+    @property
+    def cache_folder(self) -> Path:
+        """``cache`` with the home folder filled in, absolute."""
+        return self.cache.expanduser().absolute()
+
+    @classmethod
+    def parse(
+        cls, text: str, *, cache: Path, annotations: Path | None = None, direct: bool = False
+    ) -> DataSettings:
+        """Settings from ``moving-digits[:preset]``, a folder, or ``format:folder``.
+
+        Args:
+            direct: the source is the videos, not a store.
+
+        Raises:
+            SettingsError: no such preset or folder.
+        """
+        kind, _, rest = text.partition(":")
+        source = "videos" if direct else "store"
+        if kind == "moving-digits":
+            if rest not in ("", *moving_digits.PRESETS):
+                known = ", ".join(f"moving-digits:{name}" for name in moving_digits.PRESETS)
+                raise SettingsError(f"there is no data set {text!r}", hint=f"use moving-digits, {known}")
+            return cls.model_validate({"preset": rest or "default", "cache": cache, "source": source})
+        named = kind in FORMATS and rest
+        root = Path(rest if named else text).expanduser()
+        if not root.is_dir():
+            raise SettingsError(
+                f"--data {text}: there is no such folder", hint="give a folder of videos, or format:folder"
+            )
+        given = {"kind": kind if named else "auto", "root": root, "annotations": annotations}
+        return cls.model_validate(given | {"cache": cache, "source": source})
+
+
+def load_dataset(
+    settings: DataSettings, *, workers: int = 1, progress: Progress = silent, trainable: bool = True
+) -> Dataset:
+    """Lists the videos, and writes MovingDigits-16 first if it is asked for and not there.
+
+    Args:
+        trainable: require what training needs; without, a data set of one class or split is listed too.
+
+    Raises:
+        DataError: no videos, fewer than two classes, annotations that cannot be read, or a folder that cannot
+        be read or written.
+    """
+    if settings.kind == "moving-digits":
+        return moving_digits.load(
+            settings.preset, settings.cache_folder, seed=settings.seed, workers=workers, progress=progress
+        )
+    dataset = _listed(settings, trainable=trainable)
+    if trainable:
+        dataset.require_trainable()
+    return dataset
+
+
+def _listed(settings: DataSettings, *, trainable: bool) -> Dataset:
+    assert settings.root is not None, "validated with the settings"
+    root = settings.root.expanduser()
+    annotations = None if settings.annotations is None else settings.annotations.expanduser()
+    request = Request(root, annotations, settings.split, settings.frame_rate, settings.segments)
+    kind = detect(request) if settings.kind == "auto" else settings.kind
+    format_ = FORMATS[kind]
+    listing = format_.read(request)
+    if trainable:
+        _check_train_classes(root, listing, format_)
+    return Dataset(
+        root.resolve().name if root.name in ("", "..") else root.name,
+        split_items(listing.items, listing.groups),
+        listing.classes,
+        format_.flips_change_labels or not settings.flips,
+        MARGIN,
+        tuple(listing.dropped),
+        seconds=settings.seconds or format_.seconds,
+        labels_kind=listing.kind,
+        verbs=listing.verbs,
+        missing=tuple(listing.missing),
+        unlabelled=tuple(listing.unlabelled),
+    )
+
+
+def _check_train_classes(root: Path, listing: Listing, format_: Format) -> None:
+    if not format_.every_class_trains or listing.kind != "single":
+        return
+    trained = {item.label for item in listing.items if item.split in ("", "train")}
+    labels = {item.label for item in listing.items} - trained
+    missing = sorted(listing.classes[label] for label in labels if isinstance(label, int))
+    if missing:
+        raise DataError(
+            f"{root}: no training video of class {', '.join(missing)}", hint="add some, or remove the class"
+        )

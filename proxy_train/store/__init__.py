@@ -1,0 +1,1 @@
+"""Videos decoded once, and clips read from there or decoded on demand."""

@@ -1,0 +1,159 @@
+"""A store while it is made: one process at a time makes it, and a killed one's work is taken up.
+
+The folder is beside the store's own name and takes it when all is done. Every chunk that is decoded is
+noted with checksums, so that work of a killed process is used only where it reached the disk.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from proxy_train.data.dataset import Dataset
+from proxy_train.processes import Progress, each
+from proxy_train.store.decoding import CHUNK, Chunk, Clips, Decoded, Plan, decode_apart, decode_chunk
+from search_space.errors import DataError
+from search_space.files import sync
+
+_LOG = logging.getLogger(__name__)
+_JOURNAL = "decoded.jsonl"
+_LOCK = "lock"
+
+
+def building_folder(store: Path) -> Path:
+    """Where this machine makes a store: another machine's processes do not see its locks."""
+    return store.parent / f".{store.name}.{socket.gethostname()}.building"
+
+
+@contextmanager
+def locked(building: Path) -> Iterator[None]:
+    """The building folder, this process's alone; waits for another process that works in it."""
+    handle = _lock(building)
+    try:
+        yield
+    finally:
+        handle.close()
+
+
+def _lock(building: Path) -> IO[str]:
+    told = False
+    while True:
+        building.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = (building / _LOCK).open("w")
+        except FileNotFoundError:
+            continue  # the folder has just become the store
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # What was locked may be the file of a folder that has become the store meanwhile.
+            if os.fstat(handle.fileno()).st_ino == (building / _LOCK).stat().st_ino:
+                return handle
+        except FileNotFoundError:
+            pass
+        except BlockingIOError:
+            if not told:
+                _LOG.warning("another process prepares %s: waiting for it", building.name)
+                told = True
+            time.sleep(0.2)
+        handle.close()
+
+
+def finish(building: Path, store: Path) -> None:
+    """The folder becomes the store, on the disk."""
+    for path in building.glob("*.npy"):
+        sync(path)
+    (building / _LOCK).unlink()
+    # Another machine may have been faster; its store holds the same.
+    with suppress(OSError):
+        building.rename(store)
+    shutil.rmtree(building, ignore_errors=True)
+
+
+def decode_all(
+    building: Path, dataset: Dataset, plan: Plan, workers: int, progress: Progress, *, direct: bool = False
+) -> list[Decoded]:
+    """Decodes what an earlier process has not; in the end every video is in the folder's ``.npy`` files.
+
+    Args:
+        direct: there are to be none: what is found out about the videos is all that is kept.
+
+    Raises:
+        DataError: there is no space on the disk.
+    """
+    files = {name: building / f"{name}.npy" for name, items in dataset.items.items() if items}
+    shapes = {name: (len(dataset.items[name]), plan.keep, plan.side, plan.side, 3) for name in files}
+    arrays: dict[str, Clips] = {}
+    if not direct:
+        _require_space(building, shapes)
+        arrays = {name: _array(path, shapes[name]) for name, path in files.items()}
+    chunks = {
+        (name, first): Chunk(path, first, tuple(dataset.items[name][first : first + CHUNK]), plan, direct)
+        for name, path in files.items()
+        for first in range(0, shapes[name][0], CHUNK)
+    }
+    found = _journal(building, chunks, arrays)
+    done = sum(len(chunk.lengths) for chunk in found.values())
+    total = sum(len(chunk.items) for chunk in chunks.values())
+    progress(done, total)
+    open_chunks = [chunk for key, chunk in chunks.items() if key not in found]
+    with (building / _JOURNAL).open("a") as journal:
+        for decoded in each(decode_chunk, open_chunks, workers, blame=decode_apart):
+            journal.write(json.dumps(asdict(decoded)) + "\n")
+            journal.flush()
+            found[decoded.split, decoded.first] = decoded
+            done += len(decoded.lengths)
+            progress(done, total)
+    return [found[key] for key in chunks]
+
+
+def _array(path: Path, shape: tuple[int, ...]) -> Clips:
+    """The file's clips; it is made if it is not there. What is never written of it takes no space."""
+    with suppress(FileNotFoundError, ValueError, EOFError):
+        clips: Clips = np.load(path, mmap_mode="r", allow_pickle=False)
+        if clips.shape == shape and clips.dtype == np.uint8:
+            return clips
+    made: Clips = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    return made
+
+
+def _journal(
+    building: Path, chunks: Mapping[tuple[str, int], Chunk], arrays: Mapping[str, Clips]
+) -> dict[tuple[str, int], Decoded]:
+    """Chunks that an earlier process decoded and that are there; the file keeps their lines alone."""
+    path = building / _JOURNAL
+    lines = path.read_text().splitlines() if path.exists() else []
+    found: dict[tuple[str, int], Decoded] = {}
+    for line in lines:
+        try:
+            decoded = Decoded.from_json(json.loads(line))
+        except (ValueError, KeyError, TypeError):
+            continue  # a kill tore it
+        chunk = chunks.get((decoded.split, decoded.first))
+        whole = chunk is not None and len(decoded.lengths) == len(chunk.items)
+        if whole and (not arrays or decoded.is_in(arrays[decoded.split])):
+            found[decoded.split, decoded.first] = decoded
+    path.write_text("".join(json.dumps(asdict(decoded)) + "\n" for decoded in found.values()))
+    return found
+
+
+def _require_space(building: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    needed = sum(int(np.prod(shape)) for shape in shapes.values())
+    needed -= sum(path.stat().st_blocks * 512 for path in building.glob("*.npy"))
+    free = shutil.disk_usage(building).free
+    if needed > free:
+        raise DataError(
+            f"{building.parent}: prepared data needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free",
+            hint="use a smaller size, fps or data.seconds, or another data.cache",
+        )

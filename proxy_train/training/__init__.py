@@ -1,0 +1,1 @@
+"""One training: updates, schedule, checkpoints, and resuming."""

@@ -1,0 +1,360 @@
+"""One training of one network, epoch by epoch, that goes on exactly where it was after any interruption.
+
+Everything random in an epoch comes from generators seeded by (seed, epoch), so that a checkpoint holds no
+generator: a resumed training and an uninterrupted one compute the same bits on a CPU with the same number of
+threads.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from proxy_train.clips.batches import Ahead, Batch, Batches
+from proxy_train.clips.targets import head_for
+from proxy_train.distributed import Group, share_norms
+from proxy_train.evaluation import evaluation
+from proxy_train.evaluation.evaluation import Metrics
+from proxy_train.fidelity import Fidelity
+from proxy_train.processes import Progress, silent
+from proxy_train.recipe import Recipe
+from proxy_train.store.prepared_data import PreparedData
+from proxy_train.store.split import Split
+from proxy_train.training import checkpoint
+from proxy_train.training.checkpoint import Checkpoint
+from proxy_train.training.initial_weights import InitialWeights
+from proxy_train.training.optimizers import make_optimizer
+from proxy_train.training.out_of_memory import is_out_of_memory, out_of_memory
+from proxy_train.training.schedule import rate_at
+from proxy_train.training.updates import Diverged, Updater
+from proxy_train.training.weight_average import Average
+from proxy_train.training.widths import narrowed, widened
+from search_space.architecture.architecture import Architecture
+from search_space.errors import RecordError, SettingsError
+from search_space.network import MoViNet, build
+
+__all__ = ["Diverged", "EpochReport", "Training", "share_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReport:
+    """One finished epoch.
+
+    Args:
+        epoch: how many are finished now.
+        loss: mean over its clips, with label smoothing.
+        learning_rate: of its last step.
+        seconds: wall clock.
+        data_seconds: the part of them spent waiting for clips.
+    """
+
+    epoch: int
+    loss: float
+    learning_rate: float
+    seconds: float
+    data_seconds: float
+
+
+class Training:
+    """Trains ``architecture`` on ``data`` for ``horizon.epochs`` epochs.
+
+    With a folder, it goes on from the checkpoint there, and ``save`` writes one; ``train_epoch`` does not
+    write by itself.
+
+    Args:
+        horizon: the whole training: the schedule ends with it. Its frames and size are those of ``data``; its
+            width makes the architecture narrower.
+        seed: of the weights, the order of clips, augmentation and dropout.
+        folder: of the checkpoint; None keeps nothing.
+        device: of torch.
+        group: the processes that train it together, each with such an object; None is this one alone.
+        initial: weights to begin with; by default fresh ones.
+        promoted_from: folder of a training at another fidelity, with fewer epochs, whose checkpoint this one
+            goes on from as long as ``folder`` has none.
+
+    Raises:
+        SettingsError: the horizon does not fit the data, or the recipe the device.
+        RecordError: a folder holds another training, or a damaged one.
+        NetworkError: the initial weights do not fit.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        data: PreparedData,
+        recipe: Recipe,
+        *,
+        horizon: Fidelity,
+        seed: int,
+        folder: Path | None = None,
+        device: str = "cpu",
+        group: Group | None = None,
+        initial: InitialWeights | None = None,
+        promoted_from: Path | None = None,
+    ) -> None:
+        if (horizon.frames, horizon.size) != (data.frames, data.size):
+            raise SettingsError(
+                f"fidelity {horizon.key}: the data is prepared for {data.frames} frames of {data.size} px",
+                hint="prepare the data for this fidelity",
+            )
+        self.architecture, self.data, self.recipe = architecture, data, recipe
+        self.horizon, self.seed, self.folder, self.device = horizon, seed, folder, device
+        self.epoch = 0
+        self.history: tuple[Fidelity, ...] = ()
+        """What was spent before this training took over, oldest first; empty unless it was promoted."""
+        self._group, self._initial = group or Group(), initial
+        self._indices = share_of(data.split("train"), horizon.share)
+        self._batches = Batches(data, recipe, self._indices, seed, group)
+        self._live = self._build()
+        self._optimizer = make_optimizer(self._live, recipe)
+        self._updater = Updater(self._live, self._optimizer, recipe, device, self._group)
+        self._average = Average(self._live, recipe.ema) if recipe.ema else None
+        self._begin(promoted_from)
+
+    def _build(self) -> MoViNet:
+        recipe = self.recipe
+        live = build(
+            narrowed(self.architecture, self.horizon.width),
+            head_for(self.data),
+            dropout=recipe.dropout,
+            stochastic_depth=recipe.stochastic_depth,
+            seed=self.seed,
+        ).to(self.device)
+        for module in live.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = recipe.batch_norm_momentum
+        if self._group.size > 1 and recipe.batch_norm == "batch":
+            share_norms(live)
+        return live
+
+    @property
+    def model(self) -> MoViNet:
+        """The network to use: with averaged weights if the recipe averages."""
+        return self._live if self._average is None else self._average.model
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes what its group writes once."""
+        return self._group.leads
+
+    @property
+    def fidelity(self) -> Fidelity:
+        """What has been spent so far."""
+        return self.horizon.after(max(1, self.epoch))
+
+    @property
+    def steps_an_epoch(self) -> int:
+        """Updates in an epoch; clips that fill no batch are left for another shuffle."""
+        return len(self._batches)
+
+    def train_epoch(self, on_batch: Progress = silent) -> EpochReport:
+        """Goes once through the training clips.
+
+        Args:
+            on_batch: told of the updates of the epoch as they go by.
+
+        Raises:
+            Diverged: the loss became NaN or infinite; at once on a CPU, an update later on a GPU.
+            OutOfMemory: a batch does not fit; it says which micro-batch would.
+            SettingsError: the horizon is reached.
+        """
+        if self.epoch >= self.horizon.epochs:
+            raise SettingsError(f"this training ends after {self.horizon.epochs} epochs")
+        began, waited = time.perf_counter(), 0.0
+        total = torch.zeros((), device=self.device)
+        first, rate = self.epoch * self.steps_an_epoch, 0.0
+        loss: Tensor | None = None
+        self._train_mode()
+        seed, batches = self.batches(self.epoch)
+        with _seeded_torch(self.device, seed + self._group.rank), Ahead(batches) as made:
+            started = time.perf_counter()
+            for number, batch in enumerate(made):
+                waited += time.perf_counter() - started
+                before, rate = loss, self._rate(first + number)
+                loss = self._update(batch, rate)
+                if self._average is not None:
+                    self._average.follow(self._live, first + number)
+                # On a GPU, this waits for the update before the one that was just begun.
+                self._require_finite(before if self.device != "cpu" else loss)
+                total += loss
+                on_batch(number + 1, self.steps_an_epoch)
+                started = time.perf_counter()
+        self._require_finite(loss)
+        self.epoch += 1
+        mean = float(total) / self.steps_an_epoch
+        return EpochReport(self.epoch, mean, rate, time.perf_counter() - began, waited)
+
+    def batches(self, epoch: int) -> tuple[int, Iterator[Batch]]:
+        """A seed for dropout in an epoch, and the epoch's batches on the device, made as they are asked
+        for."""
+        seed, made = self._batches.epoch(epoch)
+        return seed, (batch.to(self.device) for batch in made)
+
+    def evaluate(self, split: str = "val", *, streaming: bool = False) -> Metrics:
+        """How well ``model`` does now.
+
+        Raises:
+            Diverged: its outputs are not numbers.
+        """
+        metrics = evaluation.evaluate(
+            self.model,
+            self.data,
+            split,
+            streaming=streaming,
+            batch_size=min(32, self.recipe.micro_batch or 32),
+            device=self.device,
+        )
+        if not math.isfinite(metrics.loss):
+            raise Diverged(f"the {split} loss is {metrics.loss} after epoch {self.epoch}")
+        return metrics
+
+    def save(self) -> None:
+        """Replaces the folder's checkpoint by what is now; nothing without a folder."""
+        if self.folder is None:
+            return
+        if self._group.leads:
+            tensors = {f"model.{name}": value for name, value in self._live.state_dict().items()}
+            if self._average is not None:
+                averaged = self._average.model.state_dict()
+                tensors |= {f"average.{name}": value for name, value in averaged.items()}
+            tensors |= checkpoint.optimizer_tensors(self._optimizer) | self._updater.tensors()
+            checkpoint.write(self.folder, Checkpoint(tensors, {**self._identity(), "epoch": self.epoch}))
+        self._group.wait()
+
+    def save_best(self, facts: Mapping[str, Any]) -> None:
+        """Keeps the weights to use, beside the checkpoint, with what is to be known about them."""
+        assert self.folder is not None, "there is a place for them"
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        checkpoint.write(self.folder, Checkpoint(tensors, facts), checkpoint.BEST)
+
+    def _begin(self, promoted_from: Path | None) -> None:
+        """Takes up the folder's own checkpoint, or else that of the lower fidelity, or else begins."""
+        own = None if self.folder is None else checkpoint.read(self.folder)
+        lower = None if promoted_from is None else checkpoint.read(promoted_from)
+        if promoted_from is not None and lower is None:
+            raise RecordError(
+                f"{promoted_from}: no checkpoint to go on from", hint="train the lower fidelity first"
+            )
+        if lower is not None:
+            self._inherit(lower, str(promoted_from), take=own is None)
+        elif self._initial is not None and own is None:
+            self._initial.load_into(self._live)
+            if self._average is not None:
+                self._average.model.load_state_dict(self._live.state_dict())
+        if own is not None:
+            self._require_same(own, self._identity(), str(self.folder))
+            self._take(own)
+
+    def _inherit(self, lower: Checkpoint, source: str, *, take: bool) -> None:
+        """Goes on from a training at another fidelity: its epochs are behind this one too."""
+        shared = {
+            key: value for key, value in self._identity().items() if key in ("recipe", "seed", "initial")
+        }
+        self._require_same(lower, shared, source)
+        spent = Fidelity(**lower.facts["horizon"]).after(int(lower.facts["epoch"]))
+        theirs = Architecture.parse(lower.facts["architecture"]).with_input(self.architecture.input)
+        if (
+            theirs != self.architecture
+            or spent.epochs >= self.horizon.epochs
+            or spent.width > self.horizon.width
+        ):
+            raise RecordError(
+                f"{source}: a training of {theirs.text} that spent {spent.key} cannot go on as one of "
+                f"{self.architecture.text} to {self.horizon.key}",
+                hint="promote the same network, to more epochs and no smaller width",
+            )
+        self.history = (*(Fidelity.parse(key) for key in lower.facts["history"]), spent)
+        if take:
+            self._take(lower, widen=spent.width != self.horizon.width)
+
+    def _take(self, found: Checkpoint, *, widen: bool = False) -> None:
+        networks = {"model.": self._live}
+        if self._average is not None:
+            networks["average."] = self._average.model
+        for prefix, network in networks.items():
+            tensors = _part(found.tensors, prefix)
+            # New channels of the average begin where those of the weights, loaded first, do.
+            network.load_state_dict(widened(tensors, self._live) if widen else tensors)
+        if not widen:
+            checkpoint.restore_optimizer(self._optimizer, found.tensors)
+        self._updater.restore(_part(found.tensors, "scaler."))
+        self.epoch = int(found.facts["epoch"])
+
+    def _require_same(self, found: Checkpoint, expected: Mapping[str, Any], source: str) -> None:
+        for key, value in expected.items():
+            if found.facts.get(key) != value:
+                raise RecordError(
+                    f"{source}: holds a training with {key} {found.facts.get(key)}, not {value}",
+                    hint="use another folder, or delete this one",
+                )
+
+    def _identity(self) -> dict[str, Any]:
+        """What must be the same for a checkpoint to go on."""
+        return {
+            "architecture": self.architecture.text,
+            "data": self.data.identity,
+            "recipe": self.recipe.model_dump(),
+            "horizon": asdict(self.horizon),
+            "seed": self.seed,
+            "initial": None if self._initial is None else self._initial.digest,
+            "history": [fidelity.key for fidelity in self.history],
+        }
+
+    def _rate(self, step: int) -> float:
+        steps = self.steps_an_epoch * self.horizon.epochs
+        return rate_at(step, steps, round(self.steps_an_epoch * self.recipe.warmup_epochs), self.recipe)
+
+    def _train_mode(self) -> None:
+        self._live.train()
+        if self.recipe.batch_norm == "frozen":
+            for module in self._live.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+
+    def _update(self, batch: Batch, rate: float) -> Tensor:
+        try:
+            return self._updater.update(batch.clips, batch.labels, rate, batch.whole)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        # Outside of the handler, whose traceback would keep the batch's memory.
+        size = min(self.recipe.micro_batch or len(batch.clips), len(batch.clips))
+        raise out_of_memory(self._updater.attempt, batch.clips, batch.labels, size)
+
+    def _require_finite(self, loss: Tensor | None) -> None:
+        if loss is not None and not math.isfinite(float(loss)):
+            raise Diverged(
+                f"the loss is {float(loss)} in epoch {self.epoch + 1}", hint="lower recipe.learning_rate"
+            )
+
+
+def share_of(split: Split, share: float) -> npt.NDArray[np.int64]:
+    """Indices of the first ``share`` of the clips of each class (or combination), at least one of each."""
+    if share >= 1:
+        return np.arange(len(split), dtype=np.int64)
+    groups = np.unique(split.labels, axis=0, return_inverse=True)[1].reshape(-1)
+    of_class = [np.flatnonzero(groups == group) for group in range(int(groups.max()) + 1)]
+    return np.sort(np.concatenate([part[: max(1, round(share * len(part)))] for part in of_class]))
+
+
+@contextmanager
+def _seeded_torch(device: str, seed: int) -> Iterator[None]:
+    """Torch's generators seeded for the block (dropout draws from them), and put back after it."""
+    devices = [] if device == "cpu" else [torch.device(device)]
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def _part(tensors: Any, prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

@@ -1,0 +1,209 @@
+"""A training from its first epoch to its last: measured after each, logged, its best weights kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from proxy_train.distributed import Group
+from proxy_train.fidelity import Fidelity
+from proxy_train.processes import Progress, silent
+from proxy_train.recipe import Recipe
+from proxy_train.store.prepared_data import PreparedData
+from proxy_train.training import checkpoint
+from proxy_train.training.checkpoint import BEST, Checkpoint
+from proxy_train.training.initial_weights import InitialWeights
+from proxy_train.training.training import Training
+from search_space.architecture.architecture import Architecture
+
+LOG = "log.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class EpochLine:
+    """What is known after an epoch: see ``EpochReport`` and ``Metrics``; ``score`` is of the val split."""
+
+    epoch: int
+    loss: float
+    learning_rate: float
+    seconds: float
+    data_seconds: float
+    score: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    best: bool = False
+
+    def text(self, epochs: int) -> str:
+        """One line, for an epoch of ``epochs``."""
+        mark = ", the best so far" if self.best else ""
+        return (
+            f"epoch {self.epoch} of {epochs}: loss {self.loss:.4f}, {self.seconds:.1f} s, "
+            f"val {100 * self.score:.1f} %{mark}"
+        )
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """All that decides a training, as JSON: processes on other machines get it as text.
+
+    Args:
+        architecture: what to train.
+        data: folder of the prepared data.
+        recipe: how.
+        horizon: how long, on what.
+        seed: of the training.
+        folder: of checkpoints and log; it goes on from what is there.
+        initial: weights to begin with.
+        promoted_from: folder of a training at a lower fidelity to go on from.
+    """
+
+    architecture: Architecture
+    data: Path
+    recipe: Recipe
+    horizon: Fidelity
+    seed: int
+    folder: Path
+    initial: Path | None = None
+    promoted_from: Path | None = None
+
+    def to_json(self) -> str:
+        """One line that ``from_json`` reads back."""
+        return json.dumps(
+            {
+                "architecture": self.architecture.to_json(),
+                "data": str(self.data.absolute()),
+                "recipe": self.recipe.model_dump(mode="json"),
+                "horizon": self.horizon.key,
+                "seed": self.seed,
+                "folder": str(self.folder.absolute()),
+                "initial": None if self.initial is None else str(self.initial.absolute()),
+                "promoted_from": None if self.promoted_from is None else str(self.promoted_from.absolute()),
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> TrainingRun:
+        """The inverse of ``to_json``."""
+        found: dict[str, Any] = json.loads(text)
+        paths = {name: found[name] and Path(found[name]) for name in ("initial", "promoted_from")}
+        return cls(
+            Architecture.from_json(found["architecture"]),
+            Path(found["data"]),
+            Recipe.model_validate(found["recipe"]),
+            Fidelity.parse(found["horizon"]),
+            found["seed"],
+            Path(found["folder"]),
+            **paths,
+        )
+
+    def begin(self, *, device: str = "cpu", group: Group | None = None) -> Training:
+        """The training as it stands in ``folder``; raises what ``Training`` does."""
+        return Training(
+            self.architecture,
+            PreparedData.open(self.data),
+            self.recipe,
+            horizon=self.horizon,
+            seed=self.seed,
+            folder=self.folder,
+            device=device,
+            group=group,
+            initial=None if self.initial is None else InitialWeights(self.initial),
+            promoted_from=self.promoted_from,
+        )
+
+    def finish(
+        self,
+        training: Training,
+        on_epoch: Callable[[EpochLine], None] = lambda _: None,
+        on_batch: Progress = silent,
+    ) -> None:
+        """Trains what is left; killed at any moment and begun again, it leaves the same files.
+
+        Args:
+            training: of ``begin``.
+            on_epoch: told of every epoch that is over.
+            on_batch: told of the updates of an epoch as they go by.
+        """
+        leads = training.leads
+        log = Log.open(self.folder, training.epoch) if leads else None
+        while training.epoch < self.horizon.epochs:
+            report = training.train_epoch(on_batch)
+            # The log comes before the checkpoint: a kill between them trains the epoch again, to the same.
+            if log is not None:
+                found = training.evaluate()
+                metrics = {"top1": found.top1, "top5": found.top5, "loss": found.loss, **found.more}
+                best = found.score > log.best
+                line = EpochLine(**asdict(report), score=found.score, metrics=metrics, best=best)
+                if best:
+                    training.save_best({"epoch": report.epoch, "score": found.score})
+                log.add(line)
+                on_epoch(line)
+            training.save()
+        if log is not None:
+            log.close()
+
+    @property
+    def best(self) -> Checkpoint | None:
+        """The weights after the epoch with the best score, as ``model.<name>``."""
+        return checkpoint.read(self.folder, BEST)
+
+
+class Log:
+    """``log.jsonl``, a line an epoch, and the same as TensorBoard scalars in ``events``.
+
+    Args:
+        folder: of the training.
+        lines: those that are there.
+    """
+
+    def __init__(self, folder: Path, lines: list[EpochLine]) -> None:
+        # Ray Tune brings it along; viewing needs TensorBoard itself.
+        from tensorboardX import SummaryWriter
+
+        self._path = folder / LOG
+        self._lines = lines
+        step = lines[-1].epoch + 1 if lines else None
+        self._events = SummaryWriter(str(folder / "events"), purge_step=step)
+
+    @classmethod
+    def open(cls, folder: Path, epochs: int) -> Log:
+        """The log of a training that has so many epochs behind it; lines beyond them are dropped."""
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = [line for line in read_log(folder) if line.epoch <= epochs]
+        (folder / LOG).write_text("".join(json.dumps(asdict(line)) + "\n" for line in lines))
+        return cls(folder, lines)
+
+    @property
+    def best(self) -> float:
+        """The best score so far."""
+        return max((line.score for line in self._lines), default=-1.0)
+
+    def add(self, line: EpochLine) -> None:
+        """Takes an epoch in."""
+        self._lines.append(line)
+        with self._path.open("a") as file:
+            file.write(json.dumps(asdict(line)) + "\n")
+        scalars = {
+            "train/loss": line.loss,
+            "train/learning_rate": line.learning_rate,
+            "train/seconds": line.seconds,
+            "train/data_seconds": line.data_seconds,
+        }
+        for name, value in (scalars | {f"val/{key}": each for key, each in line.metrics.items()}).items():
+            self._events.add_scalar(name, value, line.epoch)
+        self._events.flush()
+
+    def close(self) -> None:
+        """Ends the event file."""
+        self._events.close()
+
+
+def read_log(folder: Path) -> list[EpochLine]:
+    """The lines of a training's log; a last line that was torn by a kill is left out."""
+    try:
+        text = (folder / LOG).read_text()
+    except FileNotFoundError:
+        return []
+    return [EpochLine(**json.loads(line)) for line in text.splitlines(keepends=True) if line.endswith("\n")]

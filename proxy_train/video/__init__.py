@@ -1,0 +1,1 @@
+"""One video to frames: files, folders of pictures, cameras."""

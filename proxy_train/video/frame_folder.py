@@ -1,0 +1,72 @@
+"""Folders that hold a video's frames as numbered images."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image
+
+from proxy_train.data.dataset import FrameFiles
+from search_space.errors import DataError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+_NUMBERED = re.compile(r"(.*?)(\d+)(\.[A-Za-z]+)")
+
+
+def find_frames(folder: Path, fps: float) -> FrameFiles | None:
+    """How a folder names its frames; None if it holds no numbered images.
+
+    The images of the most frequent spelling count: same words around a number, same length of the number if
+    it is filled up with zeros.
+
+    Args:
+        fps: frames a second at which they were taken.
+    """
+    numbers: dict[str, list[int]] = {}
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.is_file()]
+    padded = all(len(digits) == len(first) for digits, first in _pairs_of_digits(names))
+    for name in names:
+        match = _NUMBERED.fullmatch(name)
+        if match is None or match[3].lower() not in SUFFIXES:
+            continue
+        before, digits, suffix = (part.replace("%", "%%") for part in match.groups())
+        template = f"{before}%0{len(digits)}d{suffix}" if padded else f"{before}%d{suffix}"
+        numbers.setdefault(template, []).append(int(digits))
+    if not numbers:
+        return None
+    template, found = max(numbers.items(), key=lambda entry: len(entry[1]))
+    return FrameFiles(template, min(found), max(found) - min(found) + 1, fps)
+
+
+def _pairs_of_digits(names: list[str]) -> Iterator[tuple[str, str]]:
+    first = ""
+    for name in names:
+        match = _NUMBERED.fullmatch(name)
+        if match is not None and match[3].lower() in SUFFIXES:
+            first = first or match[2]
+            yield match[2], first
+
+
+def images(folder: Path, files: FrameFiles, first: int = 0) -> Iterator[av.VideoFrame]:
+    """The frames of a folder from the ``first`` on (0 is the first that there is).
+
+    Raises:
+        DataError: an image is missing or damaged.
+    """
+    for number in range(first, files.count):
+        path = folder / files.name(number)
+        try:
+            with Image.open(path) as image:
+                pixels = np.asarray(image.convert("RGB"))
+        except FileNotFoundError as error:
+            raise DataError(f"{path}: no such file") from error
+        # Pillow raises these for damaged headers and bodies.
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise DataError(f"{path}: not a readable image: {error}") from error
+        yield av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")

@@ -1,0 +1,101 @@
+"""Pictures one by one as a stream wants them: from a camera, or from a video file that may end early."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+from av.video.reformatter import VideoReformatter
+
+from proxy_train.video.picture import Frame, picture
+from proxy_train.video.reading import read_stream
+from search_space.errors import DataError
+
+CAMERA = "camera"
+_SYSTEMS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
+_EARLY_SECONDS, _EARLY_SHARE = 1.0, 0.05
+
+
+def pictures(source: str, fps: float, size: int) -> Iterator[Frame]:
+    """Pictures at even times, upright squares (size, size, 3), uint8 RGB, in constant memory.
+
+    Args:
+        source: a video file; ``camera`` or ``camera:1``; or a camera's device file.
+        fps: pictures a second; a slower camera gives fewer.
+        size: height and width.
+
+    Raises:
+        DataError: there is no such file or camera, it cannot be read or is damaged, or it ends before it
+            said that it would; what was there has been given then.
+    """
+    name, _, number = source.partition(":")
+    if name == CAMERA and (not number or number.isdecimal()):
+        return read_camera(int(number or 0), fps, size)
+    path = Path(source)
+    if path.is_char_device():
+        return _live(str(path), _SYSTEMS.get(sys.platform), fps, size)
+    return _watched(path, fps, size)
+
+
+def read_camera(number: int, fps: float, size: int) -> Iterator[Frame]:
+    """Pictures of a camera for as long as it gives some; see :func:`pictures`.
+
+    Raises:
+        DataError: there is no such camera, or it cannot be read.
+    """
+    system = _SYSTEMS.get(sys.platform)
+    device = {"v4l2": f"/dev/video{number}", "dshow": f"video={number}"}.get(system or "", str(number))
+    if system == "v4l2" and not Path(device).exists():
+        there = sorted(str(path) for path in Path("/dev").glob("video*"))
+        raise DataError(
+            f"camera {number} is not there: {device} does not exist",
+            hint=f"there is {', '.join(there) or 'no camera'}; or give a video file",
+        )
+    return _live(device, system, fps, size)
+
+
+def _live(device: str, system: str | None, fps: float, size: int) -> Iterator[Frame]:
+    """Of a device's pictures those that are due: the first at or after each even time."""
+    reformatter = VideoReformatter()
+    try:
+        with av.open(device, format=system) as container:
+            if not container.streams.video:
+                raise DataError(f"{device} gives no pictures", hint="give another camera")
+            began: float | None = None
+            count = 0
+            for frame in container.decode(container.streams.video[0]):
+                now = frame.time or 0.0
+                began = now if began is None else began
+                if now - began >= count / fps:
+                    yield picture(frame, size, reformatter)
+                    # Times that passed without a picture are not made up for.
+                    count = max(count + 1, int((now - began) * fps) + 1)
+    except (av.error.FFmpegError, OSError) as error:
+        raise DataError(
+            f"{device} cannot be read as a camera: {error.strerror}",
+            hint="see that nothing else uses it, and that you may read it",
+        ) from error
+
+
+def _watched(path: Path, fps: float, size: int) -> Iterator[Frame]:
+    count = 0
+    for frame in read_stream(path, fps, size):
+        yield frame
+        count += 1
+    announced = _announced(path)
+    if announced - count / fps > max(_EARLY_SECONDS + 1 / fps, _EARLY_SHARE * announced):
+        raise DataError(
+            f"{path} ends at {count / fps:.2f} s and says that it lasts {announced:.2f} s",
+            hint="it was cut off; what was said holds for the part that is there",
+        )
+
+
+def _announced(path: Path) -> float:
+    """Seconds that the file's header says it lasts; 0 if it does not say."""
+    with av.open(str(path.absolute()), metadata_errors="replace") as container:
+        stream = container.streams.video[0]
+        if stream.duration is not None and stream.time_base is not None:
+            return float(stream.duration * stream.time_base)
+        return (container.duration or 0) / av.time_base

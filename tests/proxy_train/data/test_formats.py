@@ -1,0 +1,378 @@
+"""Each data set format: found by its annotations, read right, and nothing left out without a word."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from proxy_train.data.check import check
+from proxy_train.data.formats.registry import FORMATS, detect
+from proxy_train.data.formats.request import Request
+from proxy_train.data.labels import VerbNoun
+from proxy_train.data.settings import Dataset, DataSettings, Kind, load_dataset
+from proxy_train.store.prepared_data import prepare
+from search_space.errors import DataError
+from tests.proxy_train.video_files import write_images, write_text, write_videos
+
+
+def load(root: Path, kind: str = "auto", *, trainable: bool = True, **given: Any) -> Dataset:
+    settings = DataSettings.model_validate({"kind": kind, "root": str(root), **given})
+    return load_dataset(settings, trainable=trainable)
+
+
+def labels(dataset: Dataset, split: str) -> dict[str, Any]:
+    return {item.id: item.label for item in dataset.items[split]}
+
+
+def write_kinetics(root: Path) -> None:
+    head = "label,youtube_id,time_start,time_end,split\n"
+    write_text(
+        root,
+        train__csv_in_annotations=head + "petting animal (not cat),-abcdefghij,3,13,train\n"
+        '"massaging person\'s head",bbbbbbbbbbb,12.5,22.5,train\nyoga,gone-missing,0,10,train\n',
+        validate__csv_in_annotations=head + "yoga,ccccccccccc,100,110,validate\n"
+        "yoga,-abcdefghij,3,13,validate\n",
+        test__csv_in_annotations="youtube_id,time_start,time_end,split\nddddddddddd,0,10,test\n",
+    )
+    write_videos(
+        root,
+        "petting_animal_(not_cat)/-abcdefghij_000003_000013.mp4",
+        "massaging persons head/bbbbbbbbbbb_000012_000022.mp4",
+        "ccccccccccc_000100_000110.mp4",
+        "ddddddddddd_000000_000010.mp4",
+        "unheard_000000_000010.mp4",
+    )
+
+
+def test_kinetics(tmp_path: Path) -> None:
+    write_kinetics(tmp_path)
+    # The clip that is in both lists is used to validate: not a second time to train.
+    dataset = load(tmp_path)
+    assert dataset.classes == ("massaging person's head", "petting animal (not cat)", "yoga")
+    assert labels(dataset, "train") == {"bbbbbbbbbbb_000012_000022": 0}
+    assert labels(dataset, "val") == {"ccccccccccc_000100_000110": 2, "-abcdefghij_000003_000013": 2}
+    assert [item.id for item in dataset.unlabelled] == ["ddddddddddd_000000_000010"]
+    assert dataset.missing[0][0] == "train:gone-missing_000000_000010"
+    assert dict(dataset.dropped) == {
+        "train:-abcdefghij_000003_000013": "listed before: val, yoga",
+        str(tmp_path / "unheard_000000_000010.mp4"): "in no annotation",
+    }
+
+
+def test_kinetics_copies_under_several_labels_are_told_apart(tmp_path: Path) -> None:
+    head = "label,youtube_id,time_start,time_end,split,is_cc\n"
+    write_text(tmp_path, kinetics__csv=head + "air drumming,aaaaaaaaaaa,0,10,train,0\n")
+    name = "aaaaaaaaaaa_000000_000010.mp4"
+    write_videos(tmp_path, f"a_other/{name}", f"air_drumming/{name}", f"z_other/{name}")
+    (item,) = load(tmp_path, trainable=False).items["train"] or load(tmp_path, trainable=False).items["val"]
+    assert item.path == tmp_path / "air_drumming" / name
+
+
+def write_something(
+    root: Path, prefix: str = "something-something-v2-", validation: str = "validation"
+) -> None:
+    template = "Pushing [something] from left to right"
+    files = {
+        "labels": {"Holding something": "0", "Pushing something from left to right": "1"},
+        "train": [
+            {"id": "1", "label": "pushing cup", "template": template, "placeholders": ["cup"]},
+            {"id": "2", "label": "holding cup", "template": "Holding [something]", "placeholders": ["cup"]},
+            {"id": "3", "label": "", "template": "Eating [something]", "placeholders": []},
+            {"id": "4", "label": "holding", "template": "Holding [something]", "placeholders": []},
+        ],
+        validation: [{"id": "5", "label": "x", "template": template, "placeholders": ["cup"]}],
+        "test": [{"id": "6"}],
+    }
+    for name, value in files.items():
+        (root / f"{prefix}{name}.json").write_text(json.dumps(value))
+    write_videos(root, *(f"20bn-something-something-v2/{number}.webm" for number in (1, 2, 3, 5, 6)))
+
+
+@pytest.mark.parametrize("prefix", ["something-something-v2-", ""])
+def test_something_something(tmp_path: Path, prefix: str) -> None:
+    write_something(tmp_path, prefix)
+    dataset = load(tmp_path)
+    assert dataset.classes == ("Holding something", "Pushing something from left to right")
+    assert labels(dataset, "train") == {"1": 1, "2": 0}
+    assert labels(dataset, "val") == {"5": 1}
+    assert dataset.flips_change_labels, "left to right would become right to left"
+    assert [item.id for item in dataset.unlabelled] == ["6"]
+    assert dataset.missing == (("train:4", "no such video"),)
+    assert dataset.dropped == (("train:3", "labels.json has no template 'Eating [something]'"),)
+
+
+EPIC_HEAD = (
+    "narration_id,participant_id,video_id,narration_timestamp,start_timestamp,stop_timestamp,start_frame,"
+    "stop_frame,narration,verb,verb_class,noun,noun_class,all_nouns,all_noun_classes\n"
+)
+
+
+def epic_row(name: str, video: str, start: str, stop: str, frames: str, verb: str, noun: str) -> str:
+    words = f"{verb} {noun},{verb},{96 if verb == 'wash' else 0},{noun},{299 if noun == 'pan' else 1}"
+    return (
+        f"""{name},P01,{video},{start},{start},{stop},{frames},"{words}","['{noun}, a']","[1]"\n""".replace(
+            f'"{words}"', words
+        )
+    )
+
+
+def write_epic(root: Path) -> None:
+    write_text(
+        root,
+        EPIC_100_train__csv=EPIC_HEAD
+        + epic_row("P01_01_0", "P01_01", "00:00:00.50", "00:00:01.00", "3,6", "wash", "pan")
+        + epic_row("P01_01_1", "P01_01", "00:00:01.00", "00:00:00.50", "6,3", "take", "cup")
+        + epic_row("P01_09_0", "P01_09", "00:00:00.00", "00:00:00.50", "1,3", "take", "cup"),
+        EPIC_100_validation__csv=EPIC_HEAD
+        + epic_row("P01_02_0", "P01_02", "00:00:01.00", "00:00:02.00", "7,13", "take", "cup"),
+        EPIC_100_test_timestamps__csv=",".join(EPIC_HEAD.split(",")[:8])
+        + "\nP01_01_9,P01,P01_01,00:00:00.00,00:00:00.00,00:00:00.40,1,3\n",
+    )
+    write_videos(root, "P01/videos/P01_01.mp4")
+    write_images(root / "P01/rgb_frames/P01_02", "frame_%010d.jpg", range(1, 14))
+
+
+def test_epic_kitchens(tmp_path: Path) -> None:
+    write_epic(tmp_path)
+    dataset = load(tmp_path)
+    assert dataset.labels_kind == "verb_noun" and dataset.class_counts == (97, 300)
+    (train,), (val,) = dataset.items["train"], dataset.items["val"]
+    assert (train.label, train.start, train.end) == (VerbNoun(96, 299), 0.5, 1.0)
+    assert (dataset.classes[96], dataset.classes[97 + 299]) == ("wash", "pan")
+    assert val.frames is not None and (val.frames.offset, val.frames.fps) == (1, 6.5)
+    assert [item.id for item in dataset.unlabelled] == ["P01_01_9"]
+    assert dataset.missing == (("train:P01_09_0", "no video P01_09"),)
+    assert dataset.dropped == (("train:P01_01_1", "it ends at 0.5 s, before its start at 1 s"),)
+    data = prepare(dataset, frames=2, size=16, fps=4, cache=tmp_path / "cache")
+    assert data.split("train").labels.tolist() == [[96, 299]]
+    # Frames 7 and on, those of 1.0 s and on at 6.5 a second.
+    assert round(float(data.split("val").clips[0, 0].mean()) / 10) == 7
+
+
+def test_epic_frames_count_from_one_even_if_the_first_are_missing(tmp_path: Path) -> None:
+    write_epic(tmp_path)
+    for number in range(1, 5):
+        (tmp_path / "P01/rgb_frames/P01_02" / f"frame_{number:010d}.jpg").unlink()
+    (val,) = load(tmp_path).items["val"]
+    assert val.frames is not None and (val.frames.offset, val.frames.count) == (1, 13)
+
+
+def write_charades(root: Path) -> None:
+    head = "id,subject,scene,quality,relevance,verified,script,objects,descriptions,actions,length\n"
+    middle = '6,7,Yes,"A person, sitting.",chair;cup,"He said ""no"".",'
+    write_text(
+        root,
+        Charades_v1_train__csv_in_Charades=head
+        + f"AAAAA,S1,Kitchen,{middle}c092 0.50 21.20;c147 0.00 0.60;c001 40.00 50.00,1.00\n"
+        + f"BBBBB,S1,Kitchen,{middle},1.00\n"
+        + f"CCCCC,S2,Bath,{middle}c000 0.00 1.00,1.00\n"
+        + f"EEEEE,S2,Bath,{middle}c003 0.00 1.00,1.00\n",
+        Charades_v1_test__csv_in_Charades=head + f"DDDDD,S3,Bath,{middle}c003 0.00 1.00,1.00\n",
+        Charades_v1_classes__txt_in_Charades="c000 Holding some clothes\nc092 Taking a towel\n",
+    )
+    write_videos(root, *(f"Charades_v1_480/{name}.mp4" for name in ("AAAAA", "BBBBB", "CCCCC", "DDDDD")))
+
+
+def test_charades(tmp_path: Path) -> None:
+    write_charades(tmp_path)
+    dataset = load(tmp_path, annotations=str(tmp_path / "Charades"))
+    assert dataset.labels_kind == "multi" and dataset.class_counts == 157
+    assert dataset.classes[0] == "Holding some clothes" and dataset.classes[1] == "c001"
+    assert labels(dataset, "train") | labels(dataset, "val") == {
+        "AAAAA": (92, 147),
+        "BBBBB": (),
+        "CCCCC": (0,),
+    }
+    assert dataset.items["val"], "a share of train, where no list says"
+    assert labels(dataset, "test") == {"DDDDD": (3,)}
+    assert dataset.missing[0][0] == "train:EEEEE"
+    assert dataset.dropped == (("AAAAA: c001 40.00 50.00", "nothing of it lies within the video's 1 s"),)
+    data = prepare(dataset, frames=2, size=16, fps=4, cache=tmp_path / "cache")
+    assert data.split("test").labels.shape == (1, 157) and data.split("test").labels[0].nonzero()[0] == [3]
+
+
+def test_charades_segments_end_with_the_video(tmp_path: Path) -> None:
+    write_charades(tmp_path)
+    dataset = load(tmp_path, segments=True)
+    items = {item.id: item for split in ("train", "val") for item in dataset.items[split]}
+    first, second = items["AAAAA:0"], items["AAAAA:1"]
+    assert (first.start, first.end, first.label) == (0.5, 1.0, (92, 147))
+    assert (second.start, second.end, second.label) == (0.0, 0.6, (92, 147))
+    assert first.split == second.split, "stretches of one video never fall into different splits"
+    assert dataset.items["test"][0].start is None
+
+
+def write_moments(root: Path) -> None:
+    write_text(
+        root,
+        moments_categories__txt="adult+female+singing,1\nwalking,0\n",
+        trainingSet__csv="walking/a, b.mp4,walking,3,0\nadult+female+singing/c.mp4,adult+female+singing,2,1\n"
+        "walking/gone.mp4,walking,3,0\nwalking/c.mp4,flying,1,1\n",
+        validationSet__csv="walking/c.mp4,walking,3,0\n",
+    )
+    write_videos(
+        root,
+        "training/walking/a, b.mp4",
+        "training/adult+female+singing/c.mp4",
+        "training/walking/c.mp4",
+        "validation/walking/c.mp4",
+    )
+
+
+def test_moments_in_time(tmp_path: Path) -> None:
+    write_moments(tmp_path)
+    dataset = load(tmp_path)
+    assert dataset.classes == ("walking", "adult+female+singing")
+    assert labels(dataset, "train") == {
+        "train/walking/a, b.mp4": 0,
+        "train/adult+female+singing/c.mp4": 1,
+    }
+    (val,) = dataset.items["val"]
+    assert val.path == tmp_path / "validation/walking/c.mp4"
+    assert dataset.missing == (("train/walking/gone.mp4", "no such video"),)
+    assert dataset.dropped == (("train/walking/c.mp4", "moments_categories.txt has no 'flying'"),)
+
+
+def write_ucf(root: Path) -> None:
+    groups = [f"Archery/v_Archery_g{group:02d}_c{clip:02d}.avi" for group in range(1, 9) for clip in (1, 2)]
+    golf = [f"Golf Swing/v_GolfSwing_g{group:02d}_c01.avi" for group in range(1, 5)]
+    lines = [f"{name} 1" for name in groups] + [f"{name} 2" for name in golf]
+    write_text(
+        root,
+        classInd__txt_in_ucfTrainTestlist="1 Archery\n2 Golf Swing\n",
+        trainlist01__txt_in_ucfTrainTestlist="\n".join([*lines, "Archery/v_Archery_g09_c01.avi 2"]),
+        testlist01__txt_in_ucfTrainTestlist="Golf Swing/v_GolfSwing_g07_c01.avi\n"
+        "Archery/v_Archery_g30_c01.avi\n",
+        trainlist02__txt_in_ucfTrainTestlist="Archery/v_Archery_g01_c01.avi 1\n",
+    )
+    more = ("Archery/v_Archery_g09_c01.avi", "Golf Swing/v_GolfSwing_g07_c01.avi")
+    write_videos(root, *(f"UCF-101/{name}" for name in (*groups, *golf, *more)))
+
+
+def test_ucf101(tmp_path: Path) -> None:
+    write_ucf(tmp_path)
+    dataset = load(tmp_path)
+    assert dataset.classes == ("Archery", "Golf Swing")
+    assert labels(dataset, "test") == {"Golf Swing/v_GolfSwing_g07_c01.avi": 1}
+    parts = [{name.rpartition("_c")[0] for name in labels(dataset, split)} for split in ("train", "val")]
+    assert len(parts[0]) + len(parts[1]) == 12 and parts[1]
+    assert not parts[0] & parts[1], "clips of one recording stay together"
+    assert dataset.missing == (("Archery/v_Archery_g30_c01.avi", "no such video"),)
+    assert [name for name, _ in dataset.dropped] == ["Archery/v_Archery_g09_c01.avi"]
+    assert "says class 2, classInd.txt 1" in dataset.dropped[0][1]
+
+
+def test_ucf101_has_three_splits(tmp_path: Path) -> None:
+    write_ucf(tmp_path)
+    second = load(tmp_path, split=2, trainable=False)
+    assert {name for split in second.items for name in labels(second, split)} == {
+        "Archery/v_Archery_g01_c01.avi"
+    }
+    with pytest.raises(DataError, match=r"no trainlist03\.txt"):
+        load(tmp_path, kind="ucf101", split=3)
+
+
+def write_hmdb(root: Path) -> None:
+    films = [f"film{number}_#1_(a)_run_f_cm_np1_ba_med_{clip}.avi" for number in range(9) for clip in (0, 1)]
+    write_text(
+        root,
+        run_test_split1__txt_in_splits="\n".join([*(f"{name} 1 " for name in films), "x_run_0.avi 0 "]),
+        run_test_split2__txt_in_splits="x_run_0.avi 1\n",
+        brush_hair_test_split1__txt_in_splits="a_brush_hair_0.avi 2\nb_brush_hair_0.avi 1\ngone.avi 2\n",
+    )
+    names = ("brush_hair/a_brush_hair_0.avi", "brush_hair/b_brush_hair_0.avi", "run/x_run_0.avi")
+    write_videos(root, *names, *(f"run/{name}" for name in films))
+
+
+def test_hmdb51(tmp_path: Path) -> None:
+    write_hmdb(tmp_path)
+    dataset = load(tmp_path)
+    assert dataset.classes == ("brush_hair", "run")
+    assert labels(dataset, "test") == {"brush_hair/a_brush_hair_0.avi": 0}
+    films = [
+        {name.partition("_run_")[0] for name, label in labels(dataset, split).items() if label == 1}
+        for split in ("train", "val")
+    ]
+    assert len(films[0]) + len(films[1]) == 9 and films[1] and not films[0] & films[1]
+    assert dataset.missing == (("brush_hair/gone.avi", "no such video"),)
+    assert dataset.dropped == (("run/x_run_0.avi", "split 1 does not use it"),)
+
+
+def write_list(root: Path) -> None:
+    write_text(root, train__txt="my clips/a 7.mp4 0 2\nb,c.mp4,1\nframes 12 1 2\n", val__txt="d.mp4\t2\n")
+    write_videos(root, "my clips/a 7.mp4", "b,c.mp4", "d.mp4")
+    write_images(root / "frames 12", "img_%d.png", range(3, 12))
+
+
+def test_list_of_several_labels(tmp_path: Path) -> None:
+    write_list(tmp_path)
+    dataset = load(tmp_path)
+    assert dataset.labels_kind == "multi" and len(dataset.classes) == 3
+    found = [(item.path.name, item.label) for item in dataset.items["train"]]
+    assert found == [("a 7.mp4", (0, 2)), ("b,c.mp4", (1,)), ("frames 12", (1, 2))]
+    assert dataset.items["val"][0].label == (2,)
+    frames = dataset.items["train"][2].frames
+    assert frames is not None and (frames.template, frames.offset, frames.count) == ("img_%d.png", 3, 9)
+
+
+def write_folder(root: Path) -> None:
+    for name in ("a", "b"):
+        write_videos(root, f"train/{name}/[1] & #2!;.mp4", f"val/{name}/2.webm")
+    write_images(root / "train/a/deep/clip 3", "%06d.jpg", range(5))
+    write_images(root / "train/b", "loose_%d.jpg", range(1))
+
+
+def test_folder_of_videos_and_of_frames(tmp_path: Path) -> None:
+    write_folder(tmp_path)
+    dataset = load(tmp_path, frame_rate=5)
+    (frames,) = (item for item in dataset.items["train"] if item.frames)
+    assert (frames.id, frames.label) == ("train/a/deep/clip 3", 0)
+    assert frames.frames is not None and (frames.frames.count, frames.frames.fps) == (5, 5)
+    assert dict(dataset.dropped) == {
+        str(tmp_path / "train/b/loose_0.jpg"): "an image outside a folder of a video's frames"
+    }
+
+
+WRITERS: dict[str, Callable[[Path], None]] = {
+    "folder": write_folder,
+    "list": write_list,
+    "kinetics": write_kinetics,
+    "something-something": write_something,
+    "epic-kitchens": write_epic,
+    "charades": write_charades,
+    "moments-in-time": write_moments,
+    "ucf101": write_ucf,
+    "hmdb51": write_hmdb,
+}
+
+
+def test_every_format_is_here_and_can_be_named() -> None:
+    assert set(WRITERS) == set(FORMATS) == set(get_args(Kind)) - {"moving-digits", "auto"}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_found_by_its_files_decoded_and_prepared(tmp_path: Path, kind: str) -> None:
+    root = tmp_path / "videos"
+    root.mkdir()
+    WRITERS[kind](root)
+    assert detect(Request(root)) == kind
+    dataset = load(root)
+    found = check(dataset)
+    assert found.broken == ()
+    assert found.videos == sum(map(len, dataset.items.values()))
+    assert found.unlabelled == len(dataset.unlabelled)
+    assert json.loads(json.dumps(found.json()))["labels"] == dataset.labels_kind
+    data = prepare(dataset, frames=2, size=16, fps=4, cache=tmp_path / "cache")
+    for split, items in dataset.items.items():
+        if items:
+            assert data.split(split).ids == tuple(item.id for item in items)
+    assert data.class_counts == dataset.class_counts
+    dataset.write_report(tmp_path / "run")
+    left_out = json.loads((tmp_path / "run" / "left_out.json").read_text())
+    assert len(left_out["missing"]) == len(dataset.missing)
+    assert len(left_out["left out while listing"]) == len(dataset.dropped)
+    assert json.loads((tmp_path / "run" / "classes.json").read_text())["labels"] == dataset.labels_kind

@@ -1,0 +1,355 @@
+"""Clips decoded when their turn comes: the pixels, weights and figures of a store, without one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from proxy_train.clips.batches import Batches
+from proxy_train.data.dataset import Dataset, VideoItem
+from proxy_train.data.moving_digits import encode
+from proxy_train.distributed import Group
+from proxy_train.fidelity import Fidelity
+from proxy_train.recipe import Recipe
+from proxy_train.store import building, decoding, places
+from proxy_train.store.decoding import Chunk, Decoded, decode_chunk
+from proxy_train.store.prepared_data import PreparedData, prepare
+from proxy_train.store.split import Stretch
+from proxy_train.training.training import Training
+from proxy_train.video import reading as video
+from proxy_train.video.frame_folder import find_frames
+from search_space.architecture.architecture import Architecture
+from search_space.errors import DataError
+from tests.proxy_train.store.test_store import Counter, grey_dataset, many
+from tests.proxy_train.video_files import turn
+
+
+def pictures(
+    count: int, seed: int = 0, width: int = 50, height: int = 36
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Frames that all differ, with detail that coding does not lose altogether."""
+    rng = np.random.default_rng(seed)
+    field = rng.integers(0, 255, (height // 4 + 1, width // 4 + 20 + count, 3)).repeat(4, 0).repeat(4, 1)
+    return np.stack([field[:height, 3 * at : 3 * at + width] for at in range(count)]).astype(np.uint8)
+
+
+def write(
+    path: Path,
+    codec: str,
+    options: dict[str, str],
+    count: int,
+    steps: list[int] | None = None,
+    rate: int = 12,
+) -> None:
+    """A video of so many frames a second, or whose frames last so many milliseconds, in turn."""
+    with av.open(path, "w") as container:
+        stream = container.add_stream(codec, rate=rate, options=options)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 50, 36, "yuv420p"
+        stream.codec_context.thread_count = 1
+        if steps is not None:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        now = 0
+        for number, picture in enumerate(pictures(count)):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            if steps is not None:
+                frame.pts, frame.time_base = now, Fraction(1, 1000)
+                now += steps[number % len(steps)]
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """One of every kind: B-frames, long groups, no index, rotated, variable rate, images, short, a piece."""
+    root = tmp_path_factory.mktemp("videos")
+    write(root / "a.mp4", "libx264", {"g": "10", "bf": "3"}, 40)
+    write(root / "b.webm", "libvpx-vp9", {"g": "8", "cpu-used": "8", "deadline": "realtime"}, 30)
+    write(root / "c.avi", "mpeg4", {"g": "6"}, 30)
+    write(root / "d.mp4", "libx264", {"g": "250", "bf": "0"}, 30)
+    turn(root / "d.mp4")
+    write(root / "e.mkv", "libx264", {"g": "7", "bf": "2"}, 40, [33, 200, 50, 95, 41])
+    write(root / "f.avi", "libx264", {"g": "8", "bf": "2"}, 30)
+    write(root / "g.ts", "libx264", {"g": "8", "bf": "2"}, 30)
+    write(root / "h.mpg", "mpeg2video", {"g": "10", "bf": "2"}, 200, rate=25)
+    write(root / "short.mp4", "libx264", {"g": "4"}, 4)
+    (root / "images").mkdir()
+    for number, picture in enumerate(pictures(30, 1)):
+        Image.fromarray(picture).save(root / "images" / f"img_{number + 1:05d}.png")
+    names = ["a.mp4", "b.webm", "c.avi", "d.mp4", "e.mkv", "f.avi", "g.ts", "h.mpg", "short.mp4", "images"]
+    train = [
+        VideoItem(
+            root / name,
+            None,
+            None,
+            at % 2,
+            name,
+            "train",
+            find_frames(root / name, 12) if name == "images" else None,
+        )
+        for at, name in enumerate(names)
+    ]
+    train.append(VideoItem(root / "a.mp4", 0.7, 2.4, 1, "a piece", "train"))
+    val = [replace(item, split="val", id=f"val {item.id}") for item in train[:4]]
+    return Dataset(
+        "kinds", {"train": tuple(train), "val": tuple(val)}, ("a", "b"), False, margin=0.125, seconds=2.0
+    )
+
+
+@pytest.fixture(scope="module")
+def both(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[PreparedData, PreparedData]:
+    """From a store, and directly."""
+    cache = tmp_path_factory.mktemp("cache")
+    stored, direct = (
+        prepare(dataset, frames=4, size=16, fps=7.5, cache=cache, direct=direct) for direct in (False, True)
+    )
+    return stored, direct
+
+
+def entries(data: PreparedData) -> list[list[Any]]:
+    found = data.split("train").places
+    assert found is not None
+    return [found.entry(row) for row in data.split("train").rows.tolist()]
+
+
+def test_every_stretch_has_the_pixels_of_the_store(both: tuple[PreparedData, PreparedData]) -> None:
+    stored, direct = (data.split("train") for data in both)
+    assert direct.direct and not stored.direct and not list(both[1].path.glob("*.npy"))
+    assert direct.ids == stored.ids and direct.lengths.tolist() == stored.lengths.tolist()
+    assert direct.labels.tolist() == stored.labels.tolist() and direct.side == stored.side == 18
+    wanted = [
+        Stretch(index, start, 4)
+        for index in range(len(stored))
+        for start in range(max(1, int(stored.lengths[index]) - 3))
+    ]
+    assert len(wanted) > 80
+    torch.set_num_threads(2)
+    try:
+        found = list(direct.each(wanted))
+    finally:
+        torch.set_num_threads(1)
+    for stretch, frames in zip(wanted, found, strict=True):
+        np.testing.assert_array_equal(frames, stored.read(stretch), err_msg=str(stretch))
+
+
+def test_facts_are_those_of_the_store(tmp_path: Path) -> None:
+    dataset = grey_dataset(tmp_path, first=12, hollow=12, third=24, val=12)
+    (tmp_path / "hollow.mp4").write_bytes(b"")
+    stored, direct = (
+        prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path, direct=direct) for direct in (False, True)
+    )
+    assert direct.broken == stored.broken and direct.broken[0][0] == "hollow"
+    assert direct.split("train").ids == ("first", "third") and direct.identity == stored.identity
+    assert direct.split("train").lengths.tolist() == stored.split("train").lengths.tolist() == [12, 12]
+    with pytest.raises(DataError, match=r"hollow\.mp4.*data\.broken"):
+        prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path, direct=True, refuse_broken=True)
+
+
+@pytest.mark.parametrize("recipe", [{}, {"policy": "autoaugment", "box_area": 0.3, "mixup": 0.2}])
+def test_weights_and_figures_are_those_of_the_store(
+    recipe: dict[str, object],
+    both: tuple[PreparedData, PreparedData],
+    small_architecture: Architecture,
+    tmp_path: Path,
+) -> None:
+    network = small_architecture.with_input(replace(small_architecture.input, frames=4, size=16, fps=7.5))
+    trained = []
+    for number, data in enumerate(both):
+        training = Training(
+            network,
+            data,
+            Recipe.model_validate({"batch_size": 3} | recipe),
+            horizon=Fidelity(3, 4, 16),
+            seed=1,
+            folder=tmp_path / str(number),
+        )
+        training.train_epoch()
+        training.save()
+        training.train_epoch()
+        trained.append(training)
+    one, other = trained
+    assert one.model.state_dict().keys() == other.model.state_dict().keys()
+    for name, value in one.model.state_dict().items():
+        assert torch.equal(value, other.model.state_dict()[name]), name
+    assert one.evaluate() == other.evaluate()
+    # Begun from the store, it goes on without.
+    resumed = Training(
+        network, both[1], one.recipe, horizon=Fidelity(3, 4, 16), seed=1, folder=tmp_path / "0"
+    )
+    resumed.train_epoch()
+    assert torch.equal(resumed.model.stem.weight, other.model.stem.weight)
+
+
+def test_several_processes_get_the_clips_of_the_store(both: tuple[PreparedData, PreparedData]) -> None:
+    # The same clip eight times, so that only what is drawn for each place tells them apart.
+    recipe, indices = Recipe(batch_size=8), np.zeros(8, np.int64)
+
+    def clips(data: PreparedData, rank: int) -> torch.Tensor:
+        return next(Batches(data, recipe, indices, 0, Group(rank, 2)).epoch(0)[1]).clips
+
+    parts = [clips(both[1], rank) for rank in range(2)]
+    for rank, part in enumerate(parts):
+        assert torch.equal(part, clips(both[0], rank))
+    assert len({clip.numpy().tobytes() for part in parts for clip in part}) == 8
+
+
+def test_clips_are_decoded_ahead_and_in_order(
+    both: tuple[PreparedData, PreparedData], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    direct = both[1].split("train")
+    begun: list[int] = []
+    read = places.Places.read
+
+    def counted(self: places.Places, row: int, first: int, count: int, *, square: bool = True) -> object:
+        begun.append(first)
+        return read(self, row, first, count, square=square)
+
+    monkeypatch.setattr(places.Places, "read", counted)
+    taken: list[int] = []
+
+    def wanted() -> Iterator[Stretch]:
+        for start in range(9):
+            taken.append(start)
+            yield Stretch(0, start, 4)
+
+    found = direct.each(wanted())
+    first = next(found)
+    np.testing.assert_array_equal(first, both[0].split("train").read(Stretch(0, 0, 4)))
+    assert taken == [0, 1, 2], "one thread has two more to do"
+    assert len(list(found)) == 8 and sorted(begun) == list(range(9))
+
+
+def test_files_whose_seeks_mislead_are_decoded_in_a_row(
+    dataset: Dataset, both: tuple[PreparedData, PreparedData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert all(entry[4] for entry in entries(both[1]))
+    seek = video._first_after_seek
+
+    def misled(container: object, stream: object, decoded: object, start: float) -> object:
+        return seek(container, stream, decoded, start + 0.5 * (start > 1))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(video, "_first_after_seek", misled)
+    data = prepare(dataset, frames=4, size=16, fps=7.5, cache=tmp_path, direct=True)
+    direct, stored = data.split("train"), both[0].split("train")
+    assert not entries(data)[0][4]
+    for start in range(int(stored.lengths[0])):
+        frame = Stretch(0, start, 1)
+        np.testing.assert_array_equal(direct.read(frame), stored.read(frame))
+
+
+def test_frames_that_only_decoding_in_a_row_finds_are_not_lost(
+    both: tuple[PreparedData, PreparedData], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a last frame says nothing of how long it is on show."""
+    stream = video.read_stream
+
+    def fewer(*args: Any, seek: bool = True, **given: Any) -> Iterator[Any]:
+        frames = stream(*args, seek=seek, **given)
+        return islice(frames, 2) if seek else frames
+
+    monkeypatch.setattr(video, "read_stream", fewer)
+    stored, direct = (data.split("train") for data in both)
+    np.testing.assert_array_equal(direct.read(Stretch(0, 3, 4)), stored.read(Stretch(0, 3, 4)))
+
+
+def test_it_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    videos = many(tmp_path, 41)
+    with monkeypatch.context() as patch:
+        Counter(patch, stop_after=2)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, direct=True)
+    counter = Counter(monkeypatch)
+    data = prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, direct=True)
+    assert counter.videos == 41 - 32 and len(data.split("train")) == 40
+    (data.path / "meta.json").write_text("{")
+    again = prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, direct=True)
+    assert counter.videos == 41 - 32, "the journal has it all"
+    assert entries(again) == entries(data)
+
+
+def test_a_video_that_kills_its_decoder_has_an_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    videos = grey_dataset(tmp_path, first=12, deadly=12, third=12, val=12)
+
+    def killed(_: object, chunk: Chunk) -> Decoded | None:
+        return None if chunk.items[0].id == "deadly" else decode_chunk(chunk)
+
+    monkeypatch.setattr(decoding, "alone", killed)
+    monkeypatch.setattr(building, "each", lambda function, chunks, workers, blame: map(blame, chunks))
+    data = prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, direct=True)
+    assert data.broken == (("deadly", f"{tmp_path / 'deadly.mp4'}: {decoding.KILLS}"),)
+    third = data.split("train").read(Stretch(1, 0, 4))
+    assert (third.mean((1, 2, 3)) / 10).round().tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [("gone", "no such file"), ("other", "has changed"), ("shorter", "frames are left of")],
+)
+def test_a_video_that_is_lost_is_named_and_training_goes_on_when_it_is_back(
+    damage: str, told: str, small_architecture: Architecture, tmp_path: Path
+) -> None:
+    videos = grey_dataset(tmp_path, a=12, b=12, c=12, d=12, val=12, val2=12)
+    data = prepare(videos, frames=8, size=32, fps=12, cache=tmp_path, direct=True)
+    network = small_architecture.with_input(replace(small_architecture.input, fps=12))
+
+    def training(folder: str) -> Training:
+        recipe = Recipe(batch_size=2)
+        return Training(network, data, recipe, horizon=Fidelity(2, 8, 32), seed=0, folder=tmp_path / folder)
+
+    whole, cut = training("whole"), training("cut")
+    whole.train_epoch()
+    whole.train_epoch()
+    cut.train_epoch()
+    cut.save()
+    path = tmp_path / "c.mp4"
+    content, was = path.read_bytes(), path.stat().st_mtime_ns
+    path.unlink()
+    if damage != "gone":
+        encode(path, [np.full((24, 24, 3), 90, np.uint8)] * 5, crf=10, fps=12)
+    if damage == "shorter":
+        path.write_bytes(path.read_bytes().ljust(len(content), b"\0"))
+        assert path.stat().st_size == len(content)
+        os.utime(path, ns=(was, was))
+    with pytest.raises(DataError, match=rf"c\.mp4: .*{told}.*put the video back"):
+        cut.train_epoch()
+    path.write_bytes(content)
+    os.utime(path, ns=(was, was))
+    resumed = training("cut")
+    assert resumed.epoch == 1
+    resumed.train_epoch()
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
+
+
+def test_a_changed_video_is_measured_again(tmp_path: Path) -> None:
+    def data() -> PreparedData:
+        return prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, direct=True)
+
+    videos = grey_dataset(tmp_path, a=12, b=12, val=12)
+    first = data()
+    assert data().path == first.path
+    encode(tmp_path / "b.mp4", [np.full((24, 24, 3), 90, np.uint8)] * 7, crf=10, fps=12)
+    again = data()
+    assert again.path != first.path and again.split("train").lengths.tolist() == [12, 7]
+
+
+def test_frames_left_out_change_no_other(dataset: Dataset) -> None:
+    for item in dataset.items["train"]:
+        whole = list(video.read_stream(item.path, 7.5, 18, start=0.31, files=item.frames))
+        for first in (1, len(whole) // 2, len(whole) - 1):
+            for seek in (True, False):
+                found = video.read_stream(
+                    item.path, 7.5, 18, start=0.31, files=item.frames, first=first, seek=seek
+                )
+                np.testing.assert_array_equal(list(islice(found, 3)), whole[first : first + 3])

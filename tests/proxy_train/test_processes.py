@@ -1,0 +1,40 @@
+"""Work in other processes: all of it is done, whatever a task does to its process."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from proxy_train.processes import alone, each
+from search_space.errors import DataError
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def deadly(number: int) -> int:
+    """Kills its process at 3, as a decoder's fault would."""
+    if number == 3:
+        os._exit(1)
+    return number
+
+
+def blamed(number: int) -> int:
+    found = alone(deadly, number)
+    return -number if found is None else found
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_task_is_done_once(workers: int) -> None:
+    assert sorted(each(square, range(6), workers)) == [0, 1, 4, 9, 16, 25]
+
+
+def test_a_task_that_kills_its_process_is_found_and_the_others_are_done() -> None:
+    assert sorted(each(deadly, range(5), 2, blame=blamed)) == [-3, 0, 1, 2, 4]
+
+
+def test_without_blame_it_is_an_error() -> None:
+    with pytest.raises(DataError, match="a worker process was killed"):
+        list(each(deadly, range(5), 2))
