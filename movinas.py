@@ -69,7 +69,7 @@ def search(
     """Search, confirm the frontier, train and export a family; started again, it goes on where it was."""
     from results.pipeline import run
     from results.terminal import Terminal
-    from searcher.settings_file import load_settings
+    from searcher.settings.reading import load_settings
 
     given: dict[str, Any] = {
         "name": name,
@@ -161,8 +161,8 @@ def train(
     from results.member import write_member
     from results.terminal import Terminal
     from search_space.architecture.by_name import read_architecture
-    from searcher.run_data import parse_clip
-    from searcher.single_training import Extras, train_single
+    from searcher.evaluator.run_data import parse_clip
+    from searcher.standalone.single_training import Extras, train_single
 
     wanted, terminal = read_architecture(architecture), Terminal()
     if clip is not None:
@@ -211,8 +211,8 @@ def proxy_validity(
 ) -> None:
     """Does a cheap training rank networks as a dear one does, and better than their cost does?"""
     from results.terminal import Terminal
-    from searcher import validity
-    from searcher.settings_file import load_settings
+    from searcher.settings.reading import load_settings
+    from searcher.standalone import proxy_validity as validity
 
     terminal, efforts = Terminal(), (validity.Effort.parse(cheap), validity.Effort.parse(dear))
     with terminal.bar("Writing MovingDigits-16") as make, terminal.bar("Decoding videos") as prepare:
@@ -232,7 +232,7 @@ def simulate(
     rungs: Annotated[int, typer.Option(min=1, help="Of the synthetic space; one in 3 goes on.")] = 1,
 ) -> None:
     """Compare strategies without training: on tables, on invented accuracies, on a run's records."""
-    from searcher.comparison import compare
+    from searcher.simulation.comparison import compare
 
     for line in compare(problem, strategy or (), evaluations, workers, seeds, rungs):
         typer.echo(line)
@@ -246,7 +246,7 @@ def data_make(
     """Write MovingDigits-16 as real H.264 videos with a manifest; only what is not there yet."""
     from proxy_train.data.settings import load_dataset
     from results.terminal import Terminal
-    from searcher.machine import cpus
+    from searcher.cluster.machine import cpus
 
     with Terminal().bar("Writing MovingDigits-16") as report:
         made = load_dataset(_data_settings(f"moving-digits:{preset}", cache), workers=cpus(), progress=report)
@@ -265,7 +265,7 @@ def data_check(
     from proxy_train.data.check import check
     from proxy_train.data.settings import load_dataset
     from results.terminal import Terminal
-    from searcher.machine import cpus
+    from searcher.cluster.machine import cpus
 
     terminal = Terminal()
     with terminal.bar("Checking videos") as report:
@@ -289,7 +289,7 @@ def data_prepare(
 ) -> None:
     """Decode a data set once for the clips that networks take; interrupted, it goes on when started again."""
     from results.terminal import Terminal
-    from searcher.run_data import prepare_clips
+    from searcher.evaluator.run_data import prepare_clips
 
     terminal = Terminal()
     with terminal.bar("Decoding videos") as report:

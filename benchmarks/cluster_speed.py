@@ -22,10 +22,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from searcher.jobs import EpochResult, EvaluatorSpec, Job
-from searcher.progress import Event, Measured, Started
-from searcher.search import Session
-from searcher.settings import Settings
+from searcher.plan.events import Event, Measured, Started
+from searcher.plan.job import EpochResult, EvaluatorSpec, Job
+from searcher.run.session import Session
+from searcher.settings.settings import Settings
 
 ROOT = str(Path(__file__).parent.parent)
 

@@ -1,7 +1,7 @@
 """How much of the true front survives successive halving to one in nine, by the rule that promotes.
 
-600 networks of the synthetic space (``searcher.synthetic``: true costs, invented accuracies), spread over the
-cost range, are measured on two rungs, with normal noise of 0.04 and then 0.015, and a third goes on at each.
+600 networks of the synthetic space (``searcher.simulation.synthetic``: true costs, invented accuracies), spread
+over the cost range, are measured on two rungs, with normal noise of 0.04 and then 0.015, and a third goes on at each.
 Printed is the share of the true front of the 600 that is left at the end, the mean of 20 repeats, for several
 yardsticks of the same kind. The rule in use is called as the search calls it; "asynchronous" lets it decide
 result by result, in the order in which 16 workers finish, and counts whoever reaches the top (5 repeats).
@@ -22,11 +22,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from numpy.typing import NDArray
 
-from searcher.features import genotype_features
 from searcher.pareto import best_first, non_dominated
-from searcher.promotion import ParetoHalving, RungResult
-from searcher.strategy import StratifiedRandom
-from searcher.synthetic import InventedAccuracy, SyntheticDomain
+from searcher.promotion.features import genotype_features
+from searcher.promotion.halving import ParetoHalving, RungResult
+from searcher.simulation.synthetic import InventedAccuracy, SyntheticDomain
+from searcher.strategies.strategy import StratifiedRandom
 
 ASYNCHRONOUS_REPEATS = 5
 NETWORKS, NOISE, REDUCTION, WORKERS, STRATA = 600, (0.04, 0.015), 3, 16, 6

@@ -24,14 +24,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import optuna
 
-from searcher.domain import Design, Domain
-from searcher.nasbench201 import DATA_SETS
 from searcher.observation import Observation
-from searcher.optuna_strategies import distributions
-from searcher.simulation import Simulation
-from searcher.strategies import create
-from searcher.strategy import Strategy
-from searcher.yardsticks import yardstick
+from searcher.simulation.nasbench201 import DATA_SETS
+from searcher.simulation.simulation import Simulation
+from searcher.simulation.yardsticks import yardstick
+from searcher.strategies.domain import Design, Domain
+from searcher.strategies.optuna_samplers import distributions
+from searcher.strategies.registry import create
+from searcher.strategies.strategy import Strategy
 
 STARTUP = 20
 CHECKPOINTS = {"latency": (25, 50, 100, 200), "size": (25, 50, 100, 200), "synthetic": (50, 100, 200, 300)}

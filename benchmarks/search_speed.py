@@ -24,14 +24,14 @@ import numpy as np
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Measurement
 from search_space.space.space import SearchSpace
-from searcher.candidate import Candidate
-from searcher.domain import Design, SpaceDomain
 from searcher.observation import Observation
-from searcher.optuna_strategies import distributions, params
-from searcher.records import Records
-from searcher.simulation import Simulation
-from searcher.strategies import create
-from searcher.yardsticks import SyntheticYardstick
+from searcher.record.candidate import Candidate
+from searcher.record.records import Records
+from searcher.simulation.simulation import Simulation
+from searcher.simulation.yardsticks import SyntheticYardstick
+from searcher.strategies.domain import Design, SpaceDomain
+from searcher.strategies.optuna_samplers import distributions, params
+from searcher.strategies.registry import create
 
 DEPTH = 5
 

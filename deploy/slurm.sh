@@ -65,7 +65,7 @@ again=no
 stop_and_requeue() {
     # The run's folder is its output and its name; python reads them as the search does.
     again=yes
-    run=$(python -c "from searcher.settings_file import load_settings; import sys; print(load_settings(sys.argv[1]).run_dir)" "$settings")
+    run=$(python -c "from searcher.settings.reading import load_settings; import sys; print(load_settings(sys.argv[1]).run_dir)" "$settings")
     movinas stop "$run" --timeout 12 || true
     # It may have been decoding videos, which nobody has to finish, and which "stop" does not wait for.
     for _ in $(seq 30); do

@@ -24,8 +24,8 @@ from results.family import Family
 from results.frontier import frontier
 from search_space.architecture.architecture import Architecture
 from search_space.errors import ArchitectureError, SettingsError
-from searcher.candidate import Candidate
-from searcher.records import Records
+from searcher.record.candidate import Candidate
+from searcher.record.records import Records
 
 HOST = "127.0.0.1"
 _EVERY_SECONDS = 10.0

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from results.family import Family, FamilyMember
 from search_space.architecture.architecture import Architecture
-from searcher.job_plan import Outcome
-from searcher.search import Session
+from searcher.plan.job_plan import Outcome
+from searcher.run.session import Session
 
 AGAIN = 2
 """How often a training is repeated at most, each time with another seed."""

@@ -38,7 +38,7 @@ def pareto(members: Sequence[FrontierMember], objectives: Sequence[str] = DEFAUL
 
     Args:
         members: of one fidelity.
-        objectives: two or three of ``searcher.domain.OBJECTIVES``; a member without one of them is left out.
+        objectives: two or three of ``searcher.strategies.domain.OBJECTIVES``; a member without one of them is left out.
 
     Raises:
         SettingsError: an objective is unknown, or was not measured.
@@ -78,7 +78,7 @@ def frontier(
         measurements: from one record, or from several merged.
         purpose: ``search`` gives the provisional frontier, ``confirmation`` the confirmed one.
         fidelity: key of one with the schedule to compare at; by default the most thorough one measured.
-        objectives: two or three of ``searcher.domain.OBJECTIVES``.
+        objectives: two or three of ``searcher.strategies.domain.OBJECTIVES``.
 
     Returns:
         members by rising multiply-adds; empty if nothing was measured.

@@ -50,7 +50,7 @@ def progress(
     Args:
         measurements: of one run.
         purpose: of the measurements that count.
-        objectives: two or three of ``searcher.domain.OBJECTIVES``.
+        objectives: two or three of ``searcher.strategies.domain.OBJECTIVES``.
         among: measurements of more runs whose costs stretch the box, so that runs can be compared.
 
     Raises:

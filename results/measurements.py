@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from searcher.record_frame import FidelityLike, MeasurementLike
+from searcher.record.frame import FidelityLike, MeasurementLike
 
 __all__ = [
     "FidelityLike",

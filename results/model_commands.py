@@ -42,7 +42,7 @@ def export(
     """Write a network for a runtime, if it computes there what it computes in PyTorch."""
     from results.export import export_network
     from results.member import load_member
-    from searcher.pictures import example_clip, labelled_clips
+    from searcher.evaluator.pictures import example_clip, labelled_clips
 
     wanted, precision = _form(form), _precision(int8)
     model, about = load_member(member)
@@ -119,7 +119,7 @@ def stream(
     from results.annotate import annotated_video
     from results.streaming import StreamingClassifier
     from results.watching import watch
-    from searcher.pictures import pictures
+    from searcher.evaluator.pictures import pictures
 
     classifier = StreamingClassifier.open(model, threads=threads)
     fit = classifier.preprocessing

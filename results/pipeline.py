@@ -38,18 +38,18 @@ from search_space.errors import RecordError
 from search_space.files import write_json
 from search_space.space.profile import profile
 from search_space.space.space import SearchSpace
-from searcher.checks import check_settings
-from searcher.confirmation import confirmed
-from searcher.machine import cpus, device, own_device
+from searcher.cluster.machine import cpus, device, own_device
+from searcher.evaluator.run_data import Report, RunData
+from searcher.evaluator.video_evaluator import video_evaluator
 from searcher.objectives import TWO
-from searcher.overview import overview
-from searcher.progress import Event
-from searcher.records import Records
-from searcher.run_data import Report, RunData
-from searcher.search import Session
-from searcher.settings import Settings
-from searcher.settings_file import load_settings
-from searcher.video_evaluator import video_evaluator
+from searcher.plan.confirmation import confirmed
+from searcher.plan.events import Event
+from searcher.record.records import Records
+from searcher.run.overview import overview
+from searcher.run.session import Session
+from searcher.settings.checks import check_settings
+from searcher.settings.reading import load_settings
+from searcher.settings.settings import Settings
 
 
 class Watcher(Protocol):

@@ -15,7 +15,7 @@ from results.measurements import FidelityLike, MeasurementLike, fidelity_order
 from results.plot_style import CLOUD_COLORS
 from search_space.architecture.published import PUBLISHED
 from search_space.cost.closed_form import cost
-from searcher.domain import KNOWN_COSTS
+from searcher.strategies.domain import KNOWN_COSTS
 
 # Above this many points the browser draws on the graphics card (below it, sharp vectors), and only those on a
 # frontier carry their architecture, so that pages stay small.

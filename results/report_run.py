@@ -21,9 +21,9 @@ from results.report_input import Run, read_outcomes
 from results.report_plots import write_pictures
 from search_space.errors import MovinasError, SettingsError
 from search_space.space.profile import profile
-from searcher.record_format import differences
-from searcher.records import Records
-from searcher.settings_file import load_settings
+from searcher.record.records import Records
+from searcher.record.trials import differences
+from searcher.settings.reading import load_settings
 
 # What has to be the same for accuracies to be comparable.
 _COMMON = ("data", "recipe")

@@ -22,7 +22,7 @@ def status(run: Run, storage: Storage = None) -> None:
     """How far a run is: what runs, ended and failed (and why), nodes, time left, and what it waits for."""
     from results.run_tables import provisional_table
     from results.terminal import Terminal
-    from searcher.overview import overview
+    from searcher.run.overview import overview
 
     found = overview(run, storage)
     terminal = Terminal()
@@ -38,8 +38,8 @@ def stop(
     timeout: Annotated[float, typer.Option(help="Longest wait in minutes.")] = 60.0,
 ) -> None:
     """End a run gracefully: trainings finish their epoch, and the same command goes on with it later."""
-    from searcher.overview import overview, reading
-    from searcher.pulse import ask_to_stop, last_beat
+    from searcher.cluster.heartbeat import ask_to_stop, last_beat
+    from searcher.run.overview import overview, reading
 
     found = overview(run, storage)
     if not (found.working or found.driver):
@@ -68,7 +68,7 @@ def log(
     failed: Annotated[bool, typer.Option("--failed", help="Only losses and failures.")] = False,
 ) -> None:
     """Print the log of a run, or of the trainings of one network, as JSON lines."""
-    from searcher.run_log import read_log
+    from searcher.run.run_log import read_log
 
     known = False
     for name, line in read_log(run, digest):
@@ -92,7 +92,7 @@ def launch(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be submitted.")] = False,
 ) -> None:
     """Submit a search to a Ray cluster as a job: this code and these settings travel with it."""
-    from searcher.launch import Submission, submit
+    from searcher.run.launch import Submission, submit
 
     if not address and not dry_run:
         raise SettingsError("--address is missing", hint="give http://HEAD:8265, the cluster's dashboard")

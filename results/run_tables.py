@@ -11,9 +11,9 @@ from results import units
 from results.family import Family
 from results.frontier import FrontierMember
 from results.report_input import Outcome
-from searcher.confirmation import Confirmed
 from searcher.objectives import DEFAULT, METRICS
-from searcher.progress import FrontierPoint
+from searcher.plan.confirmation import Confirmed
+from searcher.plan.events import FrontierPoint
 
 
 def confirmed_table(confirmed: Sequence[Confirmed], objectives: Sequence[str] = DEFAULT) -> Table:

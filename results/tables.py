@@ -7,7 +7,7 @@ from pathlib import Path
 
 from results.measurements import MeasurementLike
 from search_space.files import replacing
-from searcher.record_frame import frame
+from searcher.record.frame import frame
 
 
 def write_tables(measurements: Iterable[MeasurementLike], folder: Path) -> tuple[Path, Path]:

@@ -15,8 +15,8 @@ from rich.text import Text
 
 from results import units
 from results.run_tables import provisional_table
-from searcher.progress import Event, Measured, Progress
-from searcher.run_data import Report
+from searcher.evaluator.run_data import Report
+from searcher.plan.events import Event, Measured, Progress
 
 _QUIET_SECONDS = 10.0
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from searcher.candidate import Candidate
-from searcher.domain import KNOWN_COSTS, objective_value
+from searcher.record.candidate import Candidate
+from searcher.strategies.domain import KNOWN_COSTS, objective_value
 
 DEFAULT = ("accuracy", "macs")
 METRICS: Mapping[str, str] = {"accuracy": "top1", "latency": "latency_ms"} | {
@@ -24,7 +24,7 @@ class Objectives:
     """The objectives of a search and its soft constraints.
 
     Args:
-        names: of ``searcher.domain.OBJECTIVES``, accuracy first.
+        names: of ``searcher.strategies.domain.OBJECTIVES``, accuracy first.
         constraints: the most that a measured metric may be, by the metric's name.
     """
 
@@ -48,7 +48,7 @@ class Objectives:
         return "latency" in self.names or "latency_ms" in self.constraints
 
     def values(self, metrics: Mapping[str, float]) -> tuple[float, ...]:
-        """Every objective as ``searcher.domain.objective_value`` gives it, to minimise; NaN if missing."""
+        """Every objective as ``objective_value`` gives it, to minimise; NaN if missing."""
         found = (metrics.get(METRICS[name], math.nan) for name in self.names)
         return tuple(
             objective_value(name, value) if math.isfinite(value) else math.nan

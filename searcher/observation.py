@@ -15,8 +15,8 @@ class Observation:
     Args:
         genotype: the choice of every gene.
         macs: the primary cost, over which proposals are spread.
-        values: of every objective, to minimise, each as ``searcher.domain.objective_value`` gives it; None
-            while nothing is known, or if it failed. One that is not finite counts as failed.
+        values: of every objective, to minimise, each as ``objective_value`` gives it; None while
+            nothing is known, or if it failed. One that is not finite counts as failed.
         rungs_left: how many rungs it was not measured at; values compare well only at the same number.
         pending: whether it is still under way with nothing known.
         violation: of soft constraints; above 0 it is infeasible, by so much.

@@ -19,7 +19,7 @@ from proxy_train.measurement import Measurement
 from results.family import Family
 from results.sidecar import Sidecar
 from search_space.errors import RecordError
-from searcher.records import Records
+from searcher.record.records import Records
 
 pytestmark = pytest.mark.timeout(400)
 MOVINAS = [sys.executable, "-m", "movinas"]

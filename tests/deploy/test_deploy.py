@@ -16,7 +16,7 @@ import typer
 import yaml
 
 import movinas
-from searcher.settings_file import load_settings
+from searcher.settings.reading import load_settings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 # The fields of RayJob's spec in ray.io/v1 (KubeRay 1.4, ray-operator/apis/ray/v1/rayjob_types.go).

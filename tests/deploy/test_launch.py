@@ -17,9 +17,9 @@ import pytest
 import yaml
 
 from search_space.errors import SettingsError
-from searcher.address import ClusterError
-from searcher.launch import Submission, submit
-from searcher.overview import overview
+from searcher.cluster.address import ClusterError
+from searcher.run.launch import Submission, submit
+from searcher.run.overview import overview
 from tests.deploy.test_deploy import check_command
 from tests.searcher.tiny_driver import TINY_SPACE
 

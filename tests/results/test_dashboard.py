@@ -17,8 +17,8 @@ from results.family import choose
 from results.frontier import frontier
 from search_space.architecture.published import PUBLISHED
 from search_space.errors import RecordError, SettingsError
-from searcher.candidate import Candidate
-from searcher.records import FILE, Records
+from searcher.record.candidate import Candidate
+from searcher.record.records import FILE, Records
 
 NAMES = ("A0-stream", "A1-stream", "A2-stream")
 

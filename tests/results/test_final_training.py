@@ -14,9 +14,9 @@ from proxy_train.measurement import Measurement, Status
 from results.family import Family, FamilyMember
 from results.final_training import train_members
 from search_space.architecture.architecture import Architecture
-from searcher.job_plan import Outcome
-from searcher.jobs import Job
-from searcher.search import Session
+from searcher.plan.job import Job
+from searcher.plan.job_plan import Outcome
+from searcher.run.session import Session
 from tests.results.synthetic import architecture
 
 SEED, CLIPS = 7, 320

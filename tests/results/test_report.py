@@ -23,7 +23,7 @@ from results.report import report, write_report
 from results.report_input import Outcome, Run
 from results.sidecar import Check
 from results.tables import write_tables
-from searcher.record_frame import COLUMNS, frame
+from searcher.record.frame import COLUMNS, frame
 from tests.results.synthetic import Fidelity, Measured, measured, whole_run
 
 PLOTS = tuple(

@@ -15,14 +15,14 @@ from results.run_tables import confirmed_table
 from results.terminal import Terminal
 from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError
-from searcher.confirmation import Confirmed, choose_members, confirmed
-from searcher.job_plan import JobPlan
-from searcher.jobs import Job
-from searcher.overview import overview
-from searcher.records import Records
+from searcher.plan.confirmation import Confirmed, choose_members, confirmed
+from searcher.plan.job import Job
+from searcher.plan.job_plan import JobPlan
+from searcher.record.records import Records
+from searcher.run.overview import overview
 from tests.searcher.invented import invented
+from tests.searcher.plan.test_search_plan import THREE, finished, settings_of
 from tests.searcher.serial import run_serially
-from tests.searcher.test_search_plan import THREE, finished, settings_of
 
 
 def printed(run: Path) -> str:

@@ -8,10 +8,10 @@ from itertools import product
 import numpy as np
 
 from search_space.space.space import Gene, SearchSpace
-from searcher.domain import Design, Domain, SpaceDomain
 from searcher.observation import Observation
-from searcher.synthetic import SyntheticDomain
-from searcher.table import Table, TableDomain
+from searcher.simulation.synthetic import SyntheticDomain
+from searcher.simulation.table import Table, TableDomain
+from searcher.strategies.domain import Design, Domain, SpaceDomain
 from tests.searcher.tiny_driver import TINY_SPACE
 
 SPACE = SearchSpace.from_dict(TINY_SPACE, "tiny").with_classes(16)

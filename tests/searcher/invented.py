@@ -12,7 +12,7 @@ from pathlib import Path
 from proxy_train.training.training import Diverged
 from search_space.architecture.architecture import Architecture
 from search_space.cost.closed_form import cost, macs
-from searcher.jobs import EpochResult, EvaluatorSpec, Job
+from searcher.plan.job import EpochResult, EvaluatorSpec, Job
 
 
 def accuracy(architecture: Architecture, epochs: int, seed: int) -> float:

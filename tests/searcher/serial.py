@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from search_space.errors import MovinasError
-from searcher.jobs import EpochResult, EvaluatorSpec, Job
-from searcher.plan import Plan
+from searcher.plan.job import EpochResult, EvaluatorSpec, Job
+from searcher.plan.plan import Plan
 
 
 def run_serially(

@@ -14,9 +14,9 @@ from typing import Any
 import yaml
 
 from search_space.errors import Stopped
-from searcher.progress import Event, Measured
-from searcher.search import Session
-from searcher.settings import Settings
+from searcher.plan.events import Event, Measured
+from searcher.run.session import Session
+from searcher.settings.settings import Settings
 from tests.searcher.invented import invented
 
 TINY_SPACE: dict[str, Any] = {

@@ -29,7 +29,7 @@ def videos(tmp_path: Path) -> Path:
 
 def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     monkeypatch.setattr(sys, "argv", ["movinas", *words])
-    monkeypatch.setattr("searcher.machine.cpus", lambda: 1)
+    monkeypatch.setattr("searcher.cluster.machine.cpus", lambda: 1)
     monkeypatch.setenv("COLUMNS", "200")
     try:
         movinas.main()

@@ -1,0 +1,1 @@
+"""Ray: the engine, its adapters, workers, nodes, and signs of life."""

@@ -1,0 +1,176 @@
+"""The evaluator of real runs: trains networks on prepared videos, going on from a job's own folder."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from proxy_train.data.settings import DataSettings, load_dataset
+from proxy_train.distributed import Group
+from proxy_train.processes import silent
+from proxy_train.recipe import Recipe
+from proxy_train.store.prepared_data import PreparedData
+from proxy_train.training.training import Training
+from search_space.architecture.architecture import Input
+from search_space.cost.latency_table import LatencyTable
+from search_space.errors import DataError, SettingsError
+from search_space.network import save_weights
+from search_space.space.space import SearchSpace
+from searcher.evaluator.latency import latency
+from searcher.evaluator.team import team
+from searcher.plan.job import EpochResult, EvaluatorSpec, Job, Stage
+
+
+def inputs(space: SearchSpace) -> tuple[Input, ...]:
+    """The clips that networks of a space take: the data has to be prepared for each."""
+    choices = space.choices
+    return tuple(
+        Input(frames, size, fps)
+        for frames in choices.frames
+        for size in choices.sizes
+        for fps in choices.rates
+    )
+
+
+def video_evaluator(
+    stores: Mapping[Input, Path],
+    recipe: Recipe,
+    device: str = "cpu",
+    *,
+    timed: bool = False,
+    data: DataSettings | None = None,
+    latency_table: Path | None = None,
+    processes: int = 1,
+) -> EvaluatorSpec:
+    """The evaluator by name, as workers get it.
+
+    Args:
+        stores: the folder of prepared data for each input.
+        recipe: of every training whose job has none of its own.
+        device: of torch.
+        timed: whether measurements have a latency.
+        data: of which the stores were made; a worker whose machine has no such folder makes its own.
+        latency_table: what says how long networks take; by default workers measure it.
+        processes: that train one network together on the worker's machine, each on a GPU if there are any.
+    """
+    return EvaluatorSpec(
+        "searcher.evaluator.video_evaluator:VideoEvaluator",
+        {
+            "stores": {str(clip): str(path.absolute()) for clip, path in stores.items()},
+            "recipe": recipe.model_dump(mode="json"),
+            "device": device,
+            "timed": timed,
+            "data": None if data is None else data.model_dump(mode="json"),
+            "latency_table": None if latency_table is None else str(latency_table.absolute()),
+            "processes": processes,
+        },
+    )
+
+
+class VideoEvaluator:
+    """Trains one job after the other; the prepared data stays mapped between them."""
+
+    def __init__(
+        self,
+        stores: Mapping[str, str],
+        recipe: Mapping[str, Any],
+        device: str = "cpu",
+        timed: bool = False,
+        data: Mapping[str, Any] | None = None,
+        latency_table: str | None = None,
+        processes: int = 1,
+    ) -> None:
+        self._arguments = {
+            "stores": dict(stores), "recipe": dict(recipe), "device": device, "timed": timed, "data": data,
+            "latency_table": latency_table,
+        }  # fmt: skip
+        self._processes = processes
+        self._table = None if latency_table is None else LatencyTable.read(Path(latency_table))
+        self._stores, self._timed = stores, timed
+        self._settings = None if data is None else DataSettings.model_validate(data)
+        self._recipe = Recipe.model_validate(recipe)
+        self._device = device
+        self._open: dict[str, PreparedData] = {}
+
+    def __call__(self, job: Job) -> Iterator[EpochResult]:
+        """See ``searcher.plan.job.Evaluator``."""
+        for number, stage in enumerate(job.stages):
+            if not set(stage.rungs) <= set(job.measured):
+                with team(self._arguments, job, number, self._processes, self._device) as group:
+                    yield from self._stage(job, stage, self.training(job, number, group))
+
+    def training(self, job: Job, number: int, group: Group | None = None) -> Training:
+        """Of a stage of a job, which goes on from the folder of the one before it."""
+        stage = job.stages[number]
+        horizon = stage.horizon
+        clip = Input(horizon.frames, horizon.size, job.architecture.input.fps)
+        return Training(
+            job.architecture,
+            self._data(str(clip)),
+            self._recipe if job.recipe is None else Recipe.model_validate(job.recipe),
+            horizon=horizon,
+            seed=job.seed,
+            folder=stage.folder,
+            device=self._device,
+            promoted_from=job.stages[number - 1].folder if number else None,
+            group=group,
+        )
+
+    def _stage(self, job: Job, stage: Stage, training: Training) -> Iterator[EpochResult]:
+        """What is left of a stage."""
+        began = time.perf_counter()
+        if training.epoch in stage.rungs and training.epoch not in job.measured:
+            yield self._result(job, training, began)
+        while training.epoch < stage.rungs[-1]:
+            began = time.perf_counter()
+            training.train_epoch()
+            # Before the evaluation: what was trained is never trained again.
+            training.save()
+            yield self._result(job, training, began)
+
+    def _data(self, clip: str) -> PreparedData:
+        if clip not in self._stores:
+            raise SettingsError(
+                f"no data is prepared for clips of {clip}", hint=f"there is {', '.join(self._stores)}"
+            )
+        if clip not in self._open:
+            path = Path(self._stores[clip])
+            here = self._settings is None or path.exists()
+            self._open[clip] = PreparedData.open(path) if here else self._prepared(clip, path.name)
+        return self._open[clip]
+
+    def _prepared(self, clip: str, name: str) -> PreparedData:
+        """The store of this machine, made by the first of its workers that needs it; the others wait."""
+        from searcher.evaluator.run_data import parse_clip, prepare_clip
+
+        assert self._settings is not None
+        dataset = load_dataset(self._settings)
+        data = prepare_clip(dataset, self._settings, parse_clip(clip), torch.get_num_threads(), silent)
+        if data.path.name != name:
+            raise DataError(
+                f"the videos on {socket.gethostname()} are not those that the run was started with:"
+                f" they make {data.path.name}, not {name}",
+                hint="let all nodes read the same folder",
+            )
+        return data
+
+    def _result(self, job: Job, training: Training, began: float) -> EpochResult:
+        if training.epoch not in job.rungs:
+            return EpochResult(training.epoch, time.perf_counter() - began)
+        metrics = training.evaluate()
+        if training.epoch == job.fidelity.epochs and job.purpose != "search":
+            save_weights(training.model, job.weights)
+        found = {"top1": metrics.score, "top5": metrics.top5, "loss": metrics.loss, **metrics.more}
+        if self._timed:
+            found |= self._latency(training, job)
+        return EpochResult(training.epoch, time.perf_counter() - began, found)
+
+    def _latency(self, training: Training, job: Job) -> dict[str, float]:
+        if self._table is None:
+            return latency(training.model, job.architecture.input)
+        return {"latency_ms": self._table.predict(job.architecture), "latency_frames": 1.0}

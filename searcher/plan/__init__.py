@@ -1,0 +1,1 @@
+"""What is to be measured next: jobs, the search as a plan, confirmation."""

@@ -1,0 +1,97 @@
+"""A plan that is a list of trainings: confirmation and the family."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from proxy_train.measurement import Measurement, Purpose
+from search_space.cost.closed_form import macs
+from searcher.plan.events import Measured, OnEvent, Progress, ignore
+from searcher.plan.job import EpochResult, Job
+from searcher.plan.plan import Plan
+from searcher.record.records import Records
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a job: its last measurement, failed or not. ``weights`` exist if it did not fail."""
+
+    job: Job
+    measurement: Measurement
+
+    @property
+    def failed(self) -> bool:
+        """Whether there are neither metrics nor weights."""
+        return self.measurement.status == "failed"
+
+
+class JobPlan(Plan):
+    """Trains every job once, the most expensive first, so that the last worker is not left with a long one.
+
+    Jobs that the record answers are not trained. A job that failed in an earlier session is tried again.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        purpose: Purpose,
+        classes: int,
+        jobs: Sequence[Job],
+        *,
+        workers: int = 1,
+        on_event: OnEvent = ignore,
+    ) -> None:
+        super().__init__(records, purpose, classes, workers, on_event)
+        self.jobs = list(jobs)
+        self._outcomes = {job.name: outcome for job in jobs if (outcome := self._answer(job)) is not None}
+        open_jobs = {job.name: job for job in jobs if job.name not in self._outcomes}
+        self._queue = sorted(
+            open_jobs.values(), key=lambda job: -macs(job.architecture, classes) * job.fidelity.epochs
+        )
+        self._left = sum(job.fidelity.epochs for job in self._queue)
+
+    def _answer(self, job: Job) -> Outcome | None:
+        """What the record knows; weights that were deleted are trained anew."""
+        known = self.records.find(job.architecture.digest, job.fidelity, job.seed, job.purpose)
+        return Outcome(job, known) if known is not None and job.weights.is_file() else None
+
+    def choose(self) -> Job | None:
+        """The most expensive job that is left."""
+        return self._queue.pop(0) if self._queue else None
+
+    def observe(self, job: Job, result: EpochResult) -> bool:
+        """Records the measurement at the end of the schedule, and at every rung before."""
+        self.count(job, result)
+        if result.metrics is not None:
+            measurement = self.measure(job, result)
+            self.records.append(measurement)
+            if result.epoch >= job.fidelity.epochs:
+                self._outcomes[job.name] = Outcome(job, measurement)
+                self.on_event(Measured(measurement))
+        return result.epoch < job.fidelity.epochs
+
+    def fail(self, job: Job, reason: str) -> None:
+        """Records the failure; the other jobs go on."""
+        super().fail(job, reason)
+        self._outcomes[job.name] = Outcome(job, self.records.measurements(self.purpose)[-1])
+
+    def outcomes(self) -> list[Outcome]:
+        """What came of the jobs, in the order in which they were given; call it when all have ended."""
+        return [self._outcomes[job.name] for job in self.jobs]
+
+    def progress(self) -> Progress:
+        """Where the list stands."""
+        failed = sum(outcome.failed for outcome in self._outcomes.values())
+        names = {job.name for job in self.jobs}
+        return Progress(
+            phase=self.purpose,
+            planned=len(names),
+            done=len(self._outcomes) - failed,
+            running=len(self.running),
+            failed=failed,
+            epochs=self.epochs,
+            seconds=self.seconds(),
+            seconds_left=self.seconds_for(self._left - self.epochs),
+            ended=self.through,
+        )

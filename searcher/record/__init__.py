@@ -1,0 +1,1 @@
+"""The record of all measurements: its forms, its storage, its lease."""

@@ -1,0 +1,98 @@
+"""How measurements and candidates look as Optuna trials, and how two runs' settings are told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from proxy_train.fidelity import Fidelity
+from proxy_train.measurement import Measurement
+from searcher.record.candidate import Candidate, CandidateState, Decision
+
+STATES: Mapping[TrialState, CandidateState] = {
+    TrialState.RUNNING: "open",
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
+# Optuna has no state for what was cancelled: such a trial says so in an attribute, too.
+TRIAL_STATES: Mapping[CandidateState, TrialState] = {
+    **{state: trial for trial, state in STATES.items()},
+    "cancelled": TrialState.FAIL,
+}
+
+
+def succeeded(measurement: Measurement) -> bool:
+    """Whether it has metrics; a pruned candidate's have only a lower fidelity."""
+    return measurement.status in ("complete", "pruned")
+
+
+def measurement_trial(measurement: Measurement) -> FrozenTrial:
+    """A finished Optuna trial that holds the measurement in its user attributes."""
+    metrics = {name: float(value) for name, value in measurement.metrics.items()}
+    good = succeeded(measurement)
+    return create_trial(
+        state=TrialState.COMPLETE if good else TrialState.FAIL,
+        values=[metrics["top1"], metrics["macs"]] if good else None,
+        user_attrs={
+            "digest": measurement.digest,
+            "architecture": measurement.architecture,
+            "fidelity": measurement.fidelity.key,
+            "seed": measurement.seed,
+            "purpose": measurement.purpose,
+            "status": measurement.status,
+            "metrics": metrics,
+            "seconds": round(measurement.seconds, 3),
+            "reason": measurement.reason,
+        },
+    )
+
+
+def trial_measurement(trial: FrozenTrial) -> Measurement:
+    """The inverse of ``measurement_trial``."""
+    data = trial.user_attrs
+    return Measurement(
+        digest=data["digest"],
+        architecture=data["architecture"],
+        fidelity=Fidelity.parse(data["fidelity"]),
+        seed=data["seed"],
+        purpose=data["purpose"],
+        status=data["status"],
+        metrics=data["metrics"],
+        seconds=data["seconds"],
+        reason=data["reason"],
+    )
+
+
+def trial_candidate(trial: FrozenTrial) -> Candidate:
+    """The candidate that a trial of the search study holds, without its measurements."""
+    data = trial.user_attrs
+    decisions = {
+        int(key.removeprefix("rung ")): Decision(**value)
+        for key, value in data.items()
+        if key.startswith("rung ")
+    }
+    return Candidate(
+        number=trial.number,
+        genotype=tuple(data["genotype"]),
+        digest=data["digest"],
+        architecture=data["architecture"],
+        macs=data["macs"],
+        state=data.get("state", STATES[trial.state]),
+        decisions=decisions,
+        known=data.get("known", 0),
+    )
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Where two nested mappings differ, one phrase a key."""
+    found = []
+    for key in sorted({*old, *new}):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            found.append(f"{prefix}{key} was {before!r} and is now {after!r}")
+    return found

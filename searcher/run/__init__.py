@@ -1,0 +1,1 @@
+"""One run: its session, log, overview, and its launch on a cluster."""

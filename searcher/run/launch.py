@@ -1,0 +1,167 @@
+"""A search as a Ray job: this code and the settings travel to the cluster, passwords do not.
+
+The job's driver runs on the cluster's head, so that the machine that submitted it can be switched off. What
+the job is told is kept and shown by Ray: it is refused if it holds a password.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from sqlalchemy.engine import make_url
+
+from search_space.errors import SettingsError
+from searcher.cluster.address import ClusterError
+from searcher.settings.reading import load_settings
+from searcher.settings.settings import Settings
+
+_ROOMS = ("search_space", "proxy_train", "searcher", "results")
+_FILE = "settings.yaml"
+_SECRET = ("PASSWORD", "PASSWD", "SECRET", "TOKEN", "API_KEY", "PGPASSFILE")
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a job is told.
+
+    Args:
+        settings: of the run, as they were resolved here.
+        env: environment variables of driver and workers.
+        packages: that the cluster's nodes install before the job starts.
+    """
+
+    settings: Settings
+    env: Mapping[str, str]
+    packages: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, settings: str, *, requirements: Path | None = None, env: Sequence[str] = ()) -> Submission:
+        """Reads the settings, and refuses what cannot work on another machine.
+
+        Raises:
+            SettingsError: the settings are wrong, name folders that only this machine can mean, or hold a
+                password.
+        """
+        loaded = load_settings(settings)
+        _check(loaded)
+        packages: tuple[str, ...] = ()
+        if requirements is not None:
+            try:
+                lines = requirements.read_text(encoding="utf-8").splitlines()
+            except (OSError, UnicodeDecodeError) as error:
+                raise SettingsError(
+                    f"--requirements {requirements} cannot be read: {error}", hint="give a text file"
+                ) from error
+            packages = tuple(line for raw in lines if (line := raw.partition("#")[0].strip()))
+        return cls(loaded, _environment(env), packages)
+
+    @property
+    def entrypoint(self) -> str:
+        """The command that the job runs on the cluster's head."""
+        return shlex.join(["python", "-m", "movinas", "search", _FILE, "--address", "auto"])
+
+    def runtime_env(self, folder: Path) -> dict[str, Any]:
+        """Ray's description of where the job runs, with ``folder`` as its working directory."""
+        found: dict[str, Any] = {"working_dir": str(folder)}
+        if self.env:
+            found["env_vars"] = dict(self.env)
+        if self.packages:
+            found["pip"] = list(self.packages)
+        return found
+
+    @contextmanager
+    def staged(self) -> Iterator[Path]:
+        """A folder with the code and the settings, for as long as the block lasts."""
+        with tempfile.TemporaryDirectory(prefix="movinas-launch-") as name:
+            folder, root = Path(name), Path(__file__).parents[2]
+            for room in _ROOMS:
+                shutil.copytree(
+                    root / room, folder / room, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
+                )
+            shutil.copy(root / "movinas.py", folder)
+            (folder / _FILE).write_text(self.settings.to_yaml(), encoding="utf-8")
+            yield folder
+
+    def text(self) -> str:
+        """What is submitted, for people."""
+        told = self.runtime_env(Path("CODE_AND_SETTINGS"))
+        run = self.settings.run_dir
+        return (
+            f"command:     {self.entrypoint}\n"
+            f"environment: {yaml.safe_dump(told, default_flow_style=True, width=1000).strip()}\n"
+            f"run:         {run}, on storage that all nodes share"
+            f"\nrecord:      {self.settings.public_storage() or f'{run}/record.journal'}"
+            f"\ndata:        {self.settings.data.root or self.settings.data.kind}, cache"
+            f" {self.settings.data.cache_folder}"
+        )
+
+
+def submit(submission: Submission, address: str) -> str:
+    """Submits the job; answers how to follow it.
+
+    Raises:
+        ClusterError: there is no client for jobs, or the cluster does not take it.
+    """
+    try:
+        from ray.job_submission import JobSubmissionClient
+
+        client = JobSubmissionClient(address)
+        with submission.staged() as folder:
+            job = client.submit_job(
+                entrypoint=submission.entrypoint,
+                runtime_env=submission.runtime_env(folder),
+                metadata={"run": submission.settings.name, "settings": submission.settings.digest},
+            )
+    except (RuntimeError, ImportError, ConnectionError, OSError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ClusterError(
+            f"the cluster at {address} does not take the job: {reason}",
+            hint="is its dashboard there, and is pip install 'movinas[cluster]' done here and on its head?",
+        ) from error
+    run = submission.settings.run_dir
+    return (
+        f"submitted as {job}\n"
+        f"  ray job logs --address {address} {job} --follow\n"
+        f"  movinas status {run}    # wherever the folder or its database can be read\n"
+        f"  movinas stop {run}"
+    )
+
+
+def _check(settings: Settings) -> None:
+    if settings.storage is not None and make_url(settings.storage).password is not None:
+        raise SettingsError(
+            "storage holds a password, which a job would show to everybody who can see the cluster",
+            hint="leave it out, and give PGPASSWORD or ~/.pgpass to the cluster's nodes",
+        )
+    places = {"output": settings.output, "data.cache": settings.data.cache_folder}
+    if settings.data.root is not None:
+        places["data.root"] = settings.data.root
+    for key, path in places.items():
+        if not path.expanduser().is_absolute():
+            raise SettingsError(
+                f"{key} is {path}: a job has another working folder, which goes with it",
+                hint="give a whole path on storage that the cluster's nodes share",
+            )
+
+
+def _environment(pairs: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (equals and name.isidentifier()):
+            raise SettingsError(f"--env {pair!r}", hint="write NAME=VALUE")
+        if any(part in name.upper() for part in _SECRET):
+            raise SettingsError(
+                f"--env {name}: a job shows its environment to everybody who can see the cluster",
+                hint="set it on the cluster's nodes, as a secret of Kubernetes for instance",
+            )
+        found[name] = value
+    return found

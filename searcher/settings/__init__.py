@@ -1,0 +1,1 @@
+"""The settings of a run: model, reading, and checks on this machine."""

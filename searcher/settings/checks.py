@@ -1,0 +1,175 @@
+"""What can be known to fail before any work starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from search_space.cost.closed_form import cost
+from search_space.cost.latency_table import LatencyTable
+from search_space.errors import SettingsError, SpaceError
+from search_space.space.space import SearchSpace
+from searcher.cluster.address import resolve
+from searcher.cluster.checkpoint_mirror import Mirror
+from searcher.cluster.machine import cpus, writable
+from searcher.cluster.trackers import check_trackers
+from searcher.record.storage import check_database
+from searcher.settings.settings import Settings
+from searcher.strategies.domain import KNOWN_COSTS, SpaceDomain
+
+_TRIES, _SAMPLES = 4, 64
+
+
+def check_settings(
+    settings: Settings, space: SearchSpace | None = None, *, address: str | None = None
+) -> SearchSpace:
+    """Tries settings on this machine.
+
+    Args:
+        settings: to try.
+        space: theirs, if its number of classes is known already; by default as its own file says.
+        address: of the cluster that trains; by default this machine does, and must have what is asked for.
+
+    Returns:
+        The space.
+
+    Raises:
+        SettingsError: names the key, the value and the remedy. SpaceError: the space cannot be used.
+        ClusterError: no cluster answers at the address.
+    """
+    known, space = space is not None, space if space is not None else settings.search_space()
+    if address is None:
+        _check_machine(settings)
+    else:
+        resolve(address)
+    _check_folders(settings)
+    _check_latency_table(settings, space)
+    _check_costs(settings, space)
+    _check_states(settings, space)
+    if known:
+        # Parameters and bytes count the classes of the data, which a space's file need not say.
+        _check_windows(settings, space)
+    _check_storage(settings)
+    check_trackers(settings.trackers)
+    if settings.checkpoints is not None:
+        Mirror(settings.checkpoints).check()
+    return space
+
+
+def _check_latency_table(settings: Settings, space: SearchSpace) -> None:
+    """The table has to know the space's networks, ends first: they have the operations that others lack."""
+    path = settings.search.latency_table
+    if path is None:
+        return
+    try:
+        table = LatencyTable.read(path)
+        for architecture in (space.smallest(), space.largest()):
+            table.predict(architecture)
+    except SpaceError as error:
+        raise SettingsError(f"search.latency_table: {error.message}", hint=error.hint) from error
+
+
+def _check_machine(settings: Settings) -> None:
+    search = settings.search
+    wanted, there = search.workers * search.cpus_per_trial, cpus()
+    if wanted > there:
+        fitting = there // search.cpus_per_trial
+        raise SettingsError(
+            f"search.workers is {search.workers} with search.cpus_per_trial {search.cpus_per_trial}:"
+            f" {wanted} CPUs, but this machine has {there}",
+            hint=f"set search.workers to {fitting} or less, or to auto"
+            if fitting
+            else "lower search.cpus_per_trial",
+        )
+    if search.gpus_per_trial:
+        import torch
+
+        gpus = torch.cuda.device_count()
+        if search.workers * search.gpus_per_trial > gpus:
+            raise SettingsError(
+                f"search.gpus_per_trial is {search.gpus_per_trial:g} for {search.workers} workers,"
+                f" but this machine has {gpus} GPUs",
+                hint="lower search.workers or search.gpus_per_trial; 0 trains on CPUs",
+            )
+
+
+def _check_folders(settings: Settings) -> None:
+    data = settings.data
+    if data.root is not None and not data.root.expanduser().is_dir():
+        raise SettingsError(
+            f"data.root is {data.root}: there is no such folder", hint="give the folder of videos"
+        )
+    places: list[tuple[str, Path]] = [("output", settings.run_dir), ("data.cache", data.cache_folder)]
+    for key, folder in places:
+        if not writable(folder):
+            raise SettingsError(
+                f"{key}: {folder} cannot be written", hint="choose another folder, or allow writing"
+            )
+
+
+def _check_costs(settings: Settings, space: SearchSpace) -> None:
+    low, high = space.macs_range()
+    window = settings.search.macs
+    span = f"the space goes from {low:.4g} to {high:.4g} multiply-adds"
+    named = {"search.macs.low": window.low, "search.macs.high": window.high}
+    for key, value in named.items():
+        # A file rarely has more than two digits: the ends of the range may be given rounded.
+        if value is not None and not low * 0.95 <= value <= high * 1.05:
+            raise SettingsError(
+                f"{key} is {value:.4g}", hint=f"{span}: leave it out, or choose a value between"
+            )
+    bottom, top = settings.window(space)
+    if bottom >= top:
+        raise SettingsError(f"search.macs leaves {bottom:.4g} to {top:.4g}", hint=f"{span}: widen the window")
+    for name, budget in (settings.family.budgets or {}).items():
+        if not bottom * 0.95 <= budget <= top * 1.05:
+            raise SettingsError(
+                f"family.budgets.{name} is {budget:.4g}",
+                hint=f"candidates have {bottom:.4g} to {top:.4g} multiply-adds: choose a value between",
+            )
+    if space.cardinality < settings.search.trials:
+        raise SettingsError(
+            f"search.trials is {settings.search.trials}, but the space holds {space.cardinality} networks",
+            hint="lower it, or give the space more choices",
+        )
+
+
+def _check_states(settings: Settings, space: SearchSpace) -> None:
+    named = "state_bytes" in settings.search.objectives or "state_bytes" in settings.windows(space)
+    if named and not space.settings.options.causal:
+        raise SettingsError(
+            "search names state_bytes, but the networks of this space are base networks, which have no state",
+            hint="leave it out, or choose a space of stream networks",
+        )
+
+
+def _check_windows(settings: Settings, space: SearchSpace) -> None:
+    """That something lies inside all windows at once."""
+    windows = settings.windows(space)
+    others = [name for name in windows if name != "macs"]
+    if not others:
+        return
+    domain, rng = SpaceDomain(space, windows, settings.search.objectives), np.random.default_rng(0)
+    for _ in range(_TRIES):
+        try:
+            domain.random(rng, *domain.window)
+            return
+        except SpaceError:
+            continue
+    drawn = [cost(space.sample_at(rng, *domain.window), space.classes) for _ in range(_SAMPLES)]
+    spans = [
+        f"{name} {min(getattr(each, name) for each in drawn):.3g}"
+        f" to {max(getattr(each, name) for each in drawn):.3g}"
+        for name in KNOWN_COSTS
+        if name in others
+    ]
+    raise SettingsError(
+        f"search.windows: no network of this space was found inside {', '.join(['macs', *others])} at once",
+        hint=f"with such multiply-adds, {_SAMPLES} random networks have {', '.join(spans)}: widen a window",
+    )
+
+
+def _check_storage(settings: Settings) -> None:
+    if settings.storage is not None:
+        check_database(settings.storage)

@@ -1,0 +1,103 @@
+"""Reading settings from YAML; every complaint names the place, the value, and what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from search_space.errors import SettingsError, SpaceError
+from search_space.yaml_document import Document, read_yaml
+from searcher.settings.settings import Settings
+
+DEFAULT = "quickstart"
+_PRESETS = Path(__file__).parents[1] / "presets"
+
+
+def preset_names() -> tuple[str, ...]:
+    """Settings that come with movinas."""
+    return tuple(sorted(path.stem for path in _PRESETS.glob("*.yaml")))
+
+
+def load_settings(source: str | Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Settings from a YAML file, a preset's name, or the embedded default.
+
+    Args:
+        source: a path, or a preset; None is ``quickstart``.
+        overrides: values by dotted key, such as ``{"search.trials": 8}``, which win over the file.
+
+    Raises:
+        SettingsError: an unreadable file, an unknown or repeated key, or a value of the wrong type or range.
+    """
+    name = DEFAULT if source is None else str(source)
+    path = _PRESETS / f"{name}.yaml" if name in preset_names() else Path(name).expanduser()
+    try:
+        document = read_yaml(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"no settings can be read at {name!r}: {getattr(error, 'strerror', None) or error}",
+            hint=f"give a YAML file, or one of the presets {', '.join(preset_names())}",
+        ) from error
+    except SpaceError as error:
+        raise SettingsError(error.message, hint=error.hint) from error
+    data = document.data
+    for key, value in (overrides or {}).items():
+        _override(data, key, value)
+    return parse_settings(Document(document.source, data, document.lines))
+
+
+def parse_settings(document: Document) -> Settings:
+    """Settings from a document that was read; raises SettingsError as ``load_settings`` does."""
+    try:
+        return Settings.model_validate(document.data)
+    except ValidationError as error:
+        raise _explained(document, error) from error
+
+
+def _override(data: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        child = data.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise SettingsError(f"{key} cannot be set: {parent} is {child!r}", hint="set all of it in a file")
+        data = child
+    data[last] = value
+
+
+def _explained(document: Document, error: ValidationError) -> SettingsError:
+    """The first problem in words; an unknown key goes first, since it often explains the others."""
+    problems = error.errors(include_url=False)
+    first = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
+    location = _keys(first["loc"])
+    place = document.place(location) if location else document.source
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(_fields_at(location[:-1]))
+        return SettingsError(f"{place}: there is no such setting", hint=f"there are {known}")
+    message = first["msg"].removeprefix("Value error, ")
+    if isinstance(first["input"], BaseModel | Mapping):
+        return SettingsError(f"{place}: {message}")
+    return SettingsError(f"{place} is {first['input']!r}", hint=message[0].lower() + message[1:])
+
+
+def _keys(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """A path without the names of a union's alternatives, which pydantic puts into it."""
+    return tuple(part for part in location if isinstance(part, int) or not re.search(r"[\[\]]|^str$", part))
+
+
+def _fields_at(location: tuple[int | str, ...]) -> list[str]:
+    """The settings that exist below a place."""
+    model: Any = Settings
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part)
+        if field is None:
+            return []
+        kinds = (field.annotation, *get_args(field.annotation))
+        model = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+        if model is None:
+            return []
+    return list(model.model_fields)

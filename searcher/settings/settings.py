@@ -1,0 +1,341 @@
+"""The settings of a run; ``settings.reading`` reads them, ``settings.checks`` tries them on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from proxy_train.data.settings import DataSettings
+from proxy_train.recipe import Recipe
+from search_space.space.space import SearchSpace
+from searcher.cluster.machine import auto_workers
+from searcher.cluster.trackers import Tracker
+from searcher.objectives import MEASURED, Objectives
+from searcher.promotion.rung import Rung, require_rising
+from searcher.record.storage import SCHEMES, without_password
+from searcher.strategies.domain import KNOWN_COSTS
+
+MEMBERS = ("A0", "A1", "A2", "A3", "A4", "A5")
+
+NO_LIMIT = 1e18
+"""The end of a window that has none: no cost comes near it."""
+
+Objective = Literal["accuracy", "macs", "parameters", "latency", "state_bytes", "activation_bytes"]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Macs = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _recipe(value: object) -> object:
+    """A recipe may be named: a preset or a file."""
+    return Recipe.from_yaml(value) if isinstance(value, str) else value
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Window(_Model):
+    """What a cost of a proposal may be; an end that is not given is the space's own."""
+
+    low: Macs | None = Field(default=None, description="least")
+    high: Macs | None = Field(default=None, description="most")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError(f"low {self.low:g} is not below high {self.high:g}")
+        return self
+
+
+class Windows(_Model):
+    """Windows on the other costs that are known before training; ``macs`` goes to ``search.macs``."""
+
+    parameters: Window = Field(default=Window(), description="trainable parameters")
+    state_bytes: Window = Field(default=Window(), description="of a stream's state")
+    activation_bytes: Window = Field(default=Window(), description="at the peak of a clip")
+
+
+class SearchSettings(_Model):
+    """The ``search`` part: who proposes, for what, how many, how long each is trained, on what."""
+
+    strategy: Literal["tpe", "random", "mutation", "aging", "nsga2", "nsga3", "gp", "predictor"] = Field(
+        default="predictor", description="what proposes candidates"
+    )
+    trials: Count = Field(default=48, description="candidates in all")
+    startup: Count = Field(default=16, description="the first ones, spread evenly over the cost range")
+    workers: Count = Field(default=2, description="trainings at a time; auto: as many as there are CPUs")
+    elastic: bool = Field(
+        default=False, description="on a cluster, as many trainings as it has room for; set by workers: auto"
+    )
+    objectives: tuple[Objective, ...] = Field(
+        default=("accuracy", "macs"), description="accuracy first, then costs to minimise"
+    )
+    macs: Window = Field(default=Window(), description="window of multiply-adds")
+    windows: Windows = Field(default=Windows(), description="windows of other known costs")
+    constraints: dict[str, Macs] = Field(
+        default={}, description="soft limits on measured metrics, such as {latency_ms: 20}"
+    )
+    latency_table: Path | None = Field(
+        default=None, description="says what networks take in place of measuring: movinas latency-table"
+    )
+    rungs: tuple[Rung, ...] = Field(
+        default=tuple(Rung(epochs=epochs) for epochs in (2, 4, 8)),
+        min_length=1,
+        description="epochs at which candidates are compared; {epochs: 2, share: 0.5, size: 0.75} for less",
+    )
+    reduction: Annotated[int, Field(strict=True, ge=2)] = Field(
+        default=3, description="one in so many goes on at each rung"
+    )
+    cpus_per_trial: Count = Field(default=1, description="threads of a training")
+    gpus_per_trial: float = Field(default=0, ge=0, description="GPUs of a training; a fraction shares one")
+    time_limit_minutes: float | None = Field(
+        default=None, gt=0, description="longest time of one training in the search"
+    )
+    stall_minutes: float = Field(
+        default=240, gt=0, description="an epoch that takes longer hangs: it is tried again elsewhere"
+    )
+    retries: Annotated[int, Field(strict=True, ge=0)] = Field(
+        default=3, description="how often a training is tried again whose worker was lost or hung"
+    )
+    budget_minutes: float | None = Field(
+        default=None, gt=0, description="longest time of the search, from each start"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _auto_workers(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("workers") == "auto":
+            cpus, trials = data.get("cpus_per_trial", 1), data.get("trials", 48)
+            # Other types are refused by their own fields.
+            if isinstance(cpus, int) and isinstance(trials, int) and cpus > 0:
+                return {"elastic": True, **data, "workers": auto_workers(cpus, trials)}
+        return data
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_window_of_macs(cls, data: Any) -> Any:
+        windows = data.get("windows") if isinstance(data, dict) else None
+        if isinstance(windows, dict) and "macs" in windows:
+            if data.get("macs"):
+                raise ValueError("macs and windows.macs are the same setting: keep one")
+            rest = {key: value for key, value in windows.items() if key != "macs"}
+            return data | {"macs": windows["macs"], "windows": rest}
+        return data
+
+    @field_validator("objectives")
+    @classmethod
+    def _accuracy_first(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
+        if len(objectives) < 2 or objectives[0] != "accuracy" or len(set(objectives)) < len(objectives):
+            raise ValueError("name accuracy first, then one or more different costs: [accuracy, macs]")
+        return objectives
+
+    @field_validator("constraints")
+    @classmethod
+    def _measured(cls, constraints: dict[str, float]) -> dict[str, float]:
+        for name in constraints:
+            if name not in MEASURED:
+                known = f"give {name} a window in search.windows" if name in KNOWN_COSTS else "leave it out"
+                raise ValueError(f"constraints limit {', '.join(MEASURED)}, not {name}: {known}")
+        return constraints
+
+    @field_validator("gpus_per_trial")
+    @classmethod
+    def _whole_or_fraction(cls, gpus: float) -> float:
+        if gpus > 1 and gpus != int(gpus):
+            raise ValueError("a training takes a fraction of one GPU, or whole ones: 0.5, 1, 2")
+        return gpus
+
+    @field_validator("rungs")
+    @classmethod
+    def _increasing(cls, rungs: tuple[Rung, ...]) -> tuple[Rung, ...]:
+        require_rising(rungs)
+        return rungs
+
+    @model_validator(mode="after")
+    def _latency_of_whole_networks(self) -> Self:
+        timed = "latency" in self.objectives or "latency_ms" in self.constraints
+        if timed and any(rung.width < 1 for rung in self.rungs):
+            raise ValueError("latency is that of whole networks: leave width out of the rungs")
+        return self
+
+    @model_validator(mode="after")
+    def _startup_fits(self) -> Self:
+        if self.startup > self.trials:
+            raise ValueError(f"startup {self.startup} is more than trials {self.trials}: lower startup")
+        return self
+
+
+class ConfirmationSettings(_Model):
+    """The ``confirmation`` part: how the provisional frontier is measured again."""
+
+    epochs: Count = Field(default=12, description="length of each training, at least the last rung")
+    seeds: Count = Field(default=2, description="trainings of each member")
+    members: Count = Field(default=8, description="at most so many candidates")
+
+
+class FamilySettings(_Model):
+    """The ``family`` part: which members, and how long they are trained."""
+
+    budgets: dict[str, Macs] | None = Field(
+        default=None,
+        description="most multiply-adds by member, A0 to A5; by default spread over the frontier",
+    )
+    epochs: Count = Field(default=16, description="length of the final training")
+
+    @field_validator("budgets")
+    @classmethod
+    def _known_members(cls, budgets: dict[str, float] | None) -> dict[str, float] | None:
+        if budgets is not None and not budgets:
+            raise ValueError("budgets are empty: name members, or leave budgets out")
+        unknown = sorted(set(budgets or {}) - set(MEMBERS))
+        if unknown:
+            raise ValueError(
+                f"there is no member {', '.join(unknown)} to give a budget: use {', '.join(MEMBERS)}"
+            )
+        return budgets
+
+
+class Settings(_Model):
+    """Everything that a run is told."""
+
+    name: str = Field(default="quickstart", description="of the run and its folder")
+    seed: Annotated[int, Field(strict=True, ge=0)] = Field(
+        default=0, description="of proposals and trainings"
+    )
+    output: Path = Field(default=Path("runs"), description="folder of all runs")
+    storage: str | None = Field(
+        default=None,
+        description="PostgreSQL database of the record; by default a journal in the run's folder",
+    )
+    storage_patience_minutes: float = Field(
+        default=10,
+        ge=0,
+        description="how long a run waits for a full disk, a lost video or a database that is away",
+    )
+    checkpoints: str | None = Field(
+        default=None,
+        description="object store of checkpoints, such as s3://bucket/folder; by default the run's folder",
+    )
+    trackers: tuple[Tracker, ...] = Field(
+        default=(), description="experiment trackers to follow the search with: mlflow, wandb"
+    )
+    data: DataSettings = Field(default_factory=lambda: DataSettings.model_validate({}))
+    space: str | dict[str, Any] = Field(
+        default="quickstart", description="a preset, a YAML file, or the space itself"
+    )
+    recipe: Annotated[Recipe, BeforeValidator(_recipe)] = Field(
+        default_factory=lambda: Recipe.model_validate({}), description="its fields, a preset, or a YAML file"
+    )
+    search: SearchSettings = Field(default_factory=SearchSettings)
+    confirmation: ConfirmationSettings = Field(default_factory=ConfirmationSettings)
+    family: FamilySettings = Field(default_factory=FamilySettings)
+
+    @field_validator("name")
+    @classmethod
+    def _safe_name(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+            raise ValueError("a name is made of letters, digits, '.', '_' and '-', at most 64 of them")
+        return name
+
+    @field_validator("storage")
+    @classmethod
+    def _database(cls, storage: str | None) -> str | None:
+        if storage is not None and storage.partition("://")[0] not in SCHEMES:
+            raise ValueError("a storage looks like postgresql://user@host:5432/database")
+        return storage
+
+    @model_validator(mode="after")
+    def _confirmation_is_longer(self) -> Self:
+        last = self.search.rungs[-1].epochs
+        if self.confirmation.epochs < last:
+            raise ValueError(
+                f"confirmation.epochs {self.confirmation.epochs} is below the last of search.rungs, {last}:"
+                " a confirmation trains at least as long as the search"
+            )
+        return self
+
+    @property
+    def run_dir(self) -> Path:
+        """The run's folder."""
+        return self.output.expanduser() / self.name
+
+    def search_space(self, classes: int | None = None) -> SearchSpace:
+        """The space, with costs for so many classes.
+
+        Raises:
+            SpaceError: there is no such preset or file, or what it says is wrong.
+        """
+        if isinstance(self.space, str):
+            space = SearchSpace.from_yaml(self.space)
+        else:
+            space = SearchSpace.from_dict(self.space, "space")
+        return space if classes is None else space.with_classes(classes)
+
+    def window(self, space: SearchSpace) -> tuple[float, float]:
+        """The multiply-adds that proposals may have."""
+        low, high = space.macs_range()
+        macs = self.search.macs
+        return max(low, macs.low or low), min(high, macs.high or high)
+
+    def windows(self, space: SearchSpace) -> dict[str, tuple[float, float]]:
+        """The windows of all known costs that have one, by name; multiply-adds always have."""
+        found = {"macs": self.window(space)}
+        for name in KNOWN_COSTS[1:]:
+            window: Window = getattr(self.search.windows, name)
+            if window.low is not None or window.high is not None:
+                found[name] = window.low or 0.0, window.high or NO_LIMIT
+        return found
+
+    def objectives(self) -> Objectives:
+        """What the search is for."""
+        return Objectives(self.search.objectives, self.search.constraints)
+
+    def identity(self) -> dict[str, Any]:
+        """What a run may not change while it goes on: all that decides what its measurements mean.
+
+        Workers, limits, the number of trials, confirmation and family may change: they add measurements.
+        """
+        search = self.search.model_dump(
+            mode="json", include={"strategy", "startup", "macs", "rungs", "reduction"}
+        )
+        # Runs that were started before there were these have none of them in their records.
+        search |= self.search.model_dump(
+            mode="json",
+            include={"objectives", "windows", "constraints", "latency_table"},
+            exclude_defaults=True,
+        )
+        return {
+            "seed": self.seed,
+            "data": self.data.model_dump(mode="json", exclude={"cache", "source"}),
+            "space": self.search_space().digest,
+            "recipe": self.recipe.model_dump(mode="json"),
+            "search": search,
+        }
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits that tell identities apart."""
+        text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def mirror(self) -> str | None:
+        """Where checkpoints of this run go in an object store, apart from those of other runs."""
+        if self.checkpoints is None:
+            return None
+        return f"{self.checkpoints.rstrip('/')}/{self.name}-{self.digest}"
+
+    def public_storage(self) -> str | None:
+        """The database's address without a password, None for a journal."""
+        return None if self.storage is None else without_password(self.storage)
+
+    def to_yaml(self) -> str:
+        """All settings as they were resolved, so that the text stands alone; without a password."""
+        data = self.model_dump(mode="json") | {"space": self.search_space().to_dict()}
+        data["storage"] = self.public_storage()
+        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)

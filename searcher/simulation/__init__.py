@@ -1,0 +1,1 @@
+"""Simulated searches, and the problems that they search."""

@@ -1,0 +1,293 @@
+"""A yardstick for strategies: the multiply-adds of a simplified MoViNet, and an accuracy that is made up.
+
+The accuracy means nothing about video. It has what makes real searches hard: returns diminish with depth,
+every stage has a taste in kernels, neighbouring layers interact, and most random networks cost about the
+same. A seed decides tastes and interactions, so that every seed is another yardstick of the same kind.
+
+Five stages with a width and a depth each; a layer has a kernel and an expansion, shared by the layers of its
+stage or chosen for each of them. All functions take many genotypes at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search_space.errors import SpaceError
+from search_space.space.space import Gene, Genotype
+from searcher.strategies.domain import Design
+
+STAGES, MAX_DEPTH = 5, 10
+FRAMES, SIZE = 50, 224
+TIME = np.array([1, 1, 1, 5, 7, 3, 5])
+SPACE = np.array([3, 5, 7, 1, 1, 3, 3])
+EXPANSIONS = np.array([1.5, 2.0, 2.5, 3.0, 3.5, 4.0])
+WIDTHS = np.array([0.75, 1.0, 1.25])
+BASE = np.array([24, 48, 96, 96, 192])
+STRIDES = (2, 2, 2, 1, 2)
+STEM, HEAD = 16, 512
+STAGE_WEIGHTS = (0.8, 1.2, 1.6, 1.4, 1.0)
+KERNEL_MERIT = np.array([0.0, 0.15, 0.2, 0.1, 0.1, 0.45, 0.5])
+_DRAWN = 256
+_BATCHES = 40
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def _eights(channels: Floats) -> Ints:
+    """The nearest multiple of 8, at least 8."""
+    found: Ints = np.maximum(8, (channels + 4).astype(np.int64) // 8 * 8)
+    return found
+
+
+class Layers:
+    """Genotypes taken apart: width and depth by stage (n, 5); kernel and expansion by layer (n, 5, 10)."""
+
+    def __init__(self, genotypes: Ints, *, layerwise: bool) -> None:
+        parts = np.asarray(genotypes, dtype=np.int64).reshape(len(genotypes), STAGES, -1)
+        self.width, self.depth = parts[:, :, 0], parts[:, :, 1] + 1
+        if layerwise:
+            self.kernel, self.expansion = parts[:, :, 2::2], parts[:, :, 3::2]
+        else:
+            shape = (len(parts), STAGES, MAX_DEPTH)
+            self.kernel = np.broadcast_to(parts[:, :, 2, None], shape)
+            self.expansion = np.broadcast_to(parts[:, :, 3, None], shape)
+
+
+def multiply_adds(layers: Layers) -> Floats:
+    """Of every network, 50 frames of 224 x 224, in 1e9; shape (n,)."""
+    side = SIZE // 2
+    before: Ints = np.full(len(layers.width), STEM)
+    total = np.full(len(layers.width), 27.0 * STEM * FRAMES * side**2)
+    for stage, stride in enumerate(STRIDES):
+        width = _eights(BASE[stage] * WIDTHS[layers.width[:, stage]])
+        inputs = before
+        for layer in range(MAX_DEPTH):
+            there = layers.depth[:, stage] > layer
+            kernel = layers.kernel[:, stage, layer]
+            wide = _eights(width * EXPANSIONS[layers.expansion[:, stage, layer]])
+            after = -(-side // stride) if layer == 0 else side
+            macs = inputs * wide * FRAMES * side**2
+            macs = macs + wide * (TIME[kernel] * SPACE[kernel] ** 2 + width) * FRAMES * after**2
+            total += np.where(there, macs + 2 * wide * np.maximum(8, wide // 4), 0)
+            side, inputs = after, width
+        before = width
+    return (total + before * HEAD * FRAMES * side**2) / 1e9
+
+
+class InventedAccuracy:
+    """The made-up accuracy, a fraction.
+
+    Args:
+        seed: of the tastes and interactions.
+    """
+
+    def __init__(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        self._taste = np.exp(rng.normal(0, 0.35, (STAGES, len(TIME))) + KERNEL_MERIT)
+        self._pair = rng.normal(0, 0.25, (STAGES, len(TIME), len(TIME)))
+
+    def __call__(self, layers: Layers) -> Floats:
+        """Of every network, shape (n,)."""
+        score = np.zeros(len(layers.width))
+        for stage, weight in enumerate(STAGE_WEIGHTS):
+            gain = np.zeros(len(score))
+            for layer in range(MAX_DEPTH):
+                kernel = layers.kernel[:, stage, layer]
+                wide = EXPANSIONS[layers.expansion[:, stage, layer]]
+                more = self._taste[stage, kernel] * (0.4 + 0.6 * np.log(wide) / math.log(4))
+                if layer:
+                    more = more + 0.3 * self._pair[stage, layers.kernel[:, stage, layer - 1], kernel]
+                gain += np.where(layers.depth[:, stage] > layer, more * 0.85**layer, 0)
+            score += weight * np.log1p(np.maximum(gain, 0)) * (0.9 + 0.1 * layers.width[:, stage])
+        accuracy: Floats = 1 / (1 + np.exp(-(score - 6) / 1.8))
+        return accuracy
+
+
+class SyntheticDomain:
+    """The designs of the yardstick.
+
+    Args:
+        layerwise: whether every layer has a kernel and an expansion of its own.
+        window: least and most multiply-adds in 1e9; by default all there is.
+    """
+
+    objectives = ("accuracy", "macs")
+
+    def __init__(self, *, layerwise: bool = False, window: tuple[float, float] | None = None) -> None:
+        self.layerwise = layerwise
+        self.genes = _genes(layerwise)
+        self._choices = np.array([gene.choices for gene in self.genes])
+        self.ends = float(self.macs(self._one(False))[0]), float(self.macs(self._one(True))[0])
+        self.window = self.ends if window is None else window
+        ways = 3 * (sum(42**depth for depth in range(1, MAX_DEPTH + 1)) if layerwise else MAX_DEPTH * 42)
+        self.count = ways**STAGES
+
+    def _one(self, largest: bool) -> Ints:
+        """The cheapest or the dearest genotype; the dearest kernel is 1x7x7."""
+        names = [gene.name.split(".")[-1] for gene in self.genes]
+        values = [
+            2 if name == "kernel" else gene.choices - 1 for name, gene in zip(names, self.genes, strict=True)
+        ]
+        return np.array([values if largest else [0] * len(values)])
+
+    def layers(self, genotypes: Ints) -> Layers:
+        """Genotypes, shape (n, genes), taken apart."""
+        return Layers(genotypes, layerwise=self.layerwise)
+
+    def macs(self, genotypes: Ints) -> Floats:
+        """In 1e9, shape (n,)."""
+        return multiply_adds(self.layers(genotypes))
+
+    def canonical(self, genotypes: Ints) -> Ints:
+        """0 for the genes of layers that are not there."""
+        if not self.layerwise:
+            return genotypes
+        parts = genotypes.reshape(len(genotypes), STAGES, -1).copy()
+        there = np.arange(MAX_DEPTH) <= parts[:, :, 1, None]
+        parts[:, :, 2:] *= np.repeat(there, 2, axis=2)
+        return parts.reshape(len(genotypes), -1)
+
+    def designs(self, genotypes: Ints) -> list[Design]:
+        """Of many genotypes, the canonical designs inside the window."""
+        genotypes = self.canonical(genotypes)
+        macs = self.macs(genotypes)
+        inside = np.flatnonzero((macs >= self.window[0]) & (macs <= self.window[1]))
+        rows = genotypes[inside].tolist()
+        return [_design(tuple(row), cost) for row, cost in zip(rows, macs[inside].tolist(), strict=True)]
+
+    def design(self, genotype: Sequence[int]) -> Design:
+        """The canonical design of a genotype, inside the window or not."""
+        row = self.canonical(np.array([genotype]))
+        return _design(tuple(row[0].tolist()), float(self.macs(row)[0]))
+
+    def inside(self, design: Design) -> bool:
+        """Whether a design lies inside the window."""
+        return self.window[0] <= design.cost <= self.window[1]
+
+    def uniform(self, rng: np.random.Generator) -> Design:
+        """Every gene at random: what a search without strata draws."""
+        return self.design(rng.integers(self._choices).tolist())
+
+    def random(self, rng: np.random.Generator, low: float, high: float) -> Design:
+        """Drawn from genotypes that lean towards small or large choices, by one of that cost.
+
+        Raises:
+            SpaceError: there was none.
+        """
+        low, high = max(low, self.window[0]), min(high, self.window[1])
+        target = math.log(low) + rng.random() * math.log(high / low)
+        ordered = np.array([gene.ordered for gene in self.genes])
+        for _ in range(_BATCHES):
+            lean = rng.random((_DRAWN, 1)) * 2 - 1
+            chance = rng.random((_DRAWN, len(self.genes)))
+            # A power bends the uniform distribution towards either end; 0 leaves it as it is.
+            bent = np.where(lean < 0, chance ** (1 - 6 * lean), 1 - (1 - chance) ** (1 + 6 * lean))
+            genotypes = (np.where(ordered, bent, chance) * self._choices).astype(np.int64)
+            genotypes = np.minimum(genotypes, self._choices - 1)
+            macs = self.macs(genotypes)
+            found = np.flatnonzero((macs >= low) & (macs <= high))
+            if len(found):
+                # The nearest to a target, so that costs are spread over the range as evenly as may be.
+                nearest = found[np.argmin(np.abs(np.log(macs[found]) - target))]
+                return self.design(genotypes[nearest].tolist())
+        raise SpaceError(f"found nothing from {low:.4g} to {high:.4g} multiply-adds", hint="widen the window")
+
+    def variants(self, genotype: Sequence[int], rng: np.random.Generator, count: int) -> list[Design]:
+        """Up to so many designs one random gene away."""
+        return self.designs(self._varied(genotype, rng, count))
+
+    def _varied(self, genotype: Sequence[int], rng: np.random.Generator, count: int) -> Ints:
+        filled = self._filled(np.array([genotype]))[0]
+        places = rng.choice(self._active(filled), size=count)
+        rows = np.repeat(filled[None], count, axis=0)
+        shift = 1 + (rng.random(count) * (self._choices[places] - 1)).astype(np.int64)
+        rows[np.arange(count), places] = (filled[places] + shift) % self._choices[places]
+        return rows
+
+    def _active(self, genotype: Ints) -> Ints:
+        if not self.layerwise:
+            return np.arange(len(self.genes))
+        return np.flatnonzero(self._there(genotype.reshape(STAGES, -1)).ravel())
+
+    @staticmethod
+    def _there(parts: Ints) -> NDArray[np.bool_]:
+        there = np.ones(parts.shape, dtype=bool)
+        there[..., 2:] = np.repeat(np.arange(MAX_DEPTH) <= parts[..., 1, None], 2, axis=-1)
+        return there
+
+    def _filled(self, genotypes: Ints) -> Ints:
+        """Layers that are not there as the stage's last one, so that more depth is a small step."""
+        if not self.layerwise:
+            return genotypes
+        parts = genotypes.reshape(len(genotypes), STAGES, -1).copy()
+        last = np.minimum(np.arange(MAX_DEPTH), parts[:, :, 1, None])
+        for first in (2, 3):
+            parts[:, :, first::2] = np.take_along_axis(parts[:, :, first::2], last, axis=2)
+        return parts.reshape(len(genotypes), -1)
+
+    def mutate(self, design: Design, rng: np.random.Generator) -> Design:
+        """One gene changed, inside the window.
+
+        Raises:
+            SpaceError: nothing else is inside.
+        """
+        for count in (4, 64, 256):
+            found = [
+                each
+                for each in self.variants(design.genotype, rng, count)
+                if each.genotype != design.genotype
+            ]
+            if found:
+                return found[0]
+        return self.random(rng, *self.window)
+
+    def project(self, genotype: Sequence[int], rng: np.random.Generator) -> Design:
+        """A walk of single genes towards the window."""
+        here = self.design(genotype)
+        for _ in range(64):
+            if self.inside(here):
+                return here
+            rows = self.canonical(self._varied(here.genotype, rng, 32))
+            macs = self.macs(rows)
+            away = np.abs(np.log(np.clip(macs, *self.window) / macs))
+            best = int(np.argmin(away))
+            if away[best] < abs(math.log(min(max(here.cost, self.window[0]), self.window[1]) / here.cost)):
+                here = _design(tuple(rows[best].tolist()), float(macs[best]))
+        return here if self.inside(here) else self.random(rng, *self.window)
+
+    def crossover(self, one: Sequence[int], other: Sequence[int], rng: np.random.Generator) -> Genotype:
+        """Each gene from one parent or the other."""
+        pair = self._filled(np.array([one, other]))
+        child = np.where(rng.random(pair.shape[1]) < 0.5, pair[0], pair[1])
+        return tuple(self.canonical(child[None])[0].tolist())
+
+    def enumerate(self) -> Iterator[Design]:
+        """Nobody can: there are 3e15 designs and more."""
+        raise SpaceError("the synthetic space is too large to be listed", hint="draw from it")
+
+
+def _genes(layerwise: bool) -> tuple[Gene, ...]:
+    genes = list[Gene]()
+    for stage in range(STAGES):
+        genes += [_gene(f"stage{stage}.width", len(WIDTHS)), _gene(f"stage{stage}.depth", MAX_DEPTH)]
+        for layer in range(MAX_DEPTH) if layerwise else (None,):
+            where = f"stage{stage}." if layer is None else f"stage{stage}.layer{layer}."
+            genes += [
+                _gene(f"{where}kernel", len(TIME), ordered=False),
+                _gene(f"{where}expansion", len(EXPANSIONS)),
+            ]
+    return tuple(genes)
+
+
+def _gene(name: str, choices: int, *, ordered: bool = True) -> Gene:
+    return Gene(name, tuple(map(str, range(choices))), ordered)
+
+
+def _design(genotype: Genotype, macs: float) -> Design:
+    make: Callable[[], str] = lambda: "".join(map(str, genotype))  # noqa: E731
+    return Design(genotype, macs, (None, math.log(macs)), make)

@@ -1,0 +1,179 @@
+"""Finished measurements as a domain: designs can be chosen from a table as networks from a space."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search_space.errors import SpaceError
+from search_space.space.space import Gene, Genotype
+from searcher.strategies.domain import Design, objective_value
+
+_NEAREST = 8
+
+
+@dataclass(frozen=True)
+class Table:
+    """What was measured of a set of designs.
+
+    Args:
+        name: for people.
+        genes: one a column of ``genotypes``.
+        genotypes: shape (n, genes), no two rows the same.
+        digests: one a row.
+        objectives: names, accuracy first.
+        primary: the cost over which proposals are spread, known before a measurement, shape (n,).
+        accuracy: by row, rung and repeat, fractions, shape (n, rungs, repeats); NaN where there is none.
+        costs: the other objectives by row, as they were measured, shape (n, objectives - 1).
+        known: for each cost, whether it is known before a measurement.
+        seconds: of a measurement up to each rung, shape (n, rungs).
+    """
+
+    name: str
+    genes: tuple[Gene, ...]
+    genotypes: NDArray[np.int64]
+    digests: Sequence[str]
+    objectives: tuple[str, ...]
+    primary: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    costs: NDArray[np.float64]
+    known: tuple[bool, ...]
+    seconds: NDArray[np.float64]
+
+
+class TableDomain:
+    """The rows of a table; a row that a genotype lacks is replaced by one near it.
+
+    Args:
+        table: of measurements.
+        window: least and most of the primary cost; by default all there is.
+    """
+
+    def __init__(self, table: Table, window: tuple[float, float] | None = None) -> None:
+        self.table = table
+        self.genes: Sequence[Gene] = table.genes
+        self.objectives = table.objectives
+        self.count = len(table.genotypes)
+        primary = table.primary
+        self.window = (float(primary.min()), float(primary.max())) if window is None else window
+        self._inside = (primary >= self.window[0]) & (primary <= self.window[1])
+        self._order = np.argsort(primary, kind="stable")
+        self._sorted = primary[self._order]
+        self._genotypes: list[Genotype] = [tuple(row) for row in table.genotypes.tolist()]
+        self._rows = {genotype: row for row, genotype in enumerate(self._genotypes)}
+        spread = [max(gene.choices - 1, 1) if gene.ordered else 0 for gene in table.genes]
+        self._spread = np.array(spread)
+
+    def row(self, design: Design) -> int:
+        """Where a design is in the table."""
+        return self._rows[design.genotype]
+
+    def at(self, row: int) -> Design:
+        """The design of a row."""
+        costs = self.table.costs[row].tolist()
+        known = tuple(
+            objective_value(name, cost) if there else None
+            for name, cost, there in zip(self.objectives[1:], costs, self.table.known, strict=True)
+        )
+        primary = float(self.table.primary[row])
+        return Design(self._genotypes[row], primary, (None, *known), lambda: self.table.digests[row])
+
+    def design(self, genotype: Sequence[int]) -> Design:
+        """The design of a genotype, or the row nearest to it."""
+        row = self._rows.get(tuple(genotype))
+        return self.at(self._near(genotype, np.ones(self.count, dtype=bool), None) if row is None else row)
+
+    def inside(self, design: Design) -> bool:
+        """Whether a design lies inside the window."""
+        return self.window[0] <= design.cost <= self.window[1]
+
+    def _distance(self, genotype: Sequence[int]) -> NDArray[np.float64]:
+        """How far every row is: 1 a gene, and an ordered one half of that and its part of the way."""
+        apart = np.abs(self.table.genotypes - np.asarray(genotype))
+        steps = 0.5 + 0.5 * apart / np.maximum(self._spread, 1)
+        found: NDArray[np.float64] = np.where(apart == 0, 0, np.where(self._spread > 0, steps, 1)).sum(axis=1)
+        return found
+
+    def _near(
+        self, genotype: Sequence[int], allowed: NDArray[np.bool_], rng: np.random.Generator | None
+    ) -> int:
+        """A row among the nearest allowed ones."""
+        distance = np.where(allowed, self._distance(genotype), np.inf)
+        if rng is None:
+            return int(np.argmin(distance))
+        least = distance.min()
+        if not math.isfinite(least):
+            raise SpaceError(f"table {self.table.name} has no other row inside the window", hint="widen it")
+        ties = np.flatnonzero(distance <= least + 1e-9)
+        if len(ties) < _NEAREST:
+            ties = np.argsort(distance, kind="stable")[: min(_NEAREST, int(np.isfinite(distance).sum()))]
+        return int(rng.choice(ties))
+
+    def random(self, rng: np.random.Generator, low: float, high: float) -> Design:
+        """The row whose cost is nearest to one drawn from there.
+
+        Raises:
+            SpaceError: no row is there.
+        """
+        first, last = np.searchsorted(self._sorted, [max(low, self.window[0]), min(high, self.window[1])])
+        last += int(last < self.count and self._sorted[last] <= min(high, self.window[1]))
+        if first >= last:
+            raise SpaceError(
+                f"table {self.table.name} has no row from {low:.4g} to {high:.4g}",
+                hint=f"it goes from {self._sorted[0]:.4g} to {self._sorted[-1]:.4g}",
+            )
+        costs = np.log(self._sorted[first:last])
+        target = costs[0] + rng.random() * (costs[-1] - costs[0])
+        near = np.argsort(np.abs(costs - target), kind="stable")[:_NEAREST]
+        return self.at(int(self._order[first + int(rng.choice(near))]))
+
+    def mutate(self, design: Design, rng: np.random.Generator) -> Design:
+        """A row one gene away, or as near as there is one."""
+        rows = self._one_away(design.genotype)
+        if rows:
+            return self.at(rows[int(rng.integers(len(rows)))])
+        allowed = self._inside.copy()
+        allowed[self.row(design)] = False
+        return self.at(self._near(design.genotype, allowed, rng))
+
+    def _one_away(self, genotype: Sequence[int]) -> list[int]:
+        """The rows inside the window that differ in one gene."""
+        found = []
+        for place, gene in enumerate(self.genes):
+            for value in range(gene.choices):
+                row = self._rows.get((*genotype[:place], value, *genotype[place + 1 :]))
+                if row is not None and value != genotype[place] and self._inside[row]:
+                    found.append(row)
+        return found
+
+    def project(self, genotype: Sequence[int], rng: np.random.Generator) -> Design:
+        """The row of a genotype, or one of those nearest to it inside the window."""
+        row = self._rows.get(tuple(genotype))
+        if row is not None and self._inside[row]:
+            return self.at(row)
+        return self.at(self._near(genotype, self._inside, rng))
+
+    def variants(self, genotype: Sequence[int], rng: np.random.Generator, count: int) -> list[Design]:
+        """Up to so many of the rows one gene away; of the nearest ones if there is none."""
+        rows = self._one_away(genotype)
+        if len(rows) > count:
+            rows = rng.choice(rows, size=count, replace=False).tolist()
+        elif not rows:
+            distance = np.where(self._inside, self._distance(genotype), np.inf)
+            distance[distance == 0] = np.inf
+            some = min(count, _NEAREST, int(np.isfinite(distance).sum()))
+            rows = np.argsort(distance, kind="stable")[:some].tolist()
+        return [self.at(row) for row in rows]
+
+    def crossover(self, one: Sequence[int], other: Sequence[int], rng: np.random.Generator) -> Genotype:
+        """Each gene from one parent or the other, then the nearest row."""
+        coins = rng.random(len(one)) < 0.5
+        return self.design(np.where(coins, one, other).tolist()).genotype
+
+    def enumerate(self) -> Iterator[Design]:
+        """Every row inside the window."""
+        return map(self.at, np.flatnonzero(self._inside).tolist())

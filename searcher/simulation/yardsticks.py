@@ -1,0 +1,205 @@
+"""What strategies are compared on: tables and a synthetic space, with what is seen and what is scored."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from search_space.errors import RecordError, SettingsError
+from searcher.pareto import hypervolume
+from searcher.simulation.nasbench201 import COSTS, DATA_SETS, nasbench201
+from searcher.simulation.synthetic import InventedAccuracy, SyntheticDomain
+from searcher.simulation.table import Table, TableDomain
+from searcher.strategies.domain import KNOWN_COSTS, Design, Domain, objective_value
+
+_NOISE = 0.005
+_SYNTHETIC_RUNGS = 3
+
+
+class Yardstick(Protocol):
+    """A search whose measurements cost nothing.
+
+    Attributes:
+        name: for people.
+        domain: what is chosen from.
+        rungs: how often a candidate can be measured, ever longer.
+        gap: whether a score is what is missing, the less the better, or a hypervolume.
+    """
+
+    name: str
+    domain: Domain
+    rungs: int
+    gap: bool
+
+    def measure(self, design: Design, rung: int, rng: np.random.Generator) -> tuple[float, ...] | None:
+        """What a search sees: noisy values as ``objective_value`` gives them; None for a failure."""
+        ...
+
+    def seconds(self, design: Design, rung: int) -> float:
+        """Of training up to a rung from the one before."""
+        ...
+
+    def score(self, designs: Sequence[Design]) -> float:
+        """What a set of designs is worth, noise aside."""
+        ...
+
+
+class SyntheticYardstick:
+    """The synthetic space: hypervolume of error against log cost, both from 0 to 1, up to the corner (1, 1).
+
+    Args:
+        seed: of the invented accuracy.
+        layerwise: whether layers choose for themselves.
+        noise: standard deviation of a full training's accuracy.
+        rungs: how many; each rung less has three times the noise, and falls short by a tenth.
+    """
+
+    gap = False
+
+    def __init__(
+        self, seed: int = 7, *, layerwise: bool = False, noise: float = _NOISE, rungs: int = 1
+    ) -> None:
+        self.name = f"synthetic {seed}" + (", layer by layer" if layerwise else "")
+        self.synthetic = SyntheticDomain(layerwise=layerwise)
+        self.domain: Domain = self.synthetic
+        self.rungs = rungs
+        self._noise = noise
+        self._accuracy = InventedAccuracy(seed)
+        low, high = self.synthetic.ends
+        self._low, self._span = math.log(low), math.log(high / low)
+
+    def _true(self, designs: Sequence[Design]) -> list[float]:
+        genotypes = np.array([each.genotype for each in designs])
+        found: list[float] = self._accuracy(self.synthetic.layers(genotypes)).tolist()
+        return found
+
+    def measure(self, design: Design, rung: int, rng: np.random.Generator) -> tuple[float, ...]:
+        """The true cost, and the accuracy with noise."""
+        left = self.rungs - 1 - rung
+        accuracy = self._true([design])[0] * 0.9**left + self._noise * 3**left * rng.normal()
+        return 1 - accuracy, math.log(design.cost)
+
+    def seconds(self, design: Design, rung: int) -> float:
+        """In proportion to the cost of the network; three times as much for each rung."""
+        return (0.2 + design.cost / self.synthetic.ends[1]) * 3.0 ** (rung + 1 - self.rungs)
+
+    def score(self, designs: Sequence[Design]) -> float:
+        """Hypervolume."""
+        if not designs:
+            return 0.0
+        errors = 1 - np.array(self._true(designs))
+        costs = [(math.log(each.cost) - self._low) / self._span for each in designs]
+        return hypervolume(np.column_stack([costs, errors]), (1, 1))
+
+
+class TableYardstick:
+    """A table: what is missing of the hypervolume of all its rows, as a share of it.
+
+    Logarithms of costs are scaled to [0, 1], errors are 1 - accuracy / best accuracy, both as means over
+    repeats at the last rung; the corner is 1 everywhere. A search sees one repeat.
+    """
+
+    gap = True
+
+    def __init__(self, table: Table) -> None:
+        self.name = table.name
+        self.table = table
+        self.rows = TableDomain(table)
+        self.domain: Domain = self.rows
+        self.rungs = table.accuracy.shape[1]
+        final = np.nanmean(table.accuracy[:, -1], axis=1)
+        logs = np.log(np.maximum(table.costs, 1e-9))
+        span = np.ptp(logs, axis=0)
+        costs = (logs - logs.min(axis=0)) / np.where(span > 0, span, 1)
+        # Hypervolume takes up to three columns: of more objectives, the first ones are scored.
+        self._points = np.column_stack([costs, 1 - final / final.max()])[:, -3:]
+        self._corner = [1.0] * self._points.shape[1]
+        self._all = hypervolume(self._points, self._corner)
+
+    def measure(self, design: Design, rung: int, rng: np.random.Generator) -> tuple[float, ...] | None:
+        """One repeat's accuracy, and the costs."""
+        row = self.rows.row(design)
+        repeats = self.table.accuracy[row, rung]
+        repeats = repeats[np.isfinite(repeats)]
+        if not len(repeats):
+            return None
+        costs = self.table.costs[row].tolist()
+        names = self.table.objectives[1:]
+        values = [objective_value(name, cost) for name, cost in zip(names, costs, strict=True)]
+        return 1 - float(rng.choice(repeats)), *values
+
+    def seconds(self, design: Design, rung: int) -> float:
+        """As the table says."""
+        seconds = self.table.seconds[self.rows.row(design)]
+        return float(seconds[rung] - (seconds[rung - 1] if rung else 0))
+
+    def score(self, designs: Sequence[Design]) -> float:
+        """The gap."""
+        points = self._points[[self.rows.row(each) for each in designs]]
+        return 1 - hypervolume(points, self._corner) / self._all if len(points) else 1.0
+
+
+def run_table(run: Path) -> Table:
+    """A run's records: its candidates at the highest rung that at least half of them were measured at.
+
+    Those that were stopped earlier are left out: accuracies of different rungs do not compare.
+
+    Raises:
+        RecordError: it is no run, or it has too few measurements.
+    """
+    from searcher.record.records import Records
+    from searcher.settings.reading import load_settings
+
+    records = Records.reading(run)
+    objectives = records.objectives
+    measured = [each for each in records.candidates() if each.metrics]
+    counts = Counter(epochs for each in measured for epochs in each.metrics)
+    rung = max((epochs for epochs, count in counts.items() if 2 * count >= len(measured)), default=0)
+    rows = [each for each in measured if rung in each.metrics]
+    if len(rows) < 2:
+        raise RecordError(f"{run} has measurements of {len(rows)} candidates", hint="let it run on")
+    values = np.array([objectives.values(each.metrics[rung]) for each in rows])
+    return Table(
+        name=f"run {run.name}",
+        genes=tuple(load_settings(run / "settings.yaml").search_space().genes),
+        genotypes=np.array([each.genotype for each in rows]),
+        digests=[each.digest for each in rows],
+        objectives=objectives.names,
+        primary=np.array([float(each.macs) for each in rows]),
+        accuracy=1 - values[:, :1, None],
+        costs=np.exp(values[:, 1:]),
+        known=tuple(name in KNOWN_COSTS for name in objectives.names[1:]),
+        seconds=np.full((len(rows), 1), float(rung)),
+    )
+
+
+def yardstick(text: str, *, rungs: int = 1) -> Yardstick:
+    """A yardstick by name.
+
+    Args:
+        text: ``synthetic`` or ``synthetic-layers``, with another seed than 7 as in ``synthetic:8``;
+            ``nasbench201-cifar10`` (``-cifar100``, ``-imagenet``), with another cost than latency as in
+            ``nasbench201-cifar10:model_size``; or the folder of a run.
+        rungs: how often a candidate is measured on the synthetic space; tables have what they have.
+
+    Raises:
+        SettingsError: there is none of that name. RecordError: the folder is no run.
+    """
+    name, _, option = text.partition(":")
+    family, _, data_set = name.partition("-")
+    if name in ("synthetic", "synthetic-layers") and (not option or option.isdecimal()):
+        return SyntheticYardstick(int(option or 7), layerwise=name != "synthetic", rungs=rungs)
+    if family == "nasbench201":
+        return TableYardstick(nasbench201(data_set or DATA_SETS[0], option or COSTS[0]))
+    if Path(text).is_dir():
+        return TableYardstick(run_table(Path(text)))
+    raise SettingsError(
+        f"there is nothing to simulate named {text!r}",
+        hint=f"use synthetic[-layers][:SEED], nasbench201-{{{'|'.join(DATA_SETS)}}}[:{COSTS[1]}],"
+        " or the folder of a run",
+    )

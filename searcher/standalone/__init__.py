@@ -1,0 +1,1 @@
+"""Trainings that belong to no search: one network, a group of processes, a study."""

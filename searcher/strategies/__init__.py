@@ -1,0 +1,1 @@
+"""Search strategies: how the next candidate is proposed."""

@@ -1,0 +1,1 @@
+"""The predictor strategy: a Gaussian process and its acquisition function."""

@@ -1,0 +1,135 @@
+"""Real Ray processes: a killed driver, lost workers, one worker's order, trainings that are not searches."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from search_space.architecture.architecture import Architecture
+from searcher.plan.events import Event, Progress
+from searcher.record.records import Records
+from searcher.run.session import Session
+from tests.searcher.conftest import ROOT
+from tests.searcher.invented import invented
+from tests.searcher.plan.test_search_plan import finished, story
+from tests.searcher.processes import alive, lines, until
+from tests.searcher.tiny_driver import tiny_settings
+
+DRIVER = Path(__file__).parents[1] / "tiny_driver.py"
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except FileNotFoundError:
+        return []
+    return [found for child in children for found in (int(child), *_descendants(int(child)))]
+
+
+def _command(pid: int) -> str:
+    """The first word of its command line; a process that is writing a new one shows none for a moment."""
+    for _ in range(20):
+        try:
+            name = Path(f"/proc/{pid}/cmdline").read_text().split("\0")[0].strip()
+        except (FileNotFoundError, ProcessLookupError):
+            return ""
+        if name:
+            return name
+        time.sleep(0.01)
+    return ""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.timeout(240)
+def test_a_driver_that_is_stopped_goes_on_and_leaves_no_process(tmp_path: Path, sent: signal.Signals) -> None:
+    log = tmp_path / "log"
+    command = [sys.executable, str(DRIVER), str(tmp_path / "runs"), str(log), "0.15", "trials=8"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True) as driver:
+        until(lambda: len(lines(log)) >= 4)
+        started = {pid: _command(pid) for pid in _descendants(driver.pid)}
+        assert any("ray::" in name for name in started.values()), started
+        if sent == signal.SIGINT:
+            # A terminal's Ctrl-C goes to every process of the group.
+            os.killpg(driver.pid, signal.SIGINT)
+        else:
+            driver.kill()
+        assert driver.wait(60) != 0
+    before = Records.reading(tmp_path / "runs" / "tiny").measurements()
+    if sent == signal.SIGKILL:
+        # Ray's agents notice later, but nothing may train on, or take jobs.
+        working = re.compile(r"ray::(?!.*Agent)|gcs_server$|raylet$")
+        started = {pid: name for pid, name in started.items() if working.search(name)}
+        assert len(started) >= 3
+    until(lambda: not any(alive(pid) for pid in started), 15)
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, timeout=120)
+    records = Records.reading(tmp_path / "runs" / "tiny")
+    assert records.measurements()[: len(before)] == before
+    assert len(records.candidates()) == 8
+    assert {each.state for each in records.candidates()} == {"complete", "pruned"}
+    assert len(records.measurements("confirmation")) == 6
+    keys = [each.key for each in records.measurements()]
+    assert len(set(keys)) == len(keys)
+    # An epoch that was under way at the kill may be trained again, one a worker; nothing else is.
+    counts = Counter(lines(log))
+    assert max(counts.values()) <= 2
+    assert sum(count - 1 for count in counts.values()) <= 2
+
+
+@pytest.mark.timeout(240)
+def test_one_worker_tells_the_story_of_the_plan_and_a_finished_run_costs_nothing(tmp_path: Path) -> None:
+    """On Ray as in a plain loop: the same proposals, promotions and measurements in the same order."""
+    plain = finished(tmp_path / "plain", trials=10)
+    events: list[Event] = []
+    settings = tiny_settings(tmp_path / "ray", trials=10, workers=1)
+    with Session.open(settings, invented(), classes=16, on_event=events.append) as session:
+        done = session.search()
+        confirmed = session.confirm()
+        largest = Architecture.parse(confirmed[-1].architecture)
+        outcomes = session.train([session.job(largest), session.job(largest, 3, seed=5)])
+        searched = session.records.measurements("search")
+    assert [(each.digest, each.fidelity, each.metrics["top1"]) for each in searched] == [
+        (each.digest, each.fidelity, each.metrics["top1"]) for each in plain.measurements()
+    ]
+    assert (done.done, done.running, done.failed) == (10, 0, 0)
+    assert any(isinstance(event, Progress) for event in events)
+    assert all(each.count == 2 and each.std is not None for each in confirmed)
+    assert [outcome.measurement.fidelity.epochs for outcome in outcomes] == [7, 3]
+    assert all(outcome.job.weights.read_bytes() == b"weights" for outcome in outcomes)
+
+    events.clear()
+    with Session.open(
+        settings, invented(broken="0123456789abcdef"), classes=16, on_event=events.append
+    ) as session:
+        session.search()
+        assert session.confirm() == confirmed
+        again = session.train([session.job(largest), session.job(largest, 3, seed=5)])
+        assert story(session.records)[1] == story(plain)[1]
+    assert [each.measurement for each in again] == [each.measurement for each in outcomes]
+    assert all(isinstance(event, Progress) for event in events), "nothing was started"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_lost_workers_are_replaced_and_hopeless_trainings_recorded(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    settings = tiny_settings(tmp_path, trials=4, rungs=[3], strategy="random")
+    with Session.open(settings, invented(log, broken="0123456789abcdef", kill=True), classes=16) as session:
+        done = session.search()
+        states = {each.state for each in session.records.candidates()}
+    assert (done.done, done.failed, states) == (4, 0, {"complete"})
+    assert max(Counter(lines(log)).values()) == 1, "each went on from its own checkpoint"
+
+    settings = settings.model_copy(update={"search": settings.search.model_copy(update={"trials": 6})})
+    with Session.open(settings, invented(log, broken="0123456789abcdef"), classes=16) as session:
+        done = session.search()
+        reasons = [each.reason for each in session.records.measurements() if each.status == "failed"]
+    assert (done.done, done.failed) == (4, 2)
+    assert reasons == ["Diverged: the loss is nan"] * 2

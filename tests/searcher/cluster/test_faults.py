@@ -1,0 +1,224 @@
+"""Real Ray processes on several nodes, killed, hung, short of room: every search ends whole all the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from searcher.cluster.heartbeat import FolderChannel, ask_to_stop, last_beat
+from searcher.record.records import Records
+from searcher.run.overview import overview
+from searcher.run.run_log import read_log
+from tests.searcher.conftest import ROOT
+from tests.searcher.processes import alive, lines, until
+
+DRIVER = Path(__file__).parents[1] / "tiny_driver.py"
+LAST = 4
+HANG = "01"
+"""The digests that begin so belong to networks whose training never gets through its second epoch."""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A head without room for trainings; tests add the nodes that they need, and take them away."""
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    try:
+        yield made
+    finally:
+        made.shutdown()
+
+
+@contextmanager
+def nodes(cluster: Any, *cpus: int) -> Iterator[list[Any]]:
+    """Nodes with so many CPUs each; those that are there at the end are taken away."""
+    made = [cluster.add_node(num_cpus=count, wait=False) for count in cpus]
+    cluster.wait_for_nodes()
+    try:
+        yield made
+    finally:
+        for node in made:
+            if node in cluster.list_all_nodes():
+                cluster.remove_node(node, allow_graceful=False)
+
+
+class Driver:
+    """A driver process on a run below ``folder``; a search of its own and its confirmation."""
+
+    def __init__(self, folder: Path, seconds: float, **options: object) -> None:
+        self.run, self.log = folder / "runs" / "tiny", folder / "log"
+        given = [f"{key}={json.dumps(value)}" for key, value in options.items()]
+        self._command = [
+            sys.executable, str(DRIVER), str(folder / "runs"), str(self.log), str(seconds), *given
+        ]  # fmt: skip
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Starts it; it goes on with the run if there is one."""
+        self.process = subprocess.Popen(self._command, cwd=ROOT, stdout=subprocess.DEVNULL)
+
+    def kill(self) -> None:
+        """Kills it at once."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(60)
+
+    def finish(self, seconds: float = 150) -> None:
+        """Waits until it has ended well."""
+        assert self.process is not None
+        assert self.process.wait(seconds) == 0
+
+    def __enter__(self) -> Driver:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+
+    @property
+    def epochs(self) -> list[str]:
+        """A line for each epoch that was trained."""
+        return lines(self.log)
+
+    def workers(self) -> dict[str, int]:
+        """Process of the worker that last trained each training of the search."""
+        found = {}
+        for name, line in read_log(self.run, "?"):
+            if line["event"] == "epoch" and name.endswith("-search"):
+                found[name] = int(line["where"].rpartition(":")[2])
+            elif line["event"] in ("measured", "lost"):
+                found.pop(name, None)
+        return found
+
+    def check(self, trials: int, *, failed: int = 0, redone: int = 0) -> Records:
+        """That nothing planned is lost or twice there, and that no more than so many epochs were redone."""
+        records = Records.reading(self.run)
+        candidates = records.candidates()
+        assert len(candidates) == len({each.digest for each in candidates}) == trials
+        states = Counter(each.state for each in candidates)
+        assert states["failed"] == failed and states["complete"] + states["pruned"] == trials - failed
+        done = [each.key for each in records.measurements() if each.status == "complete"]
+        assert len(done) == len(set(done)) and len(records.measurements("confirmation")) == 6
+        reasons = [each.reason for each in records.measurements() if each.status == "failed"]
+        assert len(reasons) == failed and all(reasons)
+        counts = Counter(self.epochs)
+        assert max(counts.values()) <= 1 + redone and sum(counts.values()) - len(counts) <= redone
+        return records
+
+
+def trainers() -> list[int]:
+    """Processes that train for Ray on this machine."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if b"TrialWorker" in command:
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.timeout(300)
+def test_a_killed_worker_a_killed_node_a_hang_and_a_wish_to_stop(tmp_path: Path, cluster: Any) -> None:
+    before = set(trainers())
+    options: dict[str, Any] = {
+        "address": cluster.address,
+        "trials": 12,
+        "elastic": True,
+        "rungs": [2, LAST],
+        "hang": HANG,
+        "time_limit_minutes": 0.06,
+        "strategy": "random",
+    }
+    driver = Driver(tmp_path, 0.3, **options)
+    with nodes(cluster, 1, 1) as (first, _), driver:
+        until(lambda: len(driver.workers()) >= 1 and len(driver.epochs) >= 4)
+        os.kill(next(iter(driver.workers().values())), signal.SIGKILL)
+        until(lambda: len(driver.epochs) >= 10)
+        cluster.remove_node(first, allow_graceful=False)
+        until(lambda: len(overview(driver.run).beat.nodes) == 2)  # type: ignore[union-attr]
+        second = cluster.add_node(num_cpus=2)
+        try:
+            until(lambda: overview(driver.run).beat.running == 3)  # type: ignore[union-attr]
+            told = overview(driver.run).text()
+            assert "driven by process" in told and "nodes: 3 with 3 CPU and 0 GPU" in told
+            ask_to_stop(FolderChannel(driver.run))
+            driver.finish()
+            assert "nobody is working on it" in overview(driver.run).text()
+            assert len(Records.reading(driver.run).measurements("confirmation")) < 6, "there is more to do"
+            with driver:
+                driver.finish()
+        finally:
+            cluster.remove_node(second, allow_graceful=False)
+    hung = sum(each.digest[0] in HANG for each in Records.reading(driver.run).candidates())
+    records = driver.check(12, failed=hung, redone=4)
+    assert hung and all(
+        each.reason == "it took more than 0.06 minutes"
+        for each in records.measurements()
+        if each.status == "failed"
+    )
+    failed = next(each.digest for each in records.measurements() if each.status == "failed")
+    assert [line["event"] for _, line in read_log(driver.run, failed)][-2:] == ["lost", "measured"]
+    lost = [line["reason"] for _, line in read_log(driver.run) if line["event"] == "lost"]
+    assert len(lost) > hung, "the killed worker's is in the log, too"
+    until(lambda: not set(trainers()) - before, 30)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_driver_killed_at_twenty_random_moments(tmp_path: Path, cluster: Any) -> None:
+    driver = kill_and_finish(tmp_path, cluster, kills=20)
+    longer = Driver(tmp_path, 0.0, address=cluster.address, trials=14)
+    with nodes(cluster, 2), longer:
+        longer.finish()
+    assert len(Records.reading(driver.run).candidates()) == 14, "a finished run is extended"
+
+
+def kill_and_finish(folder: Path, cluster: Any, kills: int) -> Driver:
+    rng, before = random.Random(kills), set(trainers())
+    driver = Driver(folder, 0.25, address=cluster.address, trials=12)
+    with nodes(cluster, 2):
+        for _ in range(kills):
+            known = len(driver.epochs)
+            driver.start()
+            # Somewhere between joining the cluster and being done.
+            until(lambda known=known: len(driver.epochs) > known or driver.process.poll() is not None)  # type: ignore
+            time.sleep(rng.uniform(0, 1.5))
+            driver.kill()
+            until(lambda: not set(trainers()) - before, 30)
+        with driver:
+            driver.finish()
+    # An epoch under way at a kill is trained again, one a worker.
+    driver.check(12, redone=2 * kills)
+    return driver
+
+
+@pytest.mark.timeout(200)
+def test_a_run_that_waits_says_for_what_and_can_be_stopped(tmp_path: Path, cluster: Any) -> None:
+    driver = Driver(tmp_path, 0.0, address=cluster.address, gpus_per_trial=1)
+    with nodes(cluster, 1), driver:
+        until(lambda: "PENDING for 1" in (overview(driver.run).text() if driver.run.exists() else ""))
+        told = overview(driver.run).text()
+        assert "seconds: needs 1 GPU, cluster has 0" in told
+        ask_to_stop(FolderChannel(driver.run))
+        driver.finish(60)
+    beat = last_beat(FolderChannel(driver.run))
+    assert beat is not None and beat.state == "ended"
+    assert len(Records.reading(driver.run).candidates()) == 1 and alive(os.getpid())

@@ -1,0 +1,152 @@
+"""Records in a real PostgreSQL server, started for the tests in a folder of their own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+
+from search_space.errors import RecordError, SettingsError
+from searcher.record.records import FILE, Records
+from searcher.run.session import Session
+from searcher.settings.checks import check_settings
+from tests.searcher.conftest import ROOT
+from tests.searcher.invented import invented
+from tests.searcher.postgresql import running
+from tests.searcher.record.test_records import IDENTITY, measurement, propose
+from tests.searcher.tiny_driver import tiny_settings
+
+pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The address of an empty server's database."""
+    with running() as found:
+        yield found.url
+
+
+def test_what_is_written_is_read_back_and_no_journal_is_made(tmp_path: Path, server: str) -> None:
+    run = tmp_path / "run"
+    written = [measurement(0), measurement(1, status="failed"), measurement(2, status="cancelled")]
+    with Records.writing(run, IDENTITY, server) as records:
+        for number in range(3):
+            propose(records, number)
+        assert all(records.append(each) for each in written)
+        assert not records.append(measurement(0))
+        records.close(2, "cancelled")
+    read = Records.reading(run)
+    assert read.measurements() == written
+    assert [each.state for each in read.candidates()] == ["open", "failed", "cancelled"]
+    assert read.frame()["status"].tolist() == ["complete", "failed", "cancelled"]
+    assert not (run / FILE).exists()
+    with Records.writing(run, IDENTITY) as records:
+        assert records.measurements() == written, "the folder knows where the record is"
+
+
+def test_two_runs_of_one_name_in_one_database_do_not_see_each_other(tmp_path: Path, server: str) -> None:
+    with (
+        Records.writing(tmp_path / "a" / "run", IDENTITY, server) as one,
+        Records.writing(tmp_path / "b" / "run", IDENTITY, server) as other,
+    ):
+        propose(one, 0)
+        one.append(measurement(0, top1=0.25))
+        assert other.measurements() == [] and other.candidates() == []
+        propose(other, 0)
+        assert other.append(measurement(0, top1=0.75))
+    assert [each.metrics["top1"] for each in Records.reading(tmp_path / "a" / "run").measurements()] == [0.25]
+    assert [each.metrics["top1"] for each in Records.reading(tmp_path / "b" / "run").measurements()] == [0.75]
+
+
+def test_a_second_driver_with_a_copy_of_the_folder_is_refused_by_the_database(
+    tmp_path: Path, server: str
+) -> None:
+    """As on another machine, where the folder's own lock is not seen."""
+    with Records.writing(tmp_path / "run", IDENTITY, server):
+        shutil.copytree(tmp_path / "run", tmp_path / "copy")
+        with (
+            pytest.raises(RecordError, match=r"run-[0-9a-f]+ in postgresql://movinas@.* by another process"),
+            Records.writing(tmp_path / "copy", IDENTITY),
+        ):
+            pass
+    with Records.writing(tmp_path / "copy", IDENTITY) as records:
+        assert records.append(measurement(0))
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+from searcher.record.records import Records
+from tests.searcher.record.test_records import IDENTITY, measurement
+with Records.writing(Path(sys.argv[1]), IDENTITY, sys.argv[2]) as records:
+    for number in range(100_000):
+        records.append(measurement(number))
+        print(number, flush=True)
+"""
+
+
+def test_a_driver_that_is_killed_frees_its_lock_and_loses_nothing_whole(tmp_path: Path, server: str) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-c", _WRITER, str(run), server]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as writer:
+        assert writer.stdout is not None
+        seen = [int(writer.stdout.readline()) for _ in range(5)]
+        writer.kill()
+        seen += [int(line) for line in writer.stdout if line.endswith("\n")]
+    with Records.writing(run, IDENTITY) as records:
+        found = [int(each.digest, 16) for each in records.measurements()]
+        # The last one may have been written and not told of.
+        assert found in (seen, [*seen, len(seen)])
+        assert records.append(measurement(len(found)))
+
+
+def test_another_place_a_damaged_pointer_and_a_newer_schema_are_refused(tmp_path: Path, server: str) -> None:
+    run = tmp_path / "run"
+    with Records.writing(run, IDENTITY, server) as records:
+        study_id = records.storage.get_study_id_from_name(records.name)
+        records.storage.set_study_user_attr(study_id, "schema", 99)
+    with pytest.raises(RecordError, match=r"schema 99, this version reads 1 to 2.*update movinas"):
+        Records.reading(run)
+    with (
+        pytest.raises(SettingsError, match=r"storage is postgresql://elsewhere/db, but this run has"),
+        Records.writing(run, IDENTITY, "postgresql://elsewhere/db"),
+    ):
+        pass
+    (run / "record.json").write_text("{}")
+    with pytest.raises(RecordError, match=r"record\.json is damaged"):
+        Records.reading(run)
+    with Records.writing(tmp_path / "journal", IDENTITY):
+        pass
+    with (
+        pytest.raises(SettingsError, match=r"this run has its record in .*record\.journal"),
+        Records.writing(tmp_path / "journal", IDENTITY, server),
+    ):
+        pass
+
+
+def test_a_database_that_is_not_there_is_named_before_the_run_starts(tmp_path: Path, server: str) -> None:
+    settings = tiny_settings(tmp_path).model_copy(
+        update={"storage": server.replace("/postgres?", "/nothing?")}
+    )
+    with pytest.raises(RecordError, match=r'cannot be used: .*"nothing" does not exist.*PGPASSWORD'):
+        check_settings(settings)
+    check_settings(settings.model_copy(update={"storage": server}))
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.slow
+def test_a_whole_search_on_real_workers(tmp_path: Path, server: str) -> None:
+    settings = tiny_settings(tmp_path, trials=6).model_copy(update={"storage": server})
+    with Session.open(settings, invented(), classes=16) as session:
+        session.search()
+        confirmed = session.confirm()
+        name = session.records.name
+    assert {each.state for each in Records.reading(settings.run_dir).candidates()} == {"complete", "pruned"}
+    assert confirmed
+    study = optuna.load_study(study_name=name, storage=server.replace("postgresql", "postgresql+psycopg"))
+    assert len(study.trials) == 6

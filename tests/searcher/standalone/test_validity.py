@@ -1,0 +1,123 @@
+"""Proxy validity: agreement of orders against known cases, and a study with invented accuracies."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import kendalltau
+
+from proxy_train.evaluation import rank_agreement as proxy_validity
+from proxy_train.measurement import Measurement
+from search_space.architecture.architecture import Input
+from search_space.cost.closed_form import cost
+from search_space.errors import SettingsError
+from search_space.space.space import SearchSpace
+from searcher.plan.job_plan import JobPlan
+from searcher.record.records import Records
+from searcher.standalone.proxy_validity import Effort, Validity, _job, spread, summarise
+from tests.searcher.invented import invented
+from tests.searcher.serial import run_serially
+from tests.searcher.tiny_driver import TINY_SPACE
+
+SPACE = SearchSpace.from_dict(TINY_SPACE, "tiny").with_classes(16)
+
+
+def test_tau_over_all_pairs_is_kendalls() -> None:
+    rng = np.random.default_rng(0)
+    one, two = rng.integers(0, 6, 40).astype(float), rng.normal(size=40)
+    expected = kendalltau(one, two).statistic
+    assert proxy_validity.tau(one, two) == pytest.approx(expected)
+    assert proxy_validity.pair_tau(one, two, np.ones((40, 40), bool)) == pytest.approx(expected)
+    assert math.isnan(proxy_validity.tau(np.ones(5), two[:5]))
+
+
+def test_precision_counts_the_best() -> None:
+    dear = np.arange(10.0)
+    assert proxy_validity.precision_at(dear, dear, 3) == 1
+    assert proxy_validity.precision_at(-dear, dear, 3) == 0
+    swapped = dear.copy()
+    swapped[[0, 9]] = swapped[[9, 0]]
+    assert proxy_validity.precision_at(swapped, dear, 3) == pytest.approx(2 / 3)
+    assert proxy_validity.precision_at(np.zeros(10), dear, 3) == pytest.approx(0.3), "ties count by chance"
+
+
+def test_agreement_within_like_cost_sees_through_size() -> None:
+    # Accuracy is size plus something of the network's own; the cheap measure only knows its size.
+    rng = np.random.default_rng(1)
+    costs = np.repeat(np.geomspace(1, 1e5, 20), 3)
+    own = rng.normal(size=60)
+    dear, blind = np.log(costs) + 0.5 * own, np.log(costs) + 1e-3 * rng.normal(size=60)
+    seeing = np.log(costs) + 0.5 * own + 0.1 * rng.normal(size=60)
+    poor, good = (proxy_validity.agreement(each, dear, costs, 12) for each in (blind, seeing))
+    assert poor.tau.value > 0.7 and abs(poor.within) < 0.3 and good.within > 0.6
+    assert poor.tau.low < poor.tau.value < poor.tau.high and good.precision >= poor.precision
+    assert proxy_validity.agreement(dear, dear, costs, 5).top_tau == pytest.approx(1)
+
+
+def test_networks_are_spread_over_the_cost() -> None:
+    low, high = SPACE.macs_range()
+    chosen = spread(SPACE, low, high, 12, 0)
+    assert len({each.digest for each in chosen}) == 12
+    costs = np.log([cost(each, SPACE.classes).macs for each in chosen])
+    assert (np.diff(costs) > 0).mean() > 0.6 and np.ptp(costs) > 0.6 * math.log(high / low)
+    assert [each.digest for each in spread(SPACE, low, high, 12, 0)] == [each.digest for each in chosen]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "epochs", "share=0.5", "epochs=2,shore=1", "epochs=x", "epochs=2;share=1"]
+)
+def test_efforts_that_cannot_be_read_are_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="write epochs=4"):
+        Effort.parse(text)
+
+
+def test_efforts_are_parts_of_a_networks_own_clip() -> None:
+    effort = Effort.parse("epochs=2, share=0.5, frames=0.5, size=0.75, width=0.5")
+    assert effort.fidelity(Input(8, 32, 4)).key == "e2-f4-s24-p50-w50"
+    assert Effort.parse("epochs=3").fidelity(Input(8, 32, 4)).key == "e3-f8-s32-p100"
+    with pytest.raises(SettingsError, match=r"width is 2\.0"):
+        Effort.parse("epochs=2,width=2")
+
+
+def study(folder: Path, broken: str = "", stop_after: int | None = None) -> Validity | None:
+    cheap, dear = Effort(1), Effort(4)
+    low, high = SPACE.macs_range()
+    jobs = [
+        _job(folder, each, effort, seed)
+        for each in spread(SPACE, low, high, 12, 0)
+        for seed, effort in enumerate((cheap, dear))
+    ]
+    with Records.writing(folder, {"study": 1}) as records:
+        plan = JobPlan(records, "validity", SPACE.classes, jobs)
+        run_serially(plan, invented(folder / "log", broken=broken), stop_after=stop_after)
+        if stop_after is not None:
+            return None
+        return summarise(plan.outcomes(), cheap, dear, SPACE.classes)
+
+
+def test_a_study_goes_on_where_it_was(tmp_path: Path) -> None:
+    study(tmp_path, stop_after=17)
+    found = study(tmp_path)
+    assert found is not None and len(found.networks) == 12 and found.failed == ()
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert len(lines) == len(set(lines)) == 12 * (1 + 4), "no epoch was trained twice"
+    assert set(found.agreements) == {"cheap training", "multiply-adds", "parameters"}
+    # What is invented grows with the cost and jitters a little.
+    assert all(each.tau.value > 0.3 for each in found.agreements.values()) and found.k == 3
+    assert "cheap training" in found.text() and "precision@3" in found.text()
+    again = found.to_json()
+    assert again["networks"][0].keys() == {"architecture", "macs", "parameters", "cheap", "dear"}
+    kept: list[Measurement] = Records.reading(tmp_path).measurements("validity")
+    assert len(kept) == 24 and {each.fidelity.epochs for each in kept} == {1, 4}
+
+
+def test_failures_are_told_with_their_reason(tmp_path: Path) -> None:
+    found = study(tmp_path / "some", broken="0123")
+    assert found is not None and 0 < len(found.failed) < 8
+    assert len(found.networks) + len(found.failed) == 12
+    assert "loss is nan" in found.failed[0][1] and "failed" in found.text()
+    with pytest.raises(SettingsError, match="only 0 of 12"):
+        study(tmp_path / "all", broken="0123456789abcdef")
