@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from results.commands import dashboard, family, report
-from results.model_commands import export, latency_table, profile, stream
-from results.run_commands import launch, log, status, stop
+from results.commands.finished_runs import dashboard, family, report
+from results.commands.live_runs import launch, log, status, stop
+from results.commands.networks import export, latency_table, profile, stream
 from search_space.errors import MovinasError, SettingsError, Stopped
 
 # torch, ray and optuna take seconds to load: commands load what they use, so that help is there at once.
@@ -67,8 +67,8 @@ def search(
     address: Annotated[str | None, typer.Option(help="Of a Ray cluster: auto, or HOST:PORT.")] = None,
 ) -> None:
     """Search, confirm the frontier, train and export a family; started again, it goes on where it was."""
+    from results.commands.terminal import Terminal
     from results.pipeline import run
-    from results.terminal import Terminal
     from searcher.settings.reading import load_settings
 
     given: dict[str, Any] = {
@@ -87,8 +87,8 @@ def search(
 @app.command()
 def frontier(run: RunFolder) -> None:
     """Print a run's frontier and draw it anew: frontier.png, frontier.html, trials.csv, trials.parquet."""
+    from results.commands.terminal import Terminal
     from results.pipeline import draw_frontier
-    from results.terminal import Terminal
 
     draw_frontier(run, Terminal())
 
@@ -158,8 +158,8 @@ def train(
     if output is None:
         raise SettingsError("--output is missing", hint="give a folder for the trained network")
     from proxy_train.recipe import Recipe
+    from results.commands.terminal import Terminal
     from results.member import write_member
-    from results.terminal import Terminal
     from search_space.architecture.by_name import read_architecture
     from searcher.evaluator.run_data import parse_clip
     from searcher.standalone.single_training import Extras, train_single
@@ -210,7 +210,7 @@ def proxy_validity(
     networks: Annotated[int, typer.Option(help="Spread over the cost, each trained both ways.")] = 30,
 ) -> None:
     """Does a cheap training rank networks as a dear one does, and better than their cost does?"""
-    from results.terminal import Terminal
+    from results.commands.terminal import Terminal
     from searcher.settings.reading import load_settings
     from searcher.standalone import proxy_validity as validity
 
@@ -245,7 +245,7 @@ def data_make(
 ) -> None:
     """Write MovingDigits-16 as real H.264 videos with a manifest; only what is not there yet."""
     from proxy_train.data.settings import load_dataset
-    from results.terminal import Terminal
+    from results.commands.terminal import Terminal
     from searcher.cluster.machine import cpus
 
     with Terminal().bar("Writing MovingDigits-16") as report:
@@ -264,7 +264,7 @@ def data_check(
     """Decode every video of a data set once, and report counts, durations and what is broken, by name."""
     from proxy_train.data.check import check
     from proxy_train.data.settings import load_dataset
-    from results.terminal import Terminal
+    from results.commands.terminal import Terminal
     from searcher.cluster.machine import cpus
 
     terminal = Terminal()
@@ -288,7 +288,7 @@ def data_prepare(
     direct: Direct = False,
 ) -> None:
     """Decode a data set once for the clips that networks take; interrupted, it goes on when started again."""
-    from results.terminal import Terminal
+    from results.commands.terminal import Terminal
     from searcher.evaluator.run_data import prepare_clips
 
     terminal = Terminal()
@@ -312,7 +312,7 @@ def space_profile(
     budget: Annotated[list[str] | None, typer.Option(help="Such as A0=2e6, again for each member.")] = None,
 ) -> None:
     """Smallest, median, largest, histogram of multiply-adds, number of networks, reachable budgets."""
-    from results.profile_text import space_text
+    from results.text.costs import space_text
     from search_space.space.profile import profile, released_budgets
     from search_space.space.space import SearchSpace
 

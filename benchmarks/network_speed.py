@@ -5,11 +5,11 @@
 ``plain`` steps with the same weights as streaming networks are usually written in PyTorch: batch norm not
 folded, buffers concatenated along the time of (batch, channels, frames, height, width), 2-D layers over
 rearranged copies in the default memory order. ``eager`` is the folded network in inference mode.
-``onnxruntime`` and, where its extra is installed, ``litert`` are the exports that ``results.export`` writes,
-with the states handed over at every frame. ``--official`` times .tflite files of the official implementation
-beside them. Variants take turns in random order, so that a busy machine slows them alike; each is first
-compared with the eager network over 6 chained frames. Medians and minima are printed. ``--alone`` times each
-variant by itself, its weights in the caches, as in a service that runs one network.
+``onnxruntime`` and, where its extra is installed, ``litert`` are the exports that ``results.export.export``
+writes, with the states handed over at every frame. ``--official`` times .tflite files of the official
+implementation beside them. Variants take turns in random order, so that a busy machine slows them alike; each
+is first compared with the eager network over 6 chained frames. Medians and minima are printed. ``--alone``
+times each variant by itself, its weights in the caches, as in a service that runs one network.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from results.export import export_network, file_name
-from results.runners import ExportRunner
+from results.export.export import export_network, file_name
+from results.inference.runners import ExportRunner
 from search_space.architecture.published import published
 from search_space.errors import ExportError
 from search_space.network import MoViNet, build, fold

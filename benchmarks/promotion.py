@@ -1,10 +1,11 @@
 """How much of the true front survives successive halving to one in nine, by the rule that promotes.
 
-600 networks of the synthetic space (``searcher.simulation.synthetic``: true costs, invented accuracies), spread
-over the cost range, are measured on two rungs, with normal noise of 0.04 and then 0.015, and a third goes on at each.
-Printed is the share of the true front of the 600 that is left at the end, the mean of 20 repeats, for several
-yardsticks of the same kind. The rule in use is called as the search calls it; "asynchronous" lets it decide
-result by result, in the order in which 16 workers finish, and counts whoever reaches the top (5 repeats).
+600 networks of the synthetic space (``searcher.simulation.synthetic``: true costs, invented accuracies),
+spread over the cost range, are measured on two rungs, with normal noise of 0.04 and then 0.015, and a third
+goes on at each. Printed is the share of the true front of the 600 that is left at the end, the mean of 20
+repeats, for several yardsticks of the same kind. The rule in use is called as the search calls it;
+"asynchronous" lets it decide result by result, in the order in which 16 workers finish, and counts whoever
+reaches the top (5 repeats).
 
     python benchmarks/promotion.py [--repeats 20] [--seeds 7 1 2 3 4] [--layerwise]
 """

@@ -16,14 +16,14 @@ import numpy as np
 
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Measurement
-from results.frontier import frontier
-from results.hypervolume import progress
-from results.plot_style import write_html
-from results.plot_view import frontier_view
-from results.plots import frontier_figure
-from results.plots_static import write_frontier
-from results.report import report
-from results.report_input import Run
+from results.analysis.frontier import frontier
+from results.analysis.hypervolume import progress
+from results.plots.frontier_view import frontier_view
+from results.plots.interactive import frontier_figure
+from results.plots.pictures import write_frontier
+from results.plots.style import write_html
+from results.report.report import report
+from results.report.run_view import Run
 from search_space.space.space import SearchSpace
 
 

@@ -20,11 +20,11 @@ import numpy as np
 import torch
 
 from proxy_train.video.live import pictures
-from results.export import export_network
-from results.memory import resident_bytes
-from results.preprocessing import Preprocessing
-from results.streaming import StreamingClassifier
-from results.watching import watch
+from results.export.export import export_network
+from results.inference.memory import resident_bytes
+from results.inference.streaming import StreamingClassifier
+from results.inference.watching import watch
+from results.runtimes.preprocessing import Preprocessing
 from search_space.architecture.published import published
 from search_space.network import build
 

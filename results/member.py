@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from results import sidecar
-from results.torch_runner import parts
+from results.inference.torch_runner import parts
+from results.runtimes import sidecar
 from search_space.architecture.architecture import Architecture, Input
 from search_space.cost.closed_form import cost
 from search_space.errors import NetworkError

@@ -16,23 +16,23 @@ import yaml
 from rich.console import RenderableType
 from torch import nn
 
-from results import sidecar
-from results.budgets import Budgets, with_latency
-from results.candidates import Columns
-from results.family import Family, choose
-from results.final_training import train_members
-from results.frontier import FrontierMember
-from results.materialise import Training, finish_members, write_family, write_plan
-from results.plot_style import write_html
-from results.plot_view import frontier_view
-from results.plots import frontier_figure
-from results.plots_static import write_frontier
-from results.profile_text import space_text
-from results.report import write_report
-from results.report_input import Outcome, Run, read_outcomes
-from results.run_tables import confirmed_table, family_table, members_table, provisional_table
-from results.scaled import Scaler
-from results.tables import write_tables
+from results.analysis.candidates import Columns
+from results.analysis.frontier import FrontierMember
+from results.family.budgets import Budgets, with_latency
+from results.family.family import Family, choose
+from results.family.final_training import train_members
+from results.family.member_folders import Training, finish_members, write_family, write_plan
+from results.family.scaled import Scaler
+from results.plots.frontier_view import frontier_view
+from results.plots.interactive import frontier_figure
+from results.plots.pictures import write_frontier
+from results.plots.style import write_html
+from results.report.measurement_tables import write_tables
+from results.report.report import write_report
+from results.report.run_view import Outcome, Run, read_outcomes
+from results.runtimes import sidecar
+from results.text.costs import space_text
+from results.text.run_tables import confirmed_table, family_table, members_table, provisional_table
 from search_space.architecture.architecture import Input
 from search_space.errors import RecordError
 from search_space.files import write_json

@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from proxy_train.measurement import Measurement
-from results.family import Family
-from results.sidecar import Sidecar
+from results.family.family import Family
+from results.runtimes.sidecar import Sidecar
 from search_space.errors import RecordError
 from searcher.record.records import Records
 

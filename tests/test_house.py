@@ -29,7 +29,7 @@ def imported_rooms(source: str) -> set[str]:
 
 
 def test_import_reader_sees_every_form() -> None:
-    source = "import results.plots\nfrom searcher.record.records import Records\ndef f():\n    import proxy_train\n"
+    source = "import results.plots\nfrom searcher.record import Records\ndef f():\n    import proxy_train\n"
     assert imported_rooms(source) == {"results", "searcher", "proxy_train"}
 
 

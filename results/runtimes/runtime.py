@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from results.sidecar import Precision
+from results.runtimes.sidecar import Precision
 
 # Programs that only run exports need not load torch.
 if TYPE_CHECKING:

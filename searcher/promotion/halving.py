@@ -1,11 +1,11 @@
 """Which candidates go on to a longer training: asynchronous successive halving by Pareto rank.
 
 Halving by accuracy alone throws away the small half of the frontier. Here a rung keeps the share of its
-candidates that is the likeliest to lie on the front of all objectives, as
-``searcher.promotion.front_chance`` works out from noisy accuracies and exact costs; those without a chance go by how far they are from it. Each stratum of
-the cost range keeps at least one. Whoever is held can still be promoted later, when a rung knows more.
-Pure arithmetic over a rung's results: the same results give the same decision, on a cluster, in a simulation,
-or after a restart.
+candidates that is the likeliest to lie on the front of all objectives, as ``searcher.promotion.front_chance``
+works out from noisy accuracies and exact costs; those without a chance go by how far they are from it. Each
+stratum of the cost range keeps at least one. Whoever is held can still be promoted later, when a rung knows
+more. Pure arithmetic over a rung's results: the same results give the same decision, on a cluster, in a
+simulation, or after a restart.
 """
 
 from __future__ import annotations

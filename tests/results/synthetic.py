@@ -12,8 +12,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from results.frontier import FrontierMember
-from results.preprocessing import Preprocessing
+from results.analysis.frontier import FrontierMember
+from results.runtimes.preprocessing import Preprocessing
 from search_space.architecture.architecture import STREAM, Architecture, Input, Kernel, Layer, Options, Stage
 from search_space.network import Ensemble, MoViNet, build
 

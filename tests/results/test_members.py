@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from results.card import card, write_card
-from results.export import ExportResult
-from results.family import Family, FamilyMember
-from results.latency import Latency, measure
+from results.export.export import ExportResult
+from results.family.card import card, write_card
+from results.family.family import Family, FamilyMember
+from results.inference.latency import Latency, measure
+from results.inference.torch_runner import TorchRunner
 from results.member import load_member, read_member, write_member
-from results.report_input import read_outcomes
-from results.sidecar import Check
-from results.torch_runner import TorchRunner
+from results.report.run_view import read_outcomes
+from results.runtimes.sidecar import Check
 from search_space.architecture.architecture import BASE, Architecture
 from search_space.cost.closed_form import cost
 from search_space.errors import NetworkError

@@ -1,0 +1,1 @@
+"""What the measurements say: frontier, hypervolume, attainment, choices."""

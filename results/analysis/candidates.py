@@ -1,0 +1,305 @@
+"""Candidates as columns: all measurements averaged over seeds at once; a member is made when it is looked at.
+
+A long search leaves a hundred thousand measurements. Objects for all of them take longer than the frontier.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter, itemgetter
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from results.analysis.measurements import FidelityLike, MeasurementLike, fidelity_order
+from search_space.errors import SettingsError
+from searcher.strategies.domain import OBJECTIVES
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+DEFAULT = ("accuracy", "macs")
+METRICS: Mapping[str, str] = {"accuracy": "top1", "latency": "latency_ms"}
+"""The metric in which the record has an objective, where it is not called the same."""
+_MEASURED = frozenset({"complete", "pruned"})
+
+
+@dataclass(frozen=True, slots=True)
+class FrontierMember:
+    """One architecture as measured at one fidelity: a point of the plot.
+
+    Args:
+        architecture: its one-line text.
+        digest: its identity.
+        macs: multiply-adds of a clip.
+        accuracy: mean top-1 over the seeds, a fraction.
+        spread: sample standard deviation over the seeds, a fraction; 0 for one seed, which says nothing of
+            it.
+        seeds: number of trainings behind the mean.
+        fidelity: key of a fidelity with the schedule that it was measured at.
+        parameters: trainable parameters.
+        state_bytes: bytes of stream state.
+        metrics: all that was measured, by the record's names, as means over the seeds.
+    """
+
+    architecture: str
+    digest: str
+    macs: int
+    accuracy: float
+    spread: float
+    seeds: int
+    fidelity: str
+    parameters: int
+    state_bytes: int
+    metrics: Mapping[str, float] = field(default_factory=dict, compare=False)
+
+    def value(self, objective: str) -> float:
+        """An objective in its own unit; NaN if it was not measured."""
+        if objective in ("accuracy", "macs", "parameters", "state_bytes"):
+            return float(getattr(self, objective))
+        return float(self.metrics.get(METRICS.get(objective, objective), np.nan))
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The successful measurements of one purpose or of all, in the record's order.
+
+    Args:
+        rows: the measurements.
+        top1: accuracies, a fraction each.
+        macs: multiply-adds.
+        schedule: for each row the index of its schedule in ``fidelities``.
+        fidelities: one for each schedule, from the cheapest to the most thorough.
+        digest: for each row the number of its architecture, counted in order of first appearance.
+    """
+
+    rows: Sequence[MeasurementLike]
+    top1: Floats
+    macs: Floats
+    schedule: Indices
+    fidelities: tuple[FidelityLike, ...]
+    digest: Indices
+
+    @classmethod
+    def of(cls, measurements: Iterable[MeasurementLike], purpose: str | None = None) -> Columns:
+        """Those that have an accuracy: finished, or stopped after being evaluated.
+
+        What was last made from a tuple, which cannot change, is kept: a page asks for it a dozen times.
+        """
+        if not isinstance(measurements, tuple):
+            return cls._made(measurements, purpose)
+        for known, what, columns in _recent:
+            if known is measurements and what == purpose:
+                return columns
+        columns = cls._made(measurements, purpose)
+        _recent.append((measurements, purpose, columns))
+        return columns
+
+    @classmethod
+    def _made(cls, measurements: Iterable[MeasurementLike], purpose: str | None) -> Columns:
+        rows = [m for m in measurements if m.status in _MEASURED]
+        if purpose is not None:
+            rows = [row for row in rows if row.purpose == purpose]
+        top1, macs = _metric(rows, "top1"), _metric(rows, "macs")
+        valid = np.isfinite(top1) & (macs > 0)
+        if not valid.all():
+            rows = [row for row, keep in zip(rows, valid.tolist(), strict=True) if keep]
+            top1, macs = top1[valid], macs[valid]
+        schedule, fidelities = _schedules(rows)
+        return cls(rows, top1, macs, schedule, fidelities, _numbered([row.digest for row in rows]))
+
+    def values(self, objective: str) -> Floats:
+        """An objective of every row in its own unit; NaN where it was not measured."""
+        if objective in DEFAULT:
+            return self.top1 if objective == "accuracy" else self.macs
+        return _metric(self.rows, METRICS.get(objective, objective))
+
+    def at(self, schedule: int) -> Candidates:
+        """The architectures that were measured at one schedule."""
+        return Candidates(self, np.flatnonzero(self.schedule == schedule))
+
+    def latest(self) -> Candidates:
+        """Every architecture at the most thorough schedule that it reached."""
+        best = np.full(self.digest.max(initial=-1) + 1, -1)
+        np.maximum.at(best, self.digest, self.schedule)
+        return Candidates(self, np.flatnonzero(self.schedule == best[self.digest]))
+
+    def counts(self) -> tuple[int, ...]:
+        """How many architectures were measured at each schedule."""
+        return tuple(len(np.unique(self.digest[self.schedule == k])) for k in range(len(self.fidelities)))
+
+
+_recent: deque[tuple[tuple[MeasurementLike, ...], str | None, Columns]] = deque(maxlen=2)
+
+
+def _metric(rows: Sequence[MeasurementLike], name: str) -> Floats:
+    metrics = [row.metrics for row in rows]
+    try:
+        return np.fromiter(map(itemgetter(name), metrics), np.float64, len(rows))
+    except KeyError:
+        return np.array([each.get(name, np.nan) for each in metrics], dtype=np.float64)
+
+
+def _numbered(names: Sequence[str]) -> Indices:
+    if len(set(names)) == len(names):
+        return np.arange(len(names))
+    known: dict[str, int] = {}
+    return np.array([known.setdefault(name, len(known)) for name in names], dtype=np.int64)
+
+
+def _schedules(rows: Sequence[MeasurementLike]) -> tuple[Indices, tuple[FidelityLike, ...]]:
+    """Rows are compared at the same epochs, share of the data and share of the width.
+
+    The clip is no part of it: every network is trained on the one that it is made for.
+    """
+    made = [row.fidelity for row in rows]
+    if not made:
+        return np.empty(0, dtype=np.int64), ()
+    code = np.zeros(len(made), dtype=np.int64)
+    for name in ("epochs", "share", "width"):
+        values = _attribute(made, name)
+        distinct = np.unique(values)
+        code = code * len(distinct) + np.searchsorted(distinct, values)
+    codes = np.unique(code)
+    first = [made[int(np.argmax(code == each))] for each in codes]
+    order = sorted(range(len(first)), key=lambda index: fidelity_order(first[index]))
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[order] = np.arange(len(first))
+    return rank[np.searchsorted(codes, code)], tuple(first[index] for index in order)
+
+
+def _attribute(fidelities: Sequence[FidelityLike], name: str) -> Floats:
+    """A number of each fidelity; those that know of no width have the whole one."""
+    if not hasattr(fidelities[0], name):
+        return np.ones(len(fidelities))
+    return np.fromiter(map(attrgetter(name), fidelities), np.float64, len(fidelities))
+
+
+class Candidates(Sequence[FrontierMember]):
+    """Architectures averaged over their seeds, in order of first appearance.
+
+    Args:
+        columns: where the measurements are.
+        picked: indices of the rows that count; those of one architecture have one schedule.
+    """
+
+    def __init__(self, columns: Columns, picked: Indices) -> None:
+        self._columns = columns
+        self._rows = _without_repeats(columns, picked)
+        first, code = _groups(columns.digest[self._rows])
+        self._code, self.seeds = code, np.bincount(code, minlength=len(first))
+        self._first = self._rows[first]
+        self.accuracy = self.mean("accuracy")
+        squares = np.bincount(code, (columns.top1[self._rows] - self.accuracy[code]) ** 2, len(first))
+        self.spread = np.sqrt(squares / np.maximum(self.seeds - 1, 1))
+        self.macs = columns.macs[self._first]
+        self.schedule = columns.schedule[self._first]
+        self._by_code = np.argsort(code, kind="stable")
+        self._ends = np.cumsum(self.seeds)
+
+    @property
+    def fidelities(self) -> tuple[FidelityLike, ...]:
+        """One for each schedule, from the cheapest to the most thorough."""
+        return self._columns.fidelities
+
+    def mean(self, objective: str) -> Floats:
+        """An objective of every architecture in its own unit; NaN where it was not measured."""
+        values = self._columns.values(objective)[self._rows]
+        return np.bincount(self._code, values, len(self.seeds)) / np.maximum(self.seeds, 1)
+
+    def __len__(self) -> int:
+        return len(self._first)
+
+    @overload
+    def __getitem__(self, index: int) -> FrontierMember: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[FrontierMember]: ...
+    def __getitem__(self, index: int | slice) -> FrontierMember | list[FrontierMember]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        index = range(len(self))[index]
+        first = self._columns.rows[int(self._first[index])]
+        end = int(self._ends[index])
+        repeats = self._by_code[end - int(self.seeds[index]) : end]
+        found = [self._columns.rows[row].metrics for row in self._rows[repeats].tolist()]
+        shared = set(found[0]).intersection(*found)
+        return FrontierMember(
+            architecture=first.architecture,
+            digest=first.digest,
+            macs=int(self.macs[index]),
+            accuracy=float(self.accuracy[index]),
+            spread=float(self.spread[index]),
+            seeds=int(self.seeds[index]),
+            fidelity=self.fidelities[int(self.schedule[index])].key,
+            parameters=int(first.metrics.get("parameters", 0)),
+            state_bytes=int(first.metrics.get("state_bytes", 0)),
+            metrics={
+                name: float(np.mean([each[name] for each in found])) for name in found[0] if name in shared
+            },
+        )
+
+
+def _groups(numbers: Indices) -> tuple[Indices, Indices]:
+    """Where each number is first, and for each place the index of its number among them."""
+    if (np.diff(numbers) > 0).all():
+        return np.arange(len(numbers)), np.arange(len(numbers))
+    _, first, code = np.unique(numbers, return_index=True, return_inverse=True)
+    return first, code
+
+
+def _without_repeats(columns: Columns, picked: Indices) -> Indices:
+    """Of several measurements of an architecture with one seed the last counts, at the first one's place."""
+    if len(_groups(columns.digest[picked])[0]) == len(picked):
+        return picked
+    last: dict[tuple[int, int], int] = {}
+    for row, digest in zip(picked.tolist(), columns.digest[picked].tolist(), strict=True):
+        last[digest, columns.rows[row].seed] = row
+    return np.array(list(last.values()), dtype=np.int64)
+
+
+def objective_values(members: Sequence[FrontierMember], objectives: Sequence[str]) -> Floats:
+    """Objectives to minimise, shape (members, objectives): 1 - accuracy, and costs in their own units.
+
+    Raises:
+        SettingsError: an objective is unknown, named twice, or was measured of none; two or three are needed.
+    """
+    check_objectives(objectives)
+    found = []
+    for name in objectives:
+        if isinstance(members, Candidates):
+            values = members.mean(name)
+        else:
+            values = np.array([member.value(name) for member in members], dtype=np.float64)
+        check_measured(name, values)
+        found.append(1.0 - values if name == "accuracy" else values)
+    return np.column_stack(found)
+
+
+def check_objectives(objectives: Sequence[str]) -> None:
+    """Refuses objectives that a frontier cannot have.
+
+    Raises:
+        SettingsError: one is unknown or named twice, or there are not two or three.
+    """
+    unknown = [name for name in objectives if name not in OBJECTIVES]
+    if unknown or len(set(objectives)) != len(objectives) or len(objectives) not in (2, 3):
+        raise SettingsError(
+            f"objectives {', '.join(objectives)}",
+            hint=f"give two or three different ones of {', '.join(OBJECTIVES)}",
+        )
+
+
+def check_measured(objective: str, values: Floats) -> None:
+    """Refuses an objective that no measurement has.
+
+    Raises:
+        SettingsError: names it.
+    """
+    if len(values) and np.isnan(values).all():
+        raise SettingsError(
+            f"no measurement has the objective {objective}",
+            hint=f"search for it, or choose among {', '.join(OBJECTIVES)}",
+        )

@@ -1,0 +1,126 @@
+"""The frontier: which measured networks no other one beats in all objectives at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from results.analysis.candidates import DEFAULT, Columns, Floats, FrontierMember, objective_values
+from results.analysis.measurements import MeasurementLike, schedule
+from searcher.pareto import non_dominated
+
+__all__ = ["FrontierMember", "candidates", "frontier", "knee", "latest", "pareto", "within"]
+
+_MANY = 1000
+
+
+def candidates(measurements: Iterable[MeasurementLike], fidelity: str) -> list[FrontierMember]:
+    """Every architecture measured at ``fidelity``, averaged over its seeds, in order of first appearance."""
+    columns = Columns.of(measurements)
+    return list(columns.at(_index(columns, fidelity)))
+
+
+def _index(columns: Columns, fidelity: str | None) -> int:
+    """The schedule that a fidelity has; -1 if nothing was measured at it; None is the most thorough one."""
+    if fidelity is None:
+        return len(columns.fidelities) - 1
+    keys = [schedule(each.key) for each in columns.fidelities]
+    return keys.index(schedule(fidelity)) if schedule(fidelity) in keys else -1
+
+
+def pareto(members: Sequence[FrontierMember], objectives: Sequence[str] = DEFAULT) -> list[FrontierMember]:
+    """The members that no other one dominates, by rising multiply-adds.
+
+    Of members equal in all objectives, the one measured first stays. With accuracy and multiply-adds alone,
+    accuracy rises as well.
+
+    Args:
+        members: of one fidelity.
+        objectives: two or three names of objectives; a member without one of them is left out.
+
+    Raises:
+        SettingsError: an objective is unknown, or was not measured.
+    """
+    if not len(members):
+        return []
+    points = objective_values(members, objectives)
+    kept = _front(points)
+    distinct = {tuple(points[index].tolist()): index for index in reversed(kept)}
+    return sorted((members[index] for index in sorted(distinct.values())), key=lambda m: m.macs)
+
+
+def _front(points: Floats) -> list[int]:
+    """Indices of the points that no other one dominates."""
+    left = np.arange(len(points))
+    if len(points) > _MANY:
+        # The front of a few throws out most of the others at a fraction of the cost of sorting them.
+        few = points[:: len(points) // _MANY]
+        for better in few[non_dominated(few)]:
+            there = points[left]
+            left = left[(there < better).any(axis=1) | (there == better).all(axis=1)]
+    kept: list[int] = left[non_dominated(points[left])].tolist()
+    return kept
+
+
+def frontier(
+    measurements: Iterable[MeasurementLike],
+    purpose: str = "search",
+    fidelity: str | None = None,
+    objectives: Sequence[str] = DEFAULT,
+) -> list[FrontierMember]:
+    """The frontier of the measurements made for ``purpose``.
+
+    Measurements of different fidelities are never compared with each other.
+
+    Args:
+        measurements: from one record, or from several merged.
+        purpose: ``search`` gives the provisional frontier, ``confirmation`` the confirmed one.
+        fidelity: key of one with the schedule to compare at; by default the most thorough one measured.
+        objectives: two or three of ``searcher.strategies.domain.OBJECTIVES``.
+
+    Returns:
+        members by rising multiply-adds; empty if nothing was measured.
+
+    Raises:
+        SettingsError: an objective is unknown, or was not measured.
+    """
+    columns = Columns.of(measurements, purpose)
+    return pareto(columns.at(_index(columns, fidelity)), objectives)
+
+
+def latest(measurements: Iterable[MeasurementLike], purpose: str = "search") -> list[FrontierMember]:
+    """Every architecture measured for ``purpose``, each at the most thorough fidelity that it reached."""
+    return list(Columns.of(measurements, purpose).latest())
+
+
+def knee(members: Sequence[FrontierMember], cost: str = "macs") -> FrontierMember | None:
+    """The member farthest above the line between the two ends, over the cost's logarithm; None below three.
+
+    Args:
+        members: of one fidelity.
+        cost: any objective but accuracy.
+    """
+    front = sorted(pareto(members, ("accuracy", cost)), key=lambda m: m.value(cost))
+    if len(front) < 3:
+        return None
+    first, last = front[0], front[-1]
+    width, height = math.log(last.value(cost) / first.value(cost)), last.accuracy - first.accuracy
+
+    def above(member: FrontierMember) -> float:
+        along = math.log(member.value(cost) / first.value(cost)) / width
+        return (member.accuracy - first.accuracy) / height - along
+
+    return max(front[1:-1], key=above)
+
+
+def within(
+    members: Sequence[FrontierMember], budgets: Mapping[str, float], cost: str = "macs"
+) -> dict[str, FrontierMember | None]:
+    """The most accurate member at or below each budget of a cost; None where there is none."""
+    front = pareto(members, ("accuracy", cost))
+    return {
+        name: max((m for m in front if m.value(cost) <= budget), key=lambda m: m.accuracy, default=None)
+        for name, budget in budgets.items()
+    }

@@ -1,0 +1,87 @@
+"""Learning curves: accuracy over the epochs at which candidates were measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from results.analysis.candidates import Columns
+from results.analysis.frontier import frontier
+from results.analysis.measurements import MeasurementLike
+from search_space.errors import SettingsError
+
+_MOST = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One architecture's accuracies (fractions) at rising epochs."""
+
+    name: str
+    architecture: str
+    epochs: tuple[int, ...]
+    accuracies: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """Curves of the search: those of the frontier, and some of the others.
+
+    Args:
+        front: of the frontier's members, the cheapest first.
+        others: the rest, or some of them.
+        count: candidates that were measured at two rungs or more.
+    """
+
+    front: tuple[Curve, ...]
+    others: tuple[Curve, ...]
+    count: int
+
+
+def learning_curves(
+    measurements: Sequence[MeasurementLike], names: Mapping[str, str] | None = None
+) -> Curves:
+    """Accuracy at each rung, of every candidate that was measured at two or more.
+
+    Args:
+        measurements: the record's.
+        names: of family members by digest.
+
+    Raises:
+        SettingsError: no candidate was measured twice.
+    """
+    columns = Columns.of(measurements, "search")
+    reached = np.zeros((columns.digest.max(initial=-1) + 1, max(len(columns.fidelities), 1)), dtype=bool)
+    reached[columns.digest, columns.schedule] = True
+    several = np.flatnonzero(reached.sum(axis=1) > 1)
+    if not len(several):
+        raise SettingsError("no candidate was measured at two rungs", hint="give search.rungs two or more")
+    # Digests are numbered in order of first appearance.
+    first = np.unique(columns.digest, return_index=True)[1]
+    on_front = {m.digest: place for place, m in enumerate(frontier(measurements))}
+    places = {index: on_front.get(columns.rows[int(first[index])].digest) for index in several.tolist()}
+    front = sorted((place, index) for index, place in places.items() if place is not None)
+    others = np.array([index for index, place in places.items() if place is None], dtype=np.int64)
+    if len(others) > _MOST:
+        others = np.sort(np.random.default_rng(0).choice(others, _MOST, replace=False))
+    return Curves(
+        tuple(_curve(columns, index, names or {}) for _, index in front),
+        tuple(_curve(columns, index, names or {}) for index in others.tolist()),
+        len(several),
+    )
+
+
+def _curve(columns: Columns, number: int, names: Mapping[str, str]) -> Curve:
+    rows = np.flatnonzero(columns.digest == number)
+    accuracies: dict[int, list[float]] = {}
+    for row in rows[np.argsort(columns.schedule[rows], kind="stable")].tolist():
+        accuracies.setdefault(columns.rows[row].fidelity.epochs, []).append(float(columns.top1[row]))
+    first = columns.rows[int(rows[0])]
+    return Curve(
+        names.get(first.digest, first.digest[:8]),
+        first.architecture,
+        tuple(accuracies),
+        tuple(float(np.mean(each)) for each in accuracies.values()),
+    )

@@ -1,0 +1,71 @@
+"""Commands over finished runs: family, report, dashboard; ``movinas.py`` takes them up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search_space.errors import SettingsError
+
+# pandas, torch and plotly take seconds to load: commands load what they use, so that help is there at once.
+Folder = Annotated[Path, typer.Argument(help="A run's folder, such as runs/quickstart.")]
+Folders = Annotated[list[Path], typer.Argument(help="Folders of runs; several are merged and compared.")]
+
+
+def report(
+    runs: Folders,
+    output: Annotated[Path | None, typer.Option(help="The page; default: RUN/report.html.")] = None,
+    pictures: Annotated[Path | None, typer.Option(help="Folder for every plot as PNG and SVG.")] = None,
+    objectives: Annotated[str | None, typer.Option(help="Such as accuracy,macs,latency.")] = None,
+    published: Annotated[bool, typer.Option("--published", help="Show the released networks, too.")] = False,
+) -> None:
+    """Put all there is to see of a run, or of several, on one page that works without a network."""
+    from results.commands.terminal import Terminal
+    from results.report.from_folders import report_runs
+
+    wanted = [name.strip() for name in (objectives or "").split(",") if name.strip()]
+    terminal = Terminal()
+    for line in report_runs(runs, output, pictures=pictures, objectives=wanted, published=published):
+        terminal.say(line)
+
+
+def family(
+    run: Folder,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(help="A0=2e6 (multiply-adds), A0=5ms, A0=25% (of the slowest), repeat; or paper."),
+    ] = None,
+    train: Annotated[bool, typer.Option(help="Train and export; else write recipes and cards.")] = True,
+    chosen: Annotated[bool, typer.Option("--chosen", help="Take the family chosen before.")] = False,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Of the trainings; default: the run's.")] = None,
+    address: Annotated[str | None, typer.Option(help="Of a Ray cluster: auto, or HOST:PORT.")] = None,
+) -> None:
+    """Choose a family from a confirmed run (by your budgets), train it, export it, and report."""
+    from results.commands.terminal import Terminal
+    from results.family.budgets import parse_budgets
+    from results.family.family import Family
+    from results.pipeline import again, choose_family, make_family, plan_family
+
+    budgets, terminal = parse_budgets(budget or ()), Terminal()
+    if chosen and budgets:
+        raise SettingsError("--chosen and --budget", hint="give one of them")
+    length = {} if epochs is None else {"family.epochs": epochs}
+    with again(run, terminal, length, address) as (session, data):
+        found = Family.read(run / "family.json") if chosen else choose_family(session, data, budgets)
+        if train:
+            make_family(session, data, terminal, family=found)
+        else:
+            plan_family(session, found, data, terminal)
+
+
+def dashboard(
+    run: Folder,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
+) -> None:
+    """Open optuna-dashboard on a run, finished or not, for this machine only; Ctrl-C ends it."""
+    from results.commands.terminal import Terminal
+    from results.report.dashboard import serve
+
+    serve(run, port, Terminal().say)

@@ -1,0 +1,102 @@
+"""Commands over a run that works, here or on a cluster: status, stop, log, launch."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search_space.errors import RecordError, SettingsError
+
+# optuna and torch take seconds to load: commands load what they use, so that help is there at once.
+Run = Annotated[
+    Path, typer.Argument(help="A run's folder, such as runs/quickstart; with --storage its name.")
+]
+Storage = Annotated[str | None, typer.Option(help="Database of the record, where the folder is not at hand.")]
+
+
+def status(run: Run, storage: Storage = None) -> None:
+    """How far a run is: what runs, ended and failed (and why), nodes, time left, and what it waits for."""
+    from results.commands.terminal import Terminal
+    from results.text.run_tables import provisional_table
+    from searcher.run.overview import overview
+
+    found = overview(run, storage)
+    terminal = Terminal()
+    terminal.say(found.text())
+    if found.frontier:
+        terminal.say(provisional_table(found.frontier, found.objectives))
+
+
+def stop(
+    run: Run,
+    storage: Storage = None,
+    wait: Annotated[bool, typer.Option(help="Until its driver has left.")] = True,
+    timeout: Annotated[float, typer.Option(help="Longest wait in minutes.")] = 60.0,
+) -> None:
+    """End a run gracefully: trainings finish their epoch, and the same command goes on with it later."""
+    from searcher.cluster.heartbeat import ask_to_stop, last_beat
+    from searcher.run.overview import overview, reading
+
+    found = overview(run, storage)
+    if not (found.working or found.driver):
+        typer.echo(f"{found.name}: nobody is working on it")
+        return
+    records = reading(run, storage)
+    ask_to_stop(records.channel)
+    typer.echo(f"{found.name}: asked to stop; its trainings finish their epoch")
+    deadline = time.monotonic() + 60 * timeout
+    while wait:
+        beat = last_beat(records.channel)
+        if beat is None or beat.state == "ended":
+            typer.echo(f"{found.name}: stopped")
+            return
+        if time.monotonic() > deadline:
+            raise RecordError(
+                f"{found.name} still works after {timeout:g} minutes",
+                hint="look at movinas status; an epoch may take longer",
+            )
+        time.sleep(1.0)
+
+
+def log(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    digest: Annotated[str, typer.Argument(help="Of trainings: its first characters are enough.")] = "",
+    failed: Annotated[bool, typer.Option("--failed", help="Only losses and failures.")] = False,
+) -> None:
+    """Print the log of a run, or of the trainings of one network, as JSON lines."""
+    from searcher.run.run_log import read_log
+
+    known = False
+    for name, line in read_log(run, digest):
+        known = True
+        if not failed or line["event"] == "lost" or line.get("status") == "failed":
+            typer.echo(json.dumps({"trial": name, **line} if digest else line, ensure_ascii=False))
+    if not known:
+        raise RecordError(
+            f"{run} has no log of {digest or 'itself'}",
+            hint="give a run's folder, and a digest of its status",
+        )
+
+
+def launch(
+    settings: Annotated[str, typer.Argument(help="YAML file or preset.")],
+    address: Annotated[str, typer.Option(help="Of the cluster's jobs: http://HEAD:8265.")] = "",
+    requirements: Annotated[
+        Path | None, typer.Option(help="Packages that the cluster's nodes install first.")
+    ] = None,
+    env: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for driver and workers; repeat.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be submitted.")] = False,
+) -> None:
+    """Submit a search to a Ray cluster as a job: this code and these settings travel with it."""
+    from searcher.run.launch import Submission, submit
+
+    if not address and not dry_run:
+        raise SettingsError("--address is missing", hint="give http://HEAD:8265, the cluster's dashboard")
+    submission = Submission.of(settings, requirements=requirements, env=env or ())
+    typer.echo(submission.text())
+    if not dry_run:
+        typer.echo(submit(submission, address))

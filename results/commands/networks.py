@@ -1,0 +1,165 @@
+"""Commands over networks and devices: export, profile, stream, latency-table; ``movinas.py`` has them."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from search_space.errors import SettingsError
+
+# torch and the runtimes take seconds to load: commands load what they use, so that help is there at once.
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from results.export.export import LabelledClip
+    from results.runtimes.sidecar import Form, Precision
+
+CACHE = Path("~/.cache/movinas")
+CALIBRATION = 24
+
+
+def export(
+    member: Annotated[Path, typer.Argument(help="A member's folder, such as runs/NAME/family/A2.")],
+    video: Annotated[Path, typer.Argument(help="A real video that the export is compared on.")],
+    runtime: Annotated[
+        list[str] | None,
+        typer.Option(help="onnxruntime, torch.export, litert, executorch; repeat; default: the first."),
+    ] = None,
+    form: Annotated[str, typer.Option(help="step: frame by frame; clip: whole clips.")] = "step",
+    int8: Annotated[bool, typer.Option("--int8", help="8-bit weights and activations.")] = False,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Calibrate int8 on this data set, and measure the export's accuracy on it."),
+    ] = None,
+    clips: Annotated[int, typer.Option(min=1, help="So many of its videos at most.")] = 200,
+    cache: Annotated[Path, typer.Option(help="Where made data is kept.")] = CACHE,
+) -> None:
+    """Write a network for a runtime, if it computes there what it computes in PyTorch."""
+    from results.export.export import export_network
+    from results.member import load_member
+    from searcher.evaluator.pictures import example_clip, labelled_clips
+
+    wanted, precision = _form(form), _precision(int8)
+    model, about = load_member(member)
+    evaluation: list[LabelledClip] = []
+    calibration: list[NDArray[np.uint8]] = []
+    if data:
+        found = partial(labelled_clips, data, cache.expanduser(), about.input, about.labels)
+        evaluation = list(found("evaluation", clips))
+        calibration = [pictures for pictures, _ in found("train", CALIBRATION)] if int8 else []
+    elif int8:
+        typer.echo("calibrated on this one video; --data would calibrate on training videos", err=True)
+    for name in runtime or ["onnxruntime"]:
+        exported = export_network(
+            model,
+            member,
+            example_clip(video, about.input),
+            name=about.name,
+            labels=about.labels,
+            form=wanted,
+            runtime=name,
+            precision=precision,
+            accuracy=about.metrics,
+            calibration=calibration,
+            evaluation=evaluation,
+        )
+        typer.echo(exported.text())
+
+
+def _form(text: str) -> Form:
+    forms: dict[str, Form] = {"step": "step", "clip": "clip"}
+    if text in forms:
+        return forms[text]
+    raise SettingsError(f"--form {text!r}", hint="write step or clip")
+
+
+def _precision(int8: bool) -> Precision:
+    return "int8" if int8 else "float32"
+
+
+def profile(
+    network: Annotated[str, typer.Argument(help="Architecture, published name, member's folder, export.")],
+    classes: Annotated[int, typer.Option(min=1, help="Outputs of the classifier.")] = 600,
+    fvcore: Annotated[bool, typer.Option(help="Count with fvcore too: runs the network, seconds.")] = True,
+    frames: Annotated[int, typer.Option(min=0, help="Steps to time; 0 times none.")] = 50,
+    runtime: Annotated[
+        str, typer.Option(help="To time in: pytorch, or one that exports are for.")
+    ] = "pytorch",
+    threads: Annotated[int, typer.Option(min=1, help="Of the runtime.")] = 1,
+    int8: Annotated[bool, typer.Option("--int8", help="Time an export of 8 bits.")] = False,
+) -> None:
+    """What a network costs: closed form beside fvcore's count; time of a frame and memory in a runtime."""
+    from results.commands.terminal import Terminal
+    from results.profiling.step_profile import Subject, profile_step
+    from results.text.costs import costs_text, fvcore_table
+
+    subject, terminal = Subject.of(network, classes), Terminal()
+    for each in subject.architectures:
+        terminal.say(costs_text(each, subject.classes))
+    if frames and subject.streams:
+        terminal.say(profile_step(subject, frames, runtime, threads, _precision(int8)).text())
+    for each in subject.architectures if fvcore else ():
+        terminal.say(fvcore_table(each, subject.classes))
+
+
+def stream(
+    model: Annotated[Path, typer.Argument(help="A member's folder, or an exported step.")],
+    video: Annotated[str, typer.Argument(help="A video file, or camera, camera:1, ...")],
+    top: Annotated[int, typer.Option(min=1, help="Labels to show.")] = 3,
+    lines: Annotated[bool, typer.Option("--json", help="One JSON object a frame.")] = False,
+    output: Annotated[Path | None, typer.Option(help="Write an annotated video, such as out.mp4.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Of the runtime.")] = 1,
+) -> None:
+    """Classify a video frame by frame, in constant memory, and say after each frame what it shows."""
+    from results.inference.annotated_video import annotated_video
+    from results.inference.streaming import StreamingClassifier
+    from results.inference.watching import watch
+    from searcher.evaluator.pictures import pictures
+
+    classifier = StreamingClassifier.open(model, threads=threads)
+    fit = classifier.preprocessing
+    source = pictures(video, fit.fps, fit.size)
+    shown = min(top, len(classifier.labels))
+    with annotated_video(output, fit.fps, shown) if output else nullcontext() as written:
+        for seen in watch(classifier, source, top):
+            typer.echo(seen.json() if lines else seen.text())
+            if written is not None:
+                written.add(seen.picture, seen.heading, seen.top)
+
+
+def latency_table(
+    space: Annotated[str, typer.Argument(help="A space of stream networks: a preset's name or a YAML file.")],
+    output: Annotated[
+        Path | None, typer.Option(help="The table; goes on from it. SPACE-RUNTIME.json")
+    ] = None,
+    runtime: Annotated[
+        str, typer.Option(help="To time in: pytorch, or one that exports are for.")
+    ] = "pytorch",
+    threads: Annotated[int, typer.Option(min=1, help="Of the runtime.")] = 1,
+    classes: Annotated[int | None, typer.Option(min=1, help="Outputs; default: the space's.")] = None,
+    networks: Annotated[int, typer.Option(min=2, help="Whole ones to find the error on.")] = 50,
+) -> None:
+    """Time every operation of a space here, so that a frame's latency is known without building networks."""
+    from results.commands.terminal import Terminal
+    from results.profiling.latency_tables import Effort, build_table
+    from search_space.space.space import SearchSpace
+
+    chosen, terminal = SearchSpace.from_yaml(space), Terminal()
+    chosen = chosen if classes is None else chosen.with_classes(classes)
+    path = output or Path(f"{Path(space).stem}-{runtime}.json")
+    with terminal.bar("Timing operations") as operations, terminal.bar("Timing networks") as whole:
+        table = build_table(
+            chosen,
+            path,
+            runtime=runtime,
+            threads=threads,
+            effort=Effort(held_out=networks),
+            operations=operations,
+            networks=whole,
+        )
+    terminal.say(f"{path}: {table.text()}")

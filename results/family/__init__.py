@@ -1,0 +1,1 @@
+"""A family of networks: chosen by budget, trained, and written."""

@@ -1,0 +1,82 @@
+"""Networks for budgets at which a search has found nothing: the nearest one it has, compound-scaled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from results.analysis.candidates import FrontierMember
+from search_space.architecture.architecture import Architecture, Input
+from search_space.architecture.scaling import FAMILY_EXPONENTS, scale_architecture
+from search_space.cost.closed_form import cost
+
+_STEPS = 121
+_LEAST_USE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Scaler:
+    """Scales depth, width and clip together, as the released family does.
+
+    Args:
+        classes: outputs of the classifier.
+        clips: that there is data for; a scaled network takes the one nearest to its scaled clip.
+    """
+
+    classes: int
+    clips: Sequence[Input] = ()
+
+    def __call__(self, front: Sequence[FrontierMember], above: float, budget: float) -> FrontierMember | None:
+        """The largest network within a budget that scaling gives, from the member nearest to it in log macs.
+
+        It has no accuracy yet (NaN, over 0 seeds). Exponents stay within those of the released family, beyond
+        which nobody has tried them; a network that uses less than half of the budget is none for it.
+
+        Args:
+            front: members to scale.
+            above: multiply-adds that it must be above.
+            budget: the most it may have.
+        """
+        origin = Architecture.parse(source(front, budget).architecture)
+        low, high = min(FAMILY_EXPONENTS.values()), max(FAMILY_EXPONENTS.values())
+        best: tuple[int, Architecture] | None = None
+        for phi in np.linspace(low - high, high - low, _STEPS).tolist():
+            made = self._clipped(scale_architecture(origin, phi))
+            spent = cost(made, self.classes).macs
+            inside = max(above, _LEAST_USE * budget) < spent <= budget
+            if inside and made != origin and (best is None or spent > best[0]):
+                best = spent, made
+        return None if best is None else self._member(best[1])
+
+    def _clipped(self, network: Architecture) -> Architecture:
+        if not self.clips or network.input in self.clips:
+            return network
+        wanted = network.input
+
+        def distance(clip: Input) -> float:
+            pairs = ((clip.size, wanted.size), (clip.frames, wanted.frames), (clip.fps, wanted.fps))
+            return sum(abs(math.log(one / other)) for one, other in pairs)
+
+        return network.with_input(min(self.clips, key=distance))
+
+    def _member(self, network: Architecture) -> FrontierMember:
+        found = cost(network, self.classes)
+        return FrontierMember(
+            architecture=network.text,
+            digest=network.digest,
+            macs=found.macs,
+            accuracy=math.nan,
+            spread=0.0,
+            seeds=0,
+            fidelity="",
+            parameters=found.parameters,
+            state_bytes=found.state_bytes,
+        )
+
+
+def source(front: Sequence[FrontierMember], budget: float) -> FrontierMember:
+    """The member that a network for ``budget`` is scaled from."""
+    return min(front, key=lambda m: abs(math.log(m.macs / budget)))

@@ -1,0 +1,1 @@
+"""Running a network's step: runners, streams, latency, isolated processes."""

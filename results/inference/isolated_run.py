@@ -1,0 +1,160 @@
+"""A network in a process of its own: what it computes on given frames, its time and its memory.
+
+Run as ``python -m results.inference.isolated_run MODEL INPUT.npz OUTPUT.npz``: a runtime that crashes takes
+nobody with it, and its memory is its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from results.inference.memory import peak_bytes, resident_bytes
+from results.runtimes.sidecar import Form
+from search_space.errors import ExportError, MovinasError
+
+_CLIP = "clip"
+_USER_ERROR = 2
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a network did in a process of its own.
+
+    Args:
+        logits: (calls, classes), after each call.
+        milliseconds: of each call, wall clock.
+        cpu_milliseconds: of each call, processor time of all its threads.
+        peak_bytes: the most memory that the process had.
+        model_bytes: how much of that came after the interpreter and its packages were loaded, with the model.
+    """
+
+    logits: NDArray[np.float32]
+    milliseconds: NDArray[np.float64]
+    cpu_milliseconds: NDArray[np.float64]
+    peak_bytes: int
+    model_bytes: int
+
+
+def replay(
+    model: Path, frames: NDArray[np.float32], *, calls: int, form: Form = "step", threads: int = 1
+) -> Replay:
+    """Run a model over frames, again from the first when they are over.
+
+    Args:
+        model: an exported file, or a member's folder.
+        frames: (frames, 3, size, size); chained for a step, or whole clips one after another.
+        calls: frames to feed to a step, or clips.
+        form: ``step`` or ``clip``.
+        threads: of the runtime.
+
+    Raises:
+        ExportError: the model cannot be opened, or its process died.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        given, found = Path(scratch) / "input.npz", Path(scratch) / "output.npz"
+        np.savez(given, frames=frames, calls=calls)
+        command = [sys.executable, "-m", "results.inference.isolated_run", str(model), str(given), str(found)]
+        paths = {"PYTHONPATH": os.pathsep.join(path or os.curdir for path in sys.path)}
+        threading = {"OMP_NUM_THREADS": str(threads)}
+        done = subprocess.run(
+            [*command, "--form", form, "--threads", str(threads)],
+            env={**os.environ, **paths, **threading},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        if done.returncode:
+            raise _failure(model, done.returncode, done.stderr)
+        with np.load(found) as content:
+            return Replay(
+                content["logits"],
+                content["milliseconds"],
+                content["cpu_milliseconds"],
+                int(content["memory"][1]),
+                int(content["memory"][1] - content["memory"][0]),
+            )
+
+
+def _failure(model: Path, status: int, said: str) -> ExportError:
+    last = said.strip().splitlines()[-1] if said.strip() else "it said nothing"
+    if status == _USER_ERROR:
+        return ExportError(last)
+    ended = f"was ended by signal {-status}" if status < 0 else f"failed with status {status}"
+    return ExportError(
+        f"{model}: the process that ran it {ended}: {last[:300]}",
+        hint="check the installed version of its runtime; export the member again",
+    )
+
+
+def main() -> None:
+    """What the process does."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("given", type=Path)
+    parser.add_argument("found", type=Path)
+    parser.add_argument("--form", default="step")
+    parser.add_argument("--threads", type=int, default=1)
+    asked = parser.parse_args()
+    with np.load(asked.given) as content:
+        frames, calls = content["frames"], int(content["calls"])
+    try:
+        call, before = _opened(asked.model, asked.form, asked.threads, frames)
+    except MovinasError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(_USER_ERROR)
+    logits, wall, processor = [], [], []
+    for index in range(calls):
+        began, worked = time.perf_counter_ns(), time.process_time_ns()
+        logits.append(np.array(call(index)))
+        processor.append((time.process_time_ns() - worked) / 1e6)
+        wall.append((time.perf_counter_ns() - began) / 1e6)
+    np.savez(
+        asked.found,
+        logits=np.stack(logits),
+        milliseconds=wall,
+        cpu_milliseconds=processor,
+        memory=[before, max(peak_bytes(), before)],
+    )
+
+
+def _opened(
+    model: Path, form: str, threads: int, frames: NDArray[np.float32]
+) -> tuple[Callable[[int], NDArray[np.float32]], int]:
+    """What computes a call by its number, and the memory before the model was loaded."""
+    from results.inference.open_step import open_step
+    from results.inference.runners import ClipRunner
+
+    if model.is_dir():
+        # Imported before memory is looked at: it is not the model's.
+        import results.inference.torch_runner  # noqa: F401
+    before = resident_bytes()
+    if form == _CLIP:
+        clip = ClipRunner(model, threads=threads)
+        clips = frames.reshape(-1, clip.sidecar.frames, *frames.shape[1:])
+        return lambda index: clip.run(clips[index % len(clips)]), before
+    step, _, _ = open_step(model, threads=threads)
+    state = step.initial_state()
+
+    def call(index: int) -> NDArray[np.float32]:
+        nonlocal state
+        number = index % len(frames)
+        logits, state = step.run(frames[number : number + 1], state)
+        return logits
+
+    return call, before
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""Whatever can stream, opened by its path: a member's folder in PyTorch, an exported step in its runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from results.inference.runners import ExportRunner, Runner
+from results.runtimes import SUFFIXES
+from results.runtimes.preprocessing import Preprocessing
+from search_space.errors import NetworkError
+
+
+def open_step(path: Path, *, threads: int = 1) -> tuple[Runner, Preprocessing, tuple[str, ...]]:
+    """A step, what it wants of pictures, and its labels.
+
+    Args:
+        path: a member's folder, or an exported file with its sidecar beside it.
+        threads: of the runtime.
+
+    Raises:
+        NetworkError: there is no such thing, its weights are damaged or do not fit, or it cannot stream.
+        ExportError: the export is damaged, of another version, or of the clip form.
+    """
+    if path.suffix in SUFFIXES:
+        runner = ExportRunner(path, threads=threads)
+        return runner, runner.sidecar.preprocessing, runner.sidecar.labels
+    if not path.is_dir():
+        raise NetworkError(
+            f"{path} is neither a member's folder nor an exported step",
+            hint="give a folder such as runs/NAME/family/A0, or its step.onnx",
+        )
+    # PyTorch takes seconds to load, which programs that run exports need not wait for.
+    import torch
+
+    from results.inference.torch_runner import TorchRunner
+    from results.member import load_member
+
+    model, about = load_member(path)
+    if not about.streams:
+        raise NetworkError(
+            f"{path} holds a base network, which needs whole clips", hint="only causal networks can stream"
+        )
+    torch.set_num_threads(threads)
+    return TorchRunner(model), Preprocessing.of(about.input), about.labels

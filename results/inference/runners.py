@@ -1,0 +1,108 @@
+"""Exported networks behind one interface for all runtimes; the state of a stream stays with the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from results.runtimes import runtime_of
+from results.runtimes.sidecar import Form, Sidecar, sha256, sidecar_of
+from search_space.errors import ExportError
+
+StepState = Mapping[str, Any]
+_FRAMES = "frames"
+
+
+class Runner(Protocol):
+    """Computes a step; one runner serves any number of streams, each with its own state."""
+
+    @property
+    def runtime(self) -> str:
+        """What computes it: ``pytorch``, or a name of ``results.runtimes.RUNTIMES``."""
+
+    def initial_state(self) -> StepState:
+        """The state before the first frame of a video."""
+
+    def run(self, frame: NDArray[np.float32], state: StepState) -> tuple[NDArray[np.float32], StepState]:
+        """A (1, 3, size, size) frame and a state -> logits (classes,) so far, and the next state."""
+
+
+class _Export:
+    """An exported file in its runtime.
+
+    Args:
+        path: the exported file, its sidecar beside it.
+        sidecar: the sidecar if it has been read already.
+        threads: threads within an operator.
+
+    Raises:
+        ExportError: if the file, its sidecar or the runtime is missing or damaged, or they do not belong
+            together.
+    """
+
+    form: Form
+
+    def __init__(self, path: Path, sidecar: Sidecar | None = None, *, threads: int = 1) -> None:
+        runtime = runtime_of(path)
+        if not path.is_file():
+            raise ExportError(f"{path} does not exist", hint="export the member again")
+        self.sidecar = sidecar or Sidecar.read(sidecar_of(path))
+        if self.sidecar.runtime != runtime.name:
+            raise ExportError(
+                f"{path} is for {self.sidecar.runtime}, not for {runtime.name}",
+                hint="give the file its own name again",
+            )
+        if self.sidecar.form != self.form:
+            raise ExportError(
+                f"{path} is the {self.sidecar.form} form, and this needs the {self.form} form",
+                hint=f"export it with --form {self.form}",
+            )
+        if sha256(path) != self.sidecar.sha256:
+            raise ExportError(
+                f"{path} is not what {sidecar_of(path).name} describes: its SHA-256 differs",
+                hint="it is damaged or of another export; export the member again",
+            )
+        self.runtime = runtime.name
+        self._compute = runtime.load(
+            path,
+            [tensor.name for tensor in self.sidecar.inputs],
+            [tensor.name for tensor in self.sidecar.outputs],
+            threads,
+        )
+
+
+class ExportRunner(_Export):
+    """Runs an exported step; see :class:`_Export` for its arguments and errors."""
+
+    form = "step"
+
+    def initial_state(self) -> StepState:
+        """Zeros, by name, and how many frames have been."""
+        zeros = {s.name: np.zeros(s.shape, dtype=np.dtype(s.dtype)) for s in self.sidecar.states}
+        return {_FRAMES: np.zeros((), dtype=np.int64), **zeros}
+
+    def run(self, frame: NDArray[np.float32], state: StepState) -> tuple[NDArray[np.float32], StepState]:
+        """A (1, 3, size, size) frame and a state -> logits (classes,) so far, and the next state."""
+        count = int(state[_FRAMES]) + 1
+        counters = {c.name: np.full(c.shape, c.at(count), dtype=c.dtype) for c in self.sidecar.counters}
+        before = {tensor.name: state[tensor.name] for tensor in self.sidecar.states}
+        outputs = self._compute({self.sidecar.pixels.name: frame, **counters, **before})
+        values = {**before, **outputs}
+        after = {tensor.name: values[tensor.next] for tensor in self.sidecar.states}
+        return outputs[self.sidecar.logits.name][0], {_FRAMES: np.asarray(count), **after}
+
+
+class ClipRunner(_Export):
+    """Runs an exported clip form; see :class:`_Export` for its arguments and errors."""
+
+    form = "clip"
+
+    def run(self, clip: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A clip (frames, 3, size, size) -> logits (classes,)."""
+        outputs = self._compute({self.sidecar.pixels.name: clip})
+        logits: NDArray[np.float32] = outputs[self.sidecar.logits.name][0]
+        return logits

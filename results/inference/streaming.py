@@ -1,0 +1,88 @@
+"""Classify a video frame by frame, in constant memory, for as long as it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from results.inference.open_step import open_step
+from results.inference.runners import Runner
+from results.runtimes.preprocessing import Preprocessing
+from search_space.errors import ExportError
+
+
+class StreamingClassifier:
+    """Takes pictures one by one and says after each what the video shows so far.
+
+        classifier = StreamingClassifier.open("runs/quickstart/family/A2")
+        for frame in frames:                       # (height, width, 3), uint8, RGB
+            probabilities = classifier.push(frame)
+        print(classifier.top(3))
+
+    Args:
+        runner: computes the step; may be shared by many streams.
+        preprocessing: from a picture to the network's input.
+        labels: one for each class.
+    """
+
+    def __init__(self, runner: Runner, preprocessing: Preprocessing, labels: tuple[str, ...]) -> None:
+        self.labels = labels
+        self.preprocessing = preprocessing
+        self.frames = 0
+        self._runner = runner
+        self._state = runner.initial_state()
+        self._probabilities = np.full(len(labels), 1.0 / len(labels), dtype=np.float32)
+
+    @classmethod
+    def open(cls, path: str | Path, *, threads: int = 1) -> StreamingClassifier:
+        """Opens a member's folder (PyTorch) or an exported step of any runtime with its sidecar.
+
+        Raises:
+            NetworkError: if there is no such thing, or the weights are damaged or do not fit.
+            ExportError: if the export is damaged or of another version.
+        """
+        runner, preprocessing, labels = open_step(Path(path), threads=threads)
+        return cls(runner, preprocessing, labels)
+
+    def push(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Takes the next frame, (H, W, 3) uint8 RGB of any size, and returns the probabilities (classes,) so
+        far.
+
+        Raises:
+            DataError: if the frame is no picture; the stream is as it was before.
+            ExportError: if the network gives something that is no number.
+        """
+        logits, state = self._runner.run(self.preprocessing.apply(frame), self._state)
+        if not np.isfinite(logits).all():
+            raise ExportError(
+                f"the logits after frame {self.frames + 1} are not finite",
+                hint="train or export the member again",
+            )
+        self._state = state
+        self.frames += 1
+        self._probabilities = softmax(logits)
+        return self._probabilities
+
+    def top(self, count: int = 5) -> list[tuple[str, float]]:
+        """The ``count`` most probable labels with their probabilities, the most probable first."""
+        order = np.argsort(-self._probabilities, kind="stable")[:count]
+        return [(self.labels[index], float(self._probabilities[index])) for index in order]
+
+    def reset(self) -> None:
+        """Forgets the video so far; the next frame is the first of another one."""
+        self._state = self._runner.initial_state()
+        self.frames = 0
+        self._probabilities = np.full(len(self.labels), 1.0 / len(self.labels), dtype=np.float32)
+
+    def another(self) -> StreamingClassifier:
+        """A further stream, at its start, that shares this one's network."""
+        return StreamingClassifier(self._runner, self.preprocessing, self.labels)
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities of logits (classes,)."""
+    powers = np.exp(logits - logits.max())
+    probabilities: NDArray[np.float32] = powers / powers.sum()
+    return probabilities

@@ -1,0 +1,41 @@
+"""The step of a network in PyTorch, behind the interface of exported ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from results.inference.runners import StepState
+from search_space.network import Ensemble, MoViNet, fold
+
+
+def deploy(model: MoViNet | Ensemble) -> MoViNet | Ensemble:
+    """The deploy form of a network or of an ensemble: batch norm folded, evaluation only."""
+    if isinstance(model, Ensemble):
+        return Ensemble([fold(member) for member in parts(model)])
+    return fold(model)
+
+
+def parts(model: MoViNet | Ensemble) -> tuple[MoViNet, ...]:
+    """The networks of an ensemble, or the one network."""
+    return tuple(model.networks) if isinstance(model, Ensemble) else (model,)
+
+
+class TorchRunner:
+    """Runs the step of a network in PyTorch, folded."""
+
+    runtime = "pytorch"
+
+    def __init__(self, model: MoViNet | Ensemble) -> None:
+        self._model = deploy(model).eval()
+
+    def initial_state(self) -> StepState:
+        """Zeros, by name."""
+        return self._model.initial_state(1)
+
+    def run(self, frame: NDArray[np.float32], state: StepState) -> tuple[NDArray[np.float32], StepState]:
+        """A (1, 3, size, size) frame and a state -> logits (classes,) so far, and the next state."""
+        with torch.inference_mode():
+            logits, following = self._model.step(torch.from_numpy(frame).unsqueeze(2), dict(state))
+        return logits[0].numpy(), following

@@ -1,0 +1,72 @@
+"""A stream that is watched: after every frame what it shows so far, how long that took, how much memory."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from results.inference.memory import resident_bytes
+from results.inference.streaming import StreamingClassifier
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a stream said after a frame.
+
+    Args:
+        frame: its number, from 0.
+        seconds: when it is on show.
+        milliseconds: what it took, preprocessing and network.
+        memory: bytes of the process.
+        top: labels with their probabilities, the most probable first.
+        picture: the frame, (size, size, 3), uint8 RGB.
+    """
+
+    frame: int
+    seconds: float
+    milliseconds: float
+    memory: int
+    top: tuple[tuple[str, float], ...]
+    picture: NDArray[np.uint8]
+
+    def text(self) -> str:
+        """As a line to read."""
+        return f"{self.heading}  {'  '.join(f'{label} {100 * share:.1f} %' for label, share in self.top)}"
+
+    @property
+    def heading(self) -> str:
+        """When, how long, how much memory."""
+        return f"{self.seconds:7.2f} s  {self.milliseconds:6.2f} ms  {self.memory / 2**20:5.0f} MiB"
+
+    def json(self) -> str:
+        """As a JSON object on one line."""
+        return json.dumps(
+            {
+                "frame": self.frame,
+                "seconds": round(self.seconds, 4),
+                "ms": round(self.milliseconds, 3),
+                "memory_mib": round(self.memory / 2**20, 1),
+                "top": [{"label": label, "probability": round(share, 6)} for label, share in self.top],
+            }
+        )
+
+
+def watch(classifier: StreamingClassifier, pictures: Iterable[NDArray[np.uint8]], top: int) -> Iterator[Seen]:
+    """Push every picture, and say after each what the stream shows so far.
+
+    Args:
+        classifier: at the start of a video.
+        pictures: at the frame rate that the network was made for.
+        top: labels to name.
+    """
+    fps = classifier.preprocessing.fps
+    for number, picture in enumerate(pictures):
+        began = time.perf_counter()
+        classifier.push(picture)
+        spent = 1000 * (time.perf_counter() - began)
+        yield Seen(number, number / fps, spent, resident_bytes(), tuple(classifier.top(top)), picture)

@@ -1,0 +1,227 @@
+"""What the plots show, worked out once for the picture and the interactive page alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from results.analysis.candidates import Columns, Floats, FrontierMember
+from results.analysis.frontier import frontier
+from results.analysis.hypervolume import Progress
+from results.analysis.measurements import FidelityLike, MeasurementLike, fidelity_order
+from results.family.family import Family
+from results.plots.style import CLOUD_COLORS
+from search_space.architecture.published import PUBLISHED
+from search_space.cost.closed_form import cost
+from searcher.strategies.domain import KNOWN_COSTS
+
+# Above this many points the browser draws on the graphics card (below it, sharp vectors), and only those on a
+# frontier carry their architecture, so that pages stay small.
+MANY = 3000
+_MOST_DRAWN = 20_000
+COST_WORDS: Mapping[str, str] = {
+    "macs": "multiply-adds of a clip",
+    "parameters": "parameters",
+    "latency": "latency of a frame, ms",
+    "state_bytes": "bytes of stream state",
+    "activation_bytes": "bytes of activations",
+}
+# Top-1 on Kinetics-600 of the released checkpoints, percent (the official repository's table of models).
+_PUBLISHED_TOP1 = {
+    "base": (72.28, 76.69, 78.62, 81.79, 83.48, 84.27),
+    "stream": (72.05, 76.45, 78.40, 80.09, 81.49, 82.37),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """The candidates whose most thorough measurement is of one fidelity.
+
+    Args:
+        label: the fidelity in words.
+        color: of its points.
+        count: how many there are.
+        costs: of those that are drawn.
+        accuracies: theirs.
+        members: the same ones, unless they are too many.
+    """
+
+    label: str
+    color: str
+    count: int
+    costs: Floats
+    accuracies: Floats
+    members: tuple[FrontierMember, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A named network's point: name, cost, accuracy (a fraction) and architecture text."""
+
+    name: str
+    cost: float
+    accuracy: float
+    architecture: str
+    trained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FrontierView:
+    """Everything that the frontier plot shows.
+
+    Args:
+        title: over the plot.
+        cost: the objective that accuracy is drawn against.
+        clouds: all measured candidates, from the lowest fidelity to the highest.
+        provisional: the frontier of the search.
+        confirmed: the frontier of the confirmation, with spreads.
+        family: the named members, at the accuracy of their final training where known.
+        references: horizontal lines, label -> accuracy (a fraction).
+        published: the released networks, at their accuracy on Kinetics-600.
+    """
+
+    title: str
+    cost: str = "macs"
+    clouds: tuple[Cloud, ...] = ()
+    provisional: tuple[FrontierMember, ...] = ()
+    confirmed: tuple[FrontierMember, ...] = ()
+    family: tuple[Named, ...] = ()
+    references: Mapping[str, float] = field(default_factory=dict)
+    published: tuple[Named, ...] = ()
+
+    @property
+    def _points(self) -> list[FrontierMember | Named]:
+        return [*self.provisional, *self.confirmed, *self.family, *self.published]
+
+    @property
+    def costs(self) -> Floats:
+        """Cost of every point."""
+        found = [m.value(self.cost) if isinstance(m, FrontierMember) else m.cost for m in self._points]
+        return np.concatenate([*(c.costs for c in self.clouds), found])
+
+    @property
+    def accuracies(self) -> Floats:
+        """Accuracy of every point."""
+        return np.concatenate([*(c.accuracies for c in self.clouds), [m.accuracy for m in self._points]])
+
+
+def frontier_view(
+    measurements: Sequence[MeasurementLike],
+    family: Family | None = None,
+    trained: Mapping[str, float] | None = None,
+    *,
+    cost: str = "macs",
+    references: Mapping[str, float] | None = None,
+    published: bool = False,
+) -> FrontierView:
+    """Works out the frontier plot.
+
+    Args:
+        measurements: the record's.
+        family: whose members to name.
+        trained: name -> accuracy (a fraction) after the final training; the ensemble is shown only with one.
+        cost: what to draw accuracy against, any objective but accuracy.
+        references: horizontal lines, label -> accuracy (a fraction).
+        published: whether to lay the released networks over it; their accuracy is that on Kinetics-600.
+    """
+    searched, confirmed = (
+        tuple(
+            sorted(
+                frontier(measurements, purpose, objectives=("accuracy", cost)), key=lambda m: m.value(cost)
+            )
+        )
+        for purpose in ("search", "confirmation")
+    )
+    return FrontierView(
+        title=f"Accuracy against {COST_WORDS[cost]}",
+        cost=cost,
+        clouds=_clouds(measurements, cost),
+        provisional=searched,
+        confirmed=confirmed,
+        family=tuple(_named(family, trained or {}, cost)) if family else (),
+        references=dict(references or {}),
+        published=published_networks(cost) if published else (),
+    )
+
+
+def published_networks(cost_name: str = "macs") -> tuple[Named, ...]:
+    """The released networks A0 to A5 in both forms, with 600 classes, as measured on Kinetics-600.
+
+    Empty for a cost that has to be measured.
+    """
+    found: list[Named] = []
+    if cost_name not in KNOWN_COSTS:
+        return ()
+    for form, accuracies in _PUBLISHED_TOP1.items():
+        for number, accuracy in enumerate(accuracies):
+            network = PUBLISHED[f"A{number}-{form}"]
+            spent = float(getattr(cost(network, 600), cost_name))
+            found.append(Named(f"A{number} {form}", spent, accuracy / 100, network.text, True))
+    return tuple(found)
+
+
+def _clouds(measurements: Sequence[MeasurementLike], cost_name: str) -> tuple[Cloud, ...]:
+    latest = Columns.of(measurements, "search").latest()
+    known, costs = latest.fidelities, latest.mean(cost_name)
+    words = fidelity_words(known)
+    every = -(-len(latest) // _MOST_DRAWN) or 1
+    first = max(0, len(CLOUD_COLORS) - 2 - len(known))
+    clouds = []
+    for index, fidelity in enumerate(known):
+        here = np.flatnonzero(latest.schedule == index)
+        drawn = here[::every]
+        members = tuple(latest[each] for each in here.tolist()) if len(latest) <= MANY else ()
+        clouds.append(
+            Cloud(
+                words[fidelity.key],
+                CLOUD_COLORS[min(first + index, len(CLOUD_COLORS) - 1)],
+                len(here),
+                costs[drawn],
+                latest.accuracy[drawn],
+                members,
+            )
+        )
+    return tuple(cloud for cloud in clouds if cloud.count)
+
+
+def fidelity_words(known: Iterable[FidelityLike]) -> dict[str, str]:
+    """Key -> words such as ``8 epochs``; the share of the data is named only where it differs."""
+    distinct = sorted({f.key: f for f in known}.values(), key=fidelity_order)
+    words = {}
+    for fidelity in distinct:
+        parts = [f"{fidelity.epochs} epoch{'s' if fidelity.epochs != 1 else ''}"]
+        if len({f.share for f in distinct}) > 1:
+            parts.append(f"{100 * fidelity.share:.0f} % of the data")
+        words[fidelity.key] = ", ".join(parts)
+    return words
+
+
+def _named(family: Family, trained: Mapping[str, float], cost_name: str) -> Iterable[Named]:
+    for member in family.members:
+        accuracy, spent = trained.get(member.name, member.accuracy), getattr(member, cost_name, None)
+        if accuracy is not None and spent is not None:
+            text = member.architecture or " + ".join(member.parts)
+            yield Named(member.name, float(spent), accuracy, text, member.name in trained)
+
+
+@dataclass(frozen=True, slots=True)
+class Survival:
+    """How many architectures were measured at each fidelity of the search."""
+
+    labels: tuple[str, ...]
+    counts: tuple[int, ...]
+
+
+def survival(measurements: Sequence[MeasurementLike]) -> Survival:
+    """Counts the architectures that reached each rung."""
+    columns = Columns.of(measurements, "search")
+    words = fidelity_words(columns.fidelities)
+    return Survival(tuple(words[f.key] for f in columns.fidelities), columns.counts())
+
+
+def time_unit(runs: Iterable[Progress]) -> tuple[float, str]:
+    """Seconds of a unit, and its name, that suits the longest of the runs."""
+    longest = max((each.seconds[-1] for each in runs if each.seconds), default=0.0)
+    return (3600.0, "hours") if longest >= 2 * 3600 else (60.0, "minutes")

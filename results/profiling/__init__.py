@@ -1,0 +1,1 @@
+"""What a network costs where it runs: time, memory, tables of latencies."""

@@ -1,0 +1,216 @@
+"""The making of latency tables: every operation of a space is timed, then whole networks."""
+
+from __future__ import annotations
+
+import os
+import platform
+import random
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from results.inference.runners import ExportRunner, Runner
+from results.inference.torch_runner import TorchRunner
+from results.profiling.operations import Call, operation_call
+from results.profiling.step_profile import PYTORCH, Subject, prepared
+from search_space.architecture.architecture import Architecture
+from search_space.cost.latency_table import LatencyTable, Operation, Timed, space_operations
+from search_space.errors import SettingsError, SpaceError
+from search_space.network import build
+from search_space.space.space import SearchSpace
+
+Report = Callable[[int, int], None]
+CALIBRATION, HELD_OUT = 30, 50
+_WRITE_SECONDS = 10.0
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured.
+
+    Args:
+        calibration: networks that the table is fitted on.
+        held_out: others, for its error.
+        calls: timed calls of an operation; a network gets three times as many.
+    """
+
+    calibration: int = CALIBRATION
+    held_out: int = HELD_OUT
+    calls: int = 31
+
+
+def build_table(
+    space: SearchSpace,
+    path: Path,
+    *,
+    runtime: str = PYTORCH,
+    threads: int = 1,
+    effort: Effort = Effort(),
+    operations: Report = lambda _done, _total: None,
+    networks: Report = lambda _done, _total: None,
+) -> LatencyTable:
+    """Times all that is not in the table yet, fits it, and writes it.
+
+    Args:
+        space: of stream networks.
+        path: of the table; one that is there, of the same space, device, runtime and threads, is gone on
+            with.
+        runtime: ``pytorch``, or a name of ``results.runtimes.RUNTIMES``.
+        threads: of the runtime.
+        effort: how much is measured.
+        operations: told of operations that are timed.
+        networks: told of networks that are timed.
+
+    Raises:
+        SpaceError: the space's networks cannot stream, or the file is another table.
+        ExportError: the runtime is not installed, or cannot take an operation.
+    """
+    wanted = space_operations(space)
+    empty = LatencyTable(
+        space.name, repr(space.choices.options), space.classes, processor(), runtime, threads
+    )
+    table = _begun(path, empty)
+    watch = Stopwatch(threads, table.reference)
+    table = replace(table, reference=watch.reference)
+    timing = _Timing(space, path, watch, effort)
+    table = _with_operations(table, wanted, timing, operations)
+    table = _with_networks(table, timing, networks)
+    table.write(path)
+    return table
+
+
+def processor() -> str:
+    """The processor's name, and how many of them."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        name = models[0].partition(":")[2].strip() if models else name
+    return f"{name}, {os.cpu_count() or 1} CPUs"
+
+
+def _begun(path: Path, empty: LatencyTable) -> LatencyTable:
+    if not path.exists():
+        return empty
+    table = LatencyTable.read(path)
+    for key, value in table.about.items():
+        if value != empty.about[key]:
+            raise SpaceError(
+                f"{path} is a table of {key} {value}, not {empty.about[key]}",
+                hint="give another --output, or remove the file",
+            )
+    return table
+
+
+def _with_operations(
+    table: LatencyTable, wanted: Sequence[Operation], timing: _Timing, report: Report
+) -> LatencyTable:
+    """The table with what each operation takes by itself."""
+    known, options = dict(table.milliseconds), timing.space.choices.options
+    missing = [operation for operation in wanted if operation not in known]
+    # Not in the order of their sizes: what slows the machine for a while then slows all kinds.
+    random.Random(_SEED).shuffle(missing)
+    written = time.monotonic()
+    with tempfile.TemporaryDirectory() as scratch, torch.inference_mode():
+        for operation in missing:
+            call = operation_call(operation, options, table.runtime, table.threads, Path(scratch))
+            known[operation] = timing.watch.milliseconds(call, timing.effort.calls)
+            report(len(known), len(wanted))
+            if time.monotonic() - written > _WRITE_SECONDS:
+                replace(table, milliseconds=known).write(timing.path)
+                written = time.monotonic()
+    return replace(table, milliseconds=known)
+
+
+class Stopwatch:
+    """Times calls beside a piece of work that stays the same, so that a machine's busy times cancel out.
+
+    Other processes slow this one through shared caches and cores even in its own processor time; the work
+    beside each call is slowed alike.
+
+    Args:
+        threads: of what is timed; with one thread it is the processor's time that counts.
+        reference: milliseconds that the piece of work takes when nothing disturbs it; measured if it is 0.
+    """
+
+    def __init__(self, threads: int, reference: float = 0.0) -> None:
+        self._clock = time.thread_time_ns if threads == 1 else time.perf_counter_ns
+        self._rows, self._weight, self._bias = torch.rand(484, 64), torch.rand(64, 96), torch.rand(96)
+        self.reference = reference or float(np.percentile([self._work() for _ in range(500)], 10))
+
+    def _work(self) -> float:
+        return self._spent(lambda: F.hardswish(torch.addmm(self._bias, self._rows, self._weight)))
+
+    def _spent(self, call: Call) -> float:
+        began = self._clock()
+        call()
+        return (self._clock() - began) / 1e6
+
+    def milliseconds(self, call: Call, calls: int) -> float:
+        """The median over so many calls."""
+        call()
+        return self.reference * float(np.median([self._spent(call) / self._work() for _ in range(calls)]))
+
+
+@dataclass(frozen=True)
+class _Timing:
+    """What is timed, how, and where it is kept."""
+
+    space: SearchSpace
+    path: Path
+    watch: Stopwatch
+    effort: Effort
+
+
+def _with_networks(table: LatencyTable, timing: _Timing, report: Report) -> LatencyTable:
+    """The table fitted on networks spread over the costs, and its error on others."""
+    space, effort, rng = timing.space, timing.effort, np.random.default_rng(_SEED)
+    drawn = space.sample_distinct(rng, effort.calibration + effort.held_out)
+    if len(drawn) < effort.calibration + effort.held_out:
+        raise SettingsError(
+            f"{space.name} holds only {len(drawn)} networks to measure", hint="give a larger space"
+        )
+    texts = [architecture.text for architecture in drawn]
+    # Both parts are to be spread over the costs alike.
+    rng.shuffle(texts)
+    known = dict((*table.calibration, *table.held_out))
+    for number, text in enumerate(texts, start=1):
+        if text not in known:
+            known[text] = _network_milliseconds(Architecture.parse(text), table, timing.watch, effort)
+            partly = [Timed(each, known[each]) for each in texts if each in known]
+            replace(table, calibration=tuple(partly)).write(timing.path)
+        report(number, len(texts))
+    timed = [Timed(text, known[text]) for text in texts]
+    fitted = table.fitted(timed[: effort.calibration])
+    return replace(fitted, held_out=tuple(timed[effort.calibration :]))
+
+
+def _network_milliseconds(
+    architecture: Architecture, table: LatencyTable, watch: Stopwatch, effort: Effort
+) -> float:
+    size = architecture.input.size
+    frame: NDArray[np.float32] = np.random.default_rng(0).random((1, 3, size, size), dtype=np.float32)
+    with tempfile.TemporaryDirectory() as scratch:
+        runner: Runner
+        if table.runtime == PYTORCH:
+            torch.set_num_threads(table.threads)
+            runner = TorchRunner(build(architecture, table.classes, seed=0))
+        else:
+            subject = Subject((architecture,), table.classes, None)
+            file = prepared(subject, table.runtime, "float32", Path(scratch))
+            runner = ExportRunner(file, threads=table.threads)
+        state = runner.initial_state()
+
+        def step() -> None:
+            nonlocal state
+            _, state = runner.run(frame, state)
+
+        return watch.milliseconds(step, 3 * effort.calls)

@@ -1,0 +1,152 @@
+"""Latency and memory of a network's step in a runtime, on the machine that this runs on."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from results import units
+from results.inference.isolated_run import Replay, replay
+from results.inference.latency import of_times
+from results.runtimes import SUFFIXES
+from results.runtimes.sidecar import Precision, Sidecar, sidecar_of
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.by_name import read_architecture
+from search_space.errors import SettingsError
+
+PYTORCH = "pytorch"
+WARMUP = 10
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is profiled.
+
+    Args:
+        architectures: one, or those of an ensemble.
+        classes: outputs.
+        path: a member's folder or an exported step; None where there are no weights.
+    """
+
+    architectures: tuple[Architecture, ...]
+    classes: int
+    path: Path | None
+
+    @classmethod
+    def of(cls, network: str, classes: int) -> Subject:
+        """From a member's folder, an exported file, or an architecture by name, text or file.
+
+        Raises:
+            MovinasError: it is none of them, or damaged.
+        """
+        path = Path(network)
+        if path.suffix in SUFFIXES:
+            sidecar = Sidecar.read(sidecar_of(path))
+            texts = tuple(Architecture.parse(text) for text in sidecar.architectures)
+            return cls(texts, len(sidecar.labels), path)
+        if (path / "architecture.json").is_file():
+            from results.member import read_member
+
+            about = read_member(path)
+            return cls(about.architectures, len(about.labels), path if about.weights_sha256 else None)
+        return cls((read_architecture(network),), classes, None)
+
+    @property
+    def streams(self) -> bool:
+        """Whether it has a step."""
+        return all(each.options.causal for each in self.architectures)
+
+
+@dataclass(frozen=True)
+class StepProfile:
+    """How long a step takes and what memory its process needs.
+
+    Args:
+        runtime: what computed it.
+        threads: of the runtime.
+        precision: of the network.
+        found: what the process measured.
+    """
+
+    runtime: str
+    threads: int
+    precision: Precision
+    found: Replay
+
+    def text(self) -> str:
+        """For a terminal."""
+        times = of_times(list(self.found.milliseconds[WARMUP:]), self.runtime)
+        busy = of_times(list(self.found.cpu_milliseconds[WARMUP:]), self.runtime)
+        threads = "one thread" if self.threads == 1 else f"{self.threads} threads"
+        return (
+            f"  a frame          {units.milliseconds(times.median)} in {self.runtime}, {self.precision}, "
+            f"{threads} (95th percentile {units.milliseconds(times.p95)}, {times.frames} frames; "
+            f"processor {units.milliseconds(busy.median)})\n"
+            f"  memory           {units.size(self.found.peak_bytes)} at most, "
+            f"{units.size(self.found.model_bytes)} of it for the network and its steps"
+        )
+
+
+def profile_step(
+    subject: Subject, frames: int, runtime: str, threads: int, precision: Precision
+) -> StepProfile:
+    """Time chained steps on noise in a process of their own.
+
+    Args:
+        subject: what streams; without weights it gets fresh ones.
+        frames: timed ones.
+        runtime: ``pytorch``, or one that exports are for; an exported file has its own.
+        threads: of the runtime.
+        precision: of the export.
+
+    Raises:
+        MovinasError: it cannot be exported for the runtime, or run in it.
+    """
+    size = subject.architectures[0].input.size
+    noise = np.random.default_rng(0).random((8, 3, size, size), dtype=np.float32)
+    with tempfile.TemporaryDirectory() as scratch:
+        path = subject.path
+        if path is not None and path.suffix in SUFFIXES:
+            about = Sidecar.read(sidecar_of(path))
+            if runtime not in {PYTORCH, about.runtime}:
+                raise SettingsError(f"--runtime {runtime}", hint=f"{path} is for {about.runtime}")
+            runtime, precision = about.runtime, about.precision
+        else:
+            path = prepared(subject, runtime, precision, Path(scratch))
+        found = replay(path, noise, calls=WARMUP + frames, threads=threads)
+    return StepProfile(runtime, threads, precision, found)
+
+
+def prepared(subject: Subject, runtime: str, precision: Precision, scratch: Path) -> Path:
+    """A member's folder or an export of the subject, with fresh weights if it has none."""
+    import torch
+
+    from results.export.export import export_network
+    from results.member import load_member, write_member
+    from search_space.network import Ensemble, MoViNet, build
+
+    if runtime == PYTORCH and precision != "float32":
+        raise SettingsError("--int8 with --runtime pytorch", hint="give another --runtime")
+    if runtime == PYTORCH and subject.path is not None:
+        return subject.path
+    labels = [str(index) for index in range(subject.classes)]
+    if subject.path is not None:
+        model, _ = load_member(subject.path)
+    else:
+        with torch.no_grad():
+            networks = [build(each, subject.classes, seed=0).eval() for each in subject.architectures]
+        fresh: MoViNet | Ensemble = networks[0] if len(networks) == 1 else Ensemble(networks)
+        model = fresh.eval()
+    if runtime == PYTORCH:
+        write_member(scratch, "profiled", model, recipe_yaml="", labels=labels, metrics={})
+        return scratch
+    size = subject.architectures[0].input.size
+    noise = np.random.default_rng(1).integers(0, 256, (8, size, size, 3), dtype=np.uint8)
+    result = export_network(
+        model, scratch, noise, name="profiled", labels=labels, runtime=runtime, precision=precision
+    )
+    assert result.path is not None, "it raises when there is none"
+    return result.path

@@ -1,0 +1,173 @@
+"""The report of one run or of several merged, from their folders alone: while they work or long after."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from results.analysis.candidates import check_objectives
+from results.analysis.measurements import MeasurementLike
+from results.family.family import Family
+from results.member import ABOUT, read_member
+from results.report.plots import write_pictures
+from results.report.report import write_report
+from results.report.run_view import Run, read_outcomes
+from results.text.costs import space_text
+from search_space.errors import MovinasError, SettingsError
+from search_space.space.profile import profile
+from searcher.record.records import Records
+from searcher.record.trials import differences
+from searcher.settings.reading import load_settings
+
+# What has to be the same for accuracies to be comparable.
+_COMMON = ("data", "recipe")
+
+
+def report_runs(
+    folders: Sequence[Path],
+    output: Path | None = None,
+    *,
+    pictures: Path | None = None,
+    objectives: Sequence[str] = (),
+    published: bool = False,
+) -> Iterator[str]:
+    """Writes the page, says what is written as it goes.
+
+    Args:
+        folders: of runs; several are merged, and compared with each other.
+        output: the page; by default ``report.html`` in the run's folder, or ``compared.html`` beside it.
+        pictures: a folder for every plot as PNG and SVG.
+        objectives: in place of the run's own.
+        published: whether to lay the released networks over the frontier.
+
+    Raises:
+        RecordError: there is no run in a folder, or its record cannot be read.
+        SettingsError: runs have different data or recipes, or an objective is unknown.
+    """
+    if objectives:
+        check_objectives(objectives)
+    run = merged([read_run(folder) for folder in folders], folders)
+    run = replace(run, objectives=tuple(objectives) or run.objectives, published=published)
+    if output is None:
+        output = folders[0] / "report.html" if len(folders) == 1 else folders[0].parent / "compared.html"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_report(run, output)
+    yield f"wrote {output}"
+    if pictures is not None:
+        written, failed = write_pictures(run, pictures)
+        yield f"wrote {len(written)} pictures into {pictures}"
+        yield from (f"not drawn: {reason}" for reason in failed)
+
+
+def read_run(folder: Path) -> Run:
+    """All that the report shows of a run, as far as its folder has it.
+
+    Raises:
+        RecordError: there is no run in the folder, or its record cannot be read.
+    """
+    records = Records.reading(folder)
+    path = folder / "family.json"
+    family = Family.read(path) if path.is_file() else None
+    outcomes = read_outcomes(folder, family) if family else {}
+    classes = _classes(folder, family)
+    return Run(
+        name=folder.resolve().name,
+        measurements=records.measurements(),
+        settings=_mapping(folder / "settings.yaml"),
+        environment=_mapping(folder / "environment.json"),
+        profile=_profile(folder, classes),
+        family=family,
+        outcomes=outcomes,
+        next_commands=_next_commands(folder, family),
+        references={"chance": 1 / classes} if classes else {},
+        finished=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        objectives=records.objectives.names,
+    )
+
+
+def _mapping(path: Path) -> Mapping[str, Any]:
+    """A YAML or JSON file of a run; what cannot be read is said in its place."""
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else {}
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return {"cannot be read": " ".join(str(error).split())}
+
+
+def _profile(folder: Path, classes: int) -> str:
+    """What the run's space holds; settings of an older version may not be readable any more."""
+    try:
+        settings = load_settings(folder / "settings.yaml")
+        return space_text(profile(settings.search_space(classes or None), settings.family.budgets))
+    except MovinasError as error:
+        return f"The space is not shown: {error}"
+
+
+def _classes(folder: Path, family: Family | None) -> int:
+    """How many classes the run's networks tell apart; 0 if its folder does not say."""
+    path = folder / "data" / "classes.json"
+    if path.is_file():
+        try:
+            return len(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return 0
+    for member in family.singles if family else ():
+        if (folder / "family" / member.name / ABOUT).is_file():
+            return len(read_member(folder / "family" / member.name).labels)
+    return 0
+
+
+def _next_commands(folder: Path, family: Family | None) -> tuple[str, ...]:
+    if family is None:
+        return (f"movinas status {folder}", f"movinas family {folder}")
+    largest = family.singles[-1].name
+    return (
+        f"movinas stream {folder}/family/{largest} YOUR_VIDEO",
+        f"movinas profile {folder}/family/{largest}",
+        f"movinas family {folder} --budget A0={family.singles[0].macs}",
+    )
+
+
+def merged(runs: Sequence[Run], folders: Sequence[Path]) -> Run:
+    """One run as it is, or several as one: all measurements, each experiment once.
+
+    Raises:
+        SettingsError: data or recipes differ, so that accuracies cannot be compared.
+    """
+    first = runs[0]
+    if len(runs) == 1:
+        return first
+    identities = [Records.reading(folder).identity for folder in folders]
+    for folder, identity in zip(folders[1:], identities[1:], strict=True):
+        expected, other = ({name: each.get(name) for name in _COMMON} for each in (identities[0], identity))
+        found = differences(expected, other)
+        if found:
+            raise SettingsError(
+                f"{folders[0]} and {folder} cannot be compared: {'; '.join(found)}",
+                hint="merge runs over the same data with the same recipe",
+            )
+    known = dict[tuple[str, str, int, str], MeasurementLike]()
+    for each in (measurement for run in runs for measurement in run.measurements):
+        known.setdefault((each.digest, each.fidelity.key, each.seed, each.purpose), each)
+    names = [run.name for run in runs]
+    labels = names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+    common = [name for name in first.objectives if all(name in run.objectives for run in runs)]
+    return replace(
+        first,
+        name=" + ".join(labels),
+        measurements=list(known.values()),
+        settings={label: run.settings for label, run in zip(labels, runs, strict=True)},
+        family=None,
+        outcomes={},
+        next_commands=(),
+        objectives=tuple(common) if len(common) > 1 else ("accuracy", "macs"),
+        runs={label: run.measurements for label, run in zip(labels, runs, strict=True)},
+    )

@@ -1,0 +1,255 @@
+"""The plots of a run: each as an interactive figure for the page, as a picture, and in words."""
+
+from __future__ import annotations
+
+import html
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import plotly.graph_objects as go
+
+from results import units
+from results.analysis.attainment import attainment
+from results.analysis.choices import along_frontier, importance, parallel
+from results.analysis.frontier import frontier, knee
+from results.analysis.hypervolume import Progress, progress
+from results.analysis.learning_curves import learning_curves
+from results.plots import choices_interactive as plots_choices
+from results.plots import choices_pictures as plots_choices_static
+from results.plots import interactive as plots
+from results.plots import pictures as plots_static
+from results.plots.frontier_view import COST_WORDS, FrontierView, frontier_view, survival
+from results.plots.network_drawing import draw_networks, draw_picture, svg
+from results.plots.pictures import Draw
+from results.plots.style import fragment, write_picture
+from results.report.run_view import Run
+from search_space.architecture.architecture import Architecture
+from search_space.errors import MovinasError, SettingsError
+
+_log = logging.getLogger(__name__)
+_MOST_OBJECTIVES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """One plot in all of its forms.
+
+    Args:
+        figure: interactive, or HTML that is escaped already.
+        draw: the same as a picture.
+        alt: what it shows, in words, for who cannot see it.
+        height: of the interactive form, in pixels.
+        size: of the picture, in inches.
+    """
+
+    figure: go.Figure | str
+    draw: Draw
+    alt: str
+    height: int = 420
+    size: tuple[float, float] = (8.4, 5.0)
+
+    def markup(self, identity: str) -> str:
+        """HTML of the interactive form, with its description."""
+        words = html.escape(self.alt, quote=True)
+        if isinstance(self.figure, str):
+            return f'<div id="{identity}" class="drawing">{self.figure}</div>'
+        inner = fragment(self.figure, identity, self.height)
+        return f'<div role="img" aria-label="{words}">{inner}</div>'
+
+
+def _frontier(run: Run, cost: str = "macs") -> Plot:
+    view = frontier_view(
+        run.measurements,
+        run.family,
+        run.trained,
+        cost=cost,
+        references=run.references,
+        published=run.published,
+    )
+    return Plot(
+        plots.frontier_figure(view), plots_static.draw_frontier(view), _frontier_words(view), 560, (8.4, 5.6)
+    )
+
+
+def _frontier_words(view: FrontierView) -> str:
+    count = sum(cloud.count for cloud in view.clouds)
+    words = f"{view.title}: {count} candidates"
+    front = view.confirmed or view.provisional
+    if front:
+        ends = " to ".join(
+            f"{units.percent(m.accuracy)} at {units.count(m.value(view.cost))}" for m in (front[0], front[-1])
+        )
+        which = "confirmed" if view.confirmed else "provisional"
+        words += f"; the {which} frontier has {len(front)}, from {ends}"
+        bend = knee(front, view.cost)
+        if bend is not None:
+            words += f", with its knee at {units.count(bend.value(view.cost))}"
+    named = ", ".join(f"{m.name} {units.percent(m.accuracy)} at {units.count(m.cost)}" for m in view.family)
+    return f"{words}; family: {named}." if named else f"{words}."
+
+
+def _hypervolume(run: Run, against: str) -> Plot:
+    runs = hypervolumes(run)
+    last = ", ".join(
+        f"{name} {each.hypervolume[-1]:.3f} after {each.evaluations[-1]} evaluations and "
+        f"{units.duration(each.seconds[-1])} of training"
+        for name, each in runs.items()
+        if each.evaluations
+    )
+    return Plot(
+        plots.progress_figure(runs, against),
+        plots_static.draw_progress(runs, against),
+        f"Dominated hypervolume against {against}: {last or 'nothing measured'}.",
+        380,
+        (7, 4),
+    )
+
+
+def hypervolumes(run: Run) -> Mapping[str, Progress]:
+    """How the hypervolume of each run grew, in one box for all of them."""
+    objectives = tuple(run.objectives)[:_MOST_OBJECTIVES]
+    return {
+        name: progress(made, objectives=objectives, among=run.measurements)
+        for name, made in (run.runs or {run.name: run.measurements}).items()
+    }
+
+
+def _attainment(run: Run) -> Plot:
+    purpose = "confirmation" if any(m.purpose == "confirmation" for m in run.measurements) else "search"
+    surfaces = attainment([frontier(made, purpose) for made in run.runs.values()])
+    words = ", ".join(f"{s.label} reach {units.percent(s.accuracies[-1])}" for s in surfaces if s.accuracies)
+    return Plot(
+        plots_choices.attainment_figure(surfaces),
+        plots_choices_static.draw_attainment(surfaces),
+        f"Attainment over {len(run.runs)} runs, at the highest cost: {words}.",
+    )
+
+
+def _parallel(run: Run) -> Plot:
+    view = parallel(run.measurements)
+    return Plot(
+        plots_choices.parallel_figure(view),
+        plots_choices_static.draw_parallel(view),
+        f"{len(view.values)} of {view.count} candidates as lines over {', '.join(view.names)}.",
+        520,
+        (10, 5.4),
+    )
+
+
+def _along(run: Run) -> Plot:
+    view = along_frontier(run.measurements)
+    rises = [
+        name
+        for name, column in zip(view.table.names, view.table.values.T, strict=True)
+        if column[-1] > column[0]
+    ]
+    return Plot(
+        plots_choices.along_figure(view),
+        plots_choices_static.draw_along(view),
+        f"Choices of {len(view.members)} frontier members, the cheapest first. Higher in the dearest than in "
+        f"the cheapest: {', '.join(rises) or 'none'}.",
+        140 + 22 * len(view.table.names),
+        (8.4, 1.6 + 0.24 * len(view.table.names)),
+    )
+
+
+def _importance(run: Run) -> Plot:
+    view = importance(run.measurements)
+    return Plot(
+        plots_choices.importance_figure(view),
+        plots_choices_static.draw_importance(view),
+        f"Importance of choices for accuracy after {view.count} candidates at {view.fidelity}; the most "
+        f"important first: {', '.join(view.names[:5])}. R² on held-out candidates is {view.fits[0]:.2f}, and "
+        f"{view.fits[1]:.2f} at equal multiply-adds.",
+        520,
+        (8.4, 6),
+    )
+
+
+def _members(run: Run) -> Plot:
+    if run.family:
+        wanted = [(m.name, m.architecture) for m in run.family.singles]
+    else:
+        front = frontier(run.measurements, "confirmation") or frontier(run.measurements)
+        wanted = [(m.digest[:8], m.architecture) for m in front[:12]]
+    if not wanted:
+        raise SettingsError("there is no network to draw", hint="wait until one was measured")
+    drawing = draw_networks([(name, Architecture.parse(text)) for name, text in wanted])
+    words = "Stages, layers and kernels of " + "; ".join(f"{name}: {text}" for name, text in wanted)
+    return Plot(svg(drawing, words), draw_picture(drawing), words)
+
+
+def _survival(run: Run) -> Plot:
+    view = survival(run.measurements)
+    words = ", ".join(f"{c} after {w}" for w, c in zip(view.labels, view.counts, strict=True))
+    return Plot(
+        plots.survival_figure(view),
+        plots_static.draw_survival(view),
+        f"Architectures measured at each rung: {words or 'none'}.",
+        380,
+        (7, 4),
+    )
+
+
+def _curves(run: Run) -> Plot:
+    names = {m.digest: m.name for m in run.family.singles} if run.family else {}
+    view = learning_curves(run.measurements, names)
+    ends = ", ".join(f"{c.name} {units.percent(c.accuracies[-1])}" for c in view.front)
+    return Plot(
+        plots_choices.curves_figure(view),
+        plots_choices_static.draw_curves(view),
+        f"Accuracy over epochs of {view.count} candidates; of the frontier: {ends or 'none'}.",
+    )
+
+
+MAKERS: Mapping[str, Callable[[Run], Plot]] = {
+    "frontier": _frontier,
+    **{f"frontier-{cost}": partial(_frontier, cost=cost) for cost in COST_WORDS if cost != "macs"},
+    "hypervolume": partial(_hypervolume, against="evaluations"),
+    "hypervolume-time": partial(_hypervolume, against="time"),
+    "attainment": _attainment,
+    "survival": _survival,
+    "curves": _curves,
+    "parallel": _parallel,
+    "along": _along,
+    "importance": _importance,
+    "members": _members,
+}
+
+
+def wanted_plots(run: Run) -> list[str]:
+    """Names of the plots that a run has: further objectives and several runs have their own."""
+    costs = [f"frontier-{name}" for name in run.objectives if name not in ("accuracy", "macs")]
+    few = len(run.runs) < 2
+    return [
+        name
+        for name in MAKERS
+        if (not name.startswith("frontier-") or name in costs) and not (name == "attainment" and few)
+    ]
+
+
+def write_pictures(run: Run, folder: Path) -> tuple[list[Path], list[str]]:
+    """Writes every plot of a run as PNG and as SVG.
+
+    Returns:
+        The files, and why any others could not be drawn; one failure keeps no other from being drawn.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    failed = []
+    for name in wanted_plots(run):
+        files = [folder / f"{name}.{suffix}" for suffix in ("png", "svg")]
+        try:
+            plot = MAKERS[name](run)
+            write_picture(plot.draw, files[0], plot.size, *files[1:])
+            written += files
+        except MovinasError as error:
+            failed.append(f"{name}: {error}")
+        except Exception as error:
+            # The same boundary as the page's: whatever goes wrong in one plot, the others are drawn.
+            _log.exception("plot %s failed", name)
+            failed.append(f"{name}: {type(error).__name__}: {error}")
+    return written, failed

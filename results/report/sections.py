@@ -1,0 +1,266 @@
+"""The parts of the report: each makes the HTML of one section from a run."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+
+import numpy as np
+
+from results import units
+from results.analysis.candidates import Columns
+from results.analysis.frontier import frontier
+from results.analysis.measurements import of_purpose
+from results.export.export import ExportResult
+from results.family.family import FamilyMember
+from results.plots.frontier_view import fidelity_words
+from results.report.page import Cell, code, facts, guarded, listing, note, number, table, text
+from results.report.plots import MAKERS, wanted_plots
+from results.report.run_view import Outcome, Run
+from search_space.errors import MovinasError
+
+# Beyond this the page would grow past its size; the tables of the run folder have all.
+_MOST_ROWS = 500
+_MOST_FAILURES = 200
+
+
+def summary_part(run: Run) -> str:
+    """The key figures."""
+    searched = Columns.of(run.measurements, "search").latest()
+    confirmed = frontier(run.measurements, "confirmation")
+    failed = sum(m.status == "failed" for m in run.measurements)
+    figures = {
+        "distinct architectures measured": str(len(searched)),
+        "points on the confirmed frontier" if confirmed else "points on the provisional frontier": str(
+            len(confirmed or frontier(run.measurements))
+        ),
+    }
+    accuracies = list(run.trained.values())
+    if accuracies:
+        figures["best top-1 of the family, trained"] = units.percent(max(accuracies))
+    elif confirmed or searched:
+        best = max((m.accuracy for m in confirmed), default=float(searched.accuracy.max(initial=0)))
+        figures["best top-1 so far"] = units.percent(best)
+    if run.family:
+        figures[f"multiply-adds, largest to smallest of {len(run.family.singles)}"] = (
+            f"{run.family.span:.1f} x"
+        )
+    if run.seconds is not None:
+        figures["wall time"] = units.duration(run.seconds)
+    figures["failed measurements"] = str(failed)
+    return facts(figures)
+
+
+def _plot(name: str, run: Run, words: str = "") -> str:
+    """One plot's frame; its failure does not take its section's tables with it."""
+
+    def draw() -> str:
+        try:
+            return MAKERS[name](run).markup(f"plot-{name}")
+        except MovinasError as error:
+            return note(f"Not drawn: {error}.")
+
+    caption = f"<figcaption>{html.escape(words)}</figcaption>" if words else ""
+    return f'<figure class="plot">{guarded(f"The plot {name!r}", draw)}{caption}</figure>'
+
+
+def frontier_part(run: Run) -> str:
+    """The frontier, against multiply-adds and every other cost that was searched for."""
+    names = [name for name in wanted_plots(run) if name.startswith("frontier") or name == "attainment"]
+    return "\n".join(_plot(name, run) for name in names) + note(
+        "Every candidate at the most thorough fidelity that it reached. The confirmed frontier is measured "
+        "again with more seeds and a longer schedule; bars are one standard deviation. Hover for details."
+    )
+
+
+def family_part(run: Run) -> str:
+    """The family's table."""
+    if not run.family:
+        return note("The family is chosen once the frontier is confirmed.")
+    heads = (
+        "name",
+        "multiply-adds",
+        "parameters",
+        "state",
+        "confirmed top-1",
+        "trained top-1",
+        "frame by frame",
+        "latency a frame",
+    )
+    rows = [_family_row(member, run.outcomes.get(member.name)) for member in run.family.members]
+    notes = "".join(note(words) for words in run.family.notes)
+    width = max(len(member.name) for member in run.family.members)
+    lines = (
+        f"{m.name:{width}}  {m.architecture or 'ensemble of ' + ' and '.join(m.parts)}"
+        for m in run.family.members
+    )
+    return table(heads, rows) + notes + "<br>" + listing("\n".join(lines))
+
+
+def _family_row(member: FamilyMember, outcome: Outcome | None) -> list[Cell]:
+    name = f"<b>{html.escape(member.name)}</b>"
+    if outcome:
+        name = f'<a href="{html.escape(outcome.folder, quote=True)}/">{name}</a>'
+    if member.scaled_from:
+        name += " (scaled)"
+    metrics = outcome.metrics if outcome else {}
+    confirmed = (
+        number(units.accuracy(member.accuracy, member.spread, member.seeds), member.accuracy)
+        if member.accuracy is not None
+        else text(units.DASH)
+    )
+    return [
+        Cell(name),
+        number(units.count(member.macs), member.macs),
+        number(units.count(member.parameters), member.parameters),
+        number(units.size(member.state_bytes), member.state_bytes),
+        confirmed,
+        _percent(metrics.get("top1")),
+        _percent(metrics.get("stream_top1")),
+        _latency(outcome),
+    ]
+
+
+def _percent(fraction: float | None) -> Cell:
+    return text(units.DASH) if fraction is None else number(units.percent(fraction), fraction)
+
+
+def _latency(outcome: Outcome | None) -> Cell:
+    if outcome and outcome.export and outcome.export.check:
+        return number(units.milliseconds(outcome.export.check.latency_ms), outcome.export.check.latency_ms)
+    if outcome and outcome.latency:
+        return number(units.milliseconds(outcome.latency.median), outcome.latency.median)
+    return text(units.DASH)
+
+
+def next_part(run: Run) -> str:
+    """The commands to type next."""
+    return listing("\n".join(run.next_commands)) if run.next_commands else note("Nothing is left to do.")
+
+
+def search_part(run: Run) -> str:
+    """How the search went: hypervolume, rungs, learning curves."""
+    made = of_purpose(run.measurements, "search")
+    pairs = [("hypervolume", "hypervolume-time"), ("survival", "curves")]
+    rows = [f'<div class="pair">{_plot(one, run)}{_plot(other, run)}</div>' for one, other in pairs]
+    spent = sum(m.seconds for m in made)
+    return "\n".join(rows) + note(
+        f"{len(made)} measurements, {units.duration(spent)} of training. An evaluation is one measurement, "
+        "at any rung. The hypervolume is the dominated share of accuracy 0 to 1 and the range of log costs."
+    )
+
+
+def choices_part(run: Run) -> str:
+    """What was chosen along the frontier, and what matters."""
+    return "\n".join(
+        (
+            _plot("along", run, "Lighter is more, within a row. Kernels are frames x pixels x pixels."),
+            _plot(
+                "importance",
+                run,
+                "By how much a random forest explains less of held-out candidates once a choice is shuffled. "
+                "Much of what matters for accuracy only costs more; what matters at equal multiply-adds does "
+                "not. Where R² is near or below 0 the model has learnt nothing, and its bars mean nothing.",
+            ),
+            _plot("parallel", run, "Drag along an axis to keep the lines that cross there."),
+        )
+    )
+
+
+def members_part(run: Run) -> str:
+    """The family's networks, stage by stage."""
+    return _plot("members", run, "Boxes are layers, taller where they expand to more channels.")
+
+
+def exports_part(run: Run) -> str:
+    """Each export beside PyTorch."""
+    exports = [(name, o.export) for name, o in run.outcomes.items() if o.export]
+    if not exports:
+        return note("Nothing has been exported yet.")
+    heads = (
+        "name",
+        "result",
+        "frames",
+        "largest difference",
+        "allowed",
+        "median a frame",
+        "95th percentile",
+        "size",
+    )
+    return table(heads, [_export_row(name, result) for name, result in exports]) + note(
+        "Each export was run in ONNX Runtime, one thread, frame by frame over a real video beside PyTorch; "
+        "the largest difference of any logit after any frame is given as a share of the largest logit."
+    )
+
+
+def _export_row(name: str, result: ExportResult) -> list[Cell]:
+    if not result.passed or result.check is None:
+        return [text(name), Cell(f'<span class="bad">{html.escape(result.reason)}</span>')] + [
+            text(units.DASH)
+        ] * 6
+    check = result.check
+    return [
+        text(name),
+        Cell('<span class="good">computes the same</span>'),
+        number(str(check.frames), check.frames),
+        number(f"{check.relative:.1e}", check.relative),
+        number(f"{check.tolerance:.0e}", check.tolerance),
+        number(units.milliseconds(check.latency_ms), check.latency_ms),
+        number(units.milliseconds(check.latency_p95_ms), check.latency_p95_ms),
+        number(units.size(result.bytes), result.bytes),
+    ]
+
+
+def candidates_part(run: Run) -> str:
+    """Every candidate, the best first."""
+    found = Columns.of(run.measurements, "search").latest()
+    words = fidelity_words(found.fidelities)
+    best = np.argsort(-found.accuracy, kind="stable")[:_MOST_ROWS].tolist()
+    members = [found[index] for index in best]
+    if not members:
+        return note("Nothing has been measured yet.")
+    on_front = {m.digest for m in frontier(run.measurements)}
+    confirmed = {m.digest for m in frontier(run.measurements, "confirmation")}
+    rows = [
+        [
+            number(units.percent(m.accuracy), m.accuracy),
+            number(units.count(m.macs), m.macs),
+            number(units.count(m.parameters), m.parameters),
+            number(units.size(m.state_bytes), m.state_bytes),
+            text(words[m.fidelity]),
+            text("confirmed" if m.digest in confirmed else "provisional" if m.digest in on_front else ""),
+            code(m.architecture),
+        ]
+        for m in members
+    ]
+    heads = ("top-1", "multiply-adds", "parameters", "state", "trained for", "frontier", "architecture")
+    shown = f"The best {_MOST_ROWS} of {len(found)}; " if len(found) > _MOST_ROWS else ""
+    return table(heads, rows, tall=True) + note(
+        f"{shown}trials.csv and trials.parquet have every measurement. Click a column's head to sort."
+    )
+
+
+def failures_part(run: Run) -> str:
+    """What failed, and why."""
+    failed = [m for m in run.measurements if m.status in {"failed", "cancelled"}]
+    if not failed:
+        return note("None.")
+    rows = [
+        [
+            text(m.status),
+            text(m.purpose),
+            text(m.fidelity.key),
+            text(m.seed),
+            text(m.reason),
+            code(m.architecture),
+        ]
+        for m in failed[:_MOST_FAILURES]
+    ]
+    more = f"The first {_MOST_FAILURES} of {len(failed)}." if len(failed) > _MOST_FAILURES else ""
+    heads = ("status", "purpose", "fidelity", "seed", "reason", "architecture")
+    return table(heads, rows, tall=True) + (note(more) if more else "")
+
+
+def given(content: Mapping[str, object] | str) -> str:
+    """A mapping or a text as it was given."""
+    return listing(content) if content else note("Not recorded.")
