@@ -161,12 +161,12 @@ def train(
     from results.commands.terminal import Terminal
     from results.member import write_member
     from search_space.architecture.by_name import read_architecture
-    from searcher.evaluator.run_data import parse_clip
+    from search_space.architecture.parts import ClipShape
     from searcher.standalone.single_training import Extras, train_single
 
     wanted, terminal = read_architecture(architecture), Terminal()
     if clip is not None:
-        wanted = wanted.with_input(parse_clip(clip))
+        wanted = wanted.with_input(ClipShape.parse(clip))
     chosen = Recipe.from_yaml(recipe) if recipe else Recipe.model_validate({})
     with (
         terminal.bar("Writing MovingDigits-16") as making,

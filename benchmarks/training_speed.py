@@ -42,7 +42,8 @@ from proxy_train.store.prepared_data import PreparedData, prepare
 from proxy_train.training.optimizers import clip_gradients, make_optimizer
 from proxy_train.training.training import Training
 from proxy_train.video import reading as video
-from search_space.architecture.architecture import Architecture, Input
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import ClipShape
 from search_space.architecture.published import published
 from search_space.network import MoViNet, build, retain_freed_memory
 from search_space.network.bottleneck import Bottleneck
@@ -243,10 +244,10 @@ def network(options: argparse.Namespace) -> Architecture:
     """The network for the clip that was asked for."""
     text: str = options.network
     architecture = published(text) if len(text) < 12 else Architecture.parse(text)
-    return architecture.with_input(Input(options.frames, options.size, options.fps))
+    return architecture.with_input(ClipShape(options.frames, options.size, options.fps))
 
 
-def prepared(dataset: Dataset, clip: Input, cache: Path) -> PreparedData:
+def prepared(dataset: Dataset, clip: ClipShape, cache: Path) -> PreparedData:
     """The tiny MovingDigits-16 for a clip, a little larger than it for random boxes."""
     wide = replace(dataset, margin=0.125)
     return prepare(wide, frames=clip.frames, size=clip.size, fps=clip.fps, cache=cache)

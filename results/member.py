@@ -10,7 +10,8 @@ from typing import Any
 
 from results.inference.torch_runner import parts
 from results.runtimes import sidecar
-from search_space.architecture.architecture import Architecture, Input
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import ClipShape
 from search_space.cost.closed_form import cost
 from search_space.errors import NetworkError
 from search_space.files import write_json, write_text
@@ -48,7 +49,7 @@ class Member:
     versions: Mapping[str, str]
 
     @property
-    def input(self) -> Input:
+    def input(self) -> ClipShape:
         """The clip that it takes; an ensemble's members take the same."""
         return self.architectures[0].input
 

@@ -33,7 +33,7 @@ from results.report.run_view import Outcome, Run, read_outcomes
 from results.runtimes import sidecar
 from results.text.costs import space_text
 from results.text.run_tables import confirmed_table, family_table, members_table, provisional_table
-from search_space.architecture.architecture import Input
+from search_space.architecture.parts import ClipShape
 from search_space.errors import RecordError
 from search_space.files import write_json
 from search_space.space.profile import profile
@@ -233,11 +233,11 @@ def _eligible(records: Records, run_dir: Path) -> list[FrontierMember]:
     return list(columns.at(len(columns.fidelities) - 1))
 
 
-def _measure(session: Session, data: RunData) -> Callable[[nn.Module, Input], Mapping[str, float]]:
+def _measure(session: Session, data: RunData) -> Callable[[nn.Module, ClipShape], Mapping[str, float]]:
     where = own_device(session.settings.search.gpus_per_trial)
     causal = session.space.smallest().options.causal
 
-    def measure(model: nn.Module, clip: Input) -> Mapping[str, float]:
+    def measure(model: nn.Module, clip: ClipShape) -> Mapping[str, float]:
         return data.measure(model.to(where), clip, streaming=causal, device=where)
 
     return measure

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from results.analysis.candidates import Candidates, Columns, Floats, FrontierMember
 from results.analysis.frontier import frontier
 from results.analysis.measurements import MeasurementLike
-from search_space.architecture.architecture import Architecture, Stage
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import Stage
 from search_space.errors import ArchitectureError, SettingsError
 
 _LOG = logging.getLogger(__name__)

@@ -20,11 +20,12 @@ from results.inference.torch_runner import TorchRunner, parts
 from results.member import ABOUT, ARCHITECTURE, RECIPE, Member, load_member, read_member, write_member
 from results.report.run_view import Outcome, write_failure
 from results.runtimes.sidecar import Sidecar, sidecar_of
-from search_space.architecture.architecture import Architecture, Input
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import ClipShape
 from search_space.files import write_json, write_text
 from search_space.network import Ensemble, MoViNet, build, load_weights
 
-MeasureModel = Callable[[nn.Module, Input], Mapping[str, float]]
+MeasureModel = Callable[[nn.Module, ClipShape], Mapping[str, float]]
 """Accuracies of a finished network on the data set's own evaluation videos, as fractions."""
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from results.analysis.candidates import FrontierMember
-from search_space.architecture.architecture import Architecture, Input
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import ClipShape
 from search_space.architecture.scaling import FAMILY_EXPONENTS, scale_architecture
 from search_space.cost.closed_form import cost
 
@@ -27,7 +28,7 @@ class Scaler:
     """
 
     classes: int
-    clips: Sequence[Input] = ()
+    clips: Sequence[ClipShape] = ()
 
     def __call__(self, front: Sequence[FrontierMember], above: float, budget: float) -> FrontierMember | None:
         """The largest network within a budget that scaling gives, from the member nearest to it in log macs.
@@ -56,7 +57,7 @@ class Scaler:
             return network
         wanted = network.input
 
-        def distance(clip: Input) -> float:
+        def distance(clip: ClipShape) -> float:
             pairs = ((clip.size, wanted.size), (clip.frames, wanted.frames), (clip.fps, wanted.fps))
             return sum(abs(math.log(one / other)) for one, other in pairs)
 

@@ -12,7 +12,8 @@ from matplotlib.patches import FancyBboxPatch
 
 from results.plots.pictures import Draw
 from results.plots.style import GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
-from search_space.architecture.architecture import Architecture, Kernel
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import Kernel
 
 _BOX, _GAP, _STAGE_GAP, _TALL, _LABEL = 27.0, 4.0, 20.0, 66.0, 96.0
 _ROW = 116.0

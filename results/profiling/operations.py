@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from results.profiling.step_profile import PYTORCH
 from results.runtimes import runtime_named
 from results.runtimes.runtime import Program
-from search_space.architecture.architecture import Architecture, Input, Kernel, Layer, Options, Stage
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import ClipShape, Kernel, Layer, Options, Stage
 from search_space.cost.latency_table import Operation
 from search_space.network import MoViNet, StepModule, build, convolution, fold
 from search_space.network.bottleneck import Bottleneck
@@ -67,7 +68,7 @@ def _network(operation: Operation, options: Options) -> MoViNet:
         case _:
             width, head, hidden, classes, _ = shape
     stage = Stage(width, stride, (Layer(kernel, wide, squeeze=squeeze),))
-    architecture = Architecture(stem, (stage,), head, hidden, Input(1, size, 1.0), options)
+    architecture = Architecture(stem, (stage,), head, hidden, ClipShape(1, size, 1.0), options)
     return fold(build(architecture, classes, seed=0)).eval()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from search_space.architecture.architecture import Input
+from search_space.architecture.parts import ClipShape
 from search_space.errors import DataError, ExportError
 
 _LAYOUTS = ("NCHW", "NHWC")
@@ -25,7 +25,7 @@ class Preprocessing:
     fps: float
 
     @classmethod
-    def of(cls, input: Input) -> Preprocessing:
+    def of(cls, input: ClipShape) -> Preprocessing:
         """What the networks made for ``input`` expect."""
         return cls(input.size, input.fps)
 

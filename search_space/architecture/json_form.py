@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from search_space.architecture.architecture import Architecture, Input, Kernel, Layer, Options, Stage
+from search_space.architecture.parts import ClipShape, Kernel, Layer, Options, Parts, Stage
 from search_space.errors import ArchitectureError
 
 T = TypeVar("T")
@@ -13,10 +13,11 @@ T = TypeVar("T")
 _OPTION_NAMES = ("convolution", "squeeze", "activation", "gate", "causal", "position_encoding")
 
 
-def to_json(architecture: Architecture) -> dict[str, Any]:
-    """Plain dictionaries, lists, strings and numbers; the keys are the fields of the dataclasses."""
+def parts_to_json(parts: Parts) -> dict[str, Any]:
+    """Return plain dictionaries, lists, strings and numbers; the keys are the fields of the dataclasses."""
+    clip = parts["input"]
     return {
-        "stem": architecture.stem,
+        "stem": parts["stem"],
         "stages": [
             {
                 "width": stage.width,
@@ -26,21 +27,17 @@ def to_json(architecture: Architecture) -> dict[str, Any]:
                     for layer in stage.layers
                 ],
             }
-            for stage in architecture.stages
+            for stage in parts["stages"]
         ],
-        "head": architecture.head,
-        "hidden": architecture.hidden,
-        "input": {
-            "frames": architecture.input.frames,
-            "size": architecture.input.size,
-            "fps": architecture.input.fps,
-        },
-        "options": {name: getattr(architecture.options, name) for name in _OPTION_NAMES},
+        "head": parts["head"],
+        "hidden": parts["hidden"],
+        "input": {"frames": clip.frames, "size": clip.size, "fps": clip.fps},
+        "options": {name: getattr(parts["options"], name) for name in _OPTION_NAMES},
     }
 
 
-def from_json(data: object) -> Architecture:
-    """Read what :func:`to_json` wrote.
+def parts_from_json(data: object) -> Parts:
+    """Read what :func:`parts_to_json` wrote.
 
     Raises:
         ArchitectureError: names the place of a missing, unknown or wrong entry.
@@ -48,17 +45,24 @@ def from_json(data: object) -> Architecture:
     top = _fields(data, "architecture", ("stem", "stages", "head", "hidden", "input", "options"))
     clip = _fields(top["input"], "input", ("frames", "size", "fps"))
     options = _fields(top["options"], "options", _OPTION_NAMES)
-    stages = tuple(_stage(item, f"stages[{i}]") for i, item in enumerate(_list(top["stages"], "stages")))
-    return _located(
-        "architecture",
-        Architecture,
-        stem=top["stem"],
-        stages=stages,
-        head=top["head"],
-        hidden=top["hidden"],
-        input=_located("input", Input, **clip),
-        options=_located("options", Options, **options),
-    )
+    return {
+        "stem": top["stem"],
+        "stages": tuple(
+            _stage(item, f"stages[{i}]") for i, item in enumerate(_list(top["stages"], "stages"))
+        ),
+        "head": top["head"],
+        "hidden": top["hidden"],
+        "input": located("input", ClipShape, **clip),
+        "options": located("options", Options, **options),
+    }
+
+
+def located(where: str, build: Callable[..., T], **fields: Any) -> T:
+    """Return ``build(**fields)``; an ArchitectureError from it begins with the place, ``where``."""
+    try:
+        return build(**fields)
+    except ArchitectureError as error:
+        raise ArchitectureError(f"{where}: {error.message}", hint=error.hint) from error
 
 
 def _stage(data: object, where: str) -> Stage:
@@ -67,13 +71,13 @@ def _stage(data: object, where: str) -> Stage:
         _layer(item, f"{where}.layers[{i}]")
         for i, item in enumerate(_list(fields["layers"], f"{where}.layers"))
     )
-    return _located(where, Stage, width=fields["width"], stride=fields["stride"], layers=layers)
+    return located(where, Stage, width=fields["width"], stride=fields["stride"], layers=layers)
 
 
 def _layer(data: object, where: str) -> Layer:
     fields = _fields(data, where, ("kernel", "expansion", "squeeze"))
-    kernel = _located(where, Kernel.parse, text=fields["kernel"])
-    return _located(where, Layer, kernel=kernel, expansion=fields["expansion"], squeeze=fields["squeeze"])
+    kernel = located(where, Kernel.parse, text=fields["kernel"])
+    return located(where, Layer, kernel=kernel, expansion=fields["expansion"], squeeze=fields["squeeze"])
 
 
 def _fields(data: object, where: str, names: tuple[str, ...]) -> dict[str, Any]:
@@ -94,10 +98,3 @@ def _list(data: object, where: str) -> list[object]:
     if not isinstance(data, list | tuple):
         raise ArchitectureError(f"{where} is {data!r}", hint="give a list")
     return list(data)
-
-
-def _located(where: str, build: Callable[..., T], **fields: Any) -> T:
-    try:
-        return build(**fields)
-    except ArchitectureError as error:
-        raise ArchitectureError(f"{where}: {error.message}", hint=error.hint) from error

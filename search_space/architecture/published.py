@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from search_space.architecture.architecture import BASE, STREAM, Architecture, Input, Kernel, Layer, Stage
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import BASE, STREAM, ClipShape, Kernel, Layer, Stage
 from search_space.errors import ArchitectureError
 
 _STRIDES = (2, 2, 2, 1, 2)
@@ -42,7 +43,7 @@ _BASE: dict[str, Architecture] = {
         ),
         head=240,
         hidden=1024,
-        input=Input(25, 160, 2.5),
+        input=ClipShape(25, 160, 2.5),
     ),
     "A0": Architecture(
         stem=8,
@@ -55,7 +56,7 @@ _BASE: dict[str, Architecture] = {
         ),
         head=480,
         hidden=2048,
-        input=Input(50, 172, 5),
+        input=ClipShape(50, 172, 5),
     ),
     "A1": Architecture(
         stem=16,
@@ -68,7 +69,7 @@ _BASE: dict[str, Architecture] = {
         ),
         head=600,
         hidden=2048,
-        input=Input(50, 172, 5),
+        input=ClipShape(50, 172, 5),
     ),
     "A2": Architecture(
         stem=16,
@@ -81,7 +82,7 @@ _BASE: dict[str, Architecture] = {
         ),
         head=640,
         hidden=2048,
-        input=Input(50, 224, 5),
+        input=ClipShape(50, 224, 5),
     ),
     "A3": Architecture(
         stem=16,
@@ -94,7 +95,7 @@ _BASE: dict[str, Architecture] = {
         ),
         head=744,
         hidden=2048,
-        input=Input(120, 256, 12),
+        input=ClipShape(120, 256, 12),
     ),
     "A4": Architecture(
         stem=24,
@@ -107,7 +108,7 @@ _BASE: dict[str, Architecture] = {
         ),
         head=856,
         hidden=2048,
-        input=Input(80, 290, 8),
+        input=ClipShape(80, 290, 8),
     ),
     "A5": Architecture(
         stem=24,
@@ -121,7 +122,7 @@ _BASE: dict[str, Architecture] = {
         ),
         head=992,
         hidden=2048,
-        input=Input(120, 320, 12),
+        input=ClipShape(120, 320, 12),
     ),
 }
 

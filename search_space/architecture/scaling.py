@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from math import exp, log
 
-from search_space.architecture.architecture import MAX_LAYERS, Architecture, Input, Layer, Stage
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import MAX_LAYERS, ClipShape, Layer, Stage, round_to_8
 from search_space.architecture.published import PUBLISHED
-from search_space.genes.settings import ExpansionSettings, StageSettings, WidthSettings, round_to_8
+from search_space.genes.settings import ExpansionSettings, StageSettings, WidthSettings
 from search_space.space.space import SearchSpace
 
 FAMILY_EXPONENTS = {"A0": -2, "A2": 0, "A3": 1, "A4": 2, "A5": 3}
@@ -83,12 +84,12 @@ def _scale_stage(stage: Stage, width: float, depth: float) -> Stage:
     return Stage(round_to_8(stage.width * width), stage.stride, layers)
 
 
-def scale_input(clip: Input, phi: float, coefficients: Coefficients | None = None) -> Input:
+def scale_input(clip: ClipShape, phi: float, coefficients: Coefficients | None = None) -> ClipShape:
     """A clip of the same duration with more pixels and frames: size to an even number, fps to a half."""
     c = coefficients or family_coefficients()
     fps = max(0.5, round(2 * clip.fps * c.rate**phi) / 2)
     size = max(2, 2 * round(clip.size * c.resolution**phi / 2))
-    return Input(max(1, round(clip.frames / clip.fps * fps)), size, fps)
+    return ClipShape(max(1, round(clip.frames / clip.fps * fps)), size, fps)
 
 
 def scale_space(space: SearchSpace, phi: float, coefficients: Coefficients | None = None) -> SearchSpace:
@@ -106,7 +107,7 @@ def scale_space(space: SearchSpace, phi: float, coefficients: Coefficients | Non
     c = coefficients or family_coefficients()
     settings = space.settings
     clips = [
-        scale_input(Input(frames, size, fps), phi, c)
+        scale_input(ClipShape(frames, size, fps), phi, c)
         for frames in settings.input.frames
         for size in settings.input.size
         for fps in settings.input.fps

@@ -17,23 +17,13 @@ import re
 from itertools import groupby
 from typing import Any, NoReturn
 
-from search_space.architecture.architecture import (
-    BASE,
-    STREAM,
-    Architecture,
-    Input,
-    Kernel,
-    Layer,
-    Options,
-    Stage,
-)
+from search_space.architecture.parts import BASE, STREAM, ClipShape, Kernel, Layer, Options, Parts, Stage
 from search_space.errors import ArchitectureError
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _WORDS = {"convolution": "conv", "squeeze": "se", "activation": "act", "gate": "gate"}
 _FIELDS = {word: name for name, word in _WORDS.items()}
 
-_INPUT = re.compile(r"(\d+)x(\d+)x(\d+(?:\.\d+)?)", re.ASCII)
 _STEM = re.compile(r"s(\d+)", re.ASCII)
 _HEAD = re.compile(r"h(\d+)x(\d+)", re.ASCII)
 _STAGE = re.compile(r"w(\d+)s(\d+)((?:-\d\d(?:e\d+n?)+)+)-([a-z]+)", re.ASCII)
@@ -41,21 +31,21 @@ _KERNEL = re.compile(r"-(\d)(\d)((?:e\d+n?)+)", re.ASCII)
 _EXPANSION = re.compile(r"e(\d+)(n?)", re.ASCII)
 
 
-def format_architecture(architecture: Architecture) -> str:
-    """The canonical one-line form."""
-    clip = architecture.input
+def format_parts(parts: Parts) -> str:
+    """Return the canonical one-line form."""
+    clip = parts["input"]
     return "_".join(
         (
-            _format_options(architecture.options),
+            _format_options(parts["options"]),
             f"{clip.frames}x{clip.size}x{repr(clip.fps).removesuffix('.0')}",
-            f"s{architecture.stem}",
-            *map(_format_stage, architecture.stages),
-            f"h{architecture.head}x{architecture.hidden}",
+            f"s{parts['stem']}",
+            *map(_format_stage, parts["stages"]),
+            f"h{parts['head']}x{parts['hidden']}",
         )
     )
 
 
-def parse_architecture(text: str) -> Architecture:
+def parse_parts(text: str) -> Parts:
     """Read the one-line form.
 
     Raises:
@@ -64,17 +54,16 @@ def parse_architecture(text: str) -> Architecture:
     parts = text.strip().split("_") if isinstance(text, str) else []
     if len(parts) < 5:
         _refuse(str(text), "FORM_FRAMESxSIZExFPS_sSTEM_wWIDTHsSTRIDE-..._hHEADxHIDDEN")
-    clip = _INPUT.fullmatch(parts[1]) or _refuse(parts[1], "FRAMESxSIZExFPS, such as 50x172x5")
     stem = _STEM.fullmatch(parts[2]) or _refuse(parts[2], "sSTEM, such as s16")
     head = _HEAD.fullmatch(parts[-1]) or _refuse(parts[-1], "hHEADxHIDDEN, such as h640x2048")
-    return Architecture(
-        stem=int(stem[1]),
-        stages=tuple(_parse_stage(part) for part in parts[3:-1]),
-        head=int(head[1]),
-        hidden=int(head[2]),
-        input=Input(int(clip[1]), int(clip[2]), float(clip[3])),
-        options=_parse_options(parts[0]),
-    )
+    return {
+        "stem": int(stem[1]),
+        "stages": tuple(_parse_stage(part) for part in parts[3:-1]),
+        "head": int(head[1]),
+        "hidden": int(head[2]),
+        "input": ClipShape.parse(parts[1]),
+        "options": _parse_options(parts[0]),
+    }
 
 
 def _format_options(options: Options) -> str:

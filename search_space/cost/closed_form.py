@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from search_space.architecture.architecture import Architecture, Input, Layer, Options, Stage
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import ClipShape, Layer, Options, Stage
 from search_space.cost.operators import (
     IMAGE_CHANNELS,
     STEM_STRIDE,
@@ -172,7 +173,7 @@ def layer_macs(layer: Layer, position: Position, frames: int, options: Options) 
 @lru_cache(maxsize=65_536)
 def stem_macs(channels: int, size: int, frames: int) -> int:
     """Multiply-adds of the stem over a clip of ``size`` pixels a side."""
-    return stem_operators(channels, Input(frames, size, 1))[0].macs
+    return stem_operators(channels, ClipShape(frames, size, 1))[0].macs
 
 
 @lru_cache(maxsize=65_536)
@@ -186,7 +187,7 @@ def _head_parameters(inputs: int, widths: tuple[int, int, int]) -> int:
     return sum(operator.parameters for operator in head_operators(inputs, widths, 1, 1))
 
 
-def macs(architecture: Architecture, classes: int = 600, *, input: Input | None = None) -> int:
+def macs(architecture: Architecture, classes: int = 600, *, input: ClipShape | None = None) -> int:
     """Multiply-adds of convolutions and dense layers over the whole clip.
 
     Args:
@@ -207,7 +208,7 @@ def macs(architecture: Architecture, classes: int = 600, *, input: Input | None 
     return total + head_macs(channels, widths, size, clip.frames)
 
 
-def cost(architecture: Architecture, classes: int = 600, *, input: Input | None = None) -> Cost:
+def cost(architecture: Architecture, classes: int = 600, *, input: ClipShape | None = None) -> Cost:
     """All costs of a network.
 
     Args:

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from fvcore.nn import FlopCountAnalysis
 
-from search_space.architecture.architecture import Architecture, Input
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import ClipShape
 from search_space.cost.operators import operators
 from search_space.network import build
 
@@ -77,7 +78,7 @@ class Comparison:
         return all(row.agrees for row in (*self.totals, *self.layers))
 
 
-def compare(architecture: Architecture, classes: int = 600, *, input: Input | None = None) -> Comparison:
+def compare(architecture: Architecture, classes: int = 600, *, input: ClipShape | None = None) -> Comparison:
     """Count a network both ways.
 
     Args:
@@ -106,7 +107,7 @@ def compare(architecture: Architecture, classes: int = 600, *, input: Input | No
     return Comparison(totals, rows, dict(analysis.unsupported_ops()))
 
 
-def _analyse(architecture: Architecture, classes: int, clip: Input) -> Any:
+def _analyse(architecture: Architecture, classes: int, clip: ClipShape) -> Any:
     # Counts do not depend on the weights, and drawing them takes as long as the counting.
     with torch.device("meta"):
         network = build(architecture, classes).eval()

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.optimize import nnls
 
-from search_space.architecture.architecture import Architecture, Layer, Options
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import Layer, Options
 from search_space.cost.operators import STEM_STRIDE, strided
 from search_space.errors import SpaceError
 from search_space.files import write_json

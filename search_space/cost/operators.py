@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from search_space.architecture.architecture import Architecture, Input, Layer, Options
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import ClipShape, Layer, Options
 
 STEM_STRIDE = 2
 STEM_KERNEL = 3
@@ -70,7 +71,7 @@ def _seen(options: Options) -> int:
     return 2 if options.squeeze == "2plus3d" else 1
 
 
-def stem_operators(channels: int, clip: Input) -> list[Operator]:
+def stem_operators(channels: int, clip: ClipShape) -> list[Operator]:
     """The 1x3x3 convolution with stride 1x2x2."""
     positions = clip.frames * strided(clip.size, STEM_STRIDE) ** 2
     weights = STEM_KERNEL**2 * IMAGE_CHANNELS * channels
@@ -137,7 +138,7 @@ def head_operators(inputs: int, widths: tuple[int, int, int], size: int, frames:
 
 
 def operators(
-    architecture: Architecture, classes: int = 600, *, input: Input | None = None
+    architecture: Architecture, classes: int = 600, *, input: ClipShape | None = None
 ) -> list[Operator]:
     """All operators of a network in the order in which they run.
 
@@ -161,7 +162,9 @@ def operators(
     return result + head_operators(channels, widths, size, clip.frames)
 
 
-def totals(architecture: Architecture, classes: int = 600, *, input: Input | None = None) -> dict[str, int]:
+def totals(
+    architecture: Architecture, classes: int = 600, *, input: ClipShape | None = None
+) -> dict[str, int]:
     """Counts by operator as fvcore makes them: ``conv``, ``linear``, and ``batch_norm`` (two an element)."""
     counts = {"conv": 0, "linear": 0, "batch_norm": 0}
     for operator in operators(architecture, classes, input=input):

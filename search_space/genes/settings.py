@@ -7,14 +7,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from search_space.architecture.architecture import (
+from search_space.architecture.parts import (
     BASE,
     MAX_CHANNELS,
     MAX_LAYERS,
     STREAM,
-    Input,
+    ClipShape,
     Kernel,
     Options,
+    round_to_8,
 )
 from search_space.errors import ArchitectureError, SpaceError
 from search_space.yaml_document import Document
@@ -159,7 +160,7 @@ class InputSettings(_Model):
             for frames in self.frames:
                 for size in self.size:
                     for fps in self.fps:
-                        Input(frames, size, fps)
+                        ClipShape(frames, size, fps)
         except ArchitectureError as error:
             raise _problem(error.message, error.hint) from error
         return self
@@ -232,11 +233,6 @@ class SpaceSettings(_Model):
                         "say squeeze: false in every stage, or another options.squeeze",
                     )
         return self
-
-
-def round_to_8(value: float) -> int:
-    """The nearest multiple of 8, ties up, at least 8: so that 0.75 x 24 is A2's 16."""
-    return max(8, int(value + 4) // 8 * 8)
 
 
 def parse_settings(document: Document) -> SpaceSettings:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import product
 from math import prod
 
-from search_space.architecture.architecture import Architecture, Input, Options
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import ClipShape, Options
 from search_space.errors import SpaceError
 from search_space.genes.settings import SpaceSettings
 from search_space.genes.stage_genes import Gene, LayerChoices, StageChoices, listed, stage_choices
@@ -87,7 +88,7 @@ class SpaceChoices:
             ),
             head=self.heads[values[-2]],
             hidden=self.hiddens[values[-1]],
-            input=Input(self.frames[values[0]], self.sizes[values[1]], self.rates[values[2]]),
+            input=ClipShape(self.frames[values[0]], self.sizes[values[1]], self.rates[values[2]]),
             options=self.options,
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import prod
 
-from search_space.architecture.architecture import Kernel, Layer, Stage
+from search_space.architecture.parts import Kernel, Layer, Stage
 from search_space.errors import SpaceError
 from search_space.genes.settings import FirstLayerSettings, SpaceSettings, StageSettings
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from search_space.architecture.architecture import Layer, Options
+from search_space.architecture.parts import Layer, Options
 from search_space.network import convolution as ops
 from search_space.network.layers import ConvNorm, SqueezeExcite, depthwise
 from search_space.network.state import Memory

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from search_space.architecture.architecture import Activation, Gate, SqueezeType
+from search_space.architecture.parts import Activation, Gate, SqueezeType
 from search_space.network import convolution as ops
 from search_space.network.bottleneck import Bottleneck
 from search_space.network.layers import (

@@ -13,14 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from search_space.architecture.architecture import (
-    Activation,
-    ConvolutionType,
-    Gate,
-    Kernel,
-    Options,
-    SqueezeType,
-)
+from search_space.architecture.parts import Activation, ConvolutionType, Gate, Kernel, Options, SqueezeType
 from search_space.network import convolution as ops
 from search_space.network.state import COUNT_DTYPE, Memory
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from search_space.architecture.architecture import Activation
+from search_space.architecture.parts import Activation
 from search_space.errors import NetworkError
 from search_space.network import convolution as ops
 from search_space.network.bottleneck import Bottleneck

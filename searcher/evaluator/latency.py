@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 import torch
 
-from search_space.architecture.architecture import Input
+from search_space.architecture.parts import ClipShape
 from search_space.network import MoViNet, fold
 
 WARMUP, REPEATS = 5, 31
 
 
-def latency(model: MoViNet, clip: Input) -> dict[str, float]:
+def latency(model: MoViNet, clip: ClipShape) -> dict[str, float]:
     """The median time of one frame's step of a stream network, or of one clip of a base network.
 
     Measured on a CPU with one thread, at batch 1, on zeros, with batch norm folded; the model is left as it

@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 from proxy_train.data.settings import DataSettings, load_dataset
 from proxy_train.video.live import pictures
 from proxy_train.video.reading import read_frames
-from search_space.architecture.architecture import Input
+from search_space.architecture.parts import ClipShape
 from search_space.errors import DataError
 
 __all__ = ["example_clip", "labelled_clips", "pictures"]
 
 
-def example_clip(video: Path, clip: Input) -> NDArray[np.uint8]:
+def example_clip(video: Path, clip: ClipShape) -> NDArray[np.uint8]:
     """The frames of a video as a network for ``clip`` sees them, (T, size, size, 3), uint8 RGB."""
     return read_frames(video, None, None, clip.fps, clip.size)
 
 
 def labelled_clips(
-    data: str, cache: Path, clip: Input, labels: tuple[str, ...], purpose: str, count: int
+    data: str, cache: Path, clip: ClipShape, labels: tuple[str, ...], purpose: str, count: int
 ) -> Iterator[tuple[NDArray[np.uint8], int]]:
     """Videos of a data set with the numbers of their labels.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from proxy_train.clips.augmentation import evaluation_batch
 from proxy_train.data.settings import Dataset, DataSettings, load_dataset
 from proxy_train.evaluation.evaluation import evaluate
 from proxy_train.store.prepared_data import PreparedData, prepare
-from search_space.architecture.architecture import Input
+from search_space.architecture.parts import ClipShape
 from search_space.errors import SettingsError
 from search_space.space.space import SearchSpace
 from searcher.cluster.machine import cpus
@@ -39,8 +38,8 @@ class RunData:
     """
 
     dataset: Dataset
-    stores: Mapping[Input, PreparedData]
-    smaller: Mapping[Input, PreparedData] = field(default_factory=dict)
+    stores: Mapping[ClipShape, PreparedData]
+    smaller: Mapping[ClipShape, PreparedData] = field(default_factory=dict)
 
     @classmethod
     def open(
@@ -87,7 +86,7 @@ class RunData:
         self.dataset.write_report(folder, tuple(sorted(broken)))
 
     @property
-    def paths(self) -> dict[Input, Path]:
+    def paths(self) -> dict[ClipShape, Path]:
         """Folders of the prepared data, as workers open them."""
         return {clip: data.path for clip, data in (*self.stores.items(), *self.smaller.items())}
 
@@ -97,14 +96,14 @@ class RunData:
         return final_split(self.dataset)
 
     def measure(
-        self, model: nn.Module, clip: Input, *, streaming: bool, device: str = "cpu"
+        self, model: nn.Module, clip: ClipShape, *, streaming: bool, device: str = "cpu"
     ) -> dict[str, float]:
         """Top-1, top-5 and loss of a finished network, whole clips and (``stream_``) frame by frame."""
         return finished_metrics(
             model, self.stores[clip], self.final_split, streaming=streaming, device=device
         )
 
-    def example(self, clip: Input) -> NDArray[np.uint8]:
+    def example(self, clip: ClipShape) -> NDArray[np.uint8]:
         """Frames (T, size, size, 3) of one real video, for comparing an export with its network."""
         split = self.stores[clip].split(self.final_split)
         pixels = evaluation_batch(split, range(1), clip.frames, clip.size)[0].permute(1, 2, 3, 0)
@@ -145,7 +144,7 @@ def prepare_clips(
         SettingsError: no clip is given, or one that is none. DataError: no usable videos.
     """
     wanted = list(inputs(SearchSpace.from_yaml(space))) if space else []
-    wanted += [parse_clip(text) for text in clips]
+    wanted += [ClipShape.parse(text) for text in clips]
     if not wanted:
         raise SettingsError("no clips to prepare", hint="give --space NAME, or --clip 8x32x4")
     dataset = load_dataset(settings, workers=cpus(), progress=progress)
@@ -155,16 +154,8 @@ def prepare_clips(
         yield f"{data.path}: {counts}, {len(data.broken)} unreadable, {len(dataset.missing)} missing"
 
 
-def parse_clip(text: str) -> Input:
-    """The clip that ``str(Input)`` writes; SettingsError for anything else."""
-    match = re.fullmatch(r"(\d+)x(\d+)x(\d+(?:\.\d+)?)", text)
-    if match is None:
-        raise SettingsError(f"clip {text!r}", hint="write FRAMESxSIZExFPS, such as 8x32x4")
-    return Input(int(match[1]), int(match[2]), float(match[3]))
-
-
 def prepare_clip(
-    dataset: Dataset, settings: DataSettings, clip: Input, workers: int, progress: Report
+    dataset: Dataset, settings: DataSettings, clip: ClipShape, workers: int, progress: Report
 ) -> PreparedData:
     """The data set decoded for networks that take ``clip``; videos left out are in the log by name."""
     data = prepare(

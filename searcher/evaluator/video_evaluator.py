@@ -16,7 +16,7 @@ from proxy_train.processes import silent
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
 from proxy_train.training.training import Training
-from search_space.architecture.architecture import Input
+from search_space.architecture.parts import ClipShape
 from search_space.cost.latency_table import LatencyTable
 from search_space.errors import DataError, SettingsError
 from search_space.network import save_weights
@@ -26,11 +26,11 @@ from searcher.evaluator.team import team
 from searcher.plan.job import EpochResult, EvaluatorSpec, Job, Stage
 
 
-def inputs(space: SearchSpace) -> tuple[Input, ...]:
+def inputs(space: SearchSpace) -> tuple[ClipShape, ...]:
     """The clips that networks of a space take: the data has to be prepared for each."""
     choices = space.choices
     return tuple(
-        Input(frames, size, fps)
+        ClipShape(frames, size, fps)
         for frames in choices.frames
         for size in choices.sizes
         for fps in choices.rates
@@ -38,7 +38,7 @@ def inputs(space: SearchSpace) -> tuple[Input, ...]:
 
 
 def video_evaluator(
-    stores: Mapping[Input, Path],
+    stores: Mapping[ClipShape, Path],
     recipe: Recipe,
     device: str = "cpu",
     *,
@@ -108,7 +108,7 @@ class VideoEvaluator:
         """Of a stage of a job, which goes on from the folder of the one before it."""
         stage = job.stages[number]
         horizon = stage.horizon
-        clip = Input(horizon.frames, horizon.size, job.architecture.input.fps)
+        clip = ClipShape(horizon.frames, horizon.size, job.architecture.input.fps)
         return Training(
             job.architecture,
             self._data(str(clip)),
@@ -146,11 +146,11 @@ class VideoEvaluator:
 
     def _prepared(self, clip: str, name: str) -> PreparedData:
         """The store of this machine, made by the first of its workers that needs it; the others wait."""
-        from searcher.evaluator.run_data import parse_clip, prepare_clip
+        from searcher.evaluator.run_data import prepare_clip
 
         assert self._settings is not None
         dataset = load_dataset(self._settings)
-        data = prepare_clip(dataset, self._settings, parse_clip(clip), torch.get_num_threads(), silent)
+        data = prepare_clip(dataset, self._settings, ClipShape.parse(clip), torch.get_num_threads(), silent)
         if data.path.name != name:
             raise DataError(
                 f"the videos on {socket.gethostname()} are not those that the run was started with:"

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from search_space.architecture.architecture import Architecture, Stage
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import Stage
 from search_space.space.space import Gene
 
 _SIDES = (1, 3, 5, 7, 9)
@@ -15,7 +16,7 @@ _KERNELS = [(time, space) for time in _SIDES for space in _SIDES]
 
 
 def architecture_features(architecture: Architecture) -> tuple[float, ...]:
-    """Input, stem, head and every stage; so many numbers for all networks with as many stages.
+    """Clip shape, stem, head and every stage; so many numbers for all networks with as many stages.
 
     A stage's are its width and depth, how wide its layers expand on average, the share of its layers with
     squeeze-excitation, and the share of them with each kernel.

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 from pydantic import model_validator as validator
 
 from proxy_train.fidelity import Fidelity
-from search_space.architecture.architecture import Input
+from search_space.architecture.parts import ClipShape
 
 Part = Annotated[float, Field(gt=0, le=1)]
 
@@ -41,12 +41,12 @@ class Rung(BaseModel):
         """Of clips, frames, size and width."""
         return self.share, self.frames, self.size, self.width
 
-    def clip(self, own: Input) -> Input:
+    def clip(self, own: ClipShape) -> ClipShape:
         """What a network sees that is made for clips of ``own``."""
         frames, size = round(own.frames * self.frames), round(own.size * self.size)
-        return Input(max(1, frames), max(1, size), own.fps)
+        return ClipShape(max(1, frames), max(1, size), own.fps)
 
-    def fidelity(self, own: Input) -> Fidelity:
+    def fidelity(self, own: ClipShape) -> Fidelity:
         """What a network has spent at this rung that is made for clips of ``own``."""
         clip = self.clip(own)
         return Fidelity(self.epochs, clip.frames, clip.size, self.share, self.width)

@@ -12,7 +12,8 @@ import numpy as np
 
 from proxy_train.evaluation.rank_agreement import Agreement, agreement
 from proxy_train.fidelity import Fidelity
-from search_space.architecture.architecture import Architecture, Input
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import ClipShape
 from search_space.cost.closed_form import cost
 from search_space.errors import SettingsError, SpaceError
 from search_space.files import write_json
@@ -73,7 +74,7 @@ class Effort:
             )
         return cls(**found)
 
-    def fidelity(self, clip: Input) -> Fidelity:
+    def fidelity(self, clip: ClipShape) -> Fidelity:
         """What it is for a network that is made for ``clip``."""
         frames, size = max(1, round(clip.frames * self.frames)), max(1, round(clip.size * self.size))
         return Fidelity(self.epochs, frames, size, self.share, self.width)
@@ -163,7 +164,7 @@ class Study:
     cheap: Effort
     dear: Effort
     jobs: tuple[Job, ...]
-    stores: Mapping[Input, Path]
+    stores: Mapping[ClipShape, Path]
     classes: int
 
     @property
@@ -204,7 +205,7 @@ def prepare(
     )
     stores = dict(data.paths)
     for job in jobs:
-        clip = Input(job.fidelity.frames, job.fidelity.size, job.architecture.input.fps)
+        clip = ClipShape(job.fidelity.frames, job.fidelity.size, job.architecture.input.fps)
         if clip not in stores:
             workers = settings.search.workers
             stores[clip] = prepare_clip(data.dataset, settings.data, clip, workers, preparing).path

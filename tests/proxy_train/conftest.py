@@ -7,7 +7,8 @@ import pytest
 from proxy_train.data import moving_digits
 from proxy_train.data.dataset import Dataset
 from proxy_train.store.prepared_data import PreparedData, prepare
-from search_space.architecture.architecture import STREAM, Architecture, Input, Kernel, Layer, Stage
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import STREAM, ClipShape, Kernel, Layer, Stage
 
 
 @pytest.fixture(scope="session")
@@ -32,4 +33,4 @@ def small_architecture() -> Architecture:
         Stage(8, 2, (Layer(Kernel(3, 3), 16),)),
         Stage(16, 2, (Layer(Kernel(3, 3), 24), Layer(Kernel(1, 3), 24, squeeze=False))),
     )
-    return Architecture(8, stages, 32, 32, Input(8, 32, 4), STREAM)
+    return Architecture(8, stages, 32, 32, ClipShape(8, 32, 4), STREAM)

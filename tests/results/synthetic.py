@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from results.analysis.frontier import FrontierMember
 from results.runtimes.preprocessing import Preprocessing
-from search_space.architecture.architecture import STREAM, Architecture, Input, Kernel, Layer, Options, Stage
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import STREAM, ClipShape, Kernel, Layer, Options, Stage
 from search_space.network import Ensemble, MoViNet, build
 
 EXTRAS = {"litert": "litert_torch", "executorch": "executorch"}
@@ -122,7 +123,7 @@ def architecture(expansion: int = 16, *, options: Options = STREAM, size: int = 
         Stage(8, 2, (Layer(Kernel(1, 3), 16),)),
         Stage(16, 2, (Layer(Kernel(3, 3), expansion), Layer(Kernel(5, 3), expansion))),
     )
-    return Architecture(8, stages, 32, 48, Input(8, size, 8.0), options)
+    return Architecture(8, stages, 32, 48, ClipShape(8, size, 8.0), options)
 
 
 def network(seed: int = 0, *, expansion: int = 16, options: Options = STREAM, size: int = SIZE) -> MoViNet:

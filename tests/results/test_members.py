@@ -17,7 +17,8 @@ from results.inference.torch_runner import TorchRunner
 from results.member import load_member, read_member, write_member
 from results.report.run_view import read_outcomes
 from results.runtimes.sidecar import Check
-from search_space.architecture.architecture import BASE, Architecture
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import BASE
 from search_space.cost.closed_form import cost
 from search_space.errors import NetworkError
 from search_space.network import Ensemble, MoViNet

@@ -19,7 +19,8 @@ from proxy_train.training.checkpoint import read
 from proxy_train.training.initial_weights import InitialWeights
 from proxy_train.training.training import Training
 from proxy_train.training.widths import narrowed, widened
-from search_space.architecture.architecture import BASE, STREAM, Architecture
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import BASE, STREAM
 from search_space.architecture.published import published
 from search_space.errors import NetworkError, RecordError, SettingsError
 from search_space.network import MoViNet, build, save_weights

@@ -162,7 +162,7 @@ def test_share_takes_every_class(tiny_data: PreparedData) -> None:
 _WRITER = """
 import sys, torch
 from pathlib import Path
-from proxy_train import checkpoint
+from proxy_train.training import checkpoint
 for number in range(10**6):
     tensors = {str(i): torch.full((200_000,), float(number)) for i in range(4)}
     checkpoint.write(Path(sys.argv[1]), checkpoint.Checkpoint(tensors, {"epoch": number}))

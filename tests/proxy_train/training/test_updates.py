@@ -28,7 +28,8 @@ from proxy_train.training.schedule import rate_at
 from proxy_train.training.training import Diverged, Training
 from proxy_train.training.updates import Updater
 from proxy_train.training.weight_average import Average
-from search_space.architecture.architecture import BASE, Architecture
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import BASE
 from search_space.errors import SettingsError
 from search_space.network import MoViNet, build
 from search_space.network.heads import Head

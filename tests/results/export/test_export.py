@@ -30,7 +30,7 @@ from results.runtimes.onnx import without_collection
 from results.runtimes.preprocessing import Preprocessing
 from results.runtimes.runtime import quiet
 from results.runtimes.sidecar import Sidecar
-from search_space.architecture.architecture import BASE, STREAM, Options
+from search_space.architecture.parts import BASE, STREAM, Options
 from search_space.errors import DataError, ExportError, NetworkError
 from search_space.network import Ensemble, MoViNet
 from tests.results.synthetic import CLASSES, LABELS, SIZE, clip, clip_logits, network

@@ -20,7 +20,7 @@ from results.runtimes import RUNTIMES, sidecar
 from results.runtimes.preprocessing import Preprocessing
 from results.runtimes.sidecar import Sidecar
 from results.runtimes.torch_export import refuse_pickles
-from search_space.architecture.architecture import STREAM
+from search_space.architecture.parts import STREAM
 from search_space.errors import ExportError
 from search_space.network import Ensemble
 from tests.results.synthetic import EXTRAS, LABELS, SIZE, clip, clip_logits, network, require_extra

@@ -18,7 +18,8 @@ from results.family.family import Family, choose
 from results.family.member_folders import write_plan
 from results.family.scaled import Scaler
 from results.member import write_member
-from search_space.architecture.architecture import BASE, Architecture, Input
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import BASE, ClipShape
 from search_space.cost.closed_form import cost
 from search_space.errors import RecordError, SettingsError
 from tests.results.synthetic import CLASSES, LABELS, SIZE, architecture, member, network, whole_run
@@ -169,7 +170,7 @@ def test_the_ensemble_is_of_the_two_largest_that_take_the_same_clip() -> None:
     assert alone.ensemble is None and "same clip" in alone.notes[-1]
 
 
-CLIPS = (Input(8, SIZE, 8.0),)
+CLIPS = (ClipShape(8, SIZE, 8.0),)
 
 
 def test_where_the_search_has_nothing_the_nearest_network_is_scaled_and_marked() -> None:

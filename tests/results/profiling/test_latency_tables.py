@@ -13,7 +13,7 @@ from results.profiling import latency_tables as table_building
 from results.profiling.latency_tables import Effort, Stopwatch, build_table
 from results.profiling.operations import operation_call
 from results.runtimes import RUNTIMES
-from search_space.architecture.architecture import STREAM
+from search_space.architecture.parts import STREAM
 from search_space.architecture.published import published
 from search_space.cost.latency_table import KINDS, LatencyTable, Operation, frame_operations, space_operations
 from search_space.errors import SpaceError

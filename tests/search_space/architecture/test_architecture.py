@@ -11,16 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search_space.architecture.architecture import (
-    BASE,
-    STREAM,
-    Architecture,
-    Input,
-    Kernel,
-    Layer,
-    Options,
-    Stage,
-)
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import BASE, STREAM, ClipShape, Kernel, Layer, Options, Stage
 from search_space.architecture.published import PUBLISHED
 from search_space.errors import ArchitectureError
 
@@ -30,7 +22,9 @@ _LAYERS = st.builds(Layer, _KERNELS, _CHANNELS, st.booleans())
 _STAGES = st.builds(
     Stage, _CHANNELS, st.sampled_from([1, 2]), st.lists(_LAYERS, min_size=1, max_size=26).map(tuple)
 )
-_INPUTS = st.builds(Input, st.integers(1, 500), st.integers(1, 1024), st.floats(0.001, 1000, allow_nan=False))
+_CLIPS = st.builds(
+    ClipShape, st.integers(1, 500), st.integers(1, 1024), st.floats(0.001, 1000, allow_nan=False)
+)
 _OPTIONS = st.builds(
     Options,
     st.sampled_from(["3d", "2plus1d", "3d_2plus1d"]),
@@ -45,7 +39,7 @@ ARCHITECTURES = st.builds(
     st.lists(_STAGES, min_size=1, max_size=6).map(tuple),
     _CHANNELS,
     _CHANNELS,
-    _INPUTS,
+    _CLIPS,
     _OPTIONS | st.just(replace(STREAM, position_encoding=True)),
 )
 
@@ -105,8 +99,8 @@ def test_without_squeeze_excitation_there_is_one_form() -> None:
 
 
 def test_integral_fps_may_be_written_as_int() -> None:
-    assert Input(8, 64, 5) == Input(8, 64, 5.0)
-    assert PUBLISHED["A0-base"].with_input(Input(50, 172, 5)).digest == PUBLISHED["A0-base"].digest
+    assert ClipShape(8, 64, 5) == ClipShape(8, 64, 5.0)
+    assert PUBLISHED["A0-base"].with_input(ClipShape(50, 172, 5)).digest == PUBLISHED["A0-base"].digest
 
 
 @pytest.mark.parametrize("sizes", [(2, 3), (3, 4), (0, 3), (11, 3), (3, 11), (-1, 1)])
@@ -136,10 +130,10 @@ _LAYER = Layer(Kernel(3, 3), 24)
         (lambda: Stage(8, 2, ()), "0 layers"),
         (lambda: Stage(8, 2, (_LAYER,) * 27), "27 layers"),
         (lambda: Stage(8, 2, [_LAYER]), "tuple"),  # type: ignore[arg-type]
-        (lambda: Input(0, 64, 5), "frames"),
-        (lambda: Input(8, 0, 5), "size"),
-        (lambda: Input(8, 64, 0), "fps"),
-        (lambda: Input(8, 64, float("nan")), "fps"),
+        (lambda: ClipShape(0, 64, 5), "frames"),
+        (lambda: ClipShape(8, 0, 5), "size"),
+        (lambda: ClipShape(8, 64, 0), "fps"),
+        (lambda: ClipShape(8, 64, float("nan")), "fps"),
         (lambda: Options(squeeze="4d"), "squeeze"),  # type: ignore[arg-type]
         (lambda: Options(causal=1), "causal"),  # type: ignore[arg-type]
         (lambda: Options(position_encoding=True), "position_encoding"),

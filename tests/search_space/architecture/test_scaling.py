@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from search_space.architecture.architecture import Input
+from search_space.architecture.parts import ClipShape
 from search_space.architecture.published import PUBLISHED
 from search_space.architecture.scaling import (
     Coefficients,
@@ -72,10 +72,10 @@ def test_layers_keep_their_pattern() -> None:
 
 def test_clips_keep_their_duration() -> None:
     for phi in (-2, -1, 1, 2, 3):
-        clip = scale_input(Input(50, 224, 5), phi)
+        clip = scale_input(ClipShape(50, 224, 5), phi)
         assert clip.frames / clip.fps == pytest.approx(10, abs=0.5)
         assert clip.size % 2 == 0
-    assert scale_input(Input(50, 224, 5), 1, Coefficients(1, 1, 2.0, 1)) == Input(50, 448, 5)
+    assert scale_input(ClipShape(50, 224, 5), 1, Coefficients(1, 1, 2.0, 1)) == ClipShape(50, 448, 5)
 
 
 @pytest.mark.parametrize(

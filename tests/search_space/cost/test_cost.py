@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from search_space.architecture.architecture import BASE, STREAM, Architecture, Input, Kernel, Layer, Options
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import BASE, STREAM, ClipShape, Kernel, Layer, Options
 from search_space.architecture.published import PUBLISHED
 from search_space.cost.closed_form import cost, macs
 from search_space.cost.operators import operators, squeeze_width, totals
@@ -42,7 +43,7 @@ def test_fast_paths_agree_on_random_architectures(name: str) -> None:
     rng = np.random.default_rng(1)
     for _ in range(20):
         network = space.sample_at(rng)
-        clip = Input(int(rng.integers(1, 40)), int(rng.integers(1, 200)), 3)
+        clip = ClipShape(int(rng.integers(1, 40)), int(rng.integers(1, 200)), 3)
         expected = sum(operator.macs for operator in operators(network, 7, input=clip))
         assert macs(network, 7, input=clip) == cost(network, 7, input=clip).macs == expected
         assert cost(network.with_input(clip), 7) == cost(network, 7, input=clip)
@@ -51,7 +52,7 @@ def test_fast_paths_agree_on_random_architectures(name: str) -> None:
 def test_input_and_classes_count() -> None:
     a0 = PUBLISHED["A0-base"]
     assert macs(a0, 601) - macs(a0, 600) == 2048
-    twice = macs(a0, input=Input(100, 172, 5))
+    twice = macs(a0, input=ClipShape(100, 172, 5))
     assert 1.9 * macs(a0) < twice < 2 * macs(a0)
     assert cost(a0).macs_per_frame == macs(a0) / 50
     with pytest.raises(ArchitectureError, match="classes"):
@@ -142,7 +143,7 @@ _FORMS = {
 def test_state_bytes_and_parameters_are_the_networks(options: Options) -> None:
     network = PUBLISHED["A0-stream"].with_options(options)
     for size in (64, 97):
-        resized = network.with_input(Input(4, size, 5))
+        resized = network.with_input(ClipShape(4, size, 5))
         module = build(resized, 10)
         assert cost(resized, 10).state_bytes == state_bytes(module.initial_state())
     assert cost(network, 10).parameters == sum(p.numel() for p in module.parameters())
@@ -197,7 +198,7 @@ class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @pytest.mark.parametrize("name", ["A0-base", "A0-stream", "A2-stream"])
 def test_activation_bytes_bound_what_the_folded_network_needs(name: str) -> None:
-    network = PUBLISHED[name].with_input(Input(4, 96, 5))
+    network = PUBLISHED[name].with_input(ClipShape(4, 96, 5))
     module = fold(build(network, 10).eval())
     clip = torch.zeros(1, 3, 4, 96, 96)
     known = [*module.parameters(), *module.buffers(), clip]
@@ -209,7 +210,7 @@ def test_activation_bytes_bound_what_the_folded_network_needs(name: str) -> None
 
 @pytest.mark.parametrize("name", ["A0-stream", "A2-stream"])
 def test_step_bytes_bound_what_a_step_of_the_folded_network_needs(name: str) -> None:
-    network = PUBLISHED[name].with_input(Input(4, 172, 5))
+    network = PUBLISHED[name].with_input(ClipShape(4, 172, 5))
     module = fold(build(network, 10).eval())
     frame, state = torch.zeros(1, 3, 1, 172, 172), module.initial_state()
     known = [*module.parameters(), *module.buffers(), frame, *state.values()]

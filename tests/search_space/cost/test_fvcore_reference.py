@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search_space.architecture.architecture import BASE, STREAM, Input, Options
+from search_space.architecture.parts import BASE, STREAM, ClipShape, Options
 from search_space.architecture.published import PUBLISHED
 from search_space.cost import fvcore_reference
 from search_space.cost.closed_form import macs
@@ -16,7 +16,7 @@ from search_space.cost.fvcore_reference import Comparison, compare
 from search_space.cost.operators import Operator, operators
 from search_space.genes.reading import preset, preset_names
 
-_CLIP = Input(3, 33, 5)
+_CLIP = ClipShape(3, 33, 5)
 
 
 def _check(comparison: Comparison) -> None:
@@ -60,14 +60,14 @@ _OPTIONS = [
 def test_every_convolution_and_squeeze_type(options: Options) -> None:
     space = preset("quickstart")
     network = space.sample_at(np.random.default_rng(3), 3e6, 3.5e6).with_options(options)
-    _check(compare(network, 16, input=Input(2, 20, 5)))
+    _check(compare(network, 16, input=ClipShape(2, 20, 5)))
 
 
 def _random_networks_agree(name: str, count: int) -> None:
     space = preset(name)
     rng = np.random.default_rng(2021)
     for _ in range(count):
-        clip = Input(int(rng.integers(1, 4)), int(rng.integers(16, 40)), 5)
+        clip = ClipShape(int(rng.integers(1, 4)), int(rng.integers(16, 40)), 5)
         _check(compare(space.sample_at(rng), int(rng.integers(1, 700)), input=clip))
 
 

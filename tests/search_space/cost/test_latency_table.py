@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search_space.architecture.architecture import BASE, Architecture
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import BASE
 from search_space.architecture.published import published
 from search_space.cost.latency_table import KINDS, LatencyTable, Operation, Timed, frame_operations
 from search_space.cost.latency_table import space_operations as of_space

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from search_space.architecture.architecture import STREAM
+from search_space.architecture.parts import STREAM
 from search_space.errors import SpaceError
 from search_space.genes.reading import preset, preset_names
 from search_space.space.space import SearchSpace

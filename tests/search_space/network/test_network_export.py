@@ -8,16 +8,8 @@ import pytest
 import torch
 from fvcore.nn import FlopCountAnalysis
 
-from search_space.architecture.architecture import (
-    BASE,
-    STREAM,
-    Architecture,
-    Input,
-    Kernel,
-    Layer,
-    Options,
-    Stage,
-)
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import BASE, STREAM, ClipShape, Kernel, Layer, Options, Stage
 from search_space.errors import NetworkError
 from search_space.network import ClipModule, Ensemble, MoViNet, State, StepModule, build, fold
 
@@ -25,7 +17,7 @@ from search_space.network import ClipModule, Ensemble, MoViNet, State, StepModul
 def network(options: Options) -> MoViNet:
     layers = tuple(Layer(Kernel(*kernel), 16) for kernel in ((1, 5), (3, 3), (5, 1)))
     stages = (Stage(8, 2, (*layers, Layer(Kernel(3, 3), 16, squeeze=False))), Stage(16, 2, layers[::-1]))
-    model = build(Architecture(8, stages, 16, 24, Input(4, 26, 8), options), 5, seed=0)
+    model = build(Architecture(8, stages, 16, 24, ClipShape(4, 26, 8), options), 5, seed=0)
     with torch.no_grad():
         for name, tensor in model.state_dict().items():
             if name.endswith("scale"):

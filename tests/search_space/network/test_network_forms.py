@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from search_space.architecture.architecture import (
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import (
     BASE,
     STREAM,
     Activation,
-    Architecture,
+    ClipShape,
     ConvolutionType,
     Gate,
-    Input,
     Kernel,
     Layer,
     Options,
@@ -34,7 +34,7 @@ def small(kernels: list[Kernel], options: Options, *, squeeze: bool = True) -> A
     """Two stages: a layer of each kernel, the first of them strided, and a layer that changes the width."""
     layers = tuple(Layer(kernel, 16, squeeze) for kernel in kernels)
     stages = (Stage(8, 2, layers), Stage(16, 1, (Layer(Kernel(3, 3), 24, squeeze),)))
-    return Architecture(8, stages, 16, 24, Input(8, 24, 8), options)
+    return Architecture(8, stages, 16, 24, ClipShape(8, 24, 8), options)
 
 
 def lively(model: MoViNet, seed: int = 0) -> MoViNet:

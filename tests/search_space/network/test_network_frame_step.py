@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from search_space.architecture.architecture import BASE, STREAM, Kernel, Options
+from search_space.architecture.parts import BASE, STREAM, Kernel, Options
 from search_space.network import MoViNet, State, fold
 from search_space.network.frame_step import FrameStep
 from tests.search_space.network.test_network_forms import KERNELS, close, network, stream, video

@@ -10,16 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from search_space.architecture.architecture import (
-    BASE,
-    STREAM,
-    Architecture,
-    Input,
-    Kernel,
-    Layer,
-    Options,
-    Stage,
-)
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import BASE, STREAM, ClipShape, Kernel, Layer, Options, Stage
 from search_space.errors import NetworkError
 from search_space.network import MoViNet, build, fold
 from search_space.network import depthwise as depthwise_module
@@ -118,7 +110,7 @@ def test_squeeze_gradcheck() -> None:
 
 def small(options: Options) -> Architecture:
     layers = tuple(Layer(Kernel(*kernel), 16) for kernel in ((1, 5), (3, 3), (5, 3), (5, 1)))
-    return Architecture(8, (Stage(8, 2, layers), Stage(16, 2, layers)), 16, 24, Input(4, 24, 8), options)
+    return Architecture(8, (Stage(8, 2, layers), Stage(16, 2, layers)), 16, 24, ClipShape(4, 24, 8), options)
 
 
 def trained(options: Options, seed: int = 0) -> tuple[MoViNet, list[float]]:

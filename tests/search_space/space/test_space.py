@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search_space.architecture.architecture import Kernel
+from search_space.architecture.parts import Kernel
 from search_space.architecture.published import PUBLISHED
 from search_space.errors import SpaceError
 from search_space.genes.reading import preset, preset_names

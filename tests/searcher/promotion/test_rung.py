@@ -12,14 +12,15 @@ from proxy_train.data import moving_digits
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import prepare
 from proxy_train.training import checkpoint
-from search_space.architecture.architecture import STREAM, Architecture, Input, Kernel, Layer, Stage
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import STREAM, ClipShape, Kernel, Layer, Stage
 from search_space.errors import SettingsError
 from searcher.evaluator.video_evaluator import video_evaluator
 from searcher.plan.job import Job
 from searcher.promotion.rung import Rung
 from searcher.settings.settings import SearchSettings, Settings
 
-CLIP = Input(4, 16, 4)
+CLIP = ClipShape(4, 16, 4)
 STAGES = (Stage(8, 2, (Layer(Kernel(3, 3), 16),)),)
 NETWORK = Architecture(8, STAGES, 16, 16, CLIP, STREAM)
 RUNGS = (Rung(epochs=1, share=0.5, frames=0.5, size=0.5, width=0.5), Rung(epochs=2, size=0.5), Rung(epochs=3))
@@ -36,7 +37,7 @@ def job(folder: Path, measured: tuple[int, ...] = ()) -> Job:
 def test_a_rung_is_a_number_of_epochs_or_parts_by_name() -> None:
     search = SearchSettings.model_validate({"rungs": [{"epochs": 1, "share": 0.5, "size": 0.75}, 4]})
     assert search.rungs == (Rung(epochs=1, share=0.5, size=0.75), Rung(epochs=4))
-    assert [rung.fidelity(Input(8, 32, 4)).key for rung in search.rungs] == [
+    assert [rung.fidelity(ClipShape(8, 32, 4)).key for rung in search.rungs] == [
         "e1-f8-s24-p50",
         "e4-f8-s32-p100",
     ]

@@ -16,7 +16,8 @@ from proxy_train.data.settings import DataSettings
 from proxy_train.processes import silent
 from proxy_train.recipe import Recipe
 from proxy_train.training.training_run import EpochLine
-from search_space.architecture.architecture import Architecture, Input
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import ClipShape
 from search_space.errors import MovinasError, RecordError, SettingsError
 from search_space.network import save_weights
 from searcher.standalone.single_training import Extras, Trained, train_single
@@ -102,7 +103,7 @@ def test_the_command_trains_on_another_clip(direct: bool, videos: DataSettings, 
     told = CliRunner().invoke(app, [*words, "--data", f"folder:{videos.root}"])
     assert told.exit_code == 0, told.output
     made = Architecture.from_json(json.loads((tmp_path / "out" / "architecture.json").read_text()))
-    assert made == NETWORK.with_input(Input(2, 16, 4))
+    assert made == NETWORK.with_input(ClipShape(2, 16, 4))
     (prepared,) = (tmp_path / "cache" / "prepared").iterdir()
     assert bool(list(prepared.glob("*.npy"))) != direct
 
@@ -114,7 +115,7 @@ def test_what_is_wrong_is_said_before_videos_are_decoded(videos: DataSettings, t
     for extras in (Extras(share=2), Extras(width=0), Extras(weights=tmp_path / "nowhere")):
         with pytest.raises(MovinasError):
             train_single(
-                NETWORK.with_input(Input(3, 16, 4)),
+                NETWORK.with_input(ClipShape(3, 16, 4)),
                 videos,
                 Recipe(),
                 tmp_path,

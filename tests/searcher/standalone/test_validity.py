@@ -11,7 +11,7 @@ from scipy.stats import kendalltau
 
 from proxy_train.evaluation import rank_agreement as proxy_validity
 from proxy_train.measurement import Measurement
-from search_space.architecture.architecture import Input
+from search_space.architecture.parts import ClipShape
 from search_space.cost.closed_form import cost
 from search_space.errors import SettingsError
 from search_space.space.space import SearchSpace
@@ -76,8 +76,8 @@ def test_efforts_that_cannot_be_read_are_refused(text: str) -> None:
 
 def test_efforts_are_parts_of_a_networks_own_clip() -> None:
     effort = Effort.parse("epochs=2, share=0.5, frames=0.5, size=0.75, width=0.5")
-    assert effort.fidelity(Input(8, 32, 4)).key == "e2-f4-s24-p50-w50"
-    assert Effort.parse("epochs=3").fidelity(Input(8, 32, 4)).key == "e3-f8-s32-p100"
+    assert effort.fidelity(ClipShape(8, 32, 4)).key == "e2-f4-s24-p50-w50"
+    assert Effort.parse("epochs=3").fidelity(ClipShape(8, 32, 4)).key == "e3-f8-s32-p100"
     with pytest.raises(SettingsError, match=r"width is 2\.0"):
         Effort.parse("epochs=2,width=2")
 
