@@ -1,0 +1,110 @@
+"""Dataclasses as JSON, checked when read: one reader for every file that the project writes.
+
+The fields of a dataclass are the keys of its JSON form. What is read is checked against their types, so that
+a damaged or hand-edited file is refused with the place of the first wrong value. Keys that no field has are
+ignored: files say some things for people only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationError
+
+from search_space.architecture.architecture import Architecture
+from search_space.errors import MovinasError
+
+T = TypeVar("T")
+
+ArchitectureText = Annotated[
+    Architecture, PlainValidator(Architecture.parse), PlainSerializer(lambda a: a.text, str)
+]
+"""An architecture that stands in a JSON form as its one-line text."""
+
+ArchitectureJson = Annotated[
+    Architecture, PlainValidator(Architecture.from_json), PlainSerializer(Architecture.to_json, dict)
+]
+"""An architecture that stands in a JSON form as its own JSON form."""
+
+_ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
+
+
+def to_json(value: Any, kind: Any = None) -> Any:
+    """Return the JSON form of a dataclass instance, or of any other value whose type ``kind`` is given.
+
+    Args:
+        value: what to write.
+        kind: its type, if ``type(value)`` does not say it, such as ``tuple[Measurement, ...]``.
+    """
+    return _adapter(kind or type(value)).dump_python(value, mode="json")
+
+
+def from_json(content: object, kind: type[T], *, where: str, error: type[MovinasError], hint: str) -> T:
+    """Return an instance of ``kind`` from its JSON form.
+
+    Args:
+        content: dictionaries, lists, strings and numbers.
+        kind: a dataclass, or any type that pydantic can check.
+        where: the file or line, for the error.
+        error: the type of error to raise.
+        hint: the remedy, for the error.
+
+    Raises:
+        MovinasError: of type ``error``, names the first missing or wrong value.
+    """
+    try:
+        value: T = _adapter(kind).validate_json(json.dumps(content), strict=True)
+    except ValidationError as wrong:
+        first = wrong.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        if first["type"] == "missing":
+            raise error(f"{where} is incomplete: it has no {place!r}", hint=hint) from wrong
+        found = repr(first["input"])[:80]
+        raise error(f"{where} is damaged: {place or 'it'} is {found}: {first['msg']}", hint=hint) from wrong
+    return value
+
+
+def read_json(
+    path: Path,
+    kind: type[T],
+    *,
+    error: type[MovinasError],
+    hint: str,
+    missing: str = "",
+    format: str | None = None,
+) -> T:
+    """Read a JSON file as an instance of ``kind``.
+
+    Args:
+        path: the file.
+        kind: a dataclass, or any type that pydantic can check.
+        error: the type of error to raise.
+        hint: the remedy for a damaged file or one of another version.
+        missing: the remedy if there is no such file; by default ``hint``.
+        format: the value that the file's key ``format`` must have, if any.
+
+    Raises:
+        MovinasError: of type ``error``, if the file is missing, damaged, incomplete or of another version.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as absent:
+        raise error(f"{path} does not exist", hint=missing or hint) from absent
+    except (OSError, ValueError) as damage:
+        raise error(f"{path} is damaged: {damage}", hint=hint) from damage
+    if format is not None:
+        if not isinstance(content, Mapping):
+            raise error(f"{path} holds a {type(content).__name__}, not a mapping", hint=hint)
+        if content.get("format") != format:
+            raise error(f"{path} has the format {content.get('format')!r}, not {format!r}", hint=hint)
+    return from_json(content, kind, where=str(path), error=error, hint=hint)
+
+
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    # Making one takes milliseconds, using it microseconds.
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
