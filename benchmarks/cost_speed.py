@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 
 from search_space.architecture.published import PUBLISHED
-from search_space.cost.closed_form import cost, macs
+from search_space.cost.closed_form import compute_cost, macs
 from search_space.genes.reading import preset
 from search_space.space.space import SearchSpace
 
@@ -39,7 +39,7 @@ def measure(space: SearchSpace) -> dict[str, float]:
     drawn = [space.sample_at(rng) for _ in range(ARCHITECTURES)]
     fresh = [space.sample_at(rng) for _ in range(ARCHITECTURES)]
     return {
-        "cost": rate(lambda: [cost(a, space.classes) for a in drawn], len(drawn)),
+        "cost": rate(lambda: [compute_cost(a, space.classes) for a in drawn], len(drawn)),
         "macs": rate(lambda: [macs(a, space.classes) for a in fresh], len(fresh)),
         "sample_at": rate(lambda: [space.sample_at(rng) for _ in range(1_000)], 1_000),
         "encode + decode": rate(lambda: [space.decode(space.encode(a)) for a in drawn[:1_000]], 1_000),

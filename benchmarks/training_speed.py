@@ -45,10 +45,11 @@ from proxy_train.video import reading as video
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
 from search_space.architecture.published import published
-from search_space.network import MoViNet, build, retain_freed_memory
+from search_space.network.allocator import retain_freed_memory
 from search_space.network.bottleneck import Bottleneck
 from search_space.network.convolution import same_padding
 from search_space.network.layers import ConvNorm, TemporalConvNorm
+from search_space.network.model import MoViNet, build
 
 PARTS = ("decode", "augment", "forward", "backward", "optimizer")
 

@@ -12,10 +12,12 @@ from results.inference.torch_runner import parts
 from results.runtimes import sidecar
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
-from search_space.cost.closed_form import cost
+from search_space.cost.closed_form import compute_cost
 from search_space.errors import NetworkError
 from search_space.files import write_json, write_text
-from search_space.network import Ensemble, MoViNet, build, load_weights, save_weights
+from search_space.network.ensemble import Ensemble
+from search_space.network.model import MoViNet, build
+from search_space.network.weights import load_weights, save_weights
 
 ARCHITECTURE = "architecture.json"
 WEIGHTS = "weights.safetensors"
@@ -66,22 +68,22 @@ class Member:
     @property
     def macs(self) -> int:
         """Multiply-adds of a clip."""
-        return sum(cost(a, len(self.labels)).macs for a in self.architectures)
+        return sum(compute_cost(a, len(self.labels)).macs for a in self.architectures)
 
     @property
     def macs_per_frame(self) -> float:
         """Multiply-adds of one frame."""
-        return sum(cost(a, len(self.labels)).macs_per_frame for a in self.architectures)
+        return sum(compute_cost(a, len(self.labels)).macs_per_frame for a in self.architectures)
 
     @property
     def parameters(self) -> int:
         """Trainable parameters."""
-        return sum(cost(a, len(self.labels)).parameters for a in self.architectures)
+        return sum(compute_cost(a, len(self.labels)).parameters for a in self.architectures)
 
     @property
     def state_bytes(self) -> int:
         """Bytes of stream state."""
-        return sum(cost(a, len(self.labels)).state_bytes for a in self.architectures)
+        return sum(compute_cost(a, len(self.labels)).state_bytes for a in self.architectures)
 
 
 def write_member(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from search_space.space.space import Genotype
+from search_space.genes.space_genes import Genotype
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,12 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from proxy_train.data import moving_digits
-from proxy_train.data.dataset import Dataset, VideoItem
+from proxy_train.data.dataset import Dataset
 from proxy_train.data.formats.listing import Listing, split_items
 from proxy_train.data.formats.registry import FORMATS, Format, detect
 from proxy_train.data.formats.request import Request
 from proxy_train.processes import Progress, silent
 from search_space.errors import DataError, SettingsError
-
-__all__ = ["DataSettings", "Dataset", "VideoItem", "load_dataset"]
 
 MARGIN = 0.125  # of the clip's side, kept around it for random crops
 

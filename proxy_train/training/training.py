@@ -41,9 +41,7 @@ from proxy_train.training.weight_average import Average
 from proxy_train.training.widths import narrowed, widened
 from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError, SettingsError
-from search_space.network import MoViNet, build
-
-__all__ = ["Diverged", "EpochReport", "Training", "share_of"]
+from search_space.network.model import MoViNet, build
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,10 @@ from results.runtimes.preprocessing import Preprocessing
 from results.runtimes.runtime import Program
 from results.runtimes.sidecar import Form, Precision, sidecar_of
 from search_space.errors import ExportError
-from search_space.network import ClipModule, Ensemble, MoViNet, StepModule
+from search_space.network.clip_module import ClipModule
+from search_space.network.ensemble import Ensemble
+from search_space.network.model import MoViNet
+from search_space.network.step_module import StepModule
 
 TOLERANCE = 1e-4
 TOLERANCES: Mapping[Precision, float] = {"float32": TOLERANCE, "int8": 0.5}

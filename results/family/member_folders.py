@@ -23,7 +23,9 @@ from results.runtimes.sidecar import Sidecar, sidecar_of
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
 from search_space.files import write_json, write_text
-from search_space.network import Ensemble, MoViNet, build, load_weights
+from search_space.network.ensemble import Ensemble
+from search_space.network.model import MoViNet, build
+from search_space.network.weights import load_weights
 
 MeasureModel = Callable[[nn.Module, ClipShape], Mapping[str, float]]
 """Accuracies of a finished network on the data set's own evaluation videos, as fractions."""

@@ -7,7 +7,9 @@ import torch
 from numpy.typing import NDArray
 
 from results.inference.runners import StepState
-from search_space.network import Ensemble, MoViNet, fold
+from search_space.network.ensemble import Ensemble
+from search_space.network.folding import fold
+from search_space.network.model import MoViNet
 
 
 def deploy(model: MoViNet | Ensemble) -> MoViNet | Ensemble:

@@ -16,12 +16,14 @@ from results.runtimes.runtime import Program
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape, Kernel, Layer, Options, Stage
 from search_space.cost.latency_table import Operation
-from search_space.network import MoViNet, StepModule, build, convolution, fold
+from search_space.network import convolution
 from search_space.network.bottleneck import Bottleneck
+from search_space.network.folding import fold
 from search_space.network.frame_step import BlockStep, FrameStep
 from search_space.network.layers import activate
+from search_space.network.model import MoViNet, build
 from search_space.network.state import Memory
-from search_space.network.step_module import image_mean
+from search_space.network.step_module import StepModule, image_mean
 
 Call = Callable[[], object]
 

@@ -15,13 +15,12 @@ from search_space.architecture.architecture import Architecture
 from search_space.cost.closed_form import macs
 from search_space.errors import SpaceError
 from search_space.genes.settings import SpaceSettings, parse_settings
-from search_space.genes.space_genes import Gene, Genotype, SpaceChoices
+from search_space.genes.space_genes import Genotype, SpaceChoices
+from search_space.genes.stage_genes import Gene
 from search_space.sampling import moves
 from search_space.sampling.cost_sampler import CostSampler
 from search_space.sampling.window_sampler import Drawing
 from search_space.yaml_document import Document
-
-__all__ = ["Gene", "Genotype", "SearchSpace"]
 
 
 class SearchSpace:

@@ -19,7 +19,7 @@ from proxy_train.training.training import Training
 from search_space.architecture.parts import ClipShape
 from search_space.cost.latency_table import LatencyTable
 from search_space.errors import DataError, SettingsError
-from search_space.network import save_weights
+from search_space.network.weights import save_weights
 from search_space.space.space import SearchSpace
 from searcher.evaluator.latency import latency
 from searcher.evaluator.team import team

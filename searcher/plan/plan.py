@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from proxy_train.measurement import Measurement, Purpose, Status
-from search_space.cost.closed_form import cost
+from search_space.cost.closed_form import compute_cost
 from searcher.plan.events import Measured, OnEvent, Progress, Started, ignore
 from searcher.plan.job import EpochResult, Job
 from searcher.record.records import Records
@@ -136,7 +136,7 @@ class Plan(ABC):
     ) -> Measurement:
         found = dict(metrics or {})
         if status == "complete":
-            known = cost(job.architecture, self._classes)
+            known = compute_cost(job.architecture, self._classes)
             found |= {
                 "macs": float(known.macs),
                 "parameters": float(known.parameters),

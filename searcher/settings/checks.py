@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from search_space.cost.closed_form import cost
+from search_space.cost.closed_form import compute_cost
 from search_space.cost.latency_table import LatencyTable
 from search_space.errors import SettingsError, SpaceError
 from search_space.space.space import SearchSpace
@@ -157,7 +157,7 @@ def _check_windows(settings: Settings, space: SearchSpace) -> None:
             return
         except SpaceError:
             continue
-    drawn = [cost(space.sample_at(rng, *domain.window), space.classes) for _ in range(_SAMPLES)]
+    drawn = [compute_cost(space.sample_at(rng, *domain.window), space.classes) for _ in range(_SAMPLES)]
     spans = [
         f"{name} {min(getattr(each, name) for each in drawn):.3g}"
         f" to {max(getattr(each, name) for each in drawn):.3g}"

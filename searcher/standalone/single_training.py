@@ -21,7 +21,8 @@ from proxy_train.training.widths import narrowed
 from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError, SettingsError
 from search_space.files import write_json
-from search_space.network import MoViNet, build, retain_freed_memory
+from search_space.network.allocator import retain_freed_memory
+from search_space.network.model import MoViNet, build
 from searcher.cluster.machine import cpus
 from searcher.evaluator.run_data import Report, final_split, finished_metrics, prepare_clip
 from searcher.standalone.group_training import train_in_group

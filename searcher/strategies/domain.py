@@ -14,10 +14,12 @@ from typing import Protocol
 import numpy as np
 
 from search_space.architecture.architecture import Architecture
-from search_space.cost.closed_form import cost
+from search_space.cost.closed_form import compute_cost
 from search_space.errors import SpaceError
+from search_space.genes.space_genes import Genotype
+from search_space.genes.stage_genes import Gene
 from search_space.sampling import moves
-from search_space.space.space import Gene, Genotype, SearchSpace
+from search_space.space.space import SearchSpace
 
 OBJECTIVES = ("accuracy", "macs", "parameters", "latency", "state_bytes", "activation_bytes")
 """What can be searched for; the first is always among them, and a search has at least two."""
@@ -199,7 +201,7 @@ class SpaceDomain:
         return Design(genotype, macs, known, lambda: architecture)
 
     def _costs(self, architecture: Architecture) -> dict[str, float]:
-        found = cost(architecture, self.space.classes)
+        found = compute_cost(architecture, self.space.classes)
         return {name: float(getattr(found, name)) for name in KNOWN_COSTS}
 
     def _outside(self, architecture: Architecture) -> float:

@@ -20,7 +20,8 @@ from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from search_space.space.space import Gene, Genotype
+from search_space.genes.space_genes import Genotype
+from search_space.genes.stage_genes import Gene
 from searcher.strategies.domain import Design, Domain
 from searcher.strategies.history import Known
 from searcher.strategies.strategy import Observation, Strategy

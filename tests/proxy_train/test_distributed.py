@@ -20,7 +20,7 @@ from proxy_train.store.prepared_data import PreparedData
 from proxy_train.training.checkpoint import read
 from search_space.architecture.architecture import Architecture
 from search_space.errors import SettingsError
-from search_space.network import build
+from search_space.network.model import build
 
 _WORKER = """
 import os, sys, torch

@@ -23,7 +23,8 @@ from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import BASE, STREAM
 from search_space.architecture.published import published
 from search_space.errors import NetworkError, RecordError, SettingsError
-from search_space.network import MoViNet, build, save_weights
+from search_space.network.model import MoViNet, build
+from search_space.network.weights import save_weights
 
 RECIPE = Recipe(batch_size=8, ema=0.5, dropout=0.1)
 FULL = Fidelity(4, 8, 32)

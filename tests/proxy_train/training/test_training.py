@@ -14,7 +14,8 @@ from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
 from proxy_train.training import checkpoint
-from proxy_train.training.training import Diverged, Training, share_of
+from proxy_train.training.training import Training, share_of
+from proxy_train.training.updates import Diverged
 from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError, SettingsError
 

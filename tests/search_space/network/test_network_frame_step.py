@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from search_space.architecture.parts import BASE, STREAM, Kernel, Options
-from search_space.network import MoViNet, State, fold
+from search_space.network.folding import fold
 from search_space.network.frame_step import FrameStep
+from search_space.network.model import MoViNet
+from search_space.network.state import State
 from tests.search_space.network.test_network_forms import KERNELS, close, network, stream, video
 
 OPTIONS = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from search_space.cost.closed_form import cost
+from search_space.cost.closed_form import compute_cost
 from search_space.errors import SpaceError
 from search_space.genes.reading import preset
 from search_space.space.profile import profile, released_budgets
@@ -17,7 +17,7 @@ def test_profile_of_the_quickstart_space() -> None:
     assert found.genes == len(space.genes)
     assert (found.smallest, found.largest) == (space.smallest(), space.largest())
     assert found.costs[0].macs < found.costs[1].macs < found.costs[2].macs
-    assert found.costs[1] == cost(found.median, 16)
+    assert found.costs[1] == compute_cost(found.median, 16)
     assert len(found.bins) == 7
     assert sum(b.uniform for b in found.bins) == pytest.approx(1, abs=1e-3)
     assert sum(b.stratified for b in found.bins) == pytest.approx(1)

@@ -17,7 +17,7 @@ from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
 from search_space.cost.latency_table import KINDS, LatencyTable, frame_operations, space_operations
 from search_space.errors import DataError, SettingsError
-from search_space.network import build
+from search_space.network.model import build
 from search_space.space.space import SearchSpace
 from searcher.evaluator import video_evaluator
 from searcher.evaluator.latency import latency

@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from search_space.cost.closed_form import cost
+from search_space.cost.closed_form import compute_cost
 from search_space.errors import SpaceError
 from search_space.space.space import SearchSpace
 from searcher.observation import Observation
@@ -74,7 +74,7 @@ def test_proposals_are_new_inside_the_windows_and_canonical(name: str, kind: str
     assert all(domain.window[0] <= each.cost <= domain.window[1] for each in found)
     assert all(domain.design(each.genotype).genotype == each.genotype for each in found)
     if kind == "three objectives":
-        assert all(cost(each.architecture, SPACE.classes).parameters <= 15_000 for each in found)
+        assert all(compute_cost(each.architecture, SPACE.classes).parameters <= 15_000 for each in found)
 
 
 @pytest.mark.parametrize("kind", ["space", "table"])
