@@ -76,7 +76,8 @@ def _network(operation: Operation, options: Options) -> MoViNet:
 
 def _in_pytorch(network: MoViNet, operation: Operation) -> Call:
     """As the one-frame step of a folded network computes it."""
-    step, (kind, shape) = FrameStep(network), operation
+    step, (kind, shape) = network.frame_step(), operation
+    assert step is not None, "a folded network of separate convolutions has one"
     block, size, count = step.blocks[0], shape[-1], shape[-1] ** 2
     if kind == "stem":
         frame = torch.rand(1, 3, size, size).to(memory_format=torch.channels_last)

@@ -57,9 +57,7 @@ class _Network(nn.Module):
         super().__init__()
         network = model if model.folded else fold(model)
         self.stem = FoldedConvolution(network.stem)
-        self.blocks = nn.ModuleList(
-            [_Block(block, frames) for block in network.blocks.values() if isinstance(block, Bottleneck)]
-        )
+        self.blocks = nn.ModuleList([_Block(block, frames) for block in network.bottlenecks])
         self.project = FoldedConvolution(network.head.project)
         self.hidden = network.head.hidden
         self.classifier = network.head.classifier
