@@ -16,7 +16,6 @@ import numpy as np
 
 from search_space.architecture.published import PUBLISHED
 from search_space.cost.closed_form import compute_cost, macs
-from search_space.genes.reading import preset
 from search_space.space.space import SearchSpace
 
 ARCHITECTURES = 5_000
@@ -64,7 +63,7 @@ def main(names: list[str]) -> None:
     logging.basicConfig(level=logging.WARNING)
     for name in names:
         print(f"{name}:")
-        for what, found in measure(preset(name)).items():
+        for what, found in measure(SearchSpace.preset(name)).items():
             print(f"  {what:16} {found:10,.0f} a second")
     for name in ("A0-base", "A2-base"):
         print(f"fvcore, {name}: {fvcore_seconds(name):.1f} s for one architecture")

@@ -73,7 +73,7 @@ def build_table(
         SpaceError: the space's networks cannot stream, or the file is another table.
         ExportError: the runtime is not installed, or cannot take an operation.
     """
-    wanted = space_operations(space)
+    wanted = space_operations(space.choices, space.classes)
     empty = LatencyTable(
         space.name, repr(space.choices.options), space.classes, processor(), runtime, threads
     )

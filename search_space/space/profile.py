@@ -11,10 +11,10 @@ import numpy as np
 
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.published import PUBLISHED
-from search_space.architecture.scaling import scale_depths
 from search_space.cost.closed_form import Cost, compute_cost, macs
 from search_space.errors import SpaceError
 from search_space.genes.settings import SpaceSettings
+from search_space.space.scaling import scale_depths
 from search_space.space.space import SearchSpace
 
 BINS = 7

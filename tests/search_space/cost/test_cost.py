@@ -22,10 +22,11 @@ from search_space.architecture.published import PUBLISHED
 from search_space.cost.closed_form import compute_cost, macs
 from search_space.cost.operators import operators, squeeze_width, totals
 from search_space.errors import ArchitectureError
-from search_space.genes.reading import preset, preset_names
+from search_space.genes.reading import preset_names
 from search_space.network.folding import fold
 from search_space.network.model import build
 from search_space.network.state import state_bytes
+from search_space.space.space import SearchSpace
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -41,7 +42,7 @@ def test_operators_add_up_to_the_total(name: str) -> None:
 
 @pytest.mark.parametrize("name", preset_names())
 def test_fast_paths_agree_on_random_architectures(name: str) -> None:
-    space = preset(name)
+    space = SearchSpace.preset(name)
     rng = np.random.default_rng(1)
     for _ in range(20):
         network = space.sample_at(rng)
@@ -113,7 +114,7 @@ def _grows(small: Architecture, large: Architecture) -> bool:
 @given(seed=st.integers(0, 10_000), name=st.sampled_from(["quickstart", "a0", "a2-stream"]))
 def test_one_layer_more_or_larger_costs_more(seed: int, name: str) -> None:
     rng = np.random.default_rng(seed)
-    network = preset(name).sample(rng)
+    network = SearchSpace.preset(name).sample(rng)
     at = int(rng.integers(len(network.stages)))
     stage = network.stages[at]
     place = int(rng.integers(len(stage.layers)))
