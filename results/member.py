@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from results.inference.torch_runner import parts
 from results.runtimes import sidecar
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
 from search_space.cost.closed_form import compute_cost
 from search_space.errors import NetworkError
 from search_space.files import write_json, write_text
-from search_space.network.ensemble import Ensemble
+from search_space.network.ensemble import Ensemble, networks_of
 from search_space.network.model import MoViNet, build
 from search_space.network.weights import load_weights, save_weights
 
@@ -106,7 +105,7 @@ def write_member(
     Raises:
         NetworkError: if the labels are not as many as the classes, or an ensemble's inputs differ.
     """
-    networks = parts(model)
+    networks = networks_of(model)
     _check(name, networks, labels)
     folder.mkdir(parents=True, exist_ok=True)
     described = [network.architecture.to_json() for network in networks]
