@@ -10,29 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from proxy_train.data.labels import Label, LabelsKind, class_counts, label_json
+from proxy_train.video.frame_files import FrameFiles, stamp
 from search_space.errors import DataError
 from search_space.files import write_json
-
-
-@dataclass(frozen=True, slots=True)
-class FrameFiles:
-    """How a folder names the frames of a video.
-
-    Args:
-        template: printf-style, such as ``frame_%010d.jpg``.
-        offset: number of the first frame.
-        count: how many there are.
-        fps: frames a second at which they were taken.
-    """
-
-    template: str
-    offset: int
-    count: int
-    fps: float
-
-    def name(self, frame: int) -> str:
-        """File name of the frame that many frames after the first."""
-        return self.template % (self.offset + frame)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +141,3 @@ def _identity(item: VideoItem, split: str) -> list[Any]:
     if item.frames is not None:
         facts.append([item.frames.template, item.frames.offset, item.frames.count, item.frames.fps])
     return facts
-
-
-def stamp(path: Path) -> tuple[str, int, int]:
-    """What changes when a file does, or a folder's list of files: path, size and time; -1 if it is gone."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return str(path), -1, -1
-    return str(path), stat.st_size, stat.st_mtime_ns

@@ -12,7 +12,7 @@ from proxy_train.data.dataset import Dataset
 from proxy_train.data.formats.listing import Listing, split_items
 from proxy_train.data.formats.registry import FORMATS, Format, detect
 from proxy_train.data.formats.request import Request
-from proxy_train.processes import Progress, silent
+from proxy_train.processes import ProgressCallback, ignore_progress
 from search_space.errors import DataError, SettingsError
 
 MARGIN = 0.125  # of the clip's side, kept around it for random crops
@@ -117,7 +117,11 @@ class DataSettings(BaseModel):
 
 
 def load_dataset(
-    settings: DataSettings, *, workers: int = 1, progress: Progress = silent, trainable: bool = True
+    settings: DataSettings,
+    *,
+    workers: int = 1,
+    progress: ProgressCallback = ignore_progress,
+    trainable: bool = True,
 ) -> Dataset:
     """Lists the videos, and writes MovingDigits-16 first if it is asked for and not there.
 

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from proxy_train.data.dataset import Dataset, VideoItem, stamp
-from proxy_train.processes import alone
-from proxy_train.video import reading as video
+from proxy_train.data.dataset import Dataset, VideoItem
+from proxy_train.processes import run_in_process
+from proxy_train.video.frame_files import stamp
+from proxy_train.video.reading import CRASHES, measure_video, probe_video, read_stream
 from search_space.errors import DataError
 
 Clips = npt.NDArray[np.uint8]
 Place = tuple[float, bool | None, int, int]
 CHUNK = 16
-KILLS = "decoding it kills the process that does it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def _is_steady(item: VideoItem, plan: Plan, kept: Kept) -> bool:
     Not so where an index is wrong, time stamps are missing, or key frames need what was before them.
     """
     at = len(kept.frames) // 2
-    found = video.read_stream(
+    found = read_stream(
         item.path, plan.fps, plan.side, start=kept.begin, end=item.end, files=item.frames, first=at
     )
     try:
@@ -151,9 +151,9 @@ def decode_apart(chunk: Chunk) -> Decoded:
     """``decode_chunk`` with each video in a process of its own: those that kill it are named."""
     done = Decoded(chunk.file.stem, chunk.first, [], [], [], [], [])
     for index, item in enumerate(chunk.items, chunk.first):
-        found = alone(decode_chunk, Chunk(chunk.file, index, (item,), chunk.plan, chunk.direct))
+        found = run_in_process(decode_chunk, Chunk(chunk.file, index, (item,), chunk.plan, chunk.direct))
         if found is None:
-            why = (item.id, f"{item.path}: {KILLS}")
+            why = (item.id, f"{item.path}: {CRASHES}")
             found = Decoded(chunk.file.stem, index, [0], [0], [why], [], [(0.0, None, -1, -1)])
         done.lengths.extend(found.lengths)
         done.checksums.extend(found.checksums)
@@ -169,14 +169,14 @@ def decode(item: VideoItem, plan: Plan) -> Kept:
     Raises:
         DataError: it cannot be read.
     """
-    told = video.probe(item.path, item.frames).duration
+    told = probe_video(item.path, item.frames).duration
     if told:
         begin, expected = _middle(item, plan, told)
         frames = _read(item, plan, begin)
         if abs(len(frames) - expected) <= 1 and len(frames):
             return Kept(frames, begin, "")
     # The header is wrong about the length, or says nothing.
-    measured = video.measure(item.path, item.frames)
+    measured = measure_video(item.path, item.frames)
     begin, _ = _middle(item, plan, measured.duration)
     frames = _read(item, plan, begin)
     if not len(frames):
@@ -194,6 +194,6 @@ def _middle(item: VideoItem, plan: Plan, duration: float) -> tuple[float, int]:
 
 
 def _read(item: VideoItem, plan: Plan, begin: float) -> Clips:
-    sampled = video.read_stream(item.path, plan.fps, plan.side, start=begin, end=item.end, files=item.frames)
+    sampled = read_stream(item.path, plan.fps, plan.side, start=begin, end=item.end, files=item.frames)
     frames = [frame for frame, _ in zip(sampled, range(plan.keep), strict=False)]
     return np.stack(frames) if frames else np.empty((0, plan.side, plan.side, 3), np.uint8)

@@ -26,7 +26,7 @@ import numpy as np
 
 from proxy_train.data.dataset import Dataset
 from proxy_train.data.labels import LabelsKind, class_counts, label_from_json, label_json, target_array
-from proxy_train.processes import Progress, silent
+from proxy_train.processes import ProgressCallback, ignore_progress
 from proxy_train.store.building import building_folder, decode_all, finish, locked
 from proxy_train.store.decoding import Clips, Decoded, Plan, checksum
 from proxy_train.store.places import Places
@@ -144,7 +144,7 @@ def prepare(
     fps: float,
     cache: Path,
     workers: int = 1,
-    progress: Progress = silent,
+    progress: ProgressCallback = ignore_progress,
     refuse_broken: bool = False,
     direct: bool = False,
 ) -> PreparedData:

@@ -26,7 +26,7 @@ from proxy_train.distributed import Group, share_norms
 from proxy_train.evaluation import evaluation
 from proxy_train.evaluation.evaluation import Metrics
 from proxy_train.fidelity import Fidelity
-from proxy_train.processes import Progress, silent
+from proxy_train.processes import ProgressCallback, ignore_progress
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
 from proxy_train.store.split import Split
@@ -155,7 +155,7 @@ class Training:
         """Updates in an epoch; clips that fill no batch are left for another shuffle."""
         return len(self._batches)
 
-    def train_epoch(self, on_batch: Progress = silent) -> EpochReport:
+    def train_epoch(self, on_batch: ProgressCallback = ignore_progress) -> EpochReport:
         """Goes once through the training clips.
 
         Args:

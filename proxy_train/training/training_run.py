@@ -10,7 +10,7 @@ from typing import Any
 
 from proxy_train.distributed import Group
 from proxy_train.fidelity import Fidelity
-from proxy_train.processes import Progress, silent
+from proxy_train.processes import ProgressCallback, ignore_progress
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
 from proxy_train.training import checkpoint
@@ -117,7 +117,7 @@ class TrainingRun:
         self,
         training: Training,
         on_epoch: Callable[[EpochLine], None] = lambda _: None,
-        on_batch: Progress = silent,
+        on_batch: ProgressCallback = ignore_progress,
     ) -> None:
         """Trains what is left; killed at any moment and begun again, it leaves the same files.
 

@@ -12,7 +12,7 @@ from proxy_train.data.settings import DataSettings, load_dataset
 from proxy_train.evaluation.assessment import Assessment, assess
 from proxy_train.evaluation.evaluation import predict
 from proxy_train.fidelity import Fidelity
-from proxy_train.processes import silent
+from proxy_train.processes import ignore_progress
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
 from proxy_train.training.initial_weights import InitialWeights
@@ -107,7 +107,7 @@ def train_single(
     making: Report,
     preparing: Report,
     on_epoch: Callable[[EpochLine], None],
-    on_batch: Report = silent,
+    on_batch: Report = ignore_progress,
     extras: Extras = Extras(),
 ) -> Trained:
     """Train one network; goes on from the checkpoint in ``folder``, which is written after every epoch.

@@ -27,8 +27,9 @@ from proxy_train.store.decoding import Chunk, Decoded, decode_chunk
 from proxy_train.store.prepared_data import PreparedData, prepare
 from proxy_train.store.split import Stretch
 from proxy_train.training.training import Training
-from proxy_train.video import reading as video
+from proxy_train.video import reading
 from proxy_train.video.frame_folder import find_frames
+from proxy_train.video.reading import CRASHES, read_stream
 from search_space.architecture.architecture import Architecture
 from search_space.errors import DataError
 from tests.proxy_train.store.test_store import Counter, grey_dataset, many
@@ -234,12 +235,12 @@ def test_files_whose_seeks_mislead_are_decoded_in_a_row(
     dataset: Dataset, both: tuple[PreparedData, PreparedData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert all(entry[4] for entry in entries(both[1]))
-    seek = video._first_after_seek
+    seek = reading._first_after_seek
 
     def misled(container: object, stream: object, decoded: object, start: float) -> object:
         return seek(container, stream, decoded, start + 0.5 * (start > 1))  # type: ignore[arg-type]
 
-    monkeypatch.setattr(video, "_first_after_seek", misled)
+    monkeypatch.setattr(reading, "_first_after_seek", misled)
     data = prepare(dataset, frames=4, size=16, fps=7.5, cache=tmp_path, direct=True)
     direct, stored = data.split("train"), both[0].split("train")
     assert not entries(data)[0][4]
@@ -252,13 +253,13 @@ def test_frames_that_only_decoding_in_a_row_finds_are_not_lost(
     both: tuple[PreparedData, PreparedData], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where a last frame says nothing of how long it is on show."""
-    stream = video.read_stream
+    stream = read_stream
 
     def fewer(*args: Any, seek: bool = True, **given: Any) -> Iterator[Any]:
         frames = stream(*args, seek=seek, **given)
         return islice(frames, 2) if seek else frames
 
-    monkeypatch.setattr(video, "read_stream", fewer)
+    monkeypatch.setattr(places, "read_stream", fewer)
     stored, direct = (data.split("train") for data in both)
     np.testing.assert_array_equal(direct.read(Stretch(0, 3, 4)), stored.read(Stretch(0, 3, 4)))
 
@@ -284,10 +285,12 @@ def test_a_video_that_kills_its_decoder_has_an_entry(tmp_path: Path, monkeypatch
     def killed(_: object, chunk: Chunk) -> Decoded | None:
         return None if chunk.items[0].id == "deadly" else decode_chunk(chunk)
 
-    monkeypatch.setattr(decoding, "alone", killed)
-    monkeypatch.setattr(building, "each", lambda function, chunks, workers, blame: map(blame, chunks))
+    monkeypatch.setattr(decoding, "run_in_process", killed)
+    monkeypatch.setattr(
+        building, "map_in_processes", lambda function, chunks, workers, blame: map(blame, chunks)
+    )
     data = prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, direct=True)
-    assert data.broken == (("deadly", f"{tmp_path / 'deadly.mp4'}: {decoding.KILLS}"),)
+    assert data.broken == (("deadly", f"{tmp_path / 'deadly.mp4'}: {CRASHES}"),)
     third = data.split("train").read(Stretch(1, 0, 4))
     assert (third.mean((1, 2, 3)) / 10).round().tolist() == [1, 2, 3, 4]
 
@@ -346,10 +349,8 @@ def test_a_changed_video_is_measured_again(tmp_path: Path) -> None:
 
 def test_frames_left_out_change_no_other(dataset: Dataset) -> None:
     for item in dataset.items["train"]:
-        whole = list(video.read_stream(item.path, 7.5, 18, start=0.31, files=item.frames))
+        whole = list(read_stream(item.path, 7.5, 18, start=0.31, files=item.frames))
         for first in (1, len(whole) // 2, len(whole) - 1):
             for seek in (True, False):
-                found = video.read_stream(
-                    item.path, 7.5, 18, start=0.31, files=item.frames, first=first, seek=seek
-                )
+                found = read_stream(item.path, 7.5, 18, start=0.31, files=item.frames, first=first, seek=seek)
                 np.testing.assert_array_equal(list(islice(found, 3)), whole[first : first + 3])

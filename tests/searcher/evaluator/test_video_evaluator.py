@@ -12,7 +12,7 @@ import torch
 from proxy_train.data.settings import DataSettings, load_dataset
 from proxy_train.evaluation.evaluation import Metrics
 from proxy_train.fidelity import Fidelity
-from proxy_train.processes import silent
+from proxy_train.processes import ignore_progress
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
 from search_space.cost.latency_table import KINDS, LatencyTable, frame_operations, space_operations
@@ -207,7 +207,7 @@ def test_a_machine_without_the_prepared_data_makes_its_own(tmp_path: Path) -> No
         for name in ("driver", "node")
     }
     clip = SMALL.input
-    made = prepare_clip(load_dataset(data["driver"]), data["driver"], clip, 1, silent)
+    made = prepare_clip(load_dataset(data["driver"]), data["driver"], clip, 1, ignore_progress)
     recipe = Recipe.model_validate({})
     spec = video_evaluator.video_evaluator({clip: made.path}, recipe, data=data["node"])
     made.path.rename(tmp_path / "elsewhere")

@@ -10,7 +10,7 @@ import pytest
 
 from proxy_train.data.settings import DataSettings
 from proxy_train.fidelity import Fidelity
-from proxy_train.processes import silent
+from proxy_train.processes import ignore_progress
 from proxy_train.recipe import Recipe
 from searcher.cluster import worker
 from searcher.cluster.worker import TrialWorker
@@ -38,7 +38,7 @@ def settings(root: Path, cache: str, source: str = "videos") -> DataSettings:
 
 
 def evaluator(data: DataSettings) -> EvaluatorSpec:
-    found = RunData.open(data, SPACE, workers=1, making=silent, preparing=silent)
+    found = RunData.open(data, SPACE, workers=1, making=ignore_progress, preparing=ignore_progress)
     return video_evaluator(found.paths, Recipe(batch_size=2), data=data)
 
 
@@ -66,7 +66,7 @@ def test_a_run_may_change_where_its_clips_come_from(root: Path) -> None:
 
 def test_a_machine_without_the_records_measures_its_own(root: Path, tmp_path: Path) -> None:
     driver, node = settings(root, "driver"), settings(root, "node")
-    paths = RunData.open(driver, SPACE, workers=1, making=silent, preparing=silent).paths
+    paths = RunData.open(driver, SPACE, workers=1, making=ignore_progress, preparing=ignore_progress).paths
     shutil.rmtree(tmp_path / "driver")
     built = video_evaluator(paths, Recipe(), data=node).build()
     own = built._data(str(SMALL.input))  # type: ignore[attr-defined]

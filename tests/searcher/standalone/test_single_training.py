@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from movinas import app
 from proxy_train.data import moving_digits
 from proxy_train.data.settings import DataSettings
-from proxy_train.processes import silent
+from proxy_train.processes import ignore_progress
 from proxy_train.recipe import Recipe
 from proxy_train.training.training_run import EpochLine
 from search_space.architecture.architecture import Architecture
@@ -44,8 +44,8 @@ def train(videos: DataSettings, folder: Path, epochs: int, **extras: Any) -> tup
         epochs=epochs,
         seed=0,
         device="cpu",
-        making=silent,
-        preparing=silent,
+        making=ignore_progress,
+        preparing=ignore_progress,
         on_epoch=told.append,
         extras=Extras(**extras),
     )
@@ -122,7 +122,7 @@ def test_what_is_wrong_is_said_before_videos_are_decoded(videos: DataSettings, t
                 epochs=1,
                 seed=0,
                 device="cpu",
-                making=silent,
+                making=ignore_progress,
                 preparing=decoding,
                 on_epoch=lambda _: None,
                 extras=extras,
