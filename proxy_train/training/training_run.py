@@ -13,8 +13,7 @@ from proxy_train.fidelity import Fidelity
 from proxy_train.processes import ProgressCallback, ignore_progress
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
-from proxy_train.training import checkpoint
-from proxy_train.training.checkpoint import BEST, Checkpoint
+from proxy_train.training.checkpoint import BEST, Checkpoint, read_checkpoint
 from proxy_train.training.initial_weights import InitialWeights
 from proxy_train.training.training import Training
 from search_space.architecture.architecture import Architecture
@@ -147,7 +146,7 @@ class TrainingRun:
     @property
     def best(self) -> Checkpoint | None:
         """The weights after the epoch with the best score, as ``model.<name>``."""
-        return checkpoint.read(self.folder, BEST)
+        return read_checkpoint(self.folder, BEST)
 
 
 class Log:
