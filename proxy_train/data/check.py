@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
 
-from proxy_train.data.dataset import Dataset, VideoItem
+from proxy_train.data.dataset import Dataset, LeftOut, VideoItem
 from proxy_train.data.labels import output_indices
 from proxy_train.processes import ProgressCallback, ignore_progress, map_in_processes, run_in_process
 from proxy_train.video.frame_files import FrameFiles
@@ -19,7 +19,6 @@ from search_space.files import write_json
 
 _CHUNK = 16
 _SHOWN = 20  # names a kind of fault in the text; the JSON has all
-Named = tuple[tuple[str, str], ...]
 _File = tuple[Path, FrameFiles | None]
 Value = TypeVar("Value")
 
@@ -71,10 +70,10 @@ class DataCheck:
     codecs: Mapping[str, int]
     variable: int
     turned: int
-    broken: Named
-    doubtful: Named
-    missing: Named
-    dropped: Named
+    broken: tuple[LeftOut, ...]
+    doubtful: tuple[LeftOut, ...]
+    missing: tuple[LeftOut, ...]
+    dropped: tuple[LeftOut, ...]
 
     @property
     def videos(self) -> int:
@@ -96,7 +95,7 @@ class DataCheck:
         """Everything, as JSON values."""
         whole = asdict(self)
         for key in ("broken", "doubtful", "missing", "dropped"):
-            whole[key] = [{"name": name, "reason": reason} for name, reason in whole[key]]
+            whole[key] = [entry._asdict() for entry in whole[key]]
         whole["sizes"] = {f"{width}x{height}": count for (width, height), count in self.sizes.items()}
         return whole | {"videos": self.videos, "without videos": [list(pair) for pair in self.empty]}
 
@@ -193,8 +192,8 @@ def _summary(
     counts = {split: dict.fromkeys(names, 0) for split in dataset.items}
     readable = dict.fromkeys(dataset.items, 0)
     unlabelled = {item.id for item in dataset.unlabelled}
-    broken: list[tuple[str, str]] = []
-    doubtful: list[tuple[str, str]] = []
+    broken: list[LeftOut] = []
+    doubtful: list[LeftOut] = []
     seconds: list[float] = []
     without_label = 0
     for file, items in files.items():
@@ -202,11 +201,11 @@ def _summary(
         for item in items:
             fault = info if isinstance(info, str) else _past_the_end(item, info)
             if isinstance(info, str) or fault:
-                broken.append((item.id, str(fault)))
+                broken.append(LeftOut(item.id, str(fault)))
                 continue
             start, end = item.start or 0.0, min(info.duration, item.end or info.duration)
             seconds.append(end - start)
-            doubtful += [(item.id, note) for note in _doubts(item, info)]
+            doubtful += [LeftOut(item.id, note) for note in _doubts(item, info)]
             if item.id in unlabelled:
                 without_label += 1
                 continue

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from proxy_train.data.dataset import Dataset, VideoItem
+from proxy_train.data.dataset import Dataset, LeftOut, VideoItem
 from proxy_train.processes import run_in_process
 from proxy_train.video.frame_files import stamp
 from proxy_train.video.reading import CRASHES, measure_video, probe_video, read_stream
@@ -82,14 +82,16 @@ class Decoded:
     first: int
     lengths: list[int]
     checksums: list[int]
-    broken: list[tuple[str, str]]
-    doubtful: list[tuple[str, str]]
+    broken: list[LeftOut]
+    doubtful: list[LeftOut]
     places: list[Place]
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Decoded:
         """The inverse of ``dataclasses.asdict``."""
-        broken, doubtful = ([(name, reason) for name, reason in value[key]] for key in ("broken", "doubtful"))
+        broken, doubtful = (
+            [LeftOut(name, reason) for name, reason in value[key]] for key in ("broken", "doubtful")
+        )
         places = [(begin, steady, size, time) for begin, steady, size, time in value["places"]]
         return cls(
             value["split"], value["first"], value["lengths"], value["checksums"], broken, doubtful, places
@@ -118,10 +120,10 @@ def decode_chunk(chunk: Chunk) -> Decoded:
         try:
             kept = decode(item, chunk.plan)
         except DataError as error:
-            done.broken.append((item.id, error.message))
+            done.broken.append(LeftOut(item.id, error.message))
             kept = Kept(np.empty((0, chunk.plan.side, chunk.plan.side, 3), np.uint8), 0.0, "")
         if kept.doubt:
-            done.doubtful.append((item.id, kept.doubt))
+            done.doubtful.append(LeftOut(item.id, kept.doubt))
         if clips is not None:
             clips[index, : len(kept.frames)] = kept.frames
         done.lengths.append(len(kept.frames))
@@ -153,7 +155,7 @@ def decode_apart(chunk: Chunk) -> Decoded:
     for index, item in enumerate(chunk.items, chunk.first):
         found = run_in_process(decode_chunk, Chunk(chunk.file, index, (item,), chunk.plan, chunk.direct))
         if found is None:
-            why = (item.id, f"{item.path}: {CRASHES}")
+            why = LeftOut(item.id, f"{item.path}: {CRASHES}")
             found = Decoded(chunk.file.stem, index, [0], [0], [why], [], [(0.0, None, -1, -1)])
         done.lengths.extend(found.lengths)
         done.checksums.extend(found.checksums)

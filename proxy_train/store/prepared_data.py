@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from proxy_train.data.dataset import Dataset
+from proxy_train.data.dataset import Dataset, LeftOut
 from proxy_train.data.labels import LabelsKind, class_counts, label_from_json, label_json, target_array
 from proxy_train.processes import ProgressCallback, ignore_progress
 from proxy_train.store.building import building_folder, decode_all, finish, locked
@@ -68,10 +68,10 @@ class PreparedData:
     fps: float
     splits: Mapping[str, Split]
     flips_change_labels: bool
-    broken: tuple[tuple[str, str], ...]
+    broken: tuple[LeftOut, ...]
     labels_kind: LabelsKind = "single"
     verbs: int = 0
-    doubtful: tuple[tuple[str, str], ...] = ()
+    doubtful: tuple[LeftOut, ...] = ()
 
     @property
     def identity(self) -> str:
@@ -103,10 +103,10 @@ class PreparedData:
             fps=meta["fps"],
             splits={name: _open_split(path, name, meta, kind, outputs) for name in meta["splits"]},
             flips_change_labels=meta["flips_change_labels"],
-            broken=tuple((file, reason) for file, reason in meta["broken"]),
+            broken=tuple(LeftOut(*entry) for entry in meta["broken"]),
             labels_kind=kind,
             verbs=meta["verbs"],
-            doubtful=tuple((file, reason) for file, reason in meta["doubtful"]),
+            doubtful=tuple(LeftOut(*entry) for entry in meta["doubtful"]),
         )
         if not meta.get("direct") and _stamps(path, meta) != _verified(path):
             data._verify(meta)
@@ -315,6 +315,6 @@ def _map(file: Path, count: int) -> Clips:
     return clips
 
 
-def _broken_message(broken: Sequence[tuple[str, str]]) -> str:
+def _broken_message(broken: Sequence[LeftOut]) -> str:
     shown = "; ".join(reason for _, reason in broken[:5])
     return f"{len(broken)} unreadable videos: {shown}{'; ...' if len(broken) > 5 else ''}"
