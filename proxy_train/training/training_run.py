@@ -132,9 +132,8 @@ class TrainingRun:
             # The log comes before the checkpoint: a kill between them trains the epoch again, to the same.
             if log is not None:
                 found = training.evaluate()
-                metrics = {"top1": found.top1, "top5": found.top5, "loss": found.loss, **found.more}
                 best = found.score > log.best
-                line = EpochLine(**asdict(report), score=found.score, metrics=metrics, best=best)
+                line = EpochLine(**asdict(report), score=found.score, metrics=found.by_name, best=best)
                 if best:
                     training.save_best({"epoch": report.epoch, "score": found.score})
                 log.add(line)

@@ -292,11 +292,6 @@ class SearchSpace:
         """
         return self.drawing.mutate(architecture, rng, *self.drawing.window(low, high))
 
-    def crossover(self, one: Architecture, other: Architecture, rng: np.random.Generator) -> Architecture:
-        """Each gene of one parent or the other, at random."""
-        values = moves.crossed(self.choices, self.choices.encode(one), self.choices.encode(other), rng)
-        return self.choices.decode(values)
-
     def describe(self) -> str:
         """A few lines for people: size, range, and the choices of each gene."""
         low, high = self.macs_range()

@@ -261,12 +261,6 @@ class SyntheticDomain:
                 here = _design(tuple(rows[best].tolist()), float(macs[best]))
         return here if self.inside(here) else self.random(rng, *self.window)
 
-    def crossover(self, one: Sequence[int], other: Sequence[int], rng: np.random.Generator) -> Genotype:
-        """Each gene from one parent or the other."""
-        pair = self._filled(np.array([one, other]))
-        child = np.where(rng.random(pair.shape[1]) < 0.5, pair[0], pair[1])
-        return tuple(self.canonical(child[None])[0].tolist())
-
     def enumerate(self) -> Iterator[Design]:
         """Nobody can: there are 3e15 designs and more."""
         raise SpaceError("the synthetic space is too large to be listed", hint="draw from it")

@@ -170,11 +170,6 @@ class TableDomain:
             rows = np.argsort(distance, kind="stable")[:some].tolist()
         return [self.at(row) for row in rows]
 
-    def crossover(self, one: Sequence[int], other: Sequence[int], rng: np.random.Generator) -> Genotype:
-        """Each gene from one parent or the other, then the nearest row."""
-        coins = rng.random(len(one)) < 0.5
-        return self.design(np.where(coins, one, other).tolist()).genotype
-
     def enumerate(self) -> Iterator[Design]:
         """Every row inside the window."""
         return map(self.at, np.flatnonzero(self._inside).tolist())

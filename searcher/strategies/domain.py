@@ -116,10 +116,6 @@ class Domain(Protocol):
         """Up to so many designs one random gene away, those inside the windows only: fast."""
         ...
 
-    def crossover(self, one: Sequence[int], other: Sequence[int], rng: np.random.Generator) -> Genotype:
-        """Each gene from one parent or the other; windows aside."""
-        ...
-
     def enumerate(self) -> Iterator[Design]:
         """Every design inside the windows; only asked of domains with a small count."""
         ...
@@ -294,11 +290,6 @@ class SpaceDomain:
             if self.inside(made):
                 found.append(made)
         return found
-
-    def crossover(self, one: Sequence[int], other: Sequence[int], rng: np.random.Generator) -> Genotype:
-        """Each gene from one parent or the other; windows aside."""
-        child = self.space.crossover(self.space.decode(one), self.space.decode(other), rng)
-        return self.space.encode(child)
 
     def enumerate(self) -> Iterator[Design]:
         """Every network inside the windows."""
