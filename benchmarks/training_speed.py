@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.training_speed [NETWORK] [--frames 16] [--size 64] [--batch 16]
 
-``plain`` is the loop that one writes first: every clip is decoded when its turn comes, made floating and
+``plain`` is the loop that one writes first: every clip is decoded on demand, made floating and
 augmented frame by frame, and goes through the same network in plain 3-D layers (Conv3d and BatchNorm3d over
 (batch, channels, frames, height, width) in PyTorch's default memory order, swish and gates spelled
 out, as the PyTorch port of MoViNet does it), with torch's RMSprop for each tensor. ``ours`` reads prepared

@@ -71,7 +71,7 @@ class DataSettings(BaseModel):
     seed: int = Field(default=0, ge=0, description="of MovingDigits-16's clips")
     source: Literal["store", "videos"] = Field(
         default="store",
-        description="videos decodes each clip when its turn comes, for data too large to be stored as frames",
+        description="videos decodes each clip on demand, for data too large to be stored as frames",
     )
 
     @model_validator(mode="after")
@@ -89,18 +89,18 @@ class DataSettings(BaseModel):
 
     @classmethod
     def parse(
-        cls, text: str, *, cache: Path, annotations: Path | None = None, direct: bool = False
+        cls, text: str, *, cache: Path, annotations: Path | None = None, on_demand: bool = False
     ) -> DataSettings:
         """Settings from ``moving-digits[:preset]``, a folder, or ``format:folder``.
 
         Args:
-            direct: the source is the videos, not a store.
+            on_demand: the source is the videos, not a store.
 
         Raises:
             SettingsError: no such preset or folder.
         """
         kind, _, rest = text.partition(":")
-        source = "videos" if direct else "store"
+        source = "videos" if on_demand else "store"
         if kind == "moving-digits":
             if rest not in ("", *moving_digits.PRESETS):
                 known = ", ".join(f"moving-digits:{name}" for name in moving_digits.PRESETS)

@@ -88,12 +88,12 @@ def decode_all(
     workers: int,
     progress: ProgressCallback,
     *,
-    direct: bool = False,
+    on_demand: bool = False,
 ) -> list[Decoded]:
     """Decodes what an earlier process has not; in the end every video is in the folder's ``.npy`` files.
 
     Args:
-        direct: there are to be none: what is found out about the videos is all that is kept.
+        on_demand: there are to be none: what is found out about the videos is all that is kept.
 
     Raises:
         DataError: there is no space on the disk.
@@ -101,11 +101,11 @@ def decode_all(
     files = {name: building / f"{name}.npy" for name, items in dataset.items.items() if items}
     shapes = {name: (len(dataset.items[name]), plan.keep, plan.side, plan.side, 3) for name in files}
     arrays: dict[str, Clips] = {}
-    if not direct:
+    if not on_demand:
         _require_space(building, shapes)
         arrays = {name: _array(path, shapes[name]) for name, path in files.items()}
     chunks = {
-        (name, first): Chunk(path, first, tuple(dataset.items[name][first : first + CHUNK]), plan, direct)
+        (name, first): Chunk(path, first, tuple(dataset.items[name][first : first + CHUNK]), plan, on_demand)
         for name, path in files.items()
         for first in range(0, shapes[name][0], CHUNK)
     }

@@ -45,13 +45,13 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Videos ``first`` and on of a split, to be decoded into a ``.npy`` file; without one if ``direct``."""
+    """Videos of a split from ``first`` on, to be decoded into a ``.npy`` file unless read ``on_demand``."""
 
     file: Path
     first: int
     items: tuple[VideoItem, ...]
     plan: Plan
-    direct: bool = False
+    on_demand: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def checksum(clip: Clips) -> int:
 
 def decode_chunk(chunk: Chunk) -> Decoded:
     """Decodes a chunk's videos into its file; those that cannot be read are named."""
-    clips = None if chunk.direct else np.lib.format.open_memmap(chunk.file, mode="r+")
+    clips = None if chunk.on_demand else np.lib.format.open_memmap(chunk.file, mode="r+")
     done = Decoded(chunk.file.stem, chunk.first, [], [], [], [], [])
     for index, item in enumerate(chunk.items, chunk.first):
         _, size, time = stamp(item.path)
@@ -129,7 +129,7 @@ def decode_chunk(chunk: Chunk) -> Decoded:
         done.lengths.append(len(kept.frames))
         done.checksums.append(checksum(kept.frames))
         done.places.append(
-            (kept.begin, _is_steady(item, chunk.plan, kept) if chunk.direct else None, size, time)
+            (kept.begin, _is_steady(item, chunk.plan, kept) if chunk.on_demand else None, size, time)
         )
     return done
 
@@ -153,7 +153,7 @@ def decode_apart(chunk: Chunk) -> Decoded:
     """``decode_chunk`` with each video in a process of its own: those that kill it are named."""
     done = Decoded(chunk.file.stem, chunk.first, [], [], [], [], [])
     for index, item in enumerate(chunk.items, chunk.first):
-        found = run_in_process(decode_chunk, Chunk(chunk.file, index, (item,), chunk.plan, chunk.direct))
+        found = run_in_process(decode_chunk, Chunk(chunk.file, index, (item,), chunk.plan, chunk.on_demand))
         if found is None:
             why = LeftOut(item.id, f"{item.path}: {CRASHES}")
             found = Decoded(chunk.file.stem, index, [0], [0], [why], [], [(0.0, None, -1, -1)])

@@ -168,7 +168,7 @@ def prepare_clip(
         workers=workers,
         progress=progress,
         refuse_broken=settings.broken == "refuse",
-        direct=settings.source == "videos",
+        on_demand=settings.source == "videos",
     )
     for file, reason in data.broken:
         _LOG.warning("left out %s: %s", file, reason)

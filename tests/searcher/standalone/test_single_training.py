@@ -95,17 +95,17 @@ def test_views_that_make_no_sense_are_refused(views: str) -> None:
         Extras(views=views).parsed_views()
 
 
-@pytest.mark.parametrize("direct", [False, True])
-def test_the_command_trains_on_another_clip(direct: bool, videos: DataSettings, tmp_path: Path) -> None:
+@pytest.mark.parametrize("on_demand", [False, True])
+def test_the_command_trains_on_another_clip(on_demand: bool, videos: DataSettings, tmp_path: Path) -> None:
     assert videos.root is not None
     words = ["train", NETWORK.text, "--clip", "2x16x4", "--epochs", "1", "--output", str(tmp_path / "out")]
-    words += ["--direct"] * direct + ["--cache", str(tmp_path / "cache")]
+    words += ["--on-demand"] * on_demand + ["--cache", str(tmp_path / "cache")]
     told = CliRunner().invoke(app, [*words, "--data", f"folder:{videos.root}"])
     assert told.exit_code == 0, told.output
     made = Architecture.from_json(json.loads((tmp_path / "out" / "architecture.json").read_text()))
     assert made == NETWORK.with_input(ClipShape(2, 16, 4))
     (prepared,) = (tmp_path / "cache" / "prepared").iterdir()
-    assert bool(list(prepared.glob("*.npy"))) != direct
+    assert bool(list(prepared.glob("*.npy"))) != on_demand
 
 
 def test_what_is_wrong_is_said_before_videos_are_decoded(videos: DataSettings, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Trainings of a search that decode their clips when their turn comes."""
+"""Trainings of a search that decode their clips on demand."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def job(folder: Path) -> Job:
 
 
 def test_measurements_are_those_of_a_store(root: Path, tmp_path: Path) -> None:
-    stored, direct = (
+    stored, on_demand = (
         [each.metrics for each in evaluator(settings(root, "cache", source)).build()(job(tmp_path / source))]
         for source in ("store", "videos")
     )
-    assert stored == direct and len(stored) == 2 and stored[0] is not None
+    assert stored == on_demand and len(stored) == 2 and stored[0] is not None
     names = sorted(path.name for path in (tmp_path / "cache" / "prepared").iterdir())
     assert len(names) == 2 and names[1] == f"{names[0]}-videos"
 
@@ -71,7 +71,7 @@ def test_a_machine_without_the_records_measures_its_own(root: Path, tmp_path: Pa
     built = video_evaluator(paths, Recipe(), data=node).build()
     own = built._data(str(SMALL.input))  # type: ignore[attr-defined]
     assert own.path == tmp_path / "node" / "prepared" / paths[SMALL.input].name
-    assert own.split("train").direct
+    assert own.split("train").on_demand
 
 
 def test_a_worker_waits_for_a_video_that_is_lost(

@@ -1,4 +1,4 @@
-"""Clips decoded when their turn comes: the pixels, weights and figures of a store, without one."""
+"""Clips decoded on demand: the pixels, weights and figures of a store, without one."""
 
 from __future__ import annotations
 
@@ -110,12 +110,13 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture(scope="module")
 def both(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[PreparedData, PreparedData]:
-    """From a store, and directly."""
+    """From a store, and on demand."""
     cache = tmp_path_factory.mktemp("cache")
-    stored, direct = (
-        prepare(dataset, frames=4, size=16, fps=7.5, cache=cache, direct=direct) for direct in (False, True)
+    stored, on_demand = (
+        prepare(dataset, frames=4, size=16, fps=7.5, cache=cache, on_demand=on_demand)
+        for on_demand in (False, True)
     )
-    return stored, direct
+    return stored, on_demand
 
 
 def entries(data: PreparedData) -> list[list[Any]]:
@@ -125,10 +126,10 @@ def entries(data: PreparedData) -> list[list[Any]]:
 
 
 def test_every_stretch_has_the_pixels_of_the_store(both: tuple[PreparedData, PreparedData]) -> None:
-    stored, direct = (data.split("train") for data in both)
-    assert direct.direct and not stored.direct and not list(both[1].path.glob("*.npy"))
-    assert direct.ids == stored.ids and direct.lengths.tolist() == stored.lengths.tolist()
-    assert direct.labels.tolist() == stored.labels.tolist() and direct.side == stored.side == 18
+    stored, on_demand = (data.split("train") for data in both)
+    assert on_demand.on_demand and not stored.on_demand and not list(both[1].path.glob("*.npy"))
+    assert on_demand.ids == stored.ids and on_demand.lengths.tolist() == stored.lengths.tolist()
+    assert on_demand.labels.tolist() == stored.labels.tolist() and on_demand.side == stored.side == 18
     wanted = [
         Stretch(index, start, 4)
         for index in range(len(stored))
@@ -137,7 +138,7 @@ def test_every_stretch_has_the_pixels_of_the_store(both: tuple[PreparedData, Pre
     assert len(wanted) > 80
     torch.set_num_threads(2)
     try:
-        found = list(direct.each(wanted))
+        found = list(on_demand.each(wanted))
     finally:
         torch.set_num_threads(1)
     for stretch, frames in zip(wanted, found, strict=True):
@@ -147,14 +148,15 @@ def test_every_stretch_has_the_pixels_of_the_store(both: tuple[PreparedData, Pre
 def test_facts_are_those_of_the_store(tmp_path: Path) -> None:
     dataset = grey_dataset(tmp_path, first=12, hollow=12, third=24, val=12)
     (tmp_path / "hollow.mp4").write_bytes(b"")
-    stored, direct = (
-        prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path, direct=direct) for direct in (False, True)
+    stored, on_demand = (
+        prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path, on_demand=on_demand)
+        for on_demand in (False, True)
     )
-    assert direct.broken == stored.broken and direct.broken[0][0] == "hollow"
-    assert direct.split("train").ids == ("first", "third") and direct.identity == stored.identity
-    assert direct.split("train").lengths.tolist() == stored.split("train").lengths.tolist() == [12, 12]
+    assert on_demand.broken == stored.broken and on_demand.broken[0][0] == "hollow"
+    assert on_demand.split("train").ids == ("first", "third") and on_demand.identity == stored.identity
+    assert on_demand.split("train").lengths.tolist() == stored.split("train").lengths.tolist() == [12, 12]
     with pytest.raises(DataError, match=r"hollow\.mp4.*data\.broken"):
-        prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path, direct=True, refuse_broken=True)
+        prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path, on_demand=True, refuse_broken=True)
 
 
 @pytest.mark.parametrize("recipe", [{}, {"policy": "autoaugment", "box_area": 0.3, "mixup": 0.2}])
@@ -208,7 +210,7 @@ def test_several_processes_get_the_clips_of_the_store(both: tuple[PreparedData, 
 def test_clips_are_decoded_ahead_and_in_order(
     both: tuple[PreparedData, PreparedData], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    direct = both[1].split("train")
+    on_demand = both[1].split("train")
     begun: list[int] = []
     read = places.Places.read
 
@@ -224,7 +226,7 @@ def test_clips_are_decoded_ahead_and_in_order(
             taken.append(start)
             yield Stretch(0, start, 4)
 
-    found = direct.each(wanted())
+    found = on_demand.each(wanted())
     first = next(found)
     np.testing.assert_array_equal(first, both[0].split("train").read(Stretch(0, 0, 4)))
     assert taken == [0, 1, 2], "one thread has two more to do"
@@ -241,12 +243,12 @@ def test_files_whose_seeks_mislead_are_decoded_in_a_row(
         return seek(container, stream, decoded, start + 0.5 * (start > 1))  # type: ignore[arg-type]
 
     monkeypatch.setattr(reading, "_first_after_seek", misled)
-    data = prepare(dataset, frames=4, size=16, fps=7.5, cache=tmp_path, direct=True)
-    direct, stored = data.split("train"), both[0].split("train")
+    data = prepare(dataset, frames=4, size=16, fps=7.5, cache=tmp_path, on_demand=True)
+    on_demand, stored = data.split("train"), both[0].split("train")
     assert not entries(data)[0][4]
     for start in range(int(stored.lengths[0])):
         frame = Stretch(0, start, 1)
-        np.testing.assert_array_equal(direct.read(frame), stored.read(frame))
+        np.testing.assert_array_equal(on_demand.read(frame), stored.read(frame))
 
 
 def test_frames_that_only_decoding_in_a_row_finds_are_not_lost(
@@ -260,8 +262,8 @@ def test_frames_that_only_decoding_in_a_row_finds_are_not_lost(
         return islice(frames, 2) if seek else frames
 
     monkeypatch.setattr(places, "read_stream", fewer)
-    stored, direct = (data.split("train") for data in both)
-    np.testing.assert_array_equal(direct.read(Stretch(0, 3, 4)), stored.read(Stretch(0, 3, 4)))
+    stored, on_demand = (data.split("train") for data in both)
+    np.testing.assert_array_equal(on_demand.read(Stretch(0, 3, 4)), stored.read(Stretch(0, 3, 4)))
 
 
 def test_it_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,12 +271,12 @@ def test_it_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with monkeypatch.context() as patch:
         Counter(patch, stop_after=2)
         with pytest.raises(KeyboardInterrupt):
-            prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, direct=True)
+            prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, on_demand=True)
     counter = Counter(monkeypatch)
-    data = prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, direct=True)
+    data = prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, on_demand=True)
     assert counter.videos == 41 - 32 and len(data.split("train")) == 40
     (data.path / "meta.json").write_text("{")
-    again = prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, direct=True)
+    again = prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, on_demand=True)
     assert counter.videos == 41 - 32, "the journal has it all"
     assert entries(again) == entries(data)
 
@@ -289,7 +291,7 @@ def test_a_video_that_kills_its_decoder_has_an_entry(tmp_path: Path, monkeypatch
     monkeypatch.setattr(
         building, "map_in_processes", lambda function, chunks, workers, blame: map(blame, chunks)
     )
-    data = prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, direct=True)
+    data = prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, on_demand=True)
     assert data.broken == (("deadly", f"{tmp_path / 'deadly.mp4'}: {CRASHES}"),)
     third = data.split("train").read(Stretch(1, 0, 4))
     assert (third.mean((1, 2, 3)) / 10).round().tolist() == [1, 2, 3, 4]
@@ -303,7 +305,7 @@ def test_a_video_that_is_lost_is_named_and_training_goes_on_when_it_is_back(
     damage: str, told: str, small_architecture: Architecture, tmp_path: Path
 ) -> None:
     videos = grey_dataset(tmp_path, a=12, b=12, c=12, d=12, val=12, val2=12)
-    data = prepare(videos, frames=8, size=32, fps=12, cache=tmp_path, direct=True)
+    data = prepare(videos, frames=8, size=32, fps=12, cache=tmp_path, on_demand=True)
     network = small_architecture.with_input(replace(small_architecture.input, fps=12))
 
     def training(folder: str) -> Training:
@@ -337,7 +339,7 @@ def test_a_video_that_is_lost_is_named_and_training_goes_on_when_it_is_back(
 
 def test_a_changed_video_is_measured_again(tmp_path: Path) -> None:
     def data() -> PreparedData:
-        return prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, direct=True)
+        return prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, on_demand=True)
 
     videos = grey_dataset(tmp_path, a=12, b=12, val=12)
     first = data()
