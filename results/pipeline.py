@@ -36,7 +36,7 @@ from results.text.run_tables import confirmed_table, family_table, members_table
 from search_space.architecture.parts import ClipShape
 from search_space.errors import RecordError
 from search_space.files import write_json
-from search_space.space.profile import profile
+from search_space.space.profile import profile_space
 from search_space.space.space import SearchSpace
 from searcher.cluster.machine import cpus, device, own_device
 from searcher.evaluator.run_data import Report, RunData
@@ -88,7 +88,7 @@ def run(settings: Settings, watcher: Watcher, address: str | None = None) -> Pat
     data = open_data(settings, settings.search_space(), watcher)
     space = settings.search_space(len(data.classes))
     check_settings(settings, space, address=address)
-    watcher.say(space_text(profile(space, settings.family.budgets)))
+    watcher.say(space_text(profile_space(space, settings.family.budgets)))
     with open_session(settings, data, watcher, address) as session:
         write_json(session.run_dir / "environment.json", environment())
         data.write_report(session.run_dir / "data")
@@ -311,7 +311,7 @@ def write_run(
         measurements=measurements,
         settings=yaml.safe_load(session.settings.to_yaml()),
         environment=environment(),
-        profile=space_text(profile(session.space, session.settings.family.budgets)),
+        profile=space_text(profile_space(session.space, session.settings.family.budgets)),
         family=family,
         outcomes=outcomes,
         next_commands=next_commands(folder, family, data),

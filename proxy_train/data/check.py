@@ -39,7 +39,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class DataCheck:
-    """What ``check`` found.
+    """The findings of ``check_dataset``.
 
     Args:
         name: of the data set.
@@ -151,7 +151,9 @@ class DataCheck:
         return lines
 
 
-def check(dataset: Dataset, *, workers: int = 1, progress: ProgressCallback = ignore_progress) -> DataCheck:
+def check_dataset(
+    dataset: Dataset, *, workers: int = 1, progress: ProgressCallback = ignore_progress
+) -> DataCheck:
     """Decodes every file to its last frame, once: headers lie about lengths, and damage shows only then."""
     items = [*(item for part in dataset.items.values() for item in part), *dataset.unlabelled]
     files: dict[_File, list[VideoItem]] = {}

@@ -23,7 +23,15 @@ import numpy as np
 
 from proxy_train.data.dataset import Dataset
 from proxy_train.processes import ProgressCallback, map_in_processes
-from proxy_train.store.decoding import CHUNK, Chunk, Clips, Decoded, Plan, decode_apart, decode_chunk
+from proxy_train.store.decoding import (
+    CHUNK,
+    Clips,
+    DecodeChunk,
+    Decoded,
+    DecodePlan,
+    decode_apart,
+    decode_chunk,
+)
 from search_space.errors import DataError
 from search_space.files import sync
 
@@ -50,11 +58,15 @@ def locked(building: Path) -> Iterator[None]:
 def _lock(building: Path) -> IO[str]:
     told = False
     while True:
-        building.mkdir(parents=True, exist_ok=True)
         try:
+            building.mkdir(parents=True, exist_ok=True)
             handle = (building / _LOCK).open("w")
         except FileNotFoundError:
             continue  # the folder has just become the store
+        except FileExistsError:
+            if building.is_file():
+                raise
+            continue  # the same, between two looks of ``mkdir``
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # What was locked may be the file of a folder that has become the store meanwhile.
@@ -84,7 +96,7 @@ def finish(building: Path, store: Path) -> None:
 def decode_all(
     building: Path,
     dataset: Dataset,
-    plan: Plan,
+    plan: DecodePlan,
     workers: int,
     progress: ProgressCallback,
     *,
@@ -105,7 +117,9 @@ def decode_all(
         _require_space(building, shapes)
         arrays = {name: _array(path, shapes[name]) for name, path in files.items()}
     chunks = {
-        (name, first): Chunk(path, first, tuple(dataset.items[name][first : first + CHUNK]), plan, on_demand)
+        (name, first): DecodeChunk(
+            path, first, tuple(dataset.items[name][first : first + CHUNK]), plan, on_demand
+        )
         for name, path in files.items()
         for first in range(0, shapes[name][0], CHUNK)
     }
@@ -135,7 +149,7 @@ def _array(path: Path, shape: tuple[int, ...]) -> Clips:
 
 
 def _journal(
-    building: Path, chunks: Mapping[tuple[str, int], Chunk], arrays: Mapping[str, Clips]
+    building: Path, chunks: Mapping[tuple[str, int], DecodeChunk], arrays: Mapping[str, Clips]
 ) -> dict[tuple[str, int], Decoded]:
     """Chunks that an earlier process decoded and that are there; the file keeps their lines alone."""
     path = building / _JOURNAL

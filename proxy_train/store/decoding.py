@@ -24,7 +24,7 @@ CHUNK = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DecodePlan:
     """What is kept of every video: ``keep`` frames of ``side`` pixels.
 
     Training clips of ``frames`` frames and ``size`` pixels are cut from it, at ``fps`` frames a second.
@@ -37,25 +37,25 @@ class Plan:
     keep: int
 
     @classmethod
-    def of(cls, dataset: Dataset, frames: int, size: int, fps: float) -> Plan:
+    def of(cls, dataset: Dataset, frames: int, size: int, fps: float) -> DecodePlan:
         """For clips of that input."""
         keep = max(frames, math.floor(dataset.seconds * fps + 1e-6))
         return cls(frames, size, size + round(size * dataset.margin), fps, keep)
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class DecodeChunk:
     """Videos of a split from ``first`` on, to be decoded into a ``.npy`` file unless read ``on_demand``."""
 
     file: Path
     first: int
     items: tuple[VideoItem, ...]
-    plan: Plan
+    plan: DecodePlan
     on_demand: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptFrames:
     """What is kept of a video: frames from ``begin`` (seconds) on, and what is doubtful about it, or ''."""
 
     frames: Clips
@@ -111,7 +111,7 @@ def checksum(clip: Clips) -> int:
     return zlib.crc32(np.ascontiguousarray(clip).data)
 
 
-def decode_chunk(chunk: Chunk) -> Decoded:
+def decode_chunk(chunk: DecodeChunk) -> Decoded:
     """Decodes a chunk's videos into its file; those that cannot be read are named."""
     clips = None if chunk.on_demand else np.lib.format.open_memmap(chunk.file, mode="r+")
     done = Decoded(chunk.file.stem, chunk.first, [], [], [], [], [])
@@ -121,7 +121,7 @@ def decode_chunk(chunk: Chunk) -> Decoded:
             kept = decode(item, chunk.plan)
         except DataError as error:
             done.broken.append(LeftOut(item.id, error.message))
-            kept = Kept(np.empty((0, chunk.plan.side, chunk.plan.side, 3), np.uint8), 0.0, "")
+            kept = KeptFrames(np.empty((0, chunk.plan.side, chunk.plan.side, 3), np.uint8), 0.0, "")
         if kept.doubt:
             done.doubtful.append(LeftOut(item.id, kept.doubt))
         if clips is not None:
@@ -134,7 +134,7 @@ def decode_chunk(chunk: Chunk) -> Decoded:
     return done
 
 
-def _is_steady(item: VideoItem, plan: Plan, kept: Kept) -> bool:
+def _is_steady(item: VideoItem, plan: DecodePlan, kept: KeptFrames) -> bool:
     """Whether frames that a seek leads to are those that come when a video is decoded in a row.
 
     Not so where an index is wrong, time stamps are missing, or key frames need what was before them.
@@ -149,11 +149,13 @@ def _is_steady(item: VideoItem, plan: Plan, kept: Kept) -> bool:
         return False
 
 
-def decode_apart(chunk: Chunk) -> Decoded:
+def decode_apart(chunk: DecodeChunk) -> Decoded:
     """``decode_chunk`` with each video in a process of its own: those that kill it are named."""
     done = Decoded(chunk.file.stem, chunk.first, [], [], [], [], [])
     for index, item in enumerate(chunk.items, chunk.first):
-        found = run_in_process(decode_chunk, Chunk(chunk.file, index, (item,), chunk.plan, chunk.on_demand))
+        found = run_in_process(
+            decode_chunk, DecodeChunk(chunk.file, index, (item,), chunk.plan, chunk.on_demand)
+        )
         if found is None:
             why = LeftOut(item.id, f"{item.path}: {CRASHES}")
             found = Decoded(chunk.file.stem, index, [0], [0], [why], [], [(0.0, None, -1, -1)])
@@ -165,7 +167,7 @@ def decode_apart(chunk: Chunk) -> Decoded:
     return done
 
 
-def decode(item: VideoItem, plan: Plan) -> Kept:
+def decode(item: VideoItem, plan: DecodePlan) -> KeptFrames:
     """The middle ``plan.keep`` frames of an item.
 
     Raises:
@@ -176,7 +178,7 @@ def decode(item: VideoItem, plan: Plan) -> Kept:
         begin, expected = _middle(item, plan, told)
         frames = _read(item, plan, begin)
         if abs(len(frames) - expected) <= 1 and len(frames):
-            return Kept(frames, begin, "")
+            return KeptFrames(frames, begin, "")
     # The header is wrong about the length, or says nothing.
     measured = measure_video(item.path, item.frames)
     begin, _ = _middle(item, plan, measured.duration)
@@ -184,10 +186,10 @@ def decode(item: VideoItem, plan: Plan) -> Kept:
     if not len(frames):
         begins = item.start or 0.0
         raise DataError(f"{item.path}: no frame from {begins:g} s on: it ends at {measured.duration:.2f} s")
-    return Kept(frames, begin, measured.note)
+    return KeptFrames(frames, begin, measured.note)
 
 
-def _middle(item: VideoItem, plan: Plan, duration: float) -> tuple[float, int]:
+def _middle(item: VideoItem, plan: DecodePlan, duration: float) -> tuple[float, int]:
     """Where the frames to keep begin, in seconds, and how many there should be."""
     start = item.start or 0.0
     end = duration if item.end is None else min(item.end, max(duration, start))
@@ -195,7 +197,7 @@ def _middle(item: VideoItem, plan: Plan, duration: float) -> tuple[float, int]:
     return begin, min(plan.keep, math.ceil((end - begin) * plan.fps - 1e-3))
 
 
-def _read(item: VideoItem, plan: Plan, begin: float) -> Clips:
+def _read(item: VideoItem, plan: DecodePlan, begin: float) -> Clips:
     sampled = read_stream(item.path, plan.fps, plan.side, start=begin, end=item.end, files=item.frames)
     frames = [frame for frame, _ in zip(sampled, range(plan.keep), strict=False)]
     return np.stack(frames) if frames else np.empty((0, plan.side, plan.side, 3), np.uint8)

@@ -28,7 +28,7 @@ from proxy_train.data.dataset import Dataset, LeftOut
 from proxy_train.data.labels import LabelsKind, class_counts, label_from_json, label_json, target_array
 from proxy_train.processes import ProgressCallback, ignore_progress
 from proxy_train.store.building import building_folder, decode_all, finish, locked
-from proxy_train.store.decoding import Clips, Decoded, Plan, checksum
+from proxy_train.store.decoding import Clips, Decoded, DecodePlan, checksum
 from proxy_train.store.places import Places
 from proxy_train.store.split import Split
 from search_space.errors import DataError
@@ -177,7 +177,7 @@ def prepare(
                 shutil.rmtree(building)  # another process has made it while this one waited
             else:
                 _take_apart(path, building)
-                plan = Plan.of(dataset, frames, size, fps)
+                plan = DecodePlan.of(dataset, frames, size, fps)
                 decoded = decode_all(building, dataset, plan, workers, progress, on_demand=on_demand)
                 _write_meta(building, dataset, plan, decoded, on_demand=on_demand)
                 finish(building, path)
@@ -207,7 +207,7 @@ def _take_apart(path: Path, building: Path) -> None:
 
 
 def _write_meta(
-    building: Path, dataset: Dataset, plan: Plan, decoded: Sequence[Decoded], *, on_demand: bool
+    building: Path, dataset: Dataset, plan: DecodePlan, decoded: Sequence[Decoded], *, on_demand: bool
 ) -> None:
     broken = sorted(entry for chunk in decoded for entry in chunk.broken)
     splits: dict[str, dict[str, Any]] = {

@@ -19,7 +19,7 @@ from search_space.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class FrameRange:
     """Some frames of a clip.
 
     Args:
@@ -70,7 +70,7 @@ class Split:
         """Whether clips are decoded on demand."""
         return self.places is not None and not len(self.clips)
 
-    def read(self, wanted: Stretch) -> Pixels:
+    def read(self, wanted: FrameRange) -> Pixels:
         """Frames of a clip.
 
         Returns:
@@ -85,7 +85,7 @@ class Split:
         found = self._frames(wanted, 0, length)
         return found.take((wanted.start + np.arange(wanted.frames)) % length, axis=-4)
 
-    def _frames(self, wanted: Stretch, first: int, count: int) -> Pixels:
+    def _frames(self, wanted: FrameRange, first: int, count: int) -> Pixels:
         row = self.rows[wanted.index]
         if not wanted.squares and not self.on_demand:
             kept: Pixels = self.clips[row, first : first + count]
@@ -100,7 +100,7 @@ class Split:
             return np.stack(frames)
         return np.stack([three_squares(frame, wanted.squares) for frame in frames], axis=1)
 
-    def each(self, wanted: Iterable[Stretch]) -> Iterator[Pixels]:
+    def read_all(self, wanted: Iterable[FrameRange]) -> Iterator[Pixels]:
         """What ``read`` gives for every stretch, in order; what must be decoded is, some way ahead.
 
         All stretches want squares, or none does. As many threads decode as this process may compute with.
@@ -116,7 +116,9 @@ class Split:
             yield from map(self.read, together)
 
 
-def _ahead(read: Callable[[Stretch], Pixels], wanted: Iterable[Stretch], threads: int) -> Iterator[Pixels]:
+def _ahead(
+    read: Callable[[FrameRange], Pixels], wanted: Iterable[FrameRange], threads: int
+) -> Iterator[Pixels]:
     waiting: deque[Future[Pixels]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="decoder") as pool:
         try:

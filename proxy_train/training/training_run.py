@@ -126,7 +126,7 @@ class TrainingRun:
             on_batch: told of the updates of an epoch as they go by.
         """
         leads = training.leads
-        log = Log.open(self.folder, training.epoch) if leads else None
+        log = TrainingLog.open(self.folder, training.epoch) if leads else None
         while training.epoch < self.horizon.epochs:
             report = training.train_epoch(on_batch)
             # The log comes before the checkpoint: a kill between them trains the epoch again, to the same.
@@ -148,7 +148,7 @@ class TrainingRun:
         return read_checkpoint(self.folder, BEST)
 
 
-class Log:
+class TrainingLog:
     """``log.jsonl``, a line an epoch, and the same as TensorBoard scalars in ``events``.
 
     Args:
@@ -166,10 +166,10 @@ class Log:
         self._events = SummaryWriter(str(folder / "events"), purge_step=step)
 
     @classmethod
-    def open(cls, folder: Path, epochs: int) -> Log:
+    def open(cls, folder: Path, epochs: int) -> TrainingLog:
         """The log of a training that has so many epochs behind it; lines beyond them are dropped."""
         folder.mkdir(parents=True, exist_ok=True)
-        lines = [line for line in read_log(folder) if line.epoch <= epochs]
+        lines = [line for line in read_training_log(folder) if line.epoch <= epochs]
         (folder / LOG).write_text("".join(json.dumps(asdict(line)) + "\n" for line in lines))
         return cls(folder, lines)
 
@@ -198,7 +198,7 @@ class Log:
         self._events.close()
 
 
-def read_log(folder: Path) -> list[EpochLine]:
+def read_training_log(folder: Path) -> list[EpochLine]:
     """The lines of a training's log; a last line that was torn by a kill is left out."""
     try:
         text = (folder / LOG).read_text()

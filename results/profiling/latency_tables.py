@@ -21,7 +21,7 @@ from results.inference.torch_runner import TorchRunner
 from results.profiling.operations import Call, operation_call
 from results.profiling.step_profile import PYTORCH, Subject, prepared
 from search_space.architecture.architecture import Architecture
-from search_space.cost.latency_table import LatencyTable, Operation, Timed, space_operations
+from search_space.cost.latency_table import LatencyTable, Operation, TimedNetwork, space_operations
 from search_space.errors import SettingsError, SpaceError
 from search_space.network.model import build
 from search_space.space.space import SearchSpace
@@ -185,10 +185,10 @@ def _with_networks(table: LatencyTable, timing: _Timing, report: Report) -> Late
     for number, text in enumerate(texts, start=1):
         if text not in known:
             known[text] = _network_milliseconds(Architecture.parse(text), table, timing.watch, effort)
-            partly = [Timed(each, known[each]) for each in texts if each in known]
+            partly = [TimedNetwork(each, known[each]) for each in texts if each in known]
             replace(table, calibration=tuple(partly)).write(timing.path)
         report(number, len(texts))
-    timed = [Timed(text, known[text]) for text in texts]
+    timed = [TimedNetwork(text, known[text]) for text in texts]
     fitted = table.fitted(timed[: effort.calibration])
     return replace(fitted, held_out=tuple(timed[effort.calibration :]))
 

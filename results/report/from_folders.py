@@ -20,7 +20,7 @@ from results.report.report import write_report
 from results.report.run_view import Run, read_outcomes
 from results.text.costs import space_text
 from search_space.errors import MovinasError, SettingsError
-from search_space.space.profile import profile
+from search_space.space.profile import profile_space
 from searcher.record.records import Records
 from searcher.record.trials import differences
 from searcher.settings.reading import load_settings
@@ -106,7 +106,7 @@ def _profile(folder: Path, classes: int) -> str:
     """What the run's space holds; settings of an older version may not be readable any more."""
     try:
         settings = load_settings(folder / "settings.yaml")
-        return space_text(profile(settings.search_space(classes or None), settings.family.budgets))
+        return space_text(profile_space(settings.search_space(classes or None), settings.family.budgets))
     except MovinasError as error:
         return f"The space is not shown: {error}"
 

@@ -137,7 +137,7 @@ def _check(options: Options) -> None:
         )
 
 
-class Timed(NamedTuple):
+class TimedNetwork(NamedTuple):
     """A whole network with what a frame of it took, in milliseconds."""
 
     architecture: str
@@ -173,8 +173,8 @@ class LatencyTable:
     factors: Mapping[str, float] = field(default_factory=dict)
     constant: float = 0.0
     reference: float = 0.0
-    calibration: tuple[Timed, ...] = ()
-    held_out: tuple[Timed, ...] = ()
+    calibration: tuple[TimedNetwork, ...] = ()
+    held_out: tuple[TimedNetwork, ...] = ()
 
     @property
     def about(self) -> dict[str, Any]:
@@ -208,7 +208,7 @@ class LatencyTable:
             sums[operation.kind] += self.milliseconds[operation]
         return sums
 
-    def fitted(self, networks: Sequence[Timed]) -> LatencyTable:
+    def fitted(self, networks: Sequence[TimedNetwork]) -> LatencyTable:
         """The same table with constant and factors that fit these networks best, relative errors squared."""
         rows = [self._sums(Architecture.parse(each.architecture)) for each in networks]
         measured = np.array([each.milliseconds for each in networks])
@@ -283,8 +283,8 @@ class LatencyTable:
                 factors={key: float(value) for key, value in content["factors"].items()},
                 constant=float(content["constant"]),
                 reference=float(content["reference"]),
-                calibration=tuple(Timed(text, float(ms)) for text, ms in content["calibration"]),
-                held_out=tuple(Timed(text, float(ms)) for text, ms in content["held_out"]),
+                calibration=tuple(TimedNetwork(text, float(ms)) for text, ms in content["calibration"]),
+                held_out=tuple(TimedNetwork(text, float(ms)) for text, ms in content["held_out"]),
             )
         except OSError as error:
             raise SpaceError(f"{path} cannot be read: {error.strerror}", hint=hint) from error

@@ -9,7 +9,7 @@ from dataclasses import replace
 from proxy_train.data.formats.annotation_files import csv_header, csv_rows, parse_index, parse_number
 from proxy_train.data.formats.listing import Listing
 from proxy_train.data.formats.request import Request
-from proxy_train.data.formats.video_index import Found, VideoIndex
+from proxy_train.data.formats.video_index import FoundVideo, VideoIndex
 from proxy_train.data.labels import VerbNoun
 from search_space.errors import DataError
 
@@ -89,13 +89,13 @@ def _take(
         listing.add(video, VerbNoun(verb, noun), name, split, start, end, group=recording)
 
 
-def _from_one(video: Found, rate: float | None) -> Found:
+def _from_one(video: FoundVideo, rate: float | None) -> FoundVideo:
     """Frames count from 1 even if the first ones are not there: times would shift otherwise."""
     frames = video.frames
     if frames is None:
         return video
     count = frames.offset + frames.count - 1
-    return Found(video.path, replace(frames, offset=1, count=count, fps=rate or frames.fps))
+    return FoundVideo(video.path, replace(frames, offset=1, count=count, fps=rate or frames.fps))
 
 
 def _frame_rates(rows: list[tuple[str, dict[str, str]]]) -> dict[str, float]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from proxy_train.data.dataset import LeftOut, VideoItem
-from proxy_train.data.formats.video_index import Found
+from proxy_train.data.formats.video_index import FoundVideo
 from proxy_train.data.labels import Label, LabelsKind
 
 _SHARE = 15  # percent of the videos for val, and again for test, where nothing says
@@ -35,7 +35,7 @@ class Listing:
 
     def add(
         self,
-        found: Found,
+        found: FoundVideo,
         label: Label,
         name: str,
         split: str,
@@ -49,7 +49,7 @@ class Listing:
         self.groups[name] = group or name
 
     def add_unlabelled(
-        self, found: Found, name: str, split: str, start: float | None = None, end: float | None = None
+        self, found: FoundVideo, name: str, split: str, start: float | None = None, end: float | None = None
     ) -> None:
         """Takes a video whose label is not public."""
         self.unlabelled.append(VideoItem(found.path, start, end, (), name, split, found.frames))

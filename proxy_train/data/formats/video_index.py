@@ -16,7 +16,7 @@ VIDEOS = frozenset({".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".m
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundVideo:
     """A video file, or a folder of ``frames``."""
 
     path: Path
@@ -45,7 +45,7 @@ class VideoIndex:
             for name in contents.videos:
                 self._paths.setdefault(Path(name).stem, []).append(contents.folder / name)
 
-    def find(self, name: str, *, below: str = "") -> Found | None:
+    def find(self, name: str, *, below: str = "") -> FoundVideo | None:
         """The video of a name (without folder and suffix), or None.
 
         Args:
@@ -57,9 +57,9 @@ class VideoIndex:
         path = next((path for path in paths if plain(path.parent.name) == plain(below)), paths[0])
         # All of them are accounted for: copies of one video are one video.
         self._used.update(paths)
-        return Found(path, find_frames(path, self._frame_rate) if path in self._folders else None)
+        return FoundVideo(path, find_frames(path, self._frame_rate) if path in self._folders else None)
 
-    def find_path(self, relative: str) -> Found | None:
+    def find_path(self, relative: str) -> FoundVideo | None:
         """The video at a path below ``root`` or below one of its folders, or None."""
         wanted = Path(relative)
         for path in self._paths.get(wanted.stem, []) + self._paths.get(wanted.name, []):
@@ -68,7 +68,9 @@ class VideoIndex:
                 or path.parts[-len(wanted.parts) :] == wanted.parts
             ):
                 self._used.add(path)
-                return Found(path, find_frames(path, self._frame_rate) if path in self._folders else None)
+                return FoundVideo(
+                    path, find_frames(path, self._frame_rate) if path in self._folders else None
+                )
         return None
 
     def unused(self) -> Iterator[Path]:

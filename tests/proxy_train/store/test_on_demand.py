@@ -23,9 +23,9 @@ from proxy_train.distributed import Group
 from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
 from proxy_train.store import building, decoding, places
-from proxy_train.store.decoding import Chunk, Decoded, decode_chunk
+from proxy_train.store.decoding import DecodeChunk, Decoded, decode_chunk
 from proxy_train.store.prepared_data import PreparedData, prepare
-from proxy_train.store.split import Stretch
+from proxy_train.store.split import FrameRange
 from proxy_train.training.training import Training
 from proxy_train.video import reading
 from proxy_train.video.frame_folder import find_frames
@@ -131,14 +131,14 @@ def test_every_stretch_has_the_pixels_of_the_store(both: tuple[PreparedData, Pre
     assert on_demand.ids == stored.ids and on_demand.lengths.tolist() == stored.lengths.tolist()
     assert on_demand.labels.tolist() == stored.labels.tolist() and on_demand.side == stored.side == 18
     wanted = [
-        Stretch(index, start, 4)
+        FrameRange(index, start, 4)
         for index in range(len(stored))
         for start in range(max(1, int(stored.lengths[index]) - 3))
     ]
     assert len(wanted) > 80
     torch.set_num_threads(2)
     try:
-        found = list(on_demand.each(wanted))
+        found = list(on_demand.read_all(wanted))
     finally:
         torch.set_num_threads(1)
     for stretch, frames in zip(wanted, found, strict=True):
@@ -221,14 +221,14 @@ def test_clips_are_decoded_ahead_and_in_order(
     monkeypatch.setattr(places.Places, "read", counted)
     taken: list[int] = []
 
-    def wanted() -> Iterator[Stretch]:
+    def wanted() -> Iterator[FrameRange]:
         for start in range(9):
             taken.append(start)
-            yield Stretch(0, start, 4)
+            yield FrameRange(0, start, 4)
 
-    found = on_demand.each(wanted())
+    found = on_demand.read_all(wanted())
     first = next(found)
-    np.testing.assert_array_equal(first, both[0].split("train").read(Stretch(0, 0, 4)))
+    np.testing.assert_array_equal(first, both[0].split("train").read(FrameRange(0, 0, 4)))
     assert taken == [0, 1, 2], "one thread has two more to do"
     assert len(list(found)) == 8 and sorted(begun) == list(range(9))
 
@@ -247,7 +247,7 @@ def test_files_whose_seeks_mislead_are_decoded_in_a_row(
     on_demand, stored = data.split("train"), both[0].split("train")
     assert not entries(data)[0][4]
     for start in range(int(stored.lengths[0])):
-        frame = Stretch(0, start, 1)
+        frame = FrameRange(0, start, 1)
         np.testing.assert_array_equal(on_demand.read(frame), stored.read(frame))
 
 
@@ -263,7 +263,7 @@ def test_frames_that_only_decoding_in_a_row_finds_are_not_lost(
 
     monkeypatch.setattr(places, "read_stream", fewer)
     stored, on_demand = (data.split("train") for data in both)
-    np.testing.assert_array_equal(on_demand.read(Stretch(0, 3, 4)), stored.read(Stretch(0, 3, 4)))
+    np.testing.assert_array_equal(on_demand.read(FrameRange(0, 3, 4)), stored.read(FrameRange(0, 3, 4)))
 
 
 def test_it_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,7 +284,7 @@ def test_it_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_video_that_kills_its_decoder_has_an_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     videos = grey_dataset(tmp_path, first=12, deadly=12, third=12, val=12)
 
-    def killed(_: object, chunk: Chunk) -> Decoded | None:
+    def killed(_: object, chunk: DecodeChunk) -> Decoded | None:
         return None if chunk.items[0].id == "deadly" else decode_chunk(chunk)
 
     monkeypatch.setattr(decoding, "run_in_process", killed)
@@ -293,7 +293,7 @@ def test_a_video_that_kills_its_decoder_has_an_entry(tmp_path: Path, monkeypatch
     )
     data = prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, on_demand=True)
     assert data.broken == (("deadly", f"{tmp_path / 'deadly.mp4'}: {CRASHES}"),)
-    third = data.split("train").read(Stretch(1, 0, 4))
+    third = data.split("train").read(FrameRange(1, 0, 4))
     assert (third.mean((1, 2, 3)) / 10).round().tolist() == [1, 2, 3, 4]
 
 

@@ -17,7 +17,7 @@ from proxy_train.data.dataset import Dataset, VideoItem
 from proxy_train.data.moving_digits import encode
 from proxy_train.store import building, decoding, prepared_data
 from proxy_train.store.building import building_folder
-from proxy_train.store.decoding import Chunk, Decoded, decode_chunk
+from proxy_train.store.decoding import DecodeChunk, Decoded, decode_chunk
 from proxy_train.store.prepared_data import PreparedData, prepare
 from proxy_train.video.reading import CRASHES, read_frames
 from search_space.errors import DataError
@@ -139,7 +139,7 @@ class Counter:
         self.videos, self._chunks, self._stop_after = 0, 0, stop_after
         monkeypatch.setattr(building, "decode_chunk", self)
 
-    def __call__(self, chunk: Chunk) -> Decoded:
+    def __call__(self, chunk: DecodeChunk) -> Decoded:
         if self._chunks == self._stop_after:
             raise KeyboardInterrupt
         self._chunks += 1
@@ -248,11 +248,11 @@ def test_two_processes_share_the_work_of_one(tmp_path: Path) -> None:
 def test_a_video_that_kills_its_decoder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = grey_dataset(tmp_path, first=12, deadly=12, third=12, val=12)
 
-    def killed(_: object, chunk: Chunk) -> Decoded | None:
+    def killed(_: object, chunk: DecodeChunk) -> Decoded | None:
         return None if chunk.items[0].id == "deadly" else decode_chunk(chunk)
 
     def each(
-        function: object, chunks: list[Chunk], workers: int, blame: Callable[[Chunk], Decoded]
+        function: object, chunks: list[DecodeChunk], workers: int, blame: Callable[[DecodeChunk], Decoded]
     ) -> object:
         return map(blame, chunks)
 

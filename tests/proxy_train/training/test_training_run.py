@@ -15,7 +15,7 @@ from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
 from proxy_train.training.checkpoint import read_checkpoint
 from proxy_train.training.training import Training
-from proxy_train.training.training_run import EpochLine, TrainingRun, read_log
+from proxy_train.training.training_run import EpochLine, TrainingRun, read_training_log
 from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError
 
@@ -49,7 +49,7 @@ def test_a_run_is_logged_and_keeps_its_best_weights(run: TrainingRun) -> None:
     seen: list[tuple[int, int]] = []
     training = run.begin()
     run.finish(training, told.append, lambda done, of: seen.append((done, of)))
-    assert [line.epoch for line in told] == [1, 2, 3, 4] and read_log(run.folder) == told
+    assert [line.epoch for line in told] == [1, 2, 3, 4] and read_training_log(run.folder) == told
     assert seen == [(step, 4) for _ in range(4) for step in (1, 2, 3, 4)]
     best = run.best
     assert best is not None and best.facts["score"] == max(line.score for line in told)
@@ -83,13 +83,13 @@ def test_interrupted_anywhere_it_leaves_the_same_files(
     again = run.begin()
     assert again.epoch == 0
     run.finish(again)
-    assert without_times(read_log(run.folder)) == without_times(read_log(whole.folder))
+    assert without_times(read_training_log(run.folder)) == without_times(read_training_log(whole.folder))
     for name in ("checkpoint.safetensors", "best.safetensors"):
         one, two = read_checkpoint(run.folder, name), read_checkpoint(whole.folder, name)
         assert one is not None and two is not None and one.facts == two.facts
         assert all(torch.equal(value, two.tensors[key]) for key, value in one.tensors.items()), name
     run.finish(run.begin())
-    assert without_times(read_log(run.folder)) == without_times(read_log(whole.folder)), (
+    assert without_times(read_training_log(run.folder)) == without_times(read_training_log(whole.folder)), (
         "nothing is left to do"
     )
 
@@ -101,7 +101,7 @@ def test_a_torn_line_of_the_log_is_left_out(run: TrainingRun) -> None:
     run.finish(run.begin())
     with (run.folder / "log.jsonl").open("a") as file:
         file.write('{"epoch": 5, "loss": 0.')
-    assert [line.epoch for line in read_log(run.folder)] == [2, 3, 4]
+    assert [line.epoch for line in read_training_log(run.folder)] == [2, 3, 4]
 
 
 def test_a_run_travels_as_text(run: TrainingRun, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from search_space.cost.latency_table import (
     KINDS,
     LatencyTable,
     Operation,
-    Timed,
+    TimedNetwork,
     frame_operations,
     space_operations,
 )
@@ -37,7 +37,7 @@ def table() -> LatencyTable:
     return LatencyTable(SPACE.name, repr(SPACE.choices.options), SPACE.classes, "here", "pytorch", 1, times)
 
 
-def truth(texts: list[str], noise: float = 0.0) -> list[Timed]:
+def truth(texts: list[str], noise: float = 0.0) -> list[TimedNetwork]:
     """Networks that take what a fitted table could say, within a noise."""
     factors = dict(zip(KINDS, np.linspace(0.5, 2.0, len(KINDS)), strict=True))
     rng = np.random.default_rng(1)
@@ -45,7 +45,7 @@ def truth(texts: list[str], noise: float = 0.0) -> list[Timed]:
     for text in texts:
         operations = frame_operations(Architecture.parse(text), SPACE.classes)
         spent = 0.3 + sum(factors[each.kind] * invented(each) for each in operations)
-        found.append(Timed(text, spent * (1 + noise * rng.uniform(-1, 1))))
+        found.append(TimedNetwork(text, spent * (1 + noise * rng.uniform(-1, 1))))
     return found
 
 
