@@ -114,7 +114,7 @@ def _with_operations(
     table: LatencyTable, wanted: Sequence[Operation], timing: _Timing, report: Report
 ) -> LatencyTable:
     """The table with what each operation takes by itself."""
-    known, options = dict(table.milliseconds), timing.space.choices.options
+    known, options = dict(table.operations), timing.space.choices.options
     missing = [operation for operation in wanted if operation not in known]
     # Not in the order of their sizes: what slows the machine for a while then slows all kinds.
     random.Random(_SEED).shuffle(missing)
@@ -125,9 +125,9 @@ def _with_operations(
             known[operation] = timing.watch.milliseconds(call, timing.effort.calls)
             report(len(known), len(wanted))
             if time.monotonic() - written > _WRITE_SECONDS:
-                replace(table, milliseconds=known).write(timing.path)
+                replace(table, operations=known).write(timing.path)
                 written = time.monotonic()
-    return replace(table, milliseconds=known)
+    return replace(table, operations=known)
 
 
 class Stopwatch:
