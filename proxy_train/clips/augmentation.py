@@ -18,7 +18,7 @@ from torch import Tensor
 
 from proxy_train.clips.policies import auto_augment, rand_augment
 from proxy_train.recipe import Recipe
-from proxy_train.store.places import Pixels
+from proxy_train.store.clip_origins import Pixels
 from proxy_train.store.prepared_data import PreparedData
 from proxy_train.store.split import FrameRange, Split
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from proxy_train.store.places import Pixels
+from proxy_train.store.clip_origins import Pixels
 from proxy_train.store.split import FrameRange, Split
 from search_space.errors import SettingsError
 

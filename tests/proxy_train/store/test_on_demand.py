@@ -22,7 +22,8 @@ from proxy_train.data.moving_digits import encode
 from proxy_train.distributed import Group
 from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
-from proxy_train.store import building, decoding, places
+from proxy_train.store import building, clip_origins, decoding
+from proxy_train.store.clip_origins import ClipOrigin, ClipOrigins, LostVideoError
 from proxy_train.store.decoding import DecodeChunk, Decoded, decode_chunk
 from proxy_train.store.prepared_data import PreparedData, prepare
 from proxy_train.store.split import FrameRange
@@ -119,10 +120,10 @@ def both(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pr
     return stored, on_demand
 
 
-def entries(data: PreparedData) -> list[list[Any]]:
-    found = data.split("train").places
+def origins(data: PreparedData) -> list[ClipOrigin]:
+    found = data.split("train").origins
     assert found is not None
-    return [found.entry(row) for row in data.split("train").rows.tolist()]
+    return [found.origin(row) for row in data.split("train").rows.tolist()]
 
 
 def test_every_stretch_has_the_pixels_of_the_store(both: tuple[PreparedData, PreparedData]) -> None:
@@ -212,13 +213,13 @@ def test_clips_are_decoded_ahead_and_in_order(
 ) -> None:
     on_demand = both[1].split("train")
     begun: list[int] = []
-    read = places.Places.read
+    read = ClipOrigins.read
 
-    def counted(self: places.Places, row: int, first: int, count: int, *, square: bool = True) -> object:
+    def counted(self: ClipOrigins, row: int, first: int, count: int, *, square: bool = True) -> object:
         begun.append(first)
         return read(self, row, first, count, square=square)
 
-    monkeypatch.setattr(places.Places, "read", counted)
+    monkeypatch.setattr(ClipOrigins, "read", counted)
     taken: list[int] = []
 
     def wanted() -> Iterator[FrameRange]:
@@ -236,7 +237,7 @@ def test_clips_are_decoded_ahead_and_in_order(
 def test_files_whose_seeks_mislead_are_decoded_in_a_row(
     dataset: Dataset, both: tuple[PreparedData, PreparedData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert all(entry[4] for entry in entries(both[1]))
+    assert all(origin.seek_is_exact for origin in origins(both[1]))
     seek = reading._first_after_seek
 
     def misled(container: object, stream: object, decoded: object, start: float) -> object:
@@ -245,7 +246,7 @@ def test_files_whose_seeks_mislead_are_decoded_in_a_row(
     monkeypatch.setattr(reading, "_first_after_seek", misled)
     data = prepare(dataset, frames=4, size=16, fps=7.5, cache=tmp_path, on_demand=True)
     on_demand, stored = data.split("train"), both[0].split("train")
-    assert not entries(data)[0][4]
+    assert not origins(data)[0].seek_is_exact
     for start in range(int(stored.lengths[0])):
         frame = FrameRange(0, start, 1)
         np.testing.assert_array_equal(on_demand.read(frame), stored.read(frame))
@@ -261,7 +262,7 @@ def test_frames_that_only_decoding_in_a_row_finds_are_not_lost(
         frames = stream(*args, seek=seek, **given)
         return islice(frames, 2) if seek else frames
 
-    monkeypatch.setattr(places, "read_stream", fewer)
+    monkeypatch.setattr(clip_origins, "read_stream", fewer)
     stored, on_demand = (data.split("train") for data in both)
     np.testing.assert_array_equal(on_demand.read(FrameRange(0, 3, 4)), stored.read(FrameRange(0, 3, 4)))
 
@@ -278,7 +279,7 @@ def test_it_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (data.path / "meta.json").write_text("{")
     again = prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, on_demand=True)
     assert counter.videos == 41 - 32, "the journal has it all"
-    assert entries(again) == entries(data)
+    assert origins(again) == origins(data)
 
 
 def test_a_video_that_kills_its_decoder_has_an_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -356,3 +357,30 @@ def test_frames_left_out_change_no_other(dataset: Dataset) -> None:
             for seek in (True, False):
                 found = read_stream(item.path, 7.5, 18, start=0.31, files=item.frames, first=first, seek=seek)
                 np.testing.assert_array_equal(list(islice(found, 3)), whole[first : first + 3])
+
+
+WRITTEN = {
+    "meta.json": """{
+"name": "grey", "digest": "c89626912202a6db", "classes": ["a", "b"], "frames": 4, "size": 16, "side": 16,
+"fps": 12, "flips_change_labels": false, "labels_kind": "single", "verbs": 0, "direct": true, "broken": [],
+"doubtful": [], "splits": {
+  "train": {"ids": ["first"], "labels": [0], "lengths": [12], "checksums": [3501393822],
+            "places": 1313838976},
+  "val": {"ids": ["val"], "labels": [1], "lengths": [12], "checksums": [3501393822], "places": 2921219359}
+}, "checksum": 3296460534}""",
+    "train.jsonl": '["/videos/first.mp4", 0.0, null, null, true, 1940, 1795983990343902239]\n',
+    "val.jsonl": '["/videos/val.mp4", 0.0, null, null, true, 1940, 1795983990351971530]\n',
+}
+
+
+def test_data_that_is_prepared_already_is_opened(tmp_path: Path) -> None:
+    for name, text in WRITTEN.items():
+        (tmp_path / name).write_text(text)
+    data = PreparedData.open(tmp_path)
+    train = data.split("train")
+    assert (data.name, data.classes, data.fps, data.labels_kind) == ("grey", ("a", "b"), 12, "single")
+    assert train.on_demand and train.ids == ("first",) and train.labels.tolist() == [0]
+    path = Path("/videos/first.mp4")
+    assert origins(data) == [ClipOrigin(path, 0.0, None, None, True, 1940, 1795983990343902239)]
+    with pytest.raises(LostVideoError, match="no such file"):
+        train.read(FrameRange(0, 0, 4))

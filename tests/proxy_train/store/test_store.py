@@ -121,7 +121,7 @@ def test_an_interrupted_build_is_not_taken_for_whole(tmp_path: Path, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(prepared_data, "_write_meta", stop)
+        patch.setattr(prepared_data, "_write_facts", stop)
         with pytest.raises(KeyboardInterrupt):
             prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path)
     assert len(prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path).split("train")) == 1
