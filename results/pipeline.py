@@ -41,7 +41,7 @@ from search_space.space.space import SearchSpace
 from searcher.cluster.machine import cpus, device, own_device
 from searcher.evaluator.run_data import Report, RunData
 from searcher.evaluator.video_evaluator import video_evaluator
-from searcher.objectives import TWO
+from searcher.objectives import ACCURACY_AND_MACS
 from searcher.plan.confirmation import confirmed
 from searcher.plan.events import Event
 from searcher.record.records import Records
@@ -291,7 +291,7 @@ def draw_frontier(run_dir: Path, watcher: Watcher) -> None:
     if found:
         watcher.say(confirmed_table(found, objectives.names))
         watcher.say("\n".join(f"{each.digest}  {each.architecture}" for each in found if each.on_frontier))
-    elif objectives == TWO:
+    elif objectives == ACCURACY_AND_MACS:
         watcher.say(members_table(view.provisional, confirmed=False))
     else:
         far = overview(run_dir)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from results.analysis.measurements import FidelityLike, MeasurementLike, fidelity_order
 from search_space.errors import SettingsError
-from searcher.strategies.domain import OBJECTIVES
+from searcher.objectives import OBJECTIVES
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]

@@ -15,7 +15,7 @@ from results.family.family import Family
 from results.plots.style import CLOUD_COLORS
 from search_space.architecture.published import PUBLISHED
 from search_space.cost.closed_form import cost
-from searcher.strategies.domain import KNOWN_COSTS
+from searcher.objectives import KNOWN_COSTS
 
 # Above this many points the browser draws on the graphics card (below it, sharp vectors), and only those on a
 # frontier carry their architecture, so that pages stay small.
