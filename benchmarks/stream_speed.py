@@ -26,7 +26,7 @@ from results.inference.streaming import StreamingClassifier
 from results.inference.watching import watch
 from results.runtimes.preprocessing import Preprocessing
 from search_space.architecture.published import published
-from search_space.network import build
+from search_space.network.model import build
 
 FPS = 30
 

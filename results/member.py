@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from results.inference.torch_runner import parts
 from results.runtimes import sidecar
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
-from search_space.cost.closed_form import cost
+from search_space.cost.closed_form import compute_cost
 from search_space.errors import NetworkError
 from search_space.files import write_json, write_text
-from search_space.network import Ensemble, MoViNet, build, load_weights, save_weights
+from search_space.network.ensemble import Ensemble, networks_of
+from search_space.network.model import MoViNet, build
+from search_space.network.weights import load_weights, save_weights
 
 ARCHITECTURE = "architecture.json"
 WEIGHTS = "weights.safetensors"
@@ -66,22 +67,22 @@ class Member:
     @property
     def macs(self) -> int:
         """Multiply-adds of a clip."""
-        return sum(cost(a, len(self.labels)).macs for a in self.architectures)
+        return sum(compute_cost(a, len(self.labels)).macs for a in self.architectures)
 
     @property
     def macs_per_frame(self) -> float:
         """Multiply-adds of one frame."""
-        return sum(cost(a, len(self.labels)).macs_per_frame for a in self.architectures)
+        return sum(compute_cost(a, len(self.labels)).macs_per_frame for a in self.architectures)
 
     @property
     def parameters(self) -> int:
         """Trainable parameters."""
-        return sum(cost(a, len(self.labels)).parameters for a in self.architectures)
+        return sum(compute_cost(a, len(self.labels)).parameters for a in self.architectures)
 
     @property
     def state_bytes(self) -> int:
         """Bytes of stream state."""
-        return sum(cost(a, len(self.labels)).state_bytes for a in self.architectures)
+        return sum(compute_cost(a, len(self.labels)).state_bytes for a in self.architectures)
 
 
 def write_member(
@@ -104,7 +105,7 @@ def write_member(
     Raises:
         NetworkError: if the labels are not as many as the classes, or an ensemble's inputs differ.
     """
-    networks = parts(model)
+    networks = networks_of(model)
     _check(name, networks, labels)
     folder.mkdir(parents=True, exist_ok=True)
     described = [network.architecture.to_json() for network in networks]

@@ -17,13 +17,16 @@ from torch import Tensor
 from results.inference.isolated_run import Replay, replay
 from results.inference.latency import of_times, one_thread
 from results.inference.runners import ClipRunner, ExportRunner
-from results.inference.torch_runner import deploy, parts
 from results.runtimes import runtime_named, sidecar
 from results.runtimes.preprocessing import Preprocessing
 from results.runtimes.runtime import Program
 from results.runtimes.sidecar import Form, Precision, sidecar_of
 from search_space.errors import ExportError
-from search_space.network import ClipModule, Ensemble, MoViNet, StepModule
+from search_space.network.clip_module import ClipModule
+from search_space.network.ensemble import Ensemble, networks_of
+from search_space.network.folding import deploy
+from search_space.network.model import MoViNet
+from search_space.network.step_module import StepModule
 
 TOLERANCE = 1e-4
 TOLERANCES: Mapping[Precision, float] = {"float32": TOLERANCE, "int8": 0.5}
@@ -136,7 +139,7 @@ def export_network(
     target = runtime_named(runtime)
     path = folder / file_name(form, runtime, precision)
     tolerance = TOLERANCES[precision] if tolerance is None else tolerance
-    networks = parts(model)
+    networks = networks_of(model)
     if precision not in target.precisions:
         raise ExportError(
             f"{runtime} has no {precision} export", hint=f"it has {', '.join(target.precisions)}"

@@ -12,7 +12,7 @@ from results.inference import latency
 from results.inference.torch_runner import TorchRunner
 from search_space.architecture.architecture import Architecture
 from search_space.errors import SettingsError
-from search_space.network import build
+from search_space.network.model import build
 
 PAPER: Mapping[str, float] = {
     "A0": 2.71e9, "A1": 6.02e9, "A2": 10.3e9, "A3": 56.9e9, "A4": 105e9, "A5": 281e9

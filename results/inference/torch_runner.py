@@ -7,19 +7,9 @@ import torch
 from numpy.typing import NDArray
 
 from results.inference.runners import StepState
-from search_space.network import Ensemble, MoViNet, fold
-
-
-def deploy(model: MoViNet | Ensemble) -> MoViNet | Ensemble:
-    """The deploy form of a network or of an ensemble: batch norm folded, evaluation only."""
-    if isinstance(model, Ensemble):
-        return Ensemble([fold(member) for member in parts(model)])
-    return fold(model)
-
-
-def parts(model: MoViNet | Ensemble) -> tuple[MoViNet, ...]:
-    """The networks of an ensemble, or the one network."""
-    return tuple(model.networks) if isinstance(model, Ensemble) else (model,)
+from search_space.network.ensemble import Ensemble
+from search_space.network.folding import deploy
+from search_space.network.model import MoViNet
 
 
 class TorchRunner:

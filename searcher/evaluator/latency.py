@@ -9,7 +9,8 @@ from collections.abc import Callable
 import torch
 
 from search_space.architecture.parts import ClipShape
-from search_space.network import MoViNet, fold
+from search_space.network.folding import fold
+from search_space.network.model import MoViNet
 
 WARMUP, REPEATS = 5, 31
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-from search_space.space.space import Gene, Genotype
+from search_space.genes.space_genes import Genotype
+from search_space.genes.stage_genes import Gene
 
 
 def distributions(genes: Sequence[Gene]) -> dict[str, BaseDistribution]:

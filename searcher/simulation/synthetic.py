@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_space.errors import SpaceError
-from search_space.space.space import Gene, Genotype
+from search_space.genes.space_genes import Genotype
+from search_space.genes.stage_genes import Gene
 from searcher.strategies.domain import Design
 
 STAGES, MAX_DEPTH = 5, 10

@@ -14,7 +14,7 @@ from proxy_train.evaluation.rank_agreement import Agreement, agreement
 from proxy_train.fidelity import Fidelity
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
-from search_space.cost.closed_form import cost
+from search_space.cost.closed_form import compute_cost
 from search_space.errors import SettingsError, SpaceError
 from search_space.files import write_json
 from search_space.space.space import SearchSpace
@@ -260,7 +260,7 @@ def summarise(
         if reasons:
             failed.append((architecture.text, reasons[0]))
             continue
-        known = cost(architecture, classes)
+        known = compute_cost(architecture, classes)
         accuracies = [each.measurement.metrics["top1"] for each in pair]
         rows.append((architecture.text, known.macs, known.parameters, accuracies[0], accuracies[1]))
         seconds += [each.measurement.seconds for each in pair]

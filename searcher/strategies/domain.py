@@ -13,7 +13,8 @@ from typing import Protocol
 
 import numpy as np
 
-from search_space.space.space import Gene, Genotype
+from search_space.genes.space_genes import Genotype
+from search_space.genes.stage_genes import Gene
 
 
 @dataclass(frozen=True, slots=True)

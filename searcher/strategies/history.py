@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from search_space.space.space import Genotype
+from search_space.genes.space_genes import Genotype
 from searcher.pareto import best_first, non_dominated
 
 

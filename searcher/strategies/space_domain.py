@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from search_space.architecture.architecture import Architecture
-from search_space.cost.closed_form import cost
+from search_space.cost.closed_form import compute_cost
 from search_space.errors import SpaceError
+from search_space.genes.space_genes import Genotype
+from search_space.genes.stage_genes import Gene
 from search_space.sampling import moves
-from search_space.space.space import Gene, Genotype, SearchSpace
+from search_space.space.space import SearchSpace
 from searcher.objectives import DEFAULT_OBJECTIVES, KNOWN_COSTS, LEAST_COST, OBJECTIVES, log_cost
 from searcher.strategies.domain import Design
 
@@ -41,7 +43,7 @@ class SpaceDomain:
         objectives: names of ``OBJECTIVES``, accuracy first.
 
     Raises:
-        SpaceError: an objective or a cost does not exist, or no network lies inside the windows.
+        SpaceError: an objective or a compute_cost does not exist, or no network lies inside the windows.
     """
 
     def __init__(
@@ -214,7 +216,7 @@ class SpaceDomain:
 
 def known_costs(architecture: Architecture, classes: int) -> dict[str, float]:
     """Return the costs of a network that are known before training, by their names in ``KNOWN_COSTS``."""
-    costs = cost(architecture, classes)
+    costs = compute_cost(architecture, classes)
     return {
         "macs": float(costs.macs),
         "parameters": float(costs.parameters),

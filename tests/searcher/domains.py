@@ -7,7 +7,8 @@ from itertools import product
 
 import numpy as np
 
-from search_space.space.space import Gene, SearchSpace
+from search_space.genes.stage_genes import Gene
+from search_space.space.space import SearchSpace
 from searcher.simulation.synthetic import SyntheticDomain
 from searcher.simulation.table import Table, TableDomain
 from searcher.strategies.domain import Design, Domain

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from search_space.space.space import Genotype
+from search_space.genes.space_genes import Genotype
 from searcher.strategies.domain import Design, Domain
 from searcher.strategies.evolution import ParetoMutation
 from searcher.strategies.history import History, Observation

@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from search_space.cost.closed_form import cost
+from search_space.cost.closed_form import compute_cost
 from search_space.errors import SpaceError
 from search_space.space.space import SearchSpace
 from searcher.settings.settings import SearchSettings
@@ -75,7 +75,9 @@ def test_proposals_are_new_inside_the_windows_and_canonical(name: str, kind: str
     assert all(domain.window[0] <= each.cost <= domain.window[1] for each in found)
     assert all(domain.design(each.genotype).genotype == each.genotype for each in found)
     if kind == "three objectives":
-        assert all(cost(SPACE.decode(each.genotype), SPACE.classes).parameters <= 15_000 for each in found)
+        assert all(
+            compute_cost(SPACE.decode(each.genotype), SPACE.classes).parameters <= 15_000 for each in found
+        )
 
 
 @pytest.mark.parametrize("kind", ["space", "table"])
@@ -190,7 +192,7 @@ def test_learning_beats_stratified_random(name: str, margin: float) -> None:
 
 
 def test_the_predictor_stands_back_where_cost_says_more_than_it_does() -> None:
-    """Accuracy is all cost: nothing ranks better, and the other strategy proposes."""
+    """Accuracy is all compute_cost: nothing ranks better, and the other strategy proposes."""
     domain = make_domain("space")
 
     def by_cost(_: int, design: Design) -> Observation:
