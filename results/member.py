@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from results.inference.torch_runner import parts
-from results.runtimes import sidecar
+from results.provenance import sha256, versions
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
 from search_space.cost.closed_form import cost
@@ -116,8 +116,8 @@ def write_member(
         metrics=dict(metrics),
         trained=dict(trained or {}),
         parts=tuple(part_names),
-        weights_sha256=sidecar.sha256(folder / WEIGHTS),
-        versions=sidecar.versions("torch"),
+        weights_sha256=sha256(folder / WEIGHTS),
+        versions=versions("torch"),
     )
     write_json(folder / ARCHITECTURE, described[0] if len(described) == 1 else {"ensemble": described})
     write_text(folder / RECIPE, recipe_yaml)
@@ -217,7 +217,7 @@ def load_member(folder: Path) -> tuple[MoViNet | Ensemble, Member]:
     weights = folder / WEIGHTS
     if not weights.is_file():
         raise NetworkError(f"{weights} does not exist", hint="train the member again")
-    if sidecar.sha256(weights) != about.weights_sha256:
+    if sha256(weights) != about.weights_sha256:
         raise NetworkError(
             f"{weights} is not the file that {ABOUT} describes: its SHA-256 differs",
             hint="it is damaged or of another training; copy the folder again or train the member again",

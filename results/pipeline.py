@@ -10,10 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 import yaml
-from rich.console import RenderableType
 from torch import nn
 
 from results.analysis.candidates import Columns
@@ -27,45 +25,29 @@ from results.plots.frontier_view import frontier_view
 from results.plots.interactive import frontier_figure
 from results.plots.pictures import write_frontier
 from results.plots.style import write_html
+from results.provenance import versions
 from results.report.measurement_tables import write_tables
 from results.report.report import write_report
 from results.report.run_view import Outcome, Run, read_outcomes
-from results.runtimes import sidecar
 from results.text.costs import space_text
 from results.text.run_tables import confirmed_table, family_table, members_table, provisional_table
+from results.watcher import Watcher
 from search_space.architecture.parts import ClipShape
 from search_space.errors import RecordError
 from search_space.files import write_json
 from search_space.space.profile import profile
 from search_space.space.space import SearchSpace
 from searcher.cluster.machine import cpus, device, own_device
-from searcher.evaluator.run_data import Report, RunData
+from searcher.evaluator.run_data import RunData
 from searcher.evaluator.video_evaluator import video_evaluator
 from searcher.objectives import TWO
 from searcher.plan.confirmation import confirmed
-from searcher.plan.events import Event
 from searcher.record.records import Records
 from searcher.run.overview import overview
 from searcher.run.session import Session
 from searcher.settings.checks import check_settings
 from searcher.settings.reading import load_settings
 from searcher.settings.settings import Settings
-
-
-class Watcher(Protocol):
-    """Whoever shows what a run does while it does it."""
-
-    def __call__(self, event: Event) -> None:
-        """Something happened to a training, or time passed."""
-
-    def say(self, what: RenderableType) -> None:
-        """A sentence or a table that stays."""
-
-    def bar(self, what: str) -> AbstractContextManager[Report]:
-        """A progress bar for work that counts its parts."""
-
-    def phase(self, title: str) -> AbstractContextManager[None]:
-        """A part of the run whose trainings are shown as they come."""
 
 
 def run(settings: Settings, watcher: Watcher, address: str | None = None) -> Path:
@@ -355,7 +337,7 @@ def environment() -> dict[str, str | int]:
     """Versions and machine, as the run folder keeps them."""
     packages = ("torch", "optuna", "ray", "numpy", "pandas", "av", "onnx", "onnxruntime", "fvcore")
     return {
-        **sidecar.versions(*packages),
+        **versions(*packages),
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "cpus": os.cpu_count() or 1,

@@ -18,6 +18,7 @@ from results.inference.isolated_run import Replay, replay
 from results.inference.latency import of_times, one_thread
 from results.inference.runners import ClipRunner, ExportRunner
 from results.inference.torch_runner import deploy, parts
+from results.provenance import sha256, versions
 from results.runtimes import runtime_named, sidecar
 from results.runtimes.preprocessing import Preprocessing
 from results.runtimes.runtime import Program
@@ -165,7 +166,7 @@ def export_network(
             about = sidecar.Sidecar(
                 name=name,
                 file=path.name,
-                sha256=sidecar.sha256(path),
+                sha256=sha256(path),
                 form=form,
                 precision=precision,
                 architectures=tuple(part.architecture.text for part in networks),
@@ -176,7 +177,7 @@ def export_network(
                 labels=tuple(labels),
                 check=sidecar.Check(0, 0.0, 0.0, tolerance, 0.0, 0.0),
                 accuracy=dict(accuracy or {}),
-                versions=sidecar.versions("torch", *target.packages),
+                versions=versions("torch", *target.packages),
             )
             # The other process needs it; it stays only if the comparison holds.
             about.write(sidecar_of(path))

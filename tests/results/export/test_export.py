@@ -24,8 +24,9 @@ from results.family.family import Family, FamilyMember
 from results.inference.runners import ClipRunner, ExportRunner
 from results.inference.streaming import StreamingClassifier, softmax
 from results.member import write_member
+from results.provenance import sha256
 from results.report.run_view import read_outcomes
-from results.runtimes import RUNTIMES, sidecar
+from results.runtimes import RUNTIMES
 from results.runtimes.onnx import without_collection
 from results.runtimes.preprocessing import Preprocessing
 from results.runtimes.runtime import quiet
@@ -93,7 +94,7 @@ def test_check_is_recorded(exported: Path) -> None:
     assert about.check.frames == 16
     assert 0 < about.check.relative < 1e-5
     assert about.check.largest_logit > 0.1
-    assert about.sha256 == sidecar.sha256(exported / "A4" / "step.onnx")
+    assert about.sha256 == sha256(exported / "A4" / "step.onnx")
     assert {"torch", "onnxruntime", "python"} <= set(about.versions)
     assert about.architectures == (network(1).architecture.text,)
 
