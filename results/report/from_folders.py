@@ -12,7 +12,6 @@ from typing import Any
 import yaml
 
 from results.analysis.candidates import check_objectives
-from results.analysis.measurements import MeasurementLike
 from results.family.family import Family
 from results.member import ABOUT, read_member
 from results.report.plots import write_pictures
@@ -21,6 +20,7 @@ from results.report.run_view import Run, read_outcomes
 from results.text.costs import space_text
 from search_space.errors import MovinasError, SettingsError
 from search_space.space.profile import profile
+from searcher.record import Measurement
 from searcher.record.records import Records
 from searcher.record.trials import differences
 from searcher.settings.reading import load_settings
@@ -154,7 +154,7 @@ def merged(runs: Sequence[Run], folders: Sequence[Path]) -> Run:
                 f"{folders[0]} and {folder} cannot be compared: {'; '.join(found)}",
                 hint="merge runs over the same data with the same recipe",
             )
-    known = dict[tuple[str, str, int, str], MeasurementLike]()
+    known = dict[tuple[str, str, int, str], Measurement]()
     for each in (measurement for run in runs for measurement in run.measurements):
         known.setdefault((each.digest, each.fidelity.key, each.seed, each.purpose), each)
     names = [run.name for run in runs]

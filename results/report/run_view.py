@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from results.analysis.candidates import DEFAULT
-from results.analysis.measurements import MeasurementLike
 from results.export.export import FILE, ExportResult
 from results.family.family import Family
 from results.inference.latency import Latency
@@ -16,6 +15,7 @@ from results.member import ABOUT, read_member
 from results.runtimes.sidecar import Sidecar, sidecar_of
 from search_space.errors import MovinasError
 from search_space.files import write_json
+from searcher.record import Measurement
 
 FAILED = "export_failed.json"
 
@@ -59,7 +59,7 @@ class Run:
     """
 
     name: str
-    measurements: Sequence[MeasurementLike]
+    measurements: Sequence[Measurement]
     settings: Mapping[str, object] = field(default_factory=dict)
     environment: Mapping[str, object] = field(default_factory=dict)
     profile: Mapping[str, object] | str = ""
@@ -70,7 +70,7 @@ class Run:
     seconds: float | None = None
     finished: str = ""
     objectives: Sequence[str] = DEFAULT
-    runs: Mapping[str, Sequence[MeasurementLike]] = field(default_factory=dict)
+    runs: Mapping[str, Sequence[Measurement]] = field(default_factory=dict)
     published: bool = False
 
     @property

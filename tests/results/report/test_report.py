@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
+from proxy_train.measurement import Measurement
 from results.analysis.frontier import frontier
 from results.analysis.hypervolume import progress
 from results.export.export import ExportResult
@@ -27,7 +28,7 @@ from results.report.report import report, write_report
 from results.report.run_view import Outcome, Run
 from results.runtimes.sidecar import Check
 from searcher.record.frame import COLUMNS, frame
-from tests.results.synthetic import Fidelity, Measured, measured, whole_run
+from tests.results.synthetic import fidelity, measured, measurement, whole_run
 
 PLOTS = tuple(
     f"plot-{name}"
@@ -177,8 +178,8 @@ def test_a_failing_part_does_not_kill_the_page(run: Run, monkeypatch: pytest.Mon
     assert "computes the same" in page.text
 
 
-@pytest.mark.parametrize("rows", [[], [Measured("a", Fidelity(2), status="failed", reason="no memory")]])
-def test_a_run_without_results_has_a_page_too(rows: list[Measured]) -> None:
+@pytest.mark.parametrize("rows", [[], [measurement("a", fidelity(2), status="failed", reason="no memory")]])
+def test_a_run_without_results_has_a_page_too(rows: list[Measurement]) -> None:
     page = Page(report(Run("empty", rows)))
     assert "could not be made" not in page.text
     assert "Nothing has been measured yet." in page.text
@@ -256,7 +257,7 @@ def test_tables_of_an_empty_record_have_their_columns(tmp_path: Path) -> None:
 
 
 def test_tables_keep_further_metrics() -> None:
-    one = Measured("a", Fidelity(2), {"top1": 0.5, "macs": 10.0, "stream_top1": 0.4})
+    one = measurement("a", fidelity(2), {"top1": 0.5, "macs": 10.0, "stream_top1": 0.4})
     table = frame([one])
     assert list(table.columns[-1:]) == ["stream_top1"]
     assert table["stream_top1"].tolist() == [0.4]
