@@ -20,7 +20,7 @@ from search_space.network import Ensemble, MoViNet, build, load_weights, save_we
 ARCHITECTURE = "architecture.json"
 WEIGHTS = "weights.safetensors"
 RECIPE = "recipe.yaml"
-ABOUT = "member.json"
+MEMBER = "member.json"
 _FORMAT = "movinas-member-1"
 
 
@@ -121,7 +121,7 @@ def write_member(
     )
     write_json(folder / ARCHITECTURE, described[0] if len(described) == 1 else {"ensemble": described})
     write_text(folder / RECIPE, recipe_yaml)
-    write_json(folder / ABOUT, _to_json(member))
+    write_json(folder / MEMBER, _to_json(member))
     return member
 
 
@@ -166,10 +166,10 @@ def read_member(folder: Path) -> Member:
     Raises:
         NetworkError: if a file is missing, damaged or of another version.
     """
-    about = _read(folder / ABOUT)
+    about = _read(folder / MEMBER)
     if about.get("format") != _FORMAT:
         raise NetworkError(
-            f"{folder / ABOUT} has the format {about.get('format')!r}, not {_FORMAT!r}",
+            f"{folder / MEMBER} has the format {about.get('format')!r}, not {_FORMAT!r}",
             hint="it is of another version",
         )
     described = _read(folder / ARCHITECTURE)
@@ -187,7 +187,7 @@ def read_member(folder: Path) -> Member:
         )
     except (KeyError, TypeError) as error:
         raise NetworkError(
-            f"{folder / ABOUT} is incomplete: {error}", hint="train the member again"
+            f"{folder / MEMBER} is incomplete: {error}", hint="train the member again"
         ) from error
 
 
@@ -219,7 +219,7 @@ def load_member(folder: Path) -> tuple[MoViNet | Ensemble, Member]:
         raise NetworkError(f"{weights} does not exist", hint="train the member again")
     if sha256(weights) != about.weights_sha256:
         raise NetworkError(
-            f"{weights} is not the file that {ABOUT} describes: its SHA-256 differs",
+            f"{weights} is not the file that {MEMBER} describes: its SHA-256 differs",
             hint="it is damaged or of another training; copy the folder again or train the member again",
         )
     networks = [build(a, len(about.labels)) for a in about.architectures]

@@ -20,6 +20,7 @@ from results.family.budgets import Budgets, with_latency
 from results.family.family import Family, choose
 from results.family.final_training import train_members
 from results.family.member_folders import Training, finish_members, write_family, write_plan
+from results.family.outcome import MemberOutcome, read_outcomes
 from results.family.scaled import Scaler
 from results.plots.frontier_view import frontier_view
 from results.plots.interactive import frontier_figure
@@ -28,7 +29,7 @@ from results.plots.style import write_html
 from results.provenance import versions
 from results.report.measurement_tables import write_tables
 from results.report.report import write_report
-from results.report.run_view import Outcome, Run, read_outcomes
+from results.report.run_view import Run
 from results.text.costs import space_text
 from results.text.run_tables import confirmed_table, family_table, members_table, provisional_table
 from results.watcher import Watcher
@@ -282,7 +283,11 @@ def draw_frontier(run_dir: Path, watcher: Watcher) -> None:
 
 
 def write_run(
-    session: Session, family: Family, outcomes: Mapping[str, Outcome], data: RunData, seconds: float | None
+    session: Session,
+    family: Family,
+    outcomes: Mapping[str, MemberOutcome],
+    data: RunData,
+    seconds: float | None,
 ) -> None:
     """The tables, the plots and the page of a run."""
     folder, measurements = session.run_dir, session.records.measurements()

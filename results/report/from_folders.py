@@ -13,10 +13,11 @@ import yaml
 
 from results.analysis.candidates import check_objectives
 from results.family.family import Family
-from results.member import ABOUT, read_member
+from results.family.outcome import read_outcomes
+from results.member import MEMBER, read_member
 from results.report.plots import write_pictures
 from results.report.report import write_report
-from results.report.run_view import Run, read_outcomes
+from results.report.run_view import Run
 from results.text.costs import space_text
 from search_space.errors import MovinasError, SettingsError
 from search_space.space.profile import profile
@@ -120,7 +121,7 @@ def _classes(folder: Path, family: Family | None) -> int:
         except (OSError, ValueError, TypeError):
             return 0
     for member in family.singles if family else ():
-        if (folder / "family" / member.name / ABOUT).is_file():
+        if (folder / "family" / member.name / MEMBER).is_file():
             return len(read_member(folder / "family" / member.name).labels)
     return 0
 

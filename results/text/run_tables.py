@@ -10,7 +10,7 @@ from rich.table import Table
 from results import units
 from results.analysis.frontier import FrontierMember
 from results.family.family import Family
-from results.report.run_view import Outcome
+from results.family.outcome import MemberOutcome
 from searcher.objectives import DEFAULT, METRICS
 from searcher.plan.confirmation import Confirmed
 from searcher.plan.events import FrontierPoint
@@ -87,7 +87,7 @@ def members_table(members: Sequence[FrontierMember], *, confirmed: bool) -> Tabl
     return table
 
 
-def family_table(family: Family, outcomes: Mapping[str, Outcome]) -> Table:
+def family_table(family: Family, outcomes: Mapping[str, MemberOutcome]) -> Table:
     """The members with what they cost and, as far as they are trained, what they can."""
     table = Table(
         title="Family", title_justify="left", box=box.SIMPLE_HEAD, caption="\n".join(family.notes) or None
@@ -96,7 +96,7 @@ def family_table(family: Family, outcomes: Mapping[str, Outcome]) -> Table:
     for head in ("macs", "parameters", "state", "top-1", "streamed", "ms/frame", "ONNX off"):
         table.add_column(head, justify="right", no_wrap=True)
     for member in family.members:
-        outcome = outcomes.get(member.name, Outcome(""))
+        outcome = outcomes.get(member.name, MemberOutcome(""))
         check = outcome.export.check if outcome.export else None
         failed = outcome.export is not None and not outcome.export.passed
         table.add_row(

@@ -21,11 +21,11 @@ from results.export import export_members as export_module
 from results.export.export import ExportResult, export_network, retimed
 from results.export.export_members import export_members
 from results.family.family import Family, FamilyMember
+from results.family.outcome import read_outcomes
 from results.inference.runners import ClipRunner, ExportRunner
 from results.inference.streaming import StreamingClassifier, softmax
 from results.member import write_member
 from results.provenance import sha256
-from results.report.run_view import read_outcomes
 from results.runtimes import RUNTIMES
 from results.runtimes.onnx import without_collection
 from results.runtimes.preprocessing import Preprocessing

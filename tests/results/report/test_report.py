@@ -18,6 +18,7 @@ from results.analysis.frontier import frontier
 from results.analysis.hypervolume import progress
 from results.export.export import ExportResult
 from results.family.family import choose
+from results.family.outcome import MemberOutcome
 from results.plots import interactive as plots
 from results.plots import pictures as plots_static
 from results.plots import style as plot_style
@@ -25,7 +26,7 @@ from results.plots.frontier_view import frontier_view, survival
 from results.report import sections as report_sections
 from results.report.measurement_tables import write_tables
 from results.report.report import report, write_report
-from results.report.run_view import Outcome, Run
+from results.report.run_view import Run
 from results.runtimes.sidecar import Check
 from searcher.record.frame import COLUMNS, frame
 from tests.results.synthetic import fidelity, measured, measurement, whole_run
@@ -90,7 +91,9 @@ def run() -> Run:
     for index, member in enumerate(family.members):
         check = Check(16, 1e-7 * (index + 1), 2.0, 1e-4, 0.5, 0.7)
         export = ExportResult(member.name, Path("step.onnx"), check, 123_456, 3.0)
-        outcomes[member.name] = Outcome(f"family/{member.name}", {"top1": 0.8, "stream_top1": 0.79}, export)
+        outcomes[member.name] = MemberOutcome(
+            f"family/{member.name}", {"top1": 0.8, "stream_top1": 0.79}, export
+        )
     outcomes["A0"] = replace(
         outcomes["A0"], export=ExportResult("A0", None, None, 0, 1.0, "it differs by <0.1> & more")
     )
