@@ -69,9 +69,9 @@ def _cell(name: str, value: float | None) -> str:
     return units.size(value) if name.endswith("_bytes") else units.count(value)
 
 
-def members_table(members: Sequence[FrontierMember], *, confirmed: bool) -> Table:
-    """A frontier as the record has it, the cheapest first."""
-    title = "Confirmed frontier" if confirmed else "Provisional frontier (not confirmed yet)"
+def members_table(members: Sequence[FrontierMember]) -> Table:
+    """Return the provisional frontier as a table, the cheapest first."""
+    title = "Provisional frontier (not confirmed yet)"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for head in ("multiply-adds", "top-1", "parameters", "state"):
         table.add_column(head, justify="right")

@@ -136,7 +136,7 @@ def test_page_shows_what_was_found(run: Run) -> None:
         "7 min 1 s",
         "movinas stream",
         "smallest 0.5 M",
-        "rungs: 2, 4, 8",
+        "rungs:\n  - 2\n  - 4\n  - 8\n",
         "computes the same",
         "2.13",
     ):
