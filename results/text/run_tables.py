@@ -10,7 +10,7 @@ from rich.table import Table
 from results import units
 from results.analysis.frontier import FrontierMember
 from results.family.family import Family
-from results.report.run_view import Outcome
+from results.family.outcome import MemberOutcome
 from searcher.objectives import DEFAULT_OBJECTIVES, OBJECTIVES
 from searcher.plan.confirmation import Confirmed
 from searcher.plan.provisional_frontier import FrontierPoint
@@ -75,9 +75,9 @@ def _cell(name: str, value: float | None) -> str:
     return units.size(value) if name.endswith("_bytes") else units.count(value)
 
 
-def members_table(members: Sequence[FrontierMember], *, confirmed: bool) -> Table:
-    """A frontier as the record has it, the cheapest first."""
-    title = "Confirmed frontier" if confirmed else "Provisional frontier (not confirmed yet)"
+def members_table(members: Sequence[FrontierMember]) -> Table:
+    """Return the provisional frontier as a table, the cheapest first."""
+    title = "Provisional frontier (not confirmed yet)"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for head in ("multiply-adds", "top-1", "parameters", "state"):
         table.add_column(head, justify="right")
@@ -93,7 +93,7 @@ def members_table(members: Sequence[FrontierMember], *, confirmed: bool) -> Tabl
     return table
 
 
-def family_table(family: Family, outcomes: Mapping[str, Outcome]) -> Table:
+def family_table(family: Family, outcomes: Mapping[str, MemberOutcome]) -> Table:
     """The members with what they cost and, as far as they are trained, what they can."""
     table = Table(
         title="Family", title_justify="left", box=box.SIMPLE_HEAD, caption="\n".join(family.notes) or None
@@ -102,7 +102,7 @@ def family_table(family: Family, outcomes: Mapping[str, Outcome]) -> Table:
     for head in ("macs", "parameters", "state", "top-1", "streamed", "ms/frame", "ONNX off"):
         table.add_column(head, justify="right", no_wrap=True)
     for member in family.members:
-        outcome = outcomes.get(member.name, Outcome(""))
+        outcome = outcomes.get(member.name, MemberOutcome(""))
         check = outcome.export.check if outcome.export else None
         failed = outcome.export is not None and not outcome.export.passed
         table.add_row(

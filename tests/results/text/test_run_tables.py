@@ -11,7 +11,8 @@ from rich.console import Console
 
 from proxy_train.fidelity import Fidelity
 from results.commands.terminal import Terminal
-from results.pipeline import _eligible, draw_frontier
+from results.pipeline import _eligible
+from results.report.run_files import draw_frontier
 from results.text.run_tables import confirmed_table
 from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError
