@@ -50,10 +50,10 @@ def locked(building: Path) -> Iterator[None]:
 def _lock(building: Path) -> IO[str]:
     told = False
     while True:
-        building.mkdir(parents=True, exist_ok=True)
         try:
+            building.mkdir(parents=True, exist_ok=True)
             handle = (building / _LOCK).open("w")
-        except FileNotFoundError:
+        except (FileExistsError, FileNotFoundError):
             continue  # the folder has just become the store
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
