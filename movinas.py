@@ -88,7 +88,7 @@ def search(
 def frontier(run: RunFolder) -> None:
     """Print a run's frontier and draw it anew: frontier.png, frontier.html, trials.csv, trials.parquet."""
     from results.commands.terminal import Terminal
-    from results.pipeline import draw_frontier
+    from results.report.run_files import draw_frontier
 
     draw_frontier(run, Terminal())
 

@@ -29,7 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from results.export.export import export_network, file_name
+from results.export.export import ExportTarget, export_network
 from results.inference.runners import ExportRunner
 from search_space.architecture.published import published
 from search_space.errors import ExportError
@@ -157,14 +157,16 @@ class OfficialStep:
 def exported(model: MoViNet, name: str, runtime: str, folder: Path) -> Path | None:
     """The export of a network, made if it is not there yet; None where the runtime is not installed."""
     place = folder / name
-    path = place / file_name("step", runtime)
+    path = place / ExportTarget(runtime).file_name
     if path.is_file():
         return path
     size = model.architecture.input.size
     noise = np.random.default_rng(0).integers(0, 256, (4, size, size, 3), dtype=np.uint8)
     labels = [str(index) for index in range(model.classes)]
     try:
-        return export_network(model, place, noise, name=name, labels=labels, runtime=runtime).path
+        return export_network(
+            model, place, noise, name=name, labels=labels, target=ExportTarget(runtime)
+        ).path
     except ExportError as error:
         print(f"{name}, {runtime}: {error}")
         return None

@@ -20,11 +20,10 @@ import numpy as np
 import torch
 
 from proxy_train.video.live import pictures
-from results.export.export import export_network
+from results.export.export import ExportTarget, export_network
 from results.inference.memory import resident_bytes
 from results.inference.streaming import StreamingClassifier
 from results.inference.watching import watch
-from results.runtimes.preprocessing import Preprocessing
 from search_space.architecture.published import published
 from search_space.network.model import build
 
@@ -68,8 +67,7 @@ def main() -> None:
             frames,
             name="A0",
             labels=labels,
-            runtime=given.runtime,
-            preprocessing=Preprocessing(size, FPS),
+            target=ExportTarget(given.runtime),
         )
         assert result.path is not None
         classifier = StreamingClassifier.open(result.path)

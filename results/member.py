@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from results.runtimes import sidecar
+from results.provenance import sha256, versions
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
 from search_space.cost.closed_form import compute_cost
@@ -21,7 +21,7 @@ from search_space.network.weights import load_weights, save_weights
 ARCHITECTURE = "architecture.json"
 WEIGHTS = "weights.safetensors"
 RECIPE = "recipe.yaml"
-ABOUT = "member.json"
+MEMBER = "member.json"
 _FORMAT = "movinas-member-1"
 
 
@@ -117,12 +117,12 @@ def write_member(
         metrics=dict(metrics),
         trained=dict(trained or {}),
         parts=tuple(part_names),
-        weights_sha256=sidecar.sha256(folder / WEIGHTS),
-        versions=sidecar.versions("torch"),
+        weights_sha256=sha256(folder / WEIGHTS),
+        versions=versions("torch"),
     )
     write_json(folder / ARCHITECTURE, described[0] if len(described) == 1 else {"ensemble": described})
     write_text(folder / RECIPE, recipe_yaml)
-    write_json(folder / ABOUT, _to_json(member))
+    write_json(folder / MEMBER, _to_json(member))
     return member
 
 
@@ -167,10 +167,10 @@ def read_member(folder: Path) -> Member:
     Raises:
         NetworkError: if a file is missing, damaged or of another version.
     """
-    about = _read(folder / ABOUT)
+    about = _read(folder / MEMBER)
     if about.get("format") != _FORMAT:
         raise NetworkError(
-            f"{folder / ABOUT} has the format {about.get('format')!r}, not {_FORMAT!r}",
+            f"{folder / MEMBER} has the format {about.get('format')!r}, not {_FORMAT!r}",
             hint="it is of another version",
         )
     described = _read(folder / ARCHITECTURE)
@@ -188,7 +188,7 @@ def read_member(folder: Path) -> Member:
         )
     except (KeyError, TypeError) as error:
         raise NetworkError(
-            f"{folder / ABOUT} is incomplete: {error}", hint="train the member again"
+            f"{folder / MEMBER} is incomplete: {error}", hint="train the member again"
         ) from error
 
 
@@ -218,9 +218,9 @@ def load_member(folder: Path) -> tuple[MoViNet | Ensemble, Member]:
     weights = folder / WEIGHTS
     if not weights.is_file():
         raise NetworkError(f"{weights} does not exist", hint="train the member again")
-    if sidecar.sha256(weights) != about.weights_sha256:
+    if sha256(weights) != about.weights_sha256:
         raise NetworkError(
-            f"{weights} is not the file that {ABOUT} describes: its SHA-256 differs",
+            f"{weights} is not the file that {MEMBER} describes: its SHA-256 differs",
             hint="it is damaged or of another training; copy the folder again or train the member again",
         )
     networks = [build(a, len(about.labels)) for a in about.architectures]

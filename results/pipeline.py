@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
-import yaml
-from rich.console import RenderableType
 from torch import nn
 
 from results.analysis.candidates import Columns
@@ -23,49 +16,25 @@ from results.family.family import Family, choose
 from results.family.final_training import train_members
 from results.family.member_folders import Training, finish_members, write_family, write_plan
 from results.family.scaled import Scaler
-from results.plots.frontier_view import frontier_view
-from results.plots.interactive import frontier_figure
-from results.plots.pictures import write_frontier
-from results.plots.style import write_html
-from results.report.measurement_tables import write_tables
-from results.report.report import write_report
-from results.report.run_view import Outcome, Run, read_outcomes
-from results.runtimes import sidecar
+from results.report.next_commands import next_commands, short_path, where_to_look
+from results.report.run_files import environment, write_run
 from results.text.costs import space_text
-from results.text.run_tables import confirmed_table, family_table, members_table, provisional_table
+from results.text.run_tables import confirmed_table, family_table
+from results.watcher import Watcher
 from search_space.architecture.parts import ClipShape
 from search_space.errors import RecordError
 from search_space.files import write_json
 from search_space.space.profile import profile_space
 from search_space.space.space import SearchSpace
 from searcher.cluster.machine import cpus, device, own_device
-from searcher.evaluator.run_data import Report, RunData
+from searcher.evaluator.run_data import RunData
 from searcher.evaluator.video_evaluator import video_evaluator
-from searcher.objectives import TWO
 from searcher.plan.confirmation import confirmed
-from searcher.plan.events import Event
 from searcher.record.records import Records
-from searcher.run.overview import overview
 from searcher.run.session import Session
 from searcher.settings.checks import check_settings
 from searcher.settings.reading import load_settings
 from searcher.settings.settings import Settings
-
-
-class Watcher(Protocol):
-    """Whoever shows what a run does while it does it."""
-
-    def __call__(self, event: Event) -> None:
-        """Something happened to a training, or time passed."""
-
-    def say(self, what: RenderableType) -> None:
-        """A sentence or a table that stays."""
-
-    def bar(self, what: str) -> AbstractContextManager[Report]:
-        """A progress bar for work that counts its parts."""
-
-    def phase(self, title: str) -> AbstractContextManager[None]:
-        """A part of the run whose trainings are shown as they come."""
 
 
 def run(settings: Settings, watcher: Watcher, address: str | None = None) -> Path:
@@ -179,9 +148,11 @@ def make_family(
             workers=min(settings.search.workers, cpus()),
             progress=exporting,
         )
-    write_run(session, family, finished, data, None if started is None else time.monotonic() - started)
+    video = data.dataset.items[data.final_split][0].path
+    seconds = None if started is None else time.monotonic() - started
+    write_run(session.run_dir, finished, video=video, seconds=seconds)
     watcher.say(family_table(family, finished))
-    watcher.say(_where_to_look(session.run_dir, next_commands(session.run_dir, family, data)))
+    watcher.say(where_to_look(session.run_dir, next_commands(session.run_dir, family, video)))
     return family
 
 
@@ -212,7 +183,7 @@ def plan_family(session: Session, family: Family, data: RunData, watcher: Watche
         watcher.say(line)
     family.write(session.run_dir / "family.json")
     watcher.say(family_table(family, {}))
-    watcher.say(f"What to type next:\n  movinas family {_short(session.run_dir)} --chosen")
+    watcher.say(f"What to type next:\n  movinas family {short_path(session.run_dir)} --chosen")
 
 
 def _eligible(records: Records, run_dir: Path) -> list[FrontierMember]:
@@ -244,7 +215,7 @@ def _measure(session: Session, data: RunData) -> Callable[[nn.Module, ClipShape]
 
 
 @contextmanager
-def again(
+def reopen(
     run_dir: Path, watcher: Watcher, overrides: Mapping[str, object], address: str | None = None
 ) -> Iterator[tuple[Session, RunData]]:
     """A run that exists, open for writing with its own settings, and its videos.
@@ -270,99 +241,3 @@ def again(
     data = open_data(settings, settings.search_space(), watcher)
     with open_session(settings, data, watcher, address) as session:
         yield session, data
-
-
-def draw_frontier(run_dir: Path, watcher: Watcher) -> None:
-    """Print the frontier of a run, finished or not, and write its plot and tables anew."""
-    records = Records.reading(run_dir)
-    measurements = records.measurements()
-    path = run_dir / "family.json"
-    chosen = Family.read(path) if path.is_file() else None
-    trained = {
-        name: outcome.metrics["top1"]
-        for name, outcome in (read_outcomes(run_dir, chosen) if chosen else {}).items()
-        if "top1" in outcome.metrics
-    }
-    view = frontier_view(measurements, chosen, trained)
-    write_frontier(view, run_dir / "frontier.png")
-    write_html(frontier_figure(view), run_dir / "frontier.html")
-    write_tables(measurements, run_dir)
-    objectives, found = records.objectives, confirmed(records)
-    if found:
-        watcher.say(confirmed_table(found, objectives.names))
-        watcher.say("\n".join(f"{each.digest}  {each.architecture}" for each in found if each.on_frontier))
-    elif objectives == TWO:
-        watcher.say(members_table(view.provisional, confirmed=False))
-    else:
-        far = overview(run_dir)
-        watcher.say(provisional_table(far.frontier, objectives.names))
-    watcher.say(f"{_short(run_dir)}: wrote frontier.png, frontier.html, trials.csv, trials.parquet")
-
-
-def write_run(
-    session: Session, family: Family, outcomes: Mapping[str, Outcome], data: RunData, seconds: float | None
-) -> None:
-    """The tables, the plots and the page of a run."""
-    folder, measurements = session.run_dir, session.records.measurements()
-    write_tables(measurements, folder)
-    chance = {"chance": 1 / len(data.classes)}
-    page = Run(
-        name=session.settings.name,
-        measurements=measurements,
-        settings=yaml.safe_load(session.settings.to_yaml()),
-        environment=environment(),
-        profile=space_text(profile_space(session.space, session.settings.family.budgets)),
-        family=family,
-        outcomes=outcomes,
-        next_commands=next_commands(folder, family, data),
-        references=chance,
-        seconds=seconds,
-        finished=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-    )
-    view = frontier_view(measurements, family, page.trained, references=chance)
-    write_frontier(view, folder / "frontier.png")
-    write_html(frontier_figure(view), folder / "frontier.html")
-    write_report(page, folder / "report.html")
-
-
-def next_commands(run_dir: Path, family: Family, data: RunData) -> tuple[str, ...]:
-    """What a user would type next, with names that exist."""
-    run_dir = _short(run_dir)
-    member = family.singles[-1].name
-    video = _short(data.dataset.items[data.final_split][0].path)
-    return (
-        f"movinas stream {run_dir}/family/{member}/step.onnx {video}",
-        f"movinas profile {run_dir}/family/{member}",
-        f"movinas family {run_dir} --budget A0={family.singles[0].macs}",
-        "movinas data check --data YOUR_VIDEOS",
-        "movinas search --name mine --data YOUR_VIDEOS --space a0-stream",
-    )
-
-
-def _where_to_look(run_dir: Path, commands: Sequence[str]) -> str:
-    run_dir = _short(run_dir)
-    lines = [
-        f"Everything is in {run_dir}:",
-        f"  {run_dir}/report.html    all of it on one page",
-        f"  {run_dir}/frontier.png   accuracy against multiply-adds",
-        f"  {run_dir}/family/        a folder for each network: weights, step.onnx, card.md",
-        "What to type next:",
-    ]
-    return "\n".join([*lines, *(f"  {command}" for command in commands)])
-
-
-def environment() -> dict[str, str | int]:
-    """Versions and machine, as the run folder keeps them."""
-    packages = ("torch", "optuna", "ray", "numpy", "pandas", "av", "onnx", "onnxruntime", "fvcore")
-    return {
-        **sidecar.versions(*packages),
-        "platform": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
-        "cpus": os.cpu_count() or 1,
-        "command": " ".join(Path(part).name if i == 0 else part for i, part in enumerate(sys.argv)),
-    }
-
-
-def _short(path: Path) -> Path:
-    """Relative to where the user stands, if that is shorter."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -14,9 +14,10 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from results.analysis.measurements import FidelityLike, MeasurementLike, fidelity_order
+from results.analysis.measurements import fidelity_order
 from search_space.errors import SettingsError
-from searcher.strategies.domain import OBJECTIVES
+from searcher.objectives import OBJECTIVES
+from searcher.record import Fidelity, Measurement
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -76,15 +77,15 @@ class Columns:
         digest: for each row the number of its architecture, counted in order of first appearance.
     """
 
-    rows: Sequence[MeasurementLike]
+    rows: Sequence[Measurement]
     top1: Floats
     macs: Floats
     schedule: Indices
-    fidelities: tuple[FidelityLike, ...]
+    fidelities: tuple[Fidelity, ...]
     digest: Indices
 
     @classmethod
-    def of(cls, measurements: Iterable[MeasurementLike], purpose: str | None = None) -> Columns:
+    def of(cls, measurements: Iterable[Measurement], purpose: str | None = None) -> Columns:
         """Those that have an accuracy: finished, or stopped after being evaluated.
 
         What was last made from a tuple, which cannot change, is kept: a page asks for it a dozen times.
@@ -99,7 +100,7 @@ class Columns:
         return columns
 
     @classmethod
-    def _made(cls, measurements: Iterable[MeasurementLike], purpose: str | None) -> Columns:
+    def _made(cls, measurements: Iterable[Measurement], purpose: str | None) -> Columns:
         rows = [m for m in measurements if m.status in _MEASURED]
         if purpose is not None:
             rows = [row for row in rows if row.purpose == purpose]
@@ -132,10 +133,10 @@ class Columns:
         return tuple(len(np.unique(self.digest[self.schedule == k])) for k in range(len(self.fidelities)))
 
 
-_recent: deque[tuple[tuple[MeasurementLike, ...], str | None, Columns]] = deque(maxlen=2)
+_recent: deque[tuple[tuple[Measurement, ...], str | None, Columns]] = deque(maxlen=2)
 
 
-def _metric(rows: Sequence[MeasurementLike], name: str) -> Floats:
+def _metric(rows: Sequence[Measurement], name: str) -> Floats:
     metrics = [row.metrics for row in rows]
     try:
         return np.fromiter(map(itemgetter(name), metrics), np.float64, len(rows))
@@ -150,7 +151,7 @@ def _numbered(names: Sequence[str]) -> Indices:
     return np.array([known.setdefault(name, len(known)) for name in names], dtype=np.int64)
 
 
-def _schedules(rows: Sequence[MeasurementLike]) -> tuple[Indices, tuple[FidelityLike, ...]]:
+def _schedules(rows: Sequence[Measurement]) -> tuple[Indices, tuple[Fidelity, ...]]:
     """Rows are compared at the same epochs, share of the data and share of the width.
 
     The clip is no part of it: every network is trained on the one that it is made for.
@@ -160,7 +161,7 @@ def _schedules(rows: Sequence[MeasurementLike]) -> tuple[Indices, tuple[Fidelity
         return np.empty(0, dtype=np.int64), ()
     code = np.zeros(len(made), dtype=np.int64)
     for name in ("epochs", "share", "width"):
-        values = _attribute(made, name)
+        values = np.fromiter(map(attrgetter(name), made), np.float64, len(made))
         distinct = np.unique(values)
         code = code * len(distinct) + np.searchsorted(distinct, values)
     codes = np.unique(code)
@@ -169,13 +170,6 @@ def _schedules(rows: Sequence[MeasurementLike]) -> tuple[Indices, tuple[Fidelity
     rank = np.empty(len(first), dtype=np.int64)
     rank[order] = np.arange(len(first))
     return rank[np.searchsorted(codes, code)], tuple(first[index] for index in order)
-
-
-def _attribute(fidelities: Sequence[FidelityLike], name: str) -> Floats:
-    """A number of each fidelity; those that know of no width have the whole one."""
-    if not hasattr(fidelities[0], name):
-        return np.ones(len(fidelities))
-    return np.fromiter(map(attrgetter(name), fidelities), np.float64, len(fidelities))
 
 
 class Candidates(Sequence[FrontierMember]):
@@ -201,7 +195,7 @@ class Candidates(Sequence[FrontierMember]):
         self._ends = np.cumsum(self.seeds)
 
     @property
-    def fidelities(self) -> tuple[FidelityLike, ...]:
+    def fidelities(self) -> tuple[Fidelity, ...]:
         """One for each schedule, from the cheapest to the most thorough."""
         return self._columns.fidelities
 

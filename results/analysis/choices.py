@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from results.analysis.candidates import Candidates, Columns, Floats, FrontierMember
 from results.analysis.frontier import frontier
-from results.analysis.measurements import MeasurementLike
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import Stage
 from search_space.errors import ArchitectureError, SettingsError
+from searcher.record import Measurement
 
 _LOG = logging.getLogger(__name__)
 _MOST_LINES = 800
@@ -119,7 +119,7 @@ class Along:
     confirmed: bool
 
 
-def along_frontier(measurements: Sequence[MeasurementLike], most: int = 24) -> Along:
+def along_frontier(measurements: Sequence[Measurement], most: int = 24) -> Along:
     """The choices along the confirmed frontier, or the provisional one; of many members some, evenly.
 
     Raises:
@@ -157,7 +157,7 @@ class Parallel:
     count: int
 
 
-def parallel(measurements: Sequence[MeasurementLike], most_axes: int = 14) -> Parallel:
+def parallel(measurements: Sequence[Measurement], most_axes: int = 14) -> Parallel:
     """Every candidate at the most thorough fidelity that it reached; of many, the frontier and some others.
 
     Axes are the choices that vary the most between networks of the frontier and the rest, then costs.
@@ -228,7 +228,7 @@ class Importance:
     fidelity: str
 
 
-def importance(measurements: Sequence[MeasurementLike]) -> Importance:
+def importance(measurements: Sequence[Measurement]) -> Importance:
     """Permutation importance of random forests (Breiman 2001), measured on held-out candidates.
 
     Candidates of one fidelity are used: the most thorough one with enough of them.

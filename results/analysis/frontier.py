@@ -8,15 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from results.analysis.candidates import DEFAULT, Columns, Floats, FrontierMember, objective_values
-from results.analysis.measurements import MeasurementLike, schedule
+from results.analysis.measurements import schedule
 from searcher.pareto import non_dominated
+from searcher.record import Measurement
 
 __all__ = ["FrontierMember", "candidates", "frontier", "knee", "latest", "pareto", "within"]
 
 _MANY = 1000
 
 
-def candidates(measurements: Iterable[MeasurementLike], fidelity: str) -> list[FrontierMember]:
+def candidates(measurements: Iterable[Measurement], fidelity: str) -> list[FrontierMember]:
     """Every architecture measured at ``fidelity``, averaged over its seeds, in order of first appearance."""
     columns = Columns.of(measurements)
     return list(columns.at(_index(columns, fidelity)))
@@ -65,7 +66,7 @@ def _front(points: Floats) -> list[int]:
 
 
 def frontier(
-    measurements: Iterable[MeasurementLike],
+    measurements: Iterable[Measurement],
     purpose: str = "search",
     fidelity: str | None = None,
     objectives: Sequence[str] = DEFAULT,
@@ -90,7 +91,7 @@ def frontier(
     return pareto(columns.at(_index(columns, fidelity)), objectives)
 
 
-def latest(measurements: Iterable[MeasurementLike], purpose: str = "search") -> list[FrontierMember]:
+def latest(measurements: Iterable[Measurement], purpose: str = "search") -> list[FrontierMember]:
     """Every architecture measured for ``purpose``, each at the most thorough fidelity that it reached."""
     return list(Columns.of(measurements, purpose).latest())
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from results.analysis.candidates import DEFAULT, Columns, Floats, check_measured, check_objectives
-from results.analysis.measurements import MeasurementLike
 from searcher.pareto import hypervolume
+from searcher.record import Measurement
 
 _BLOCK = 512
 
@@ -40,10 +40,10 @@ class Progress:
 
 
 def progress(
-    measurements: Iterable[MeasurementLike],
+    measurements: Iterable[Measurement],
     purpose: str = "search",
     objectives: Sequence[str] = DEFAULT,
-    among: Iterable[MeasurementLike] = (),
+    among: Iterable[Measurement] = (),
 ) -> Progress:
     """How the dominated hypervolume grew; every rung's measurement counts as an evaluation.
 

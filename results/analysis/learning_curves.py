@@ -9,8 +9,8 @@ import numpy as np
 
 from results.analysis.candidates import Columns
 from results.analysis.frontier import frontier
-from results.analysis.measurements import MeasurementLike
 from search_space.errors import SettingsError
+from searcher.record import Measurement
 
 _MOST = 300
 
@@ -40,9 +40,7 @@ class Curves:
     count: int
 
 
-def learning_curves(
-    measurements: Sequence[MeasurementLike], names: Mapping[str, str] | None = None
-) -> Curves:
+def learning_curves(measurements: Sequence[Measurement], names: Mapping[str, str] | None = None) -> Curves:
     """Accuracy at each rung, of every candidate that was measured at two or more.
 
     Args:

@@ -7,29 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from searcher.record.frame import FidelityLike, MeasurementLike
-
-__all__ = [
-    "FidelityLike",
-    "MeasurementLike",
-    "fidelities",
-    "fidelity_order",
-    "is_measured",
-    "of_purpose",
-    "schedule",
-]
+from searcher.record import Fidelity, Measurement
 
 
-def is_measured(measurement: MeasurementLike) -> bool:
+def is_measured(measurement: Measurement) -> bool:
     """Whether it has an accuracy at its fidelity: finished, or stopped after being evaluated there."""
     metrics = measurement.metrics
     return measurement.status in {"complete", "pruned"} and "top1" in metrics and metrics.get("macs", 0) > 0
 
 
-def fidelity_order(fidelity: FidelityLike) -> tuple[float, ...]:
+def fidelity_order(fidelity: Fidelity) -> tuple[float, ...]:
     """Sorts fidelities from the cheapest to the most thorough."""
-    width = getattr(fidelity, "width", 1.0)
-    return (fidelity.epochs * fidelity.share * width, fidelity.epochs)
+    return (fidelity.epochs * fidelity.share * fidelity.width, fidelity.epochs)
 
 
 def schedule(key: str) -> str:
@@ -41,12 +30,12 @@ def schedule(key: str) -> str:
     return "-".join(part for part in key.split("-") if part[0] in "epw")
 
 
-def fidelities(measurements: Iterable[MeasurementLike]) -> list[FidelityLike]:
+def fidelities(measurements: Iterable[Measurement]) -> list[Fidelity]:
     """One fidelity for each schedule of measured candidates, from the cheapest to the most thorough."""
     distinct = {schedule(m.fidelity.key): m.fidelity for m in measurements if is_measured(m)}
     return sorted(distinct.values(), key=fidelity_order)
 
 
-def of_purpose(measurements: Iterable[MeasurementLike], purpose: str) -> list[MeasurementLike]:
+def of_purpose(measurements: Iterable[Measurement], purpose: str) -> list[Measurement]:
     """The measurements made for ``purpose``, in the record's order."""
     return [m for m in measurements if m.purpose == purpose]

@@ -46,13 +46,13 @@ def family(
     from results.commands.terminal import Terminal
     from results.family.budgets import parse_budgets
     from results.family.family import Family
-    from results.pipeline import again, choose_family, make_family, plan_family
+    from results.pipeline import choose_family, make_family, plan_family, reopen
 
     budgets, terminal = parse_budgets(budget or ()), Terminal()
     if chosen and budgets:
         raise SettingsError("--chosen and --budget", hint="give one of them")
     length = {} if epochs is None else {"family.epochs": epochs}
-    with again(run, terminal, length, address) as (session, data):
+    with reopen(run, terminal, length, address) as (session, data):
         found = Family.read(run / "family.json") if chosen else choose_family(session, data, budgets)
         if train:
             make_family(session, data, terminal, family=found)

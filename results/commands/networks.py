@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from results.export.export import LabelledClip
+    from results.export.comparison import LabelledClip
     from results.runtimes.sidecar import Form, Precision
 
 CACHE = Path("~/.cache/movinas")
@@ -40,7 +40,7 @@ def export(
     cache: Annotated[Path, typer.Option(help="Where made data is kept.")] = CACHE,
 ) -> None:
     """Write a network for a runtime, if it computes there what it computes in PyTorch."""
-    from results.export.export import export_network
+    from results.export.export import ExportClips, ExportTarget, export_network
     from results.member import load_member
     from searcher.evaluator.pictures import example_clip, labelled_clips
 
@@ -61,12 +61,9 @@ def export(
             example_clip(video, about.input),
             name=about.name,
             labels=about.labels,
-            form=wanted,
-            runtime=name,
-            precision=precision,
+            target=ExportTarget(name, wanted, precision),
             accuracy=about.metrics,
-            calibration=calibration,
-            evaluation=evaluation,
+            clips=ExportClips(calibration, evaluation),
         )
         typer.echo(exported.text())
 
@@ -146,7 +143,7 @@ def latency_table(
 ) -> None:
     """Time every operation of a space here, so that a frame's latency is known without building networks."""
     from results.commands.terminal import Terminal
-    from results.profiling.latency_tables import Effort, build_table
+    from results.profiling.latency_tables import TimingEffort, build_table
     from search_space.space.space import SearchSpace
 
     chosen, terminal = SearchSpace.from_yaml(space), Terminal()
@@ -158,7 +155,7 @@ def latency_table(
             path,
             runtime=runtime,
             threads=threads,
-            effort=Effort(held_out=networks),
+            effort=TimingEffort(held_out=networks),
             operations=operations,
             networks=whole,
         )

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from results.analysis.candidates import FrontierMember
-from results.inference import latency
-from results.inference.torch_runner import TorchRunner
 from search_space.architecture.architecture import Architecture
+from search_space.cost.stopwatch import network_latency
 from search_space.errors import SettingsError
+from search_space.network.folding import fold
 from search_space.network.model import build
 
 PAPER: Mapping[str, float] = {
@@ -87,5 +87,5 @@ def _timed(member: FrontierMember, classes: int) -> FrontierMember:
             f"{member.digest} is a base network: it has no latency of a frame",
             hint="give budgets in multiply-adds, or search for stream networks",
         )
-    found = latency.measure(TorchRunner(build(architecture, classes, seed=0)), architecture.input.size)
-    return replace(member, metrics={**member.metrics, "latency_ms": found.median})
+    measured = network_latency(fold(build(architecture, classes, seed=0)), architecture.input)
+    return replace(member, metrics={**member.metrics, "latency_ms": measured.median})

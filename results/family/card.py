@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from results import units
-from results.inference.latency import Latency
 from results.member import RECIPE, Member
 from results.runtimes.sidecar import Sidecar, sidecar_of
+from search_space.cost.stopwatch import Latency
 from search_space.files import write_text
 
 

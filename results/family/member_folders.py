@@ -11,19 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from results.export.export import FILE, retimed
+from results.export.export import STEP, retimed
 from results.export.export_members import export_members
 from results.family.card import write_card
 from results.family.family import Family, FamilyMember
-from results.inference import latency
-from results.inference.torch_runner import TorchRunner
-from results.member import ABOUT, ARCHITECTURE, RECIPE, Member, load_member, read_member, write_member
-from results.report.run_view import Outcome, write_failure
+from results.family.outcome import MemberOutcome, write_failure
+from results.member import ARCHITECTURE, MEMBER, RECIPE, Member, load_member, read_member, write_member
 from results.runtimes.sidecar import Sidecar, sidecar_of
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
+from search_space.cost.stopwatch import network_latency
 from search_space.files import write_json, write_text
 from search_space.network.ensemble import Ensemble, networks_of
+from search_space.network.folding import deploy
 from search_space.network.model import MoViNet, build
 from search_space.network.weights import load_weights
 
@@ -69,7 +69,7 @@ def write_plan(folder: Path, family: Family, recipe_yaml: str, labels: Sequence[
             metrics["confirmed_spread"] = member.spread
         about = Member(member.name, networks, tuple(labels), metrics, {}, member.parts, "", {})
         place = folder / member.name
-        if (place / ABOUT).is_file():
+        if (place / MEMBER).is_file():
             before = read_member(place)
             if before.digest == about.digest:
                 yield f"{place}: this network is trained already"
@@ -154,7 +154,7 @@ def finish_members(
     *,
     workers: int = 1,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
-) -> dict[str, Outcome]:
+) -> dict[str, MemberOutcome]:
     """Export every member's step to ONNX, check it, time it, and write its card.
 
     Args:
@@ -175,12 +175,12 @@ def finish_members(
     outcomes = {}
     for folder in folders:
         model, about = load_member(folder)
-        timed = latency.measure(TorchRunner(model), about.input.size) if about.streams else None
+        timed = network_latency(deploy(model), about.input) if about.streams else None
         exported = exports.get(about.name)
         write_failure(folder, exported)
         passed = exported is not None and exported.passed
-        sidecar = Sidecar.read(sidecar_of(folder / FILE)) if passed else None
+        sidecar = Sidecar.read(sidecar_of(folder / STEP.file_name)) if passed else None
         write_card(folder, about, export=sidecar, latency=timed)
         relative = f"{folder.parent.name}/{folder.name}"
-        outcomes[about.name] = Outcome(relative, about.metrics, exported, timed)
+        outcomes[about.name] = MemberOutcome(relative, about.metrics, exported, timed)
     return outcomes

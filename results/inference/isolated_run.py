@@ -28,7 +28,7 @@ _USER_ERROR = 2
 
 
 @dataclass(frozen=True)
-class Replay:
+class IsolatedRun:
     """What a network did in a process of its own.
 
     Args:
@@ -46,9 +46,9 @@ class Replay:
     model_bytes: int
 
 
-def replay(
+def isolated_run(
     model: Path, frames: NDArray[np.float32], *, calls: int, form: Form = "step", threads: int = 1
-) -> Replay:
+) -> IsolatedRun:
     """Run a model over frames, again from the first when they are over.
 
     Args:
@@ -78,7 +78,7 @@ def replay(
         if done.returncode:
             raise _failure(model, done.returncode, done.stderr)
         with np.load(found) as content:
-            return Replay(
+            return IsolatedRun(
                 content["logits"],
                 content["milliseconds"],
                 content["cpu_milliseconds"],

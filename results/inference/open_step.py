@@ -30,8 +30,6 @@ def open_step(path: Path, *, threads: int = 1) -> tuple[Runner, Preprocessing, t
             hint="give a folder such as runs/NAME/family/A0, or its step.onnx",
         )
     # PyTorch takes seconds to load, which programs that run exports need not wait for.
-    import torch
-
     from results.inference.torch_runner import TorchRunner
     from results.member import load_member
 
@@ -40,5 +38,4 @@ def open_step(path: Path, *, threads: int = 1) -> tuple[Runner, Preprocessing, t
         raise NetworkError(
             f"{path} holds a base network, which needs whole clips", hint="only causal networks can stream"
         )
-    torch.set_num_threads(threads)
-    return TorchRunner(model), Preprocessing.of(about.input), about.labels
+    return TorchRunner(model, threads), Preprocessing.of(about.input), about.labels

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from results.provenance import sha256
 from results.runtimes import runtime_of
-from results.runtimes.sidecar import Form, Sidecar, sha256, sidecar_of
+from results.runtimes.sidecar import Form, Sidecar, sidecar_of
 from search_space.errors import ExportError
 
 StepState = Mapping[str, Any]

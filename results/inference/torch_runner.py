@@ -2,30 +2,60 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from results.inference.runners import StepState
+from search_space.cost.stopwatch import PYTORCH, torch_threads
 from search_space.network.ensemble import Ensemble
-from search_space.network.folding import deploy
+from search_space.network.folding import fold
 from search_space.network.model import MoViNet
 
 
+def deploy(model: MoViNet | Ensemble) -> MoViNet | Ensemble:
+    """Return the deploy form of a network or of an ensemble: batch norm folded, evaluation only."""
+    if isinstance(model, Ensemble):
+        return Ensemble([fold(member) for member in parts(model)])
+    return fold(model)
+
+
+def parts(model: MoViNet | Ensemble) -> tuple[MoViNet, ...]:
+    """Return the networks of an ensemble, or the one network."""
+    return tuple(model.networks) if isinstance(model, Ensemble) else (model,)
+
+
 class TorchRunner:
-    """Runs the step of a network in PyTorch, folded."""
+    """The step of a network in PyTorch, folded.
 
-    runtime = "pytorch"
+    Args:
+        model: network or ensemble whose members are causal.
+        threads: number of threads that PyTorch has inside a step; by default those that it has outside.
+    """
 
-    def __init__(self, model: MoViNet | Ensemble) -> None:
+    runtime = PYTORCH
+
+    def __init__(self, model: MoViNet | Ensemble, threads: int | None = None) -> None:
         self._model = deploy(model).eval()
+        self._threads = threads
 
     def initial_state(self) -> StepState:
-        """Zeros, by name."""
+        """Return zeros by name."""
         return self._model.initial_state(1)
 
     def run(self, frame: NDArray[np.float32], state: StepState) -> tuple[NDArray[np.float32], StepState]:
-        """A (1, 3, size, size) frame and a state -> logits (classes,) so far, and the next state."""
-        with torch.inference_mode():
+        """Feed a frame.
+
+        Args:
+            frame: pixels (1, 3, size, size) in [0, 1].
+            state: state after the frame before.
+
+        Returns:
+            The logits (classes,) over all frames so far, and the next state.
+        """
+        limit = nullcontext() if self._threads is None else torch_threads(self._threads)
+        with limit, torch.inference_mode():
             logits, following = self._model.step(torch.from_numpy(frame).unsqueeze(2), dict(state))
         return logits[0].numpy(), following

@@ -10,12 +10,13 @@ import numpy as np
 from results.analysis.candidates import Columns, Floats, FrontierMember
 from results.analysis.frontier import frontier
 from results.analysis.hypervolume import Progress
-from results.analysis.measurements import FidelityLike, MeasurementLike, fidelity_order
+from results.analysis.measurements import fidelity_order
 from results.family.family import Family
 from results.plots.style import CLOUD_COLORS
 from search_space.architecture.published import PUBLISHED
 from search_space.cost.closed_form import compute_cost
-from searcher.strategies.domain import KNOWN_COSTS
+from searcher.objectives import KNOWN_COSTS
+from searcher.record import Fidelity, Measurement
 
 # Above this many points the browser draws on the graphics card (below it, sharp vectors), and only those on a
 # frontier carry their architecture, so that pages stay small.
@@ -108,7 +109,7 @@ class FrontierView:
 
 
 def frontier_view(
-    measurements: Sequence[MeasurementLike],
+    measurements: Sequence[Measurement],
     family: Family | None = None,
     trained: Mapping[str, float] | None = None,
     *,
@@ -162,7 +163,7 @@ def published_networks(cost_name: str = "macs") -> tuple[Named, ...]:
     return tuple(found)
 
 
-def _clouds(measurements: Sequence[MeasurementLike], cost_name: str) -> tuple[Cloud, ...]:
+def _clouds(measurements: Sequence[Measurement], cost_name: str) -> tuple[Cloud, ...]:
     latest = Columns.of(measurements, "search").latest()
     known, costs = latest.fidelities, latest.mean(cost_name)
     words = fidelity_words(known)
@@ -186,7 +187,7 @@ def _clouds(measurements: Sequence[MeasurementLike], cost_name: str) -> tuple[Cl
     return tuple(cloud for cloud in clouds if cloud.count)
 
 
-def fidelity_words(known: Iterable[FidelityLike]) -> dict[str, str]:
+def fidelity_words(known: Iterable[Fidelity]) -> dict[str, str]:
     """Key -> words such as ``8 epochs``; the share of the data is named only where it differs."""
     distinct = sorted({f.key: f for f in known}.values(), key=fidelity_order)
     words = {}
@@ -214,7 +215,7 @@ class Survival:
     counts: tuple[int, ...]
 
 
-def survival(measurements: Sequence[MeasurementLike]) -> Survival:
+def survival(measurements: Sequence[Measurement]) -> Survival:
     """Counts the architectures that reached each rung."""
     columns = Columns.of(measurements, "search")
     words = fidelity_words(columns.fidelities)

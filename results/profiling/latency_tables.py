@@ -13,15 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from results.inference.runners import ExportRunner, Runner
 from results.inference.torch_runner import TorchRunner
-from results.profiling.operations import Call, operation_call
-from results.profiling.step_profile import PYTORCH, Subject, prepared
+from results.profiling.operations import operation_call
+from results.profiling.step_profile import Subject, prepared
 from search_space.architecture.architecture import Architecture
 from search_space.cost.latency_table import LatencyTable, Operation, TimedNetwork, space_operations
+from search_space.cost.stopwatch import PYTORCH, SteadyStopwatch, torch_threads
 from search_space.errors import SettingsError, SpaceError
 from search_space.network.model import build
 from search_space.space.space import SearchSpace
@@ -33,7 +33,7 @@ _SEED = 0
 
 
 @dataclass(frozen=True)
-class Effort:
+class TimingEffort:
     """How much is measured.
 
     Args:
@@ -53,7 +53,7 @@ def build_table(
     *,
     runtime: str = PYTORCH,
     threads: int = 1,
-    effort: Effort = Effort(),
+    effort: TimingEffort = TimingEffort(),
     operations: Report = lambda _done, _total: None,
     networks: Report = lambda _done, _total: None,
 ) -> LatencyTable:
@@ -78,11 +78,12 @@ def build_table(
         space.name, repr(space.choices.options), space.classes, processor(), runtime, threads
     )
     table = _begun(path, empty)
-    watch = Stopwatch(threads, table.reference)
-    table = replace(table, reference=watch.reference)
-    timing = _Timing(space, path, watch, effort)
-    table = _with_operations(table, wanted, timing, operations)
-    table = _with_networks(table, timing, networks)
+    with torch_threads(threads):
+        watch = SteadyStopwatch(threads, table.reference)
+        table = replace(table, reference=watch.reference)
+        timing = _Timing(space, path, watch, effort)
+        table = _with_operations(table, wanted, timing, operations)
+        table = _with_networks(table, timing, networks)
     table.write(path)
     return table
 
@@ -130,44 +131,14 @@ def _with_operations(
     return replace(table, operations=known)
 
 
-class Stopwatch:
-    """Times calls beside a piece of work that stays the same, so that a machine's busy times cancel out.
-
-    Other processes slow this one through shared caches and cores even in its own processor time; the work
-    beside each call is slowed alike.
-
-    Args:
-        threads: of what is timed; with one thread it is the processor's time that counts.
-        reference: milliseconds that the piece of work takes when nothing disturbs it; measured if it is 0.
-    """
-
-    def __init__(self, threads: int, reference: float = 0.0) -> None:
-        self._clock = time.thread_time_ns if threads == 1 else time.perf_counter_ns
-        self._rows, self._weight, self._bias = torch.rand(484, 64), torch.rand(64, 96), torch.rand(96)
-        self.reference = reference or float(np.percentile([self._work() for _ in range(500)], 10))
-
-    def _work(self) -> float:
-        return self._spent(lambda: F.hardswish(torch.addmm(self._bias, self._rows, self._weight)))
-
-    def _spent(self, call: Call) -> float:
-        began = self._clock()
-        call()
-        return (self._clock() - began) / 1e6
-
-    def milliseconds(self, call: Call, calls: int) -> float:
-        """The median over so many calls."""
-        call()
-        return self.reference * float(np.median([self._spent(call) / self._work() for _ in range(calls)]))
-
-
 @dataclass(frozen=True)
 class _Timing:
     """What is timed, how, and where it is kept."""
 
     space: SearchSpace
     path: Path
-    watch: Stopwatch
-    effort: Effort
+    watch: SteadyStopwatch
+    effort: TimingEffort
 
 
 def _with_networks(table: LatencyTable, timing: _Timing, report: Report) -> LatencyTable:
@@ -194,14 +165,13 @@ def _with_networks(table: LatencyTable, timing: _Timing, report: Report) -> Late
 
 
 def _network_milliseconds(
-    architecture: Architecture, table: LatencyTable, watch: Stopwatch, effort: Effort
+    architecture: Architecture, table: LatencyTable, watch: SteadyStopwatch, effort: TimingEffort
 ) -> float:
     size = architecture.input.size
     frame: NDArray[np.float32] = np.random.default_rng(0).random((1, 3, size, size), dtype=np.float32)
     with tempfile.TemporaryDirectory() as scratch:
         runner: Runner
         if table.runtime == PYTORCH:
-            torch.set_num_threads(table.threads)
             runner = TorchRunner(build(architecture, table.classes, seed=0))
         else:
             subject = Subject((architecture,), table.classes, None)

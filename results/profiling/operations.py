@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from results.profiling.step_profile import PYTORCH
 from results.runtimes import runtime_named
 from results.runtimes.runtime import Program
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape, Kernel, Layer, Options, Stage
 from search_space.cost.latency_table import Operation
+from search_space.cost.stopwatch import PYTORCH, Call
 from search_space.network import convolution
 from search_space.network.bottleneck import Bottleneck
 from search_space.network.folding import fold
@@ -25,22 +25,19 @@ from search_space.network.model import MoViNet, build
 from search_space.network.state import Memory
 from search_space.network.step_module import StepModule, image_mean
 
-Call = Callable[[], object]
-
 
 def operation_call(operation: Operation, options: Options, runtime: str, threads: int, scratch: Path) -> Call:
-    """What computes the operation once in a runtime, on inputs that stay.
+    """Return a call that computes the operation once in a runtime, on inputs that stay.
 
     Args:
-        operation: which.
-        options: of the networks that it is a part of.
+        operation: operation to compute.
+        options: options of the networks that it is a part of.
         runtime: ``pytorch``, or a name of ``results.runtimes.RUNTIMES``.
-        threads: of the runtime.
+        threads: number of threads of an export's runtime; PyTorch has those that it has around the call.
         scratch: folder for an export's file.
     """
     network = _network(operation, options)
     if runtime == PYTORCH:
-        torch.set_num_threads(threads)
         return _in_pytorch(network, operation)
     return _exported(network, operation, runtime, threads, scratch)
 

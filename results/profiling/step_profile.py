@@ -9,16 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from results import units
-from results.inference.isolated_run import Replay, replay
-from results.inference.latency import of_times
+from results.inference.isolated_run import IsolatedRun, isolated_run
 from results.runtimes import SUFFIXES
 from results.runtimes.sidecar import Precision, Sidecar, sidecar_of
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.by_name import read_architecture
+from search_space.cost.stopwatch import PYTORCH, WARMUP, Latency
 from search_space.errors import SettingsError
-
-PYTORCH = "pytorch"
-WARMUP = 10
 
 
 @dataclass(frozen=True)
@@ -68,25 +65,25 @@ class StepProfile:
         runtime: what computed it.
         threads: of the runtime.
         precision: of the network.
-        found: what the process measured.
+        measured: what the process measured.
     """
 
     runtime: str
     threads: int
     precision: Precision
-    found: Replay
+    measured: IsolatedRun
 
     def text(self) -> str:
         """For a terminal."""
-        times = of_times(list(self.found.milliseconds[WARMUP:]), self.runtime)
-        busy = of_times(list(self.found.cpu_milliseconds[WARMUP:]), self.runtime)
+        times = Latency.of(self.measured.milliseconds[WARMUP:].tolist(), self.runtime)
+        busy = Latency.of(self.measured.cpu_milliseconds[WARMUP:].tolist(), self.runtime)
         threads = "one thread" if self.threads == 1 else f"{self.threads} threads"
         return (
             f"  a frame          {units.milliseconds(times.median)} in {self.runtime}, {self.precision}, "
             f"{threads} (95th percentile {units.milliseconds(times.p95)}, {times.frames} frames; "
             f"processor {units.milliseconds(busy.median)})\n"
-            f"  memory           {units.size(self.found.peak_bytes)} at most, "
-            f"{units.size(self.found.model_bytes)} of it for the network and its steps"
+            f"  memory           {units.size(self.measured.peak_bytes)} at most, "
+            f"{units.size(self.measured.model_bytes)} of it for the network and its steps"
         )
 
 
@@ -116,15 +113,15 @@ def profile_step(
             runtime, precision = about.runtime, about.precision
         else:
             path = prepared(subject, runtime, precision, Path(scratch))
-        found = replay(path, noise, calls=WARMUP + frames, threads=threads)
-    return StepProfile(runtime, threads, precision, found)
+        measured = isolated_run(path, noise, calls=WARMUP + frames, threads=threads)
+    return StepProfile(runtime, threads, precision, measured)
 
 
 def prepared(subject: Subject, runtime: str, precision: Precision, scratch: Path) -> Path:
     """A member's folder or an export of the subject, with fresh weights if it has none."""
     import torch
 
-    from results.export.export import export_network
+    from results.export.export import ExportTarget, export_network
     from results.member import load_member, write_member
     from search_space.network.ensemble import Ensemble
     from search_space.network.model import MoViNet, build
@@ -146,8 +143,7 @@ def prepared(subject: Subject, runtime: str, precision: Precision, scratch: Path
         return scratch
     size = subject.architectures[0].input.size
     noise = np.random.default_rng(1).integers(0, 256, (8, size, size, 3), dtype=np.uint8)
-    result = export_network(
-        model, scratch, noise, name="profiled", labels=labels, runtime=runtime, precision=precision
-    )
+    target = ExportTarget(runtime, precision=precision)
+    result = export_network(model, scratch, noise, name="profiled", labels=labels, target=target)
     assert result.path is not None, "it raises when there is none"
     return result.path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,15 +11,18 @@ from typing import Any
 import yaml
 
 from results.analysis.candidates import check_objectives
-from results.analysis.measurements import MeasurementLike
 from results.family.family import Family
-from results.member import ABOUT, read_member
+from results.family.outcome import read_outcomes
+from results.member import MEMBER, read_member
+from results.report.class_map import ClassMap
+from results.report.next_commands import next_commands
 from results.report.plots import write_pictures
 from results.report.report import write_report
-from results.report.run_view import Run, read_outcomes
+from results.report.run_view import Run
 from results.text.costs import space_text
-from search_space.errors import MovinasError, SettingsError
+from search_space.errors import MovinasError, RecordError, SettingsError
 from search_space.space.profile import profile_space
+from searcher.record import Measurement
 from searcher.record.records import Records
 from searcher.record.trials import differences
 from searcher.settings.reading import load_settings
@@ -37,13 +39,14 @@ def report_runs(
     objectives: Sequence[str] = (),
     published: bool = False,
 ) -> Iterator[str]:
-    """Writes the page, says what is written as it goes.
+    """Write the page of one run or of several, and yield what was written as sentences.
 
     Args:
-        folders: of runs; several are merged, and compared with each other.
-        output: the page; by default ``report.html`` in the run's folder, or ``compared.html`` beside it.
-        pictures: a folder for every plot as PNG and SVG.
-        objectives: in place of the run's own.
+        folders: folders of runs; several are merged, and compared with each other.
+        output: file of the page; by default ``report.html`` in the run's folder, or ``compared.html`` beside
+            it.
+        pictures: folder for every plot as PNG and SVG.
+        objectives: objectives to show in place of the run's own.
         published: whether to lay the released networks over the frontier.
 
     Raises:
@@ -65,8 +68,12 @@ def report_runs(
         yield from (f"not drawn: {reason}" for reason in failed)
 
 
-def read_run(folder: Path) -> Run:
-    """All that the report shows of a run, as far as its folder has it.
+def read_run(folder: Path, video: Path | None = None) -> Run:
+    """Read all that the report shows of a run, as far as its folder has it.
+
+    Args:
+        folder: folder of the run.
+        video: a video of the run's data, for the commands to type next.
 
     Raises:
         RecordError: there is no run in the folder, or its record cannot be read.
@@ -74,70 +81,60 @@ def read_run(folder: Path) -> Run:
     records = Records.reading(folder)
     path = folder / "family.json"
     family = Family.read(path) if path.is_file() else None
-    outcomes = read_outcomes(folder, family) if family else {}
-    classes = _classes(folder, family)
+    classes = _class_map(folder, family)
+    chance = classes.chance if classes else None
     return Run(
         name=folder.resolve().name,
         measurements=records.measurements(),
         settings=_mapping(folder / "settings.yaml"),
         environment=_mapping(folder / "environment.json"),
-        profile=_profile(folder, classes),
+        profile=_profile(folder, classes.outputs if classes else None),
         family=family,
-        outcomes=outcomes,
-        next_commands=_next_commands(folder, family),
-        references={"chance": 1 / classes} if classes else {},
+        outcomes=read_outcomes(folder, family) if family else {},
+        next_commands=next_commands(folder, family, video),
+        references={} if chance is None else {"chance": chance},
         finished=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         objectives=records.objectives.names,
     )
 
 
 def _mapping(path: Path) -> Mapping[str, Any]:
-    """A YAML or JSON file of a run; what cannot be read is said in its place."""
+    """Read a YAML or JSON file of a run; the error of one that cannot be read stands in its place."""
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return found if isinstance(found, dict) else {}
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return content if isinstance(content, dict) else {}
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         return {"cannot be read": " ".join(str(error).split())}
 
 
-def _profile(folder: Path, classes: int) -> str:
-    """What the run's space holds; settings of an older version may not be readable any more."""
+def _profile(folder: Path, classes: int | None) -> str:
+    """Describe the run's space; the settings of an older version may not be readable any more."""
     try:
         settings = load_settings(folder / "settings.yaml")
-        return space_text(profile_space(settings.search_space(classes or None), settings.family.budgets))
+        return space_text(profile_space(settings.search_space(classes), settings.family.budgets))
     except MovinasError as error:
         return f"The space is not shown: {error}"
 
 
-def _classes(folder: Path, family: Family | None) -> int:
-    """How many classes the run's networks tell apart; 0 if its folder does not say."""
+def _class_map(folder: Path, family: Family | None) -> ClassMap | None:
+    """Read the classes of the run's data, or of a member if the folder has none; None if neither is there."""
     path = folder / "data" / "classes.json"
-    if path.is_file():
-        try:
-            return len(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            return 0
+    try:
+        if path.is_file():
+            return ClassMap.read(path)
+    except RecordError:
+        return None
     for member in family.singles if family else ():
-        if (folder / "family" / member.name / ABOUT).is_file():
-            return len(read_member(folder / "family" / member.name).labels)
-    return 0
-
-
-def _next_commands(folder: Path, family: Family | None) -> tuple[str, ...]:
-    if family is None:
-        return (f"movinas status {folder}", f"movinas family {folder}")
-    largest = family.singles[-1].name
-    return (
-        f"movinas stream {folder}/family/{largest} YOUR_VIDEO",
-        f"movinas profile {folder}/family/{largest}",
-        f"movinas family {folder} --budget A0={family.singles[0].macs}",
-    )
+        if (folder / "family" / member.name / MEMBER).is_file():
+            labels = read_member(folder / "family" / member.name).labels
+            return ClassMap("single", {str(index): label for index, label in enumerate(labels)})
+    return None
 
 
 def merged(runs: Sequence[Run], folders: Sequence[Path]) -> Run:
-    """One run as it is, or several as one: all measurements, each experiment once.
+    """Merge runs into one with all of their measurements, each experiment once; one run stays as it is.
 
     Raises:
         SettingsError: data or recipes differ, so that accuracies cannot be compared.
@@ -147,23 +144,23 @@ def merged(runs: Sequence[Run], folders: Sequence[Path]) -> Run:
         return first
     identities = [Records.reading(folder).identity for folder in folders]
     for folder, identity in zip(folders[1:], identities[1:], strict=True):
-        expected, other = ({name: each.get(name) for name in _COMMON} for each in (identities[0], identity))
-        found = differences(expected, other)
-        if found:
+        expected, other = ({name: one.get(name) for name in _COMMON} for one in (identities[0], identity))
+        unequal = differences(expected, other)
+        if unequal:
             raise SettingsError(
-                f"{folders[0]} and {folder} cannot be compared: {'; '.join(found)}",
+                f"{folders[0]} and {folder} cannot be compared: {'; '.join(unequal)}",
                 hint="merge runs over the same data with the same recipe",
             )
-    known = dict[tuple[str, str, int, str], MeasurementLike]()
-    for each in (measurement for run in runs for measurement in run.measurements):
-        known.setdefault((each.digest, each.fidelity.key, each.seed, each.purpose), each)
+    distinct = dict[tuple[str, str, int, str], Measurement]()
+    for measurement in (measurement for run in runs for measurement in run.measurements):
+        distinct.setdefault((*measurement.key, measurement.purpose), measurement)
     names = [run.name for run in runs]
     labels = names if len(set(names)) == len(names) else [str(folder) for folder in folders]
     common = [name for name in first.objectives if all(name in run.objectives for run in runs)]
     return replace(
         first,
         name=" + ".join(labels),
-        measurements=list(known.values()),
+        measurements=list(distinct.values()),
         settings={label: run.settings for label, run in zip(labels, runs, strict=True)},
         family=None,
         outcomes={},

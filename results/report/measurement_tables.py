@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from results.analysis.measurements import MeasurementLike
 from search_space.files import replacing
+from searcher.record import Measurement
 from searcher.record.frame import frame
 
 
-def write_tables(measurements: Iterable[MeasurementLike], folder: Path) -> tuple[Path, Path]:
+def write_tables(measurements: Iterable[Measurement], folder: Path) -> tuple[Path, Path]:
     """Writes ``trials.csv`` and ``trials.parquet`` into ``folder`` and returns their paths."""
     table = frame(measurements)
     csv, parquet = folder / "trials.csv", folder / "trials.parquet"

@@ -13,10 +13,11 @@ from results.analysis.frontier import frontier
 from results.analysis.measurements import of_purpose
 from results.export.export import ExportResult
 from results.family.family import FamilyMember
+from results.family.outcome import MemberOutcome
 from results.plots.frontier_view import fidelity_words
 from results.report.page import Cell, code, facts, guarded, listing, note, number, table, text
 from results.report.plots import MAKERS, wanted_plots
-from results.report.run_view import Outcome, Run
+from results.report.run_view import Run
 from search_space.errors import MovinasError
 
 # Beyond this the page would grow past its size; the tables of the run folder have all.
@@ -97,7 +98,7 @@ def family_part(run: Run) -> str:
     return table(heads, rows) + notes + "<br>" + listing("\n".join(lines))
 
 
-def _family_row(member: FamilyMember, outcome: Outcome | None) -> list[Cell]:
+def _family_row(member: FamilyMember, outcome: MemberOutcome | None) -> list[Cell]:
     name = f"<b>{html.escape(member.name)}</b>"
     if outcome:
         name = f'<a href="{html.escape(outcome.folder, quote=True)}/">{name}</a>'
@@ -125,7 +126,7 @@ def _percent(fraction: float | None) -> Cell:
     return text(units.DASH) if fraction is None else number(units.percent(fraction), fraction)
 
 
-def _latency(outcome: Outcome | None) -> Cell:
+def _latency(outcome: MemberOutcome | None) -> Cell:
     if outcome and outcome.export and outcome.export.check:
         return number(units.milliseconds(outcome.export.check.latency_ms), outcome.export.check.latency_ms)
     if outcome and outcome.latency:

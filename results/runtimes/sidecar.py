@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -239,21 +236,3 @@ def _tensor(content: Mapping[str, Any]) -> Tensor:
 
 def _fields(content: Mapping[str, Any]) -> tuple[str, tuple[int, ...], str]:
     return content["name"], tuple(content["shape"]), content["dtype"]
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def versions(*packages: str) -> dict[str, str]:
-    """Versions of the interpreter, of this project and of ``packages``, for the record."""
-    found = {"python": platform.python_version()}
-    for package in ("movinas", *packages):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            # Run from a checkout that is not installed: there is no version to record.
-            continue
-    return found

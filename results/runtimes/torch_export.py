@@ -52,8 +52,9 @@ class _TorchExport(Runtime):
         """See :class:`Runtime`."""
         import torch
 
+        from search_space.cost.stopwatch import torch_threads
+
         refuse_pickles(path)
-        torch.set_num_threads(threads)
         try:
             with quiet("torch.export", "torch._export"):
                 module = torch.export.load(path).module(check_guards=False)
@@ -64,7 +65,7 @@ class _TorchExport(Runtime):
             ) from error
 
         def compute(feed: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-            with torch.inference_mode():
+            with torch_threads(threads), torch.inference_mode():
                 found = module(*(torch.from_numpy(feed[name]) for name in inputs))
             found = found if isinstance(found, tuple) else (found,)
             return {name: tensor.numpy() for name, tensor in zip(outputs, found, strict=True)}

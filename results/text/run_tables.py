@@ -10,13 +10,13 @@ from rich.table import Table
 from results import units
 from results.analysis.frontier import FrontierMember
 from results.family.family import Family
-from results.report.run_view import Outcome
-from searcher.objectives import DEFAULT, METRICS
+from results.family.outcome import MemberOutcome
+from searcher.objectives import DEFAULT_OBJECTIVES, OBJECTIVES
 from searcher.plan.confirmation import Confirmed
-from searcher.plan.events import FrontierPoint
+from searcher.plan.provisional_frontier import FrontierPoint
 
 
-def confirmed_table(confirmed: Sequence[Confirmed], objectives: Sequence[str] = DEFAULT) -> Table:
+def confirmed_table(confirmed: Sequence[Confirmed], objectives: Sequence[str] = DEFAULT_OBJECTIVES) -> Table:
     """The confirmed candidates, the cheapest first, with mean and spread; frontier members are marked."""
     table = Table(title="Confirmed frontier", title_justify="left", box=box.SIMPLE_HEAD)
     for head in ("", "multiply-adds", "top-1", *_heads(objectives), "cannot be told from"):
@@ -35,7 +35,9 @@ def confirmed_table(confirmed: Sequence[Confirmed], objectives: Sequence[str] = 
     return table
 
 
-def provisional_table(points: Sequence[FrontierPoint], objectives: Sequence[str] = DEFAULT) -> Table:
+def provisional_table(
+    points: Sequence[FrontierPoint], objectives: Sequence[str] = DEFAULT_OBJECTIVES
+) -> Table:
     """The frontier so far, the cheapest first."""
     table = Table(title="Frontier so far", title_justify="left", box=box.SIMPLE_HEAD)
     for head in ("multiply-adds", "top-1", *_heads(objectives), "epochs"):
@@ -54,11 +56,15 @@ def provisional_table(points: Sequence[FrontierPoint], objectives: Sequence[str]
 
 def _heads(objectives: Sequence[str]) -> list[str]:
     """Columns of the objectives that a table does not have anyway."""
-    return [name.replace("_", " ") for name in objectives if name not in DEFAULT]
+    return [name.replace("_", " ") for name in objectives if name not in DEFAULT_OBJECTIVES]
 
 
 def _cells(metrics: Mapping[str, float], objectives: Sequence[str]) -> list[str]:
-    return [_cell(name, metrics.get(METRICS[name])) for name in objectives if name not in DEFAULT]
+    return [
+        _cell(name, metrics.get(OBJECTIVES[name].metric))
+        for name in objectives
+        if name not in DEFAULT_OBJECTIVES
+    ]
 
 
 def _cell(name: str, value: float | None) -> str:
@@ -69,9 +75,9 @@ def _cell(name: str, value: float | None) -> str:
     return units.size(value) if name.endswith("_bytes") else units.count(value)
 
 
-def members_table(members: Sequence[FrontierMember], *, confirmed: bool) -> Table:
-    """A frontier as the record has it, the cheapest first."""
-    title = "Confirmed frontier" if confirmed else "Provisional frontier (not confirmed yet)"
+def members_table(members: Sequence[FrontierMember]) -> Table:
+    """Return the provisional frontier as a table, the cheapest first."""
+    title = "Provisional frontier (not confirmed yet)"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for head in ("multiply-adds", "top-1", "parameters", "state"):
         table.add_column(head, justify="right")
@@ -87,7 +93,7 @@ def members_table(members: Sequence[FrontierMember], *, confirmed: bool) -> Tabl
     return table
 
 
-def family_table(family: Family, outcomes: Mapping[str, Outcome]) -> Table:
+def family_table(family: Family, outcomes: Mapping[str, MemberOutcome]) -> Table:
     """The members with what they cost and, as far as they are trained, what they can."""
     table = Table(
         title="Family", title_justify="left", box=box.SIMPLE_HEAD, caption="\n".join(family.notes) or None
@@ -96,7 +102,7 @@ def family_table(family: Family, outcomes: Mapping[str, Outcome]) -> Table:
     for head in ("macs", "parameters", "state", "top-1", "streamed", "ms/frame", "ONNX off"):
         table.add_column(head, justify="right", no_wrap=True)
     for member in family.members:
-        outcome = outcomes.get(member.name, Outcome(""))
+        outcome = outcomes.get(member.name, MemberOutcome(""))
         check = outcome.export.check if outcome.export else None
         failed = outcome.export is not None and not outcome.export.passed
         table.add_row(

@@ -11,7 +11,8 @@ stage or chosen for each of them. All functions take many genotypes at once.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +108,16 @@ class InventedAccuracy:
             score += weight * np.log1p(np.maximum(gain, 0)) * (0.9 + 0.1 * layers.width[:, stage])
         accuracy: Floats = 1 / (1 + np.exp(-(score - 6) / 1.8))
         return accuracy
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticDesign(Design):
+    """A network of the synthetic space."""
+
+    @property
+    def digest(self) -> str:
+        """The genotype in one word."""
+        return "".join(map(str, self.genotype))
 
 
 class SyntheticDomain:
@@ -284,5 +295,4 @@ def _gene(name: str, choices: int, *, ordered: bool = True) -> Gene:
 
 
 def _design(genotype: Genotype, macs: float) -> Design:
-    make: Callable[[], str] = lambda: "".join(map(str, genotype))  # noqa: E731
-    return Design(genotype, macs, (None, math.log(macs)), make)
+    return SyntheticDesign(genotype, macs, (None, math.log(macs)))

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from search_space.errors import SpaceError
 from search_space.genes.space_genes import Genotype
 from search_space.genes.stage_genes import Gene
-from searcher.strategies.domain import Design, objective_value
+from searcher.objectives import log_cost
+from searcher.strategies.domain import Design
 
 _NEAREST = 8
 
@@ -46,6 +47,18 @@ class Table:
     seconds: NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True)
+class TableDesign(Design):
+    """A row of a table."""
+
+    name: str
+
+    @property
+    def digest(self) -> str:
+        """Name of the row."""
+        return self.name
+
+
 class TableDomain:
     """The rows of a table; a row that a genotype lacks is replaced by one near it.
 
@@ -77,11 +90,11 @@ class TableDomain:
         """The design of a row."""
         costs = self.table.costs[row].tolist()
         known = tuple(
-            objective_value(name, cost) if there else None
-            for name, cost, there in zip(self.objectives[1:], costs, self.table.known, strict=True)
+            log_cost(cost) if is_known else None
+            for cost, is_known in zip(costs, self.table.known, strict=True)
         )
         primary = float(self.table.primary[row])
-        return Design(self._genotypes[row], primary, (None, *known), lambda: self.table.digests[row])
+        return TableDesign(self._genotypes[row], primary, (None, *known), self.table.digests[row])
 
     def design(self, genotype: Sequence[int]) -> Design:
         """The design of a genotype, or the row nearest to it."""

@@ -24,7 +24,7 @@ from searcher.evaluator.run_data import Report, RunData, prepare_clip
 from searcher.evaluator.video_evaluator import video_evaluator
 from searcher.plan.events import OnEvent, ignore
 from searcher.plan.job import Job, job_folder
-from searcher.plan.job_plan import JobPlan, Outcome
+from searcher.plan.job_plan import JobOutcome, JobPlan
 from searcher.record.records import Records
 from searcher.settings.checks import check_settings
 from searcher.settings.settings import Settings
@@ -248,7 +248,7 @@ def _job(folder: Path, architecture: Architecture, effort: Effort, seed: int) ->
 
 
 def summarise(
-    outcomes: Sequence[Outcome], cheap: Effort, dear: Effort, classes: int, *, seed: int = 0
+    outcomes: Sequence[JobOutcome], cheap: Effort, dear: Effort, classes: int, *, seed: int = 0
 ) -> Validity:
     """The study's result from its outcomes: cheap and dear of each network in turn."""
     rows: list[tuple[str, int, int, float, float]] = []

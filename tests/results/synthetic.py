@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
+from proxy_train.fidelity import Fidelity
+from proxy_train.measurement import Measurement, Purpose, Status
 from results.analysis.frontier import FrontierMember
 from results.runtimes.preprocessing import Preprocessing
 from search_space.architecture.architecture import Architecture
@@ -25,40 +26,29 @@ LABELS = tuple(f"label {index}" for index in range(CLASSES))
 SIZE = 24
 
 
-@dataclass(frozen=True)
-class Fidelity:
-    """A fidelity as the record has it."""
-
-    epochs: int
-    frames: int = 16
-    size: int = 48
-    share: float = 1.0
-
-    @property
-    def key(self) -> str:
-        return f"e{self.epochs}-f{self.frames}-s{self.size}-p{100 * self.share:g}"
+def fidelity(epochs: int, frames: int = 16, size: int = 48, share: float = 1.0) -> Fidelity:
+    """A fidelity of the invented run."""
+    return Fidelity(epochs, frames, size, share)
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A measurement as the record has it."""
+def measurement(
+    digest: str,
+    at: Fidelity,
+    metrics: Mapping[str, float] | None = None,
+    seed: int = 0,
+    *,
+    purpose: Purpose = "search",
+    status: Status = "complete",
+    reason: str = "",
+) -> Measurement:
+    """A measurement of an invented architecture that is the digest's own."""
+    return Measurement(digest, _text(digest), at, seed, purpose, status, metrics or {}, 3.0, reason)
 
-    digest: str
-    fidelity: Fidelity
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    seed: int = 0
-    purpose: str = "search"
-    status: str = "complete"
-    seconds: float = 3.0
-    reason: str = ""
 
-    @property
-    def architecture(self) -> str:
-        number = zlib.crc32(self.digest.encode())
-        middle = f"w{8 * (1 + number % 5)}s2-{('33', '15', '53')[number % 3]}e{16 + number % 977}"
-        return (
-            f"stream_16x48x8_s8_w8s2-15e24-a_{middle}-{'a' * (1 + number % 4)}_w56s2-53e184-33e112-ab_h96x256"
-        )
+def _text(digest: str) -> str:
+    number = zlib.crc32(digest.encode())
+    middle = f"w{8 * (1 + number % 5)}s2-{('33', '15', '53')[number % 3]}e{16 + number % 977}"
+    return f"stream_16x48x8_s8_w8s2-15e24-a_{middle}-{'a' * (1 + number % 4)}_w56s2-53e184-33e112-ab_h96x256"
 
 
 def measured(
@@ -68,9 +58,9 @@ def measured(
     *,
     epochs: int = 8,
     seed: int = 0,
-    purpose: str = "search",
-    status: str = "complete",
-) -> Measured:
+    purpose: Purpose = "search",
+    status: Status = "complete",
+) -> Measurement:
     """One measurement with all of its metrics."""
     metrics = {
         "top1": top1,
@@ -81,13 +71,13 @@ def measured(
         "state_bytes": macs / 1000,
         "activation_bytes": macs / 100,
     }
-    return Measured(digest, Fidelity(epochs), metrics, seed, purpose, status)
+    return measurement(digest, fidelity(epochs), metrics, seed, purpose=purpose, status=status)
 
 
-def whole_run(seed: int = 0, candidates: int = 48) -> list[Measured]:
+def whole_run(seed: int = 0, candidates: int = 48) -> list[Measurement]:
     """A search over three rungs, the best of each going on, and a confirmation with three seeds."""
     rng = np.random.default_rng(seed)
-    rows: list[Measured] = []
+    rows: list[Measurement] = []
     truths: dict[str, tuple[float, float]] = {}
     for index in range(candidates):
         macs = float(10 ** rng.uniform(5.7, 7.3))
@@ -103,7 +93,7 @@ def whole_run(seed: int = 0, candidates: int = 48) -> list[Measured]:
             rows.append(
                 measured(digest, accuracy, truths[digest][1], epochs=16, seed=repeat, purpose="confirmation")
             )
-    rows.append(Measured("bad", Fidelity(2), status="failed", reason="loss is NaN in epoch 1 <b>&</b>"))
+    rows.append(measurement("bad", fidelity(2), status="failed", reason="loss is NaN in epoch 1 <b>&</b>"))
     return rows
 
 

@@ -12,16 +12,16 @@ import torch
 from results.export.export import ExportResult
 from results.family.card import card, write_card
 from results.family.family import Family, FamilyMember
-from results.inference.latency import Latency, measure
-from results.inference.torch_runner import TorchRunner
+from results.family.outcome import read_outcomes
 from results.member import load_member, read_member, write_member
-from results.report.run_view import read_outcomes
 from results.runtimes.sidecar import Check
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import BASE
 from search_space.cost.closed_form import compute_cost
+from search_space.cost.stopwatch import Latency, network_latency
 from search_space.errors import NetworkError
 from search_space.network.ensemble import Ensemble
+from search_space.network.folding import deploy
 from search_space.network.model import MoViNet
 from tests.results.synthetic import CLASSES, LABELS, SIZE, architecture, network
 
@@ -179,7 +179,8 @@ def test_outcomes_are_gathered_from_folders(tmp_path: Path) -> None:
 
 def test_latency_is_measured_over_the_frames_asked_for() -> None:
     before = torch.get_num_threads()
-    latency = measure(TorchRunner(network()), SIZE, frames=7, warmup=2)
+    model = deploy(network())
+    latency = network_latency(model, architecture().input, calls=7, warmup=2)
     assert latency.frames == 7
     assert 0 < latency.median <= latency.p95
     assert torch.get_num_threads() == before

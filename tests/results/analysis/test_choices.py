@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from proxy_train.measurement import Measurement
 from results.analysis.choices import along_frontier, choice_table, choices, importance, parallel
 from results.analysis.frontier import latest
 from results.analysis.learning_curves import learning_curves
@@ -18,7 +19,7 @@ from results.report.run_view import Run
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.published import PUBLISHED
 from search_space.errors import SettingsError
-from tests.results.synthetic import Fidelity, Measured, measured, whole_run
+from tests.results.synthetic import fidelity, measured, measurement, whole_run
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -40,7 +41,7 @@ def test_a_choice_that_never_differs_is_no_column() -> None:
     assert table.values[:, table.names.index("stage 2 width")].tolist() == widths
 
 
-def planted(count: int = 120) -> list[Measured]:
+def planted(count: int = 120) -> list[Measurement]:
     """Accuracy follows the width of stage 2 alone; multiply-adds are noise."""
     rng = np.random.default_rng(0)
     rows = []
@@ -100,7 +101,7 @@ def test_learning_curves_are_of_who_went_on() -> None:
     assert found.count == 24 and len(found.front) + len(found.others) == 24
     assert {curve.epochs for curve in found.front} == {(2, 4, 8)}
     with pytest.raises(SettingsError, match="two rungs"):
-        learning_curves([Measured("a", Fidelity(2), {"top1": 0.5, "macs": 1.0})])
+        learning_curves([measurement("a", fidelity(2), {"top1": 0.5, "macs": 1.0})])
 
 
 def test_drawings_have_a_box_for_every_layer() -> None:

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy_train.measurement import Status
 from results.analysis.frontier import candidates, frontier, knee, latest, pareto, within
 from results.analysis.hypervolume import progress
 from results.analysis.measurements import fidelities
-from tests.results.synthetic import Fidelity, Measured, measured, member, whole_run
+from tests.results.synthetic import fidelity, measured, measurement, member, whole_run
 
 POINTS = st.lists(
     st.tuples(st.integers(1, 40).map(lambda k: k * 10**5), st.integers(0, 50).map(lambda k: k / 50)),
@@ -66,9 +67,9 @@ def test_fidelities_and_purposes_are_never_mixed() -> None:
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
-def test_failures_are_not_on_the_frontier(status: str) -> None:
+def test_failures_are_not_on_the_frontier(status: Status) -> None:
     rows = [
-        Measured("a", Fidelity(8), status=status),
+        measurement("a", fidelity(8), status=status),
         measured("b", 0.9, 10, status=status),
         measured("c", 0.1, 1e6),
     ]

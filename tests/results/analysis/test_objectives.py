@@ -9,21 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy_train.measurement import Measurement
 from results.analysis.attainment import attainment
 from results.analysis.candidates import Columns, objective_values
 from results.analysis.frontier import frontier, knee, pareto, within
 from results.analysis.hypervolume import progress
 from search_space.errors import SettingsError
 from searcher.pareto import hypervolume
-from tests.results.synthetic import Fidelity, Measured, measured, member, whole_run
+from tests.results.synthetic import fidelity, measured, measurement, member, whole_run
 
 THREE = ("accuracy", "macs", "latency")
 TRIPLES = st.lists(st.tuples(*[st.integers(1, 6)] * 3), min_size=1, max_size=40)
 
 
-def timed(points: list[tuple[int, int, int]]) -> list[Measured]:
+def timed(points: list[tuple[int, int, int]]) -> list[Measurement]:
     return [
-        Measured(str(index), Fidelity(8), {"top1": top / 10, "macs": float(macs), "latency_ms": float(ms)})
+        measurement(str(index), fidelity(8), {"top1": top / 10, "macs": float(macs), "latency_ms": float(ms)})
         for index, (top, macs, ms) in enumerate(points)
     ]
 
@@ -102,7 +103,7 @@ def test_knee_and_budgets_work_on_any_cost() -> None:
 
 def test_means_over_seeds_hold_for_every_metric() -> None:
     rows = [
-        Measured("a", Fidelity(8), {"top1": 0.5, "macs": 10.0, "latency_ms": ms}, s)
+        measurement("a", fidelity(8), {"top1": 0.5, "macs": 10.0, "latency_ms": ms}, s)
         for s, ms in enumerate((2, 4))
     ]
     found = Columns.of(rows).latest()

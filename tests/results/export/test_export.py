@@ -21,11 +21,12 @@ from results.export import export_members as export_module
 from results.export.export import ExportResult, export_network, retimed
 from results.export.export_members import export_members
 from results.family.family import Family, FamilyMember
+from results.family.outcome import read_outcomes
 from results.inference.runners import ClipRunner, ExportRunner
 from results.inference.streaming import StreamingClassifier, softmax
 from results.member import write_member
-from results.report.run_view import read_outcomes
-from results.runtimes import RUNTIMES, sidecar
+from results.provenance import sha256
+from results.runtimes import RUNTIMES
 from results.runtimes.onnx import without_collection
 from results.runtimes.preprocessing import Preprocessing
 from results.runtimes.runtime import quiet
@@ -94,7 +95,7 @@ def test_check_is_recorded(exported: Path) -> None:
     assert about.check.frames == 16
     assert 0 < about.check.relative < 1e-5
     assert about.check.largest_logit > 0.1
-    assert about.sha256 == sidecar.sha256(exported / "A4" / "step.onnx")
+    assert about.sha256 == sha256(exported / "A4" / "step.onnx")
     assert {"torch", "onnxruntime", "python"} <= set(about.versions)
     assert about.architectures == (network(1).architecture.text,)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from results.export.export import export_network, file_name
-from results.inference.isolated_run import replay
+from results.export.export import ExportClips, ExportTarget, export_network
+from results.inference.isolated_run import isolated_run
 from results.inference.runners import ClipRunner
 from results.inference.streaming import StreamingClassifier, softmax
 from results.runtimes import RUNTIMES, sidecar
@@ -31,7 +31,7 @@ def test_extras_are_asked_for(runtime: str, tmp_path: Path, monkeypatch: pytest.
     for name in [EXTRAS[runtime], *(n for n in sys.modules if n.startswith(f"{EXTRAS[runtime]}."))]:
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ExportError, match=rf"needs .*movinas\[{runtime}\]"):
-        export_network(network(), tmp_path, clip(), name="A0", labels=LABELS, runtime=runtime)
+        export_network(network(), tmp_path, clip(), name="A0", labels=LABELS, target=ExportTarget(runtime))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -57,6 +57,7 @@ def test_every_format_computes_the_network(
 ) -> None:
     require_extra(runtime)
     model = Ensemble([network(1), network(2, options=replace(STREAM, position_encoding=True))])
+    target = ExportTarget(runtime, form, precision)
     labelled = [(clip(8, seed=3), 0), (clip(8, seed=4), 1)]
     result = export_network(
         model,
@@ -64,17 +65,15 @@ def test_every_format_computes_the_network(
         clip(),
         name="A6",
         labels=LABELS,
-        form=form,
-        runtime=runtime,
-        precision=precision,
+        target=target,
         accuracy={"stream_top1": 0.5},
-        evaluation=labelled if precision == "int8" else (),
+        clips=ExportClips(evaluation=labelled if precision == "int8" else ()),
     )
     assert result.check is not None
     assert result.check.frames == 16
     bound = 1e-5 if precision == "float32" else 0.1
     assert 0 < result.check.relative < bound
-    name = file_name(form, runtime, precision)
+    name = target.file_name
     assert sorted(path.name for path in tmp_path.iterdir()) == [name, f"{name}.json"]
     about = Sidecar.read(tmp_path / f"{name}.json")
     assert (about.form, about.runtime, about.precision) == (form, runtime, precision)
@@ -102,8 +101,7 @@ def test_a_precision_that_a_runtime_has_not_is_refused(tmp_path: Path) -> None:
             clip(),
             name="A0",
             labels=LABELS,
-            runtime="torch.export",
-            precision="int8",
+            target=ExportTarget("torch.export", precision="int8"),
         )
 
 
@@ -153,7 +151,7 @@ def test_programs_that_would_unpickle_or_evaluate_are_refused(
 def test_a_runtime_that_dies_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frames = np.zeros((1, 3, SIZE, SIZE), np.float32)
     with pytest.raises(ExportError, match=r"step\.onnx does not exist"):
-        replay(tmp_path / "step.onnx", frames, calls=1)
+        isolated_run(tmp_path / "step.onnx", frames, calls=1)
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
     with pytest.raises(ExportError, match="failed with status 1"):
-        replay(tmp_path / "step.onnx", frames, calls=1)
+        isolated_run(tmp_path / "step.onnx", frames, calls=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from results.export.export import TOLERANCE, export_network
+from results.export.export import ExportTarget, export_network
 from results.runtimes import RUNTIMES
 from results.runtimes.sidecar import Form
 from search_space.architecture.architecture import Architecture
@@ -35,9 +35,10 @@ def check(model: MoViNet | Ensemble, size: int, form: Form, runtime: str, folder
     require_extra(runtime)
     noise = np.random.default_rng(0).integers(0, 256, (16, size, size, 3), dtype=np.uint8)
     labels = [str(index) for index in range(CLASSES)]
-    result = export_network(model, folder, noise, name="N", labels=labels, form=form, runtime=runtime)
+    target = ExportTarget(runtime, form)
+    result = export_network(model, folder, noise, name="N", labels=labels, target=target)
     assert result.check is not None
-    assert result.check.relative <= TOLERANCE
+    assert result.check.relative <= target.allowed
     assert result.check.frames >= 2 * CLIP_FRAMES
 
 

@@ -226,8 +226,8 @@ def test_memory_is_told(member: Path) -> None:
 def test_a_step_is_profiled_in_its_runtime(member: Path) -> None:
     found = profile_step(Subject.of(str(member / "step.onnx"), 0), 5, "pytorch", 1, "float32")
     assert found.runtime == "onnxruntime"
-    assert len(found.found.milliseconds) == 15
-    assert 0 < found.found.model_bytes < found.found.peak_bytes
+    assert len(found.measured.milliseconds) == 15
+    assert 0 < found.measured.model_bytes < found.measured.peak_bytes
     assert all(word in found.text() for word in ("onnxruntime", "one thread", "95th percentile", "memory"))
     with pytest.raises(SettingsError, match="--runtime litert"):
         profile_step(Subject.of(str(member / "step.onnx"), 0), 5, "litert", 1, "float32")

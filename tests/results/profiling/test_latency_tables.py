@@ -10,12 +10,13 @@ import pytest
 
 import movinas
 from results.profiling import latency_tables as table_building
-from results.profiling.latency_tables import Effort, Stopwatch, build_table
+from results.profiling.latency_tables import TimingEffort, build_table
 from results.profiling.operations import operation_call
 from results.runtimes import RUNTIMES
 from search_space.architecture.parts import STREAM
 from search_space.architecture.published import published
 from search_space.cost.latency_table import KINDS, LatencyTable, Operation, frame_operations, space_operations
+from search_space.cost.stopwatch import SteadyStopwatch
 from search_space.errors import SpaceError
 from search_space.space.space import SearchSpace
 from tests.results.synthetic import require_extra
@@ -41,7 +42,7 @@ TINY = SearchSpace.from_dict(
     },
     "tiny",
 ).with_classes(5)
-SMALL = Effort(calibration=4, held_out=3, calls=2)
+SMALL = TimingEffort(calibration=4, held_out=3, calls=2)
 
 
 @pytest.mark.timeout(600)
@@ -122,7 +123,7 @@ def test_an_interrupted_table_is_gone_on_with(tmp_path: Path, monkeypatch: pytes
 
 def test_a_stopwatch_takes_out_what_slows_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     now, slow = [0], [1]
-    watch = Stopwatch(1, reference=2.0)
+    watch = SteadyStopwatch(1, reference=2.0)
     watch._clock = lambda: now[0]
 
     def work() -> None:
@@ -141,7 +142,7 @@ def test_the_command_says_how_good_a_table_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(table_building, "CALIBRATION", 4)
-    monkeypatch.setattr(Effort, "__init__", _small(Effort.__init__))
+    monkeypatch.setattr(TimingEffort, "__init__", _small(TimingEffort.__init__))
     monkeypatch.setattr(SearchSpace, "from_yaml", classmethod(lambda _cls, _source: TINY))
     path = tmp_path / "table.json"
     monkeypatch.setattr(
@@ -156,7 +157,7 @@ def test_the_command_says_how_good_a_table_is(
 
 
 def _small(made: object) -> object:
-    def init(self: Effort, **given: int) -> None:
+    def init(self: TimingEffort, **given: int) -> None:
         for name, value in ({"calibration": 4, "held_out": 3, "calls": 2} | given).items():
             object.__setattr__(self, name, value)
 

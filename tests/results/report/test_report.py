@@ -13,10 +13,12 @@ import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
+from proxy_train.measurement import Measurement
 from results.analysis.frontier import frontier
 from results.analysis.hypervolume import progress
 from results.export.export import ExportResult
 from results.family.family import choose
+from results.family.outcome import MemberOutcome
 from results.plots import interactive as plots
 from results.plots import pictures as plots_static
 from results.plots import style as plot_style
@@ -24,10 +26,10 @@ from results.plots.frontier_view import frontier_view, survival
 from results.report import sections as report_sections
 from results.report.measurement_tables import write_tables
 from results.report.report import report, write_report
-from results.report.run_view import Outcome, Run
+from results.report.run_view import Run
 from results.runtimes.sidecar import Check
 from searcher.record.frame import COLUMNS, frame
-from tests.results.synthetic import Fidelity, Measured, measured, whole_run
+from tests.results.synthetic import fidelity, measured, measurement, whole_run
 
 PLOTS = tuple(
     f"plot-{name}"
@@ -89,7 +91,9 @@ def run() -> Run:
     for index, member in enumerate(family.members):
         check = Check(16, 1e-7 * (index + 1), 2.0, 1e-4, 0.5, 0.7)
         export = ExportResult(member.name, Path("step.onnx"), check, 123_456, 3.0)
-        outcomes[member.name] = Outcome(f"family/{member.name}", {"top1": 0.8, "stream_top1": 0.79}, export)
+        outcomes[member.name] = MemberOutcome(
+            f"family/{member.name}", {"top1": 0.8, "stream_top1": 0.79}, export
+        )
     outcomes["A0"] = replace(
         outcomes["A0"], export=ExportResult("A0", None, None, 0, 1.0, "it differs by <0.1> & more")
     )
@@ -132,7 +136,7 @@ def test_page_shows_what_was_found(run: Run) -> None:
         "7 min 1 s",
         "movinas stream",
         "smallest 0.5 M",
-        "rungs: 2, 4, 8",
+        "rungs:\n  - 2\n  - 4\n  - 8\n",
         "computes the same",
         "2.13",
     ):
@@ -177,8 +181,8 @@ def test_a_failing_part_does_not_kill_the_page(run: Run, monkeypatch: pytest.Mon
     assert "computes the same" in page.text
 
 
-@pytest.mark.parametrize("rows", [[], [Measured("a", Fidelity(2), status="failed", reason="no memory")]])
-def test_a_run_without_results_has_a_page_too(rows: list[Measured]) -> None:
+@pytest.mark.parametrize("rows", [[], [measurement("a", fidelity(2), status="failed", reason="no memory")]])
+def test_a_run_without_results_has_a_page_too(rows: list[Measurement]) -> None:
     page = Page(report(Run("empty", rows)))
     assert "could not be made" not in page.text
     assert "Nothing has been measured yet." in page.text
@@ -256,7 +260,7 @@ def test_tables_of_an_empty_record_have_their_columns(tmp_path: Path) -> None:
 
 
 def test_tables_keep_further_metrics() -> None:
-    one = Measured("a", Fidelity(2), {"top1": 0.5, "macs": 10.0, "stream_top1": 0.4})
+    one = measurement("a", fidelity(2), {"top1": 0.5, "macs": 10.0, "stream_top1": 0.4})
     table = frame([one])
     assert list(table.columns[-1:]) == ["stream_top1"]
     assert table["stream_top1"].tolist() == [0.4]

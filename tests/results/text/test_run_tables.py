@@ -11,7 +11,8 @@ from rich.console import Console
 
 from proxy_train.fidelity import Fidelity
 from results.commands.terminal import Terminal
-from results.pipeline import _eligible, draw_frontier
+from results.pipeline import _eligible
+from results.report.run_files import draw_frontier
 from results.text.run_tables import confirmed_table
 from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError
@@ -21,7 +22,7 @@ from searcher.plan.job_plan import JobPlan
 from searcher.record.records import Records
 from searcher.run.overview import overview
 from tests.searcher.invented import invented
-from tests.searcher.plan.test_search_plan import THREE, finished, settings_of
+from tests.searcher.searching import THREE, finished, settings_of
 from tests.searcher.serial import run_serially
 
 

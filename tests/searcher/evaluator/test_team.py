@@ -16,7 +16,7 @@ from searcher.evaluator.run_data import prepare_clip
 from searcher.evaluator.video_evaluator import video_evaluator
 from searcher.plan.job import Job
 from tests.proxy_train.video_files import write_videos
-from tests.searcher.evaluator.test_video_evaluator import SMALL, job
+from tests.searcher.jobs import SMALL, job
 
 
 def helpers() -> list[int]:

@@ -23,12 +23,11 @@ from searcher.evaluator import video_evaluator
 from searcher.evaluator.latency import latency
 from searcher.evaluator.run_data import prepare_clip
 from searcher.evaluator.video_evaluator import inputs
-from searcher.plan.job import EpochResult, EvaluatorSpec, Job
+from searcher.plan.job import EpochResult, EvaluatorSpec
 from tests.proxy_train.video_files import write_videos
 from tests.searcher.domains import SPACE
+from tests.searcher.jobs import SMALL, job
 from tests.searcher.tiny_driver import TINY_SPACE
-
-SMALL = SPACE.smallest()
 
 
 @dataclass
@@ -71,11 +70,6 @@ def spec(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> EvaluatorSpec:
     recipe = Recipe.model_validate({"learning_rate": 0.01})
     made = video_evaluator.video_evaluator({SMALL.input: tmp_path / "store"}, recipe)
     return EvaluatorSpec.from_json(made.to_json())
-
-
-def job(folder: Path, **changes: Any) -> Job:
-    whole = Job(SMALL, Fidelity(4, 4, 16), 0, "search", folder, rungs=(1, 2, 4))
-    return Job.from_json(replace(whole, **changes).to_json())
 
 
 def accuracies(results: list[EpochResult]) -> list[tuple[int, float | None]]:

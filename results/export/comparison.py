@@ -1,0 +1,141 @@
+"""An export beside PyTorch: the same frames through both, logits, times and accuracy compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from results.export.program import fitted_frames, two_clips
+from results.inference.isolated_run import IsolatedRun, isolated_run
+from results.inference.runners import ClipRunner, ExportRunner
+from results.runtimes.sidecar import Check, Sidecar
+from search_space.cost.stopwatch import Latency
+from search_space.network.clip_module import ClipModule
+from search_space.network.ensemble import Ensemble
+from search_space.network.model import MoViNet
+from search_space.network.step_module import StepModule
+
+LabelledClip = tuple[NDArray[np.uint8], int]
+"""Real frames (T, H, W, 3), uint8 RGB, and the number of their label."""
+VIDEOS = "videos"
+"""Key of a sidecar's ``accuracy`` under which the number of evaluation videos stands."""
+_WARMUP = 4
+_TIMED_STEPS, _TIMED_CLIPS = 50, 1
+
+
+def expected_logits(
+    model: MoViNet | Ensemble, frames: NDArray[np.float32], module: StepModule | ClipModule
+) -> NDArray[np.float32]:
+    """Return PyTorch's logits (calls, classes): after each of the chained frames, or of each of two clips."""
+    if isinstance(module, ClipModule):
+        clips = [clip.swapaxes(0, 1)[None].copy() for clip in two_clips(frames, module.frames)]
+        return np.concatenate([model(torch.from_numpy(clip)).numpy() for clip in clips])
+    state, logits = model.initial_state(1), []
+    for frame in frames:
+        row, state = model.step(torch.from_numpy(frame)[None, :, None], state)
+        logits.append(row[0].numpy())
+    return np.stack(logits)
+
+
+def compare(
+    expected: NDArray[np.float32], path: Path, frames: NDArray[np.float32], sidecar: Sidecar
+) -> Check:
+    """Feed the frames to an export in a process of its own, and compare its logits with PyTorch's.
+
+    Steps are chained: several failures of exporters show from the second frame only.
+
+    Args:
+        expected: logits of PyTorch (calls, classes).
+        path: exported file, its sidecar beside it.
+        frames: preprocessed frames (frames, 3, size, size).
+        sidecar: sidecar of the file, whose check has the tolerance.
+
+    Raises:
+        ExportError: the export cannot be run.
+    """
+    if sidecar.form == "clip":
+        fed = sidecar.frames * len(expected)
+        clips = np.concatenate(two_clips(frames, sidecar.frames))
+        result = isolated_run(path, clips, calls=len(expected), form="clip")
+    else:
+        fed = len(expected)
+        result = isolated_run(path, frames, calls=len(frames))
+    latency = _latency(result, sidecar)
+    return replace(
+        sidecar.check,
+        frames=fed,
+        # A NaN stays in the maximum, so that the check fails.
+        max_difference=float(np.abs(result.logits - expected).max()),
+        largest_logit=float(np.abs(expected).max()),
+        latency_ms=latency.median,
+        latency_p95_ms=latency.p95,
+        agreement=float((result.logits.argmax(1) == expected.argmax(1)).mean()),
+    )
+
+
+def _latency(result: IsolatedRun, sidecar: Sidecar) -> Latency:
+    """Return the time of the calls after those that warm up."""
+    times = result.milliseconds.tolist()
+    return Latency.of(times[min(_WARMUP, len(times) - 1) :], sidecar.runtime)
+
+
+def time_export(path: Path, sidecar: Sidecar) -> Latency:
+    """Time an export on noise, in a process of its own.
+
+    Args:
+        path: exported file.
+        sidecar: sidecar of the file.
+
+    Raises:
+        ExportError: the export cannot be run.
+    """
+    size, step = sidecar.preprocessing.size, sidecar.form == "step"
+    noise = np.random.default_rng(0).random((8 if step else sidecar.frames, 3, size, size), dtype=np.float32)
+    calls = _WARMUP + (_TIMED_STEPS if step else _TIMED_CLIPS)
+    return _latency(isolated_run(path, noise, calls=calls, form=sidecar.form), sidecar)
+
+
+def measure_accuracy(
+    model: MoViNet | Ensemble, path: Path, sidecar: Sidecar, clips: Sequence[LabelledClip]
+) -> dict[str, float]:
+    """Return the top-1 accuracy of the export and of PyTorch on the same clips; nothing without clips.
+
+    Args:
+        model: the network in its deploy form.
+        path: exported file.
+        sidecar: sidecar of the file.
+        clips: clips with their labels.
+
+    Returns:
+        ``export_top1`` and ``pytorch_top1`` as fractions, and ``videos``, the number of clips.
+    """
+    if not clips:
+        return {}
+    runner: ExportRunner | ClipRunner
+    runner = ExportRunner(path, sidecar) if sidecar.form == "step" else ClipRunner(path, sidecar)
+    right, expected = 0, 0
+    for clip, label in clips:
+        length = len(clip) if sidecar.form == "step" else sidecar.frames
+        frames = fitted_frames(clip, sidecar.preprocessing, length)
+        right += int(_clip_logits(runner, frames).argmax() == label)
+        expected += int(model(torch.from_numpy(frames.swapaxes(0, 1)[None].copy())).argmax() == label)
+    return {
+        "export_top1": right / len(clips),
+        "pytorch_top1": expected / len(clips),
+        VIDEOS: float(len(clips)),
+    }
+
+
+def _clip_logits(runner: ExportRunner | ClipRunner, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the logits (classes,) over all frames."""
+    if isinstance(runner, ClipRunner):
+        return runner.run(frames)
+    state = runner.initial_state()
+    for frame in frames:
+        logits, state = runner.run(frame[None], state)
+    return logits
