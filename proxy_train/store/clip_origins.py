@@ -20,7 +20,7 @@ import numpy.typing as npt
 from proxy_train.data.dataset import VideoItem
 from proxy_train.store.decoding import KeptPart
 from proxy_train.video.frame_files import FrameFiles, stamp
-from proxy_train.video.reading import read_stream
+from proxy_train.video.video import Video
 from search_space.errors import DataError
 from search_space.files import replacing
 
@@ -144,13 +144,11 @@ class ClipOrigins:
             # How long the last frame is on show may be known only from those before it.
             for seek in (True, False) if origin.seek_is_exact is not False else (False,):
                 if len(frames) < count:
-                    stream = read_stream(
-                        origin.path,
+                    stream = Video(origin.path, origin.files).frames(
                         self.fps,
                         self.side,
                         start=origin.begin,
                         end=origin.end,
-                        files=origin.files,
                         square=square,
                         first=first,
                         seek=seek,

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from proxy_train.data.dataset import Dataset, LeftOut, VideoItem
 from proxy_train.processes import run_in_process
 from proxy_train.video.frame_files import stamp
-from proxy_train.video.reading import CRASHES, measure_video, probe_video, read_stream
+from proxy_train.video.video import CRASHES
 from search_space.errors import DataError
 
 Clips = npt.NDArray[np.uint8]
@@ -160,9 +160,7 @@ def _seek_is_exact(item: VideoItem, plan: DecodePlan, kept: KeptFrames) -> bool:
     It does not where an index is wrong, time stamps are missing, or key frames need what was before them.
     """
     middle = len(kept.frames) // 2
-    stream = read_stream(
-        item.path, plan.fps, plan.side, start=kept.begin, end=item.end, files=item.frames, first=middle
-    )
+    stream = item.video.frames(plan.fps, plan.side, start=kept.begin, end=item.end, first=middle)
     try:
         return not len(kept.frames) or np.array_equal(next(stream), kept.frames[middle])
     except (DataError, StopIteration):
@@ -188,14 +186,14 @@ def decode(item: VideoItem, plan: DecodePlan) -> KeptFrames:
     Raises:
         DataError: it cannot be read.
     """
-    announced = probe_video(item.path, item.frames).duration
+    announced = item.video.probe().duration
     if announced:
         begin, expected = _middle(item, plan, announced)
         frames = _read(item, plan, begin)
         if abs(len(frames) - expected) <= 1 and len(frames):
             return KeptFrames(frames, begin, "")
     # The header is wrong about the length, or says nothing.
-    measured = measure_video(item.path, item.frames)
+    measured = item.video.measure()
     begin, _ = _middle(item, plan, measured.duration)
     frames = _read(item, plan, begin)
     if not len(frames):
@@ -213,7 +211,7 @@ def _middle(item: VideoItem, plan: DecodePlan, duration: float) -> tuple[float, 
 
 
 def _read(item: VideoItem, plan: DecodePlan, begin: float) -> Clips:
-    stream = read_stream(item.path, plan.fps, plan.side, start=begin, end=item.end, files=item.frames)
+    stream = item.video.frames(plan.fps, plan.side, start=begin, end=item.end)
     frames = [frame for frame, _ in zip(stream, range(plan.keep), strict=False)]
     return np.stack(frames) if frames else _no_frames(plan)
 

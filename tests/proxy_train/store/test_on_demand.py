@@ -22,15 +22,15 @@ from proxy_train.data.moving_digits import encode
 from proxy_train.distributed import Group
 from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
-from proxy_train.store import building, clip_origins, decoding
+from proxy_train.store import building, decoding
 from proxy_train.store.clip_origins import ClipOrigin, ClipOrigins, LostVideoError
 from proxy_train.store.decoding import DecodeChunk, Decoded, decode_chunk
 from proxy_train.store.prepared_data import PreparedData, prepare
 from proxy_train.store.split import FrameRange
 from proxy_train.training.training import Training
-from proxy_train.video import reading
+from proxy_train.video import shown_frames
 from proxy_train.video.frame_folder import find_frames
-from proxy_train.video.reading import CRASHES, read_stream
+from proxy_train.video.video import CRASHES, Video
 from search_space.architecture.architecture import Architecture
 from search_space.errors import DataError
 from tests.proxy_train.store.test_store import Counter, grey_dataset, many
@@ -238,12 +238,12 @@ def test_files_whose_seeks_mislead_are_decoded_in_a_row(
     dataset: Dataset, both: tuple[PreparedData, PreparedData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert all(origin.seek_is_exact for origin in origins(both[1]))
-    seek = reading._first_after_seek
+    seek = shown_frames._first_after_seek
 
     def misled(container: object, stream: object, decoded: object, start: float) -> object:
         return seek(container, stream, decoded, start + 0.5 * (start > 1))  # type: ignore[arg-type]
 
-    monkeypatch.setattr(reading, "_first_after_seek", misled)
+    monkeypatch.setattr(shown_frames, "_first_after_seek", misled)
     data = prepare(dataset, frames=4, size=16, fps=7.5, cache=tmp_path, on_demand=True)
     on_demand, stored = data.split("train"), both[0].split("train")
     assert not origins(data)[0].seek_is_exact
@@ -256,13 +256,13 @@ def test_frames_that_only_decoding_in_a_row_finds_are_not_lost(
     both: tuple[PreparedData, PreparedData], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where a last frame says nothing of how long it is on show."""
-    stream = read_stream
+    read = Video.frames
 
     def fewer(*args: Any, seek: bool = True, **given: Any) -> Iterator[Any]:
-        frames = stream(*args, seek=seek, **given)
+        frames = read(*args, seek=seek, **given)
         return islice(frames, 2) if seek else frames
 
-    monkeypatch.setattr(clip_origins, "read_stream", fewer)
+    monkeypatch.setattr(Video, "frames", fewer)
     stored, on_demand = (data.split("train") for data in both)
     np.testing.assert_array_equal(on_demand.read(FrameRange(0, 3, 4)), stored.read(FrameRange(0, 3, 4)))
 
@@ -352,10 +352,10 @@ def test_a_changed_video_is_measured_again(tmp_path: Path) -> None:
 
 def test_frames_left_out_change_no_other(dataset: Dataset) -> None:
     for item in dataset.items["train"]:
-        whole = list(read_stream(item.path, 7.5, 18, start=0.31, files=item.frames))
+        whole = list(Video(item.path, item.frames).frames(7.5, 18, start=0.31))
         for first in (1, len(whole) // 2, len(whole) - 1):
             for seek in (True, False):
-                found = read_stream(item.path, 7.5, 18, start=0.31, files=item.frames, first=first, seek=seek)
+                found = Video(item.path, item.frames).frames(7.5, 18, start=0.31, first=first, seek=seek)
                 np.testing.assert_array_equal(list(islice(found, 3)), whole[first : first + 3])
 
 

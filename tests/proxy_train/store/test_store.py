@@ -19,7 +19,7 @@ from proxy_train.store import building, decoding, prepared_data
 from proxy_train.store.building import building_folder
 from proxy_train.store.decoding import DecodeChunk, Decoded, decode_chunk
 from proxy_train.store.prepared_data import PreparedData, prepare
-from proxy_train.video.reading import CRASHES, read_frames
+from proxy_train.video.video import CRASHES, Video
 from search_space.errors import DataError
 
 
@@ -43,7 +43,7 @@ def test_clips_equal_what_is_decoded(tiny_dataset: Dataset, tiny_data: PreparedD
         assert part.labels.tolist() == [item.label for item in items]
         assert part.ids == tuple(item.id for item in items)
         for index in (0, len(items) - 1):
-            frames = read_frames(items[index].path, None, None, 4, 32)
+            frames = Video(items[index].path).read(4, 32)
             np.testing.assert_array_equal(part.clips[part.rows[index]], frames)
     assert tiny_data.classes == tiny_dataset.classes
 
