@@ -29,7 +29,7 @@ class Group:
 
     @classmethod
     def current(cls) -> Group:
-        """The place in the default process group; alone if there is none."""
+        """Return the place in the default process group; alone if there is none."""
         if not (dist.is_available() and dist.is_initialized()):
             return cls()
         return cls(dist.get_rank(), dist.get_world_size())
@@ -40,11 +40,11 @@ class Group:
         return self.rank == 0
 
     def part(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """The places of a batch that are this process's: every ``size``-th one."""
+        """Return the places of a batch that are this process's: every ``size``-th one."""
         return np.arange(self.rank, len(indices), self.size, dtype=np.int64)
 
     def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Adds up every gradient over the processes, in one message."""
+        """Add up every gradient over the processes, in one message."""
         if self.size == 1:
             return
         gradients = []
@@ -61,20 +61,20 @@ class Group:
             gradient.copy_(summed.view_as(gradient))
 
     def sum(self, value: Tensor) -> Tensor:
-        """The sum of a tensor over the processes, as a new tensor without gradient."""
+        """Return the sum of a tensor over the processes, as a new tensor without gradient."""
         total = value.detach().clone()
         if self.size > 1:
             dist.all_reduce(total)
         return total
 
     def wait(self) -> None:
-        """Returns when all processes have come here."""
+        """Return when all processes have come here."""
         if self.size > 1:
             dist.barrier()
 
 
 def _summed(value: Tensor) -> Tensor:
-    """The sum over the processes, through which gradients flow back to all of them."""
+    """Return the sum over the processes, through which gradients flow back to all of them."""
     return cast(Tensor, all_reduce(value))  # type: ignore[no-untyped-call]
 
 
@@ -82,7 +82,7 @@ class SharedNorm(nn.BatchNorm2d):
     """Batch norm over the clips of all processes, on CPUs too (torch's own works on GPUs only)."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalises (batch, channels, height, width) with the statistics of everybody's batch."""
+        """Normalise (batch, channels, height, width) with the statistics of everybody's batch."""
         if not self.training:
             return super().forward(input)
         assert self.running_mean is not None and self.running_var is not None
@@ -103,7 +103,7 @@ class SharedNorm(nn.BatchNorm2d):
 
 
 def share_norms(network: nn.Module) -> None:
-    """Makes every batch norm of a network one over all processes, in place; weights and names stay."""
+    """Make every batch norm of a network one over all processes, in place; weights and names stay."""
     for module in list(network.modules()):
         for name, child in module.named_children():
             if type(child) is nn.BatchNorm2d:

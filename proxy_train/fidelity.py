@@ -53,7 +53,7 @@ class Fidelity:
 
     @classmethod
     def parse(cls, key: str) -> Fidelity:
-        """The inverse of ``key``; raises SettingsError for anything else."""
+        """Return the inverse of ``key``; raises SettingsError for anything else."""
         match = _KEY.fullmatch(key)
         if match is None:
             raise SettingsError(f"{key!r} is not a fidelity", hint="it looks like e4-f16-s48-p100")

@@ -30,7 +30,7 @@ def map_in_processes(
     *,
     blame: Callable[[Task], Result] | None = None,
 ) -> Iterator[Result]:
-    """Results of ``function`` for every task as they finish, in no order; one worker works in this process.
+    """Yield results of ``function`` for every task as they finish, in no order; one worker works in this process.
 
     Args:
         function: of a module, so that a worker can import it.
@@ -66,7 +66,7 @@ def map_in_processes(
 
 
 def run_in_process(function: Callable[[Task], Result], task: Task) -> Result | None:
-    """The result of one task in a process of its own; None if that was killed."""
+    """Return the result of one task in a process of its own; None if that was killed."""
     with ProcessPoolExecutor(1, mp_context=_context(), initializer=_follow_parent) as pool:
         try:
             return pool.submit(function, task).result()
@@ -80,7 +80,7 @@ def _context() -> SpawnContext:
 
 
 def _follow_parent() -> None:
-    """Ends this worker when its parent dies, however it dies: the pool's own pipes do not notice a kill."""
+    """End this worker when its parent dies, however it dies: the pool's own pipes do not notice a kill."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return

@@ -84,7 +84,7 @@ class Recipe(BaseModel):
 
     @classmethod
     def from_yaml(cls, source: str | Path) -> Recipe:
-        """Reads a YAML file, or a preset by its name.
+        """Read a YAML file, or a preset by its name.
 
         Raises:
             SettingsError: no such file or preset, an unknown key, or a value out of range.
@@ -112,14 +112,14 @@ class Recipe(BaseModel):
             raise SettingsError(f"recipe {source}: {key}: {first['msg']} (got {first['input']!r})") from error
 
     def text(self) -> str:
-        """Every field as YAML, so that it stands alone."""
+        """Return every field as YAML, so that it stands alone."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
     def to_yaml(self, path: Path) -> None:
-        """Writes ``text``."""
+        """Write ``text``."""
         path.write_text(self.text())
 
 
 def preset_names() -> tuple[str, ...]:
-    """Names of the recipes that come with movinas."""
+    """Return the names of the recipes that come with movinas."""
     return tuple(sorted(path.stem for path in _PRESETS.glob("*.yaml")))

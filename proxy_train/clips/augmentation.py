@@ -60,13 +60,13 @@ class Augmentation:
     def stretches(
         self, split: Split, indices: npt.NDArray[np.int64], rng: np.random.Generator
     ) -> list[FrameRange]:
-        """A random stretch of each clip."""
+        """Return a random stretch of each clip."""
         starts = rng.integers(0, np.maximum(1, split.lengths[indices] - self.frames + 1))
         pairs = zip(indices.tolist(), starts.tolist(), strict=True)
         return [FrameRange(index, start, self.frames) for index, start in pairs]
 
     def changed(self, clips: Iterator[Pixels], count: int, rng: np.random.Generator) -> Tensor:
-        """The next ``count`` stretches changed at random: float32 (count, 3, frames, size, size) in 0..1,
+        """Return the next ``count`` stretches changed at random: float32 (count, 3, frames, size, size) in 0..1,
         channels innermost."""
         batch = np.empty((count, self.frames, self.size, self.size, 3), np.uint8)
         for place, clip in enumerate(islice(clips, count)):
@@ -98,7 +98,7 @@ class Augmentation:
             out[:] = out[:, :, ::-1].copy()
 
     def _random_box(self, clip: Pixels, rng: np.random.Generator) -> Pixels:
-        """A box of random area and aspect, scaled to the clip's size (Szegedy et al., CVPR 2015)."""
+        """Return a box of random area and aspect, scaled to the clip's size (Szegedy et al., CVPR 2015)."""
         side = clip.shape[1]
         width = height = side
         for _ in range(10):
@@ -118,7 +118,7 @@ class Augmentation:
         return found
 
     def _recolour(self, batch: Tensor, rng: np.random.Generator) -> Tensor:
-        """A gain and an offset for every clip and channel: brightness, contrast and tint."""
+        """Return a gain and an offset for every clip and channel: brightness, contrast and tint."""
         strength, count = self.photometric, len(batch)
         pixels = torch.empty(batch.shape, dtype=torch.float32)
         # Clip by clip, which stay in the cache, and by whole rows of pixels, which keep vector units busy.
@@ -159,7 +159,7 @@ class Mixed:
 
 
 def mixup(clips: Tensor, alpha: float, rng: np.random.Generator) -> Mixed:
-    """Blends whole clips, all frames alike, by a weight from Beta(alpha, alpha) (Zhang et al., ICLR 2018).
+    """Blend whole clips, all frames alike, by a weight from Beta(alpha, alpha) (Zhang et al., ICLR 2018).
 
     Args:
         clips: float (batch, ...), anything of one shape.
@@ -173,7 +173,7 @@ def mixup(clips: Tensor, alpha: float, rng: np.random.Generator) -> Mixed:
 
 
 def evaluation_batch(split: Split, indices: Indices | range, frames: int, size: int) -> Tensor:
-    """The middle stretch and the centre square of each clip, as ``Augmentation.changed`` gives them."""
+    """Return the middle stretch and the centre square of each clip, as ``Augmentation.changed`` gives them."""
     corner = (split.side - size) // 2
     batch = np.empty((len(indices), frames, size, size, 3), np.uint8)
     for place, index in enumerate(indices):

@@ -42,7 +42,7 @@ class Batch:
     whole: int
 
     def to(self, device: str) -> Batch:
-        """The same on a device."""
+        """Return the same on a device."""
         clips = self.clips if device == "cpu" else self.clips.pin_memory()
         return Batch(clips.to(device, non_blocking=True), self.labels.to(device), self.whole)
 
@@ -92,11 +92,11 @@ class Batches:
             )
 
     def __len__(self) -> int:
-        """Updates in an epoch; clips that fill no batch are left for another shuffle."""
+        """Update in an epoch; clips that fill no batch are left for another shuffle."""
         return len(self._indices) // self._size
 
     def epoch(self, epoch: int) -> tuple[int, Iterator[Batch]]:
-        """A seed for what else is random in this epoch, and its batches."""
+        """Return a seed for what else is random in this epoch, and its batches."""
         rng = np.random.default_rng([self._seed, epoch])
         order = rng.permutation(self._indices)
         return int(rng.integers(2**62)), self._made(order, epoch, rng)
@@ -121,12 +121,12 @@ class Batches:
             yield Batch(clips, labels, self._size)
 
     def _alone(self, chosen: list[npt.NDArray[np.int64]], rng: np.random.Generator) -> Iterator[_BatchPlan]:
-        """All stretches of the epoch are drawn before anything else: what is drawn later hangs on no clip."""
+        """Yield all stretches of the epoch are drawn before anything else: what is drawn later hangs on no clip."""
         drawn = [self._augmentation.stretches(self._split, indices, rng) for indices in chosen]
         yield from (_BatchPlan(stretches, rng) for stretches in drawn)
 
     def _apart(self, chosen: list[npt.NDArray[np.int64]], epoch: int, group: Group) -> Iterator[_BatchPlan]:
-        """Clips that depend on their places in the batch only, not on those beside them."""
+        """Yield clips that depend on their places in the batch only, not on those beside them."""
         for number, indices in enumerate(chosen):
             seeds, places = [self._seed, epoch, number], group.part(indices)
             own = [np.random.default_rng([*seeds, place]) for place in places.tolist()]

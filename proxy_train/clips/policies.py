@@ -40,7 +40,7 @@ V0: tuple[tuple[Step, Step], ...] = (
 
 
 def auto_augment(clip: Clip, rng: np.random.Generator) -> Clip:
-    """One of the policies of ``V0``: its steps in turn, each with its probability."""
+    """Return one of the policies of ``V0``: its steps in turn, each with its probability."""
     for name, probability, magnitude in V0[int(rng.integers(len(V0)))]:
         if rng.random() < probability:
             clip = OPERATIONS[name](clip, magnitude, rng)

@@ -11,7 +11,7 @@ from search_space.network.heads import Head, as_head
 
 
 def head_for(data: PreparedData) -> Head:
-    """The classifier that a data set's labels need: one class, several, or a verb and a noun."""
+    """Return the classifier that a data set's labels need: one class, several, or a verb and a noun."""
     if data.labels_kind == "multi":
         return Head.multi_label(len(data.classes))
     return as_head(data.class_counts)
@@ -32,17 +32,17 @@ class BatchLabels:
     weight: float = 1.0
 
     def part(self, rows: slice) -> BatchLabels:
-        """Those of some rows."""
+        """Return those of some rows."""
         return BatchLabels(self.own[rows], None if self.others is None else self.others[rows], self.weight)
 
     def to(self, device: str) -> BatchLabels:
-        """The same on a device."""
+        """Return the same on a device."""
         return BatchLabels(
             self.own.to(device), None if self.others is None else self.others.to(device), self.weight
         )
 
     def loss(self, head: Head, logits: Tensor, smoothing: float) -> Tensor:
-        """The mean loss over the rows: a scalar.
+        """Return the mean loss over the rows: a scalar.
 
         Every loss here is linear in its target, so that the loss of blended labels is the blend of losses.
         """

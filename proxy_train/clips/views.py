@@ -46,7 +46,7 @@ class Views:
         return self.clips * self.crops
 
     def frames(self, split: Split, index: int, frames: int) -> int:
-        """How many frames a view of a video has."""
+        """Return how many frames a view of a video has."""
         return max(frames, int(split.lengths[index])) if self.whole else frames
 
     def stretches(
@@ -68,7 +68,7 @@ class Views:
         size: int,
         read: Iterator[Pixels] | None = None,
     ) -> Tensor:
-        """The views of some videos.
+        """Return the views of some videos.
 
         Args:
             indices: of the videos, whose views must have equally many frames.

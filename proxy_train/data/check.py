@@ -90,7 +90,7 @@ class DataCheck:
         )
 
     def json(self) -> dict[str, Any]:
-        """Everything, as JSON values."""
+        """Return everything, as JSON values."""
         whole = asdict(self)
         for key in ("broken", "doubtful", "missing", "dropped"):
             whole[key] = [entry._asdict() for entry in whole[key]]
@@ -98,14 +98,14 @@ class DataCheck:
         return whole | {"videos": self.videos, "without videos": [list(pair) for pair in self.empty]}
 
     def write(self, path: Path) -> None:
-        """Writes ``json`` to a file; DataError if that cannot be written."""
+        """Write ``json`` to a file; DataError if that cannot be written."""
         try:
             write_json(path, self.json())
         except OSError as error:
             raise DataError(f"{path}: {error.strerror}", hint="give a file that can be written") from error
 
     def text(self) -> str:
-        """The findings in words: a table of the classes, and what is broken last, each with its reason."""
+        """Return the findings in words: a table of the classes, and what is broken last, each with its reason."""
         lines = [f"{self.name}: {self.videos} readable videos, {len(self.broken)} broken"]
         lines[0] += f", {len(self.missing)} missing" if self.missing else ""
         for split, count in self.readable.items():
@@ -137,7 +137,7 @@ class DataCheck:
         return "\n".join(lines).encode(errors="backslashreplace").decode()
 
     def _table(self) -> list[str]:
-        """A line a class, with its videos in each split that has any."""
+        """Return a line a class, with its videos in each split that has any."""
         splits = [split for split, count in self.readable.items() if count]
         names = list(next(iter(self.counts.values()), {}))
         if not splits or not names:
@@ -152,7 +152,7 @@ class DataCheck:
 def check_dataset(
     dataset: Dataset, *, workers: int = 1, progress: ProgressCallback = ignore_progress
 ) -> DataCheck:
-    """Decodes every file to its last frame, once: headers lie about lengths, and damage shows only then."""
+    """Decode every file to its last frame, once: headers lie about lengths, and damage shows only then."""
     items = [*(item for part in dataset.items.values() for item in part), *dataset.unlabelled]
     files: dict[Video, list[VideoItem]] = {}
     for item in items:
@@ -170,7 +170,7 @@ def check_dataset(
 
 
 def _look(files: tuple[Video, ...]) -> list[tuple[Video, VideoInfo | str]]:
-    """Each file with what was decoded, or why it could not be."""
+    """Return each file with what was decoded, or why it could not be."""
     results: list[tuple[Video, VideoInfo | str]] = []
     for file in files:
         try:

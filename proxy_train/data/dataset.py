@@ -103,7 +103,7 @@ class Dataset:
         return tuple(f"{word} {name}" for word, name in zip(words, self.classes, strict=True))
 
     def require_trainable(self) -> None:
-        """Raises DataError unless there are two classes, and videos to train on and to validate with."""
+        """Raise DataError unless there are two classes, and videos to train on and to validate with."""
         for split in ("train", "val"):
             if not self.items.get(split):
                 raise DataError(f"data set {self.name}: no video in its {split} split", hint=_NO_SPLIT)
@@ -125,7 +125,7 @@ class Dataset:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def write_report(self, folder: Path, broken: Sequence[LeftOut] = ()) -> None:
-        """Writes ``classes.json``, the class map, and ``left_out.json``: what is not used, by name and why.
+        """Write ``classes.json``, the class map, and ``left_out.json``: what is not used, by name and why.
 
         Args:
             folder: made if it is not there.

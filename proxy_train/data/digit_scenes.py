@@ -118,12 +118,12 @@ PLAIN = Scene()
 
 
 def render(label: int, sources: Sources, rng: np.random.Generator, scene: Scene = PLAIN) -> Pixels:
-    """One clip of class ``label``: uint8 (FRAMES, SIZE, SIZE, 3)."""
+    """Return one clip of class ``label``: uint8 (FRAMES, SIZE, SIZE, 3)."""
     return _rendered(label, sources, rng, scene)[0]
 
 
 def render_twin(label: int, sources: Sources, rng: np.random.Generator, scene: Scene = PLAIN) -> Pixels:
-    """The clip of the odd class ``label`` that shows the same as ``render`` makes of its twin.
+    """Return the clip of the odd class ``label`` that shows the same as ``render`` makes of its twin.
 
     Where nothing else moves by itself, it is the very frames in another order: backwards, or with the two
     events exchanged. Exchanging them where something else does would make that jump.
@@ -137,7 +137,7 @@ def render_twin(label: int, sources: Sources, rng: np.random.Generator, scene: S
 
 
 def _events_exchanged(path: Floats) -> npt.NDArray[np.int64]:
-    """An order of frames in which the two events of a path have changed places."""
+    """Return an order of frames in which the two events of a path have changed places."""
     at_rest = ~path.any(1)
     edges = np.flatnonzero(np.diff(at_rest)) + 1
     before, first, rest, second, after = np.split(np.arange(len(path)), edges)
@@ -145,7 +145,7 @@ def _events_exchanged(path: Floats) -> npt.NDArray[np.int64]:
 
 
 def _rendered(label: int, sources: Sources, rng: np.random.Generator, scene: Scene) -> tuple[Pixels, Floats]:
-    """A clip, and the path of the digit that its class is about."""
+    """Return a clip, and the path of the digit that its class is about."""
     camera = _camera(scene.camera, rng)
     clip = _background(sources.photographs[rng.integers(len(sources.photographs))], camera, rng)
     for _ in range(scene.distractors):
@@ -194,7 +194,7 @@ def trajectory(label: int, rng: np.random.Generator, motion: Motion = PLAIN.moti
 
 
 def _directed(name: str, motion: Motion, rng: np.random.Generator) -> Floats:
-    """A motion whose reversal shows the same frames as likely: steady ones are symmetric about the middle."""
+    """Return a motion whose reversal shows the same frames as likely: steady ones are symmetric about the middle."""
     u = np.linspace(-0.5, 0.5, FRAMES)
     travel, growth = rng.uniform(*motion.travel), rng.uniform(*_logs(motion.growth))
     radius, turns = rng.uniform(*motion.radius), rng.uniform(*motion.turns)
@@ -215,7 +215,7 @@ def _directed(name: str, motion: Motion, rng: np.random.Generator) -> Floats:
 
 
 def _event(name: str, length: int, amplitude: float, growth: float) -> Floats:
-    """Out and back along half a sine: (length, 3)."""
+    """Return out and back along half a sine: (length, 3)."""
     wave = np.sin(np.pi * (np.arange(length) + 0.5) / length)
     right, down = _STEPS[name]
     steps = np.array([amplitude * right, amplitude * down, growth if name == "grow" else 0.0])
@@ -228,7 +228,7 @@ def _logs(factors: Range) -> Range:
 
 
 def _wandering(spread: float, count: int, rng: np.random.Generator) -> Doubles:
-    """Curves that change slowly, of mean 0 and standard deviation ``spread``: (FRAMES, ``count``).
+    """Return curves that change slowly, of mean 0 and standard deviation ``spread``: (FRAMES, ``count``).
 
     A sum of three waves of random phase: as likely as its reversal.
     """
@@ -259,7 +259,7 @@ def _draw_digit(
     motion: Motion,
     rng: np.random.Generator,
 ) -> Floats:
-    """Lays a digit that moves as ``label`` says over the clip, in place; answers its path."""
+    """Lay a digit that moves as ``label`` says over the clip, in place; answers its path."""
     digit = digits[rng.integers(len(digits))]
     colour = rng.uniform(*sprite.tint, size=3).astype(np.float32)
     middle = rng.uniform(*sprite.centre, size=2) * SIZE
@@ -276,7 +276,7 @@ def _draw_digit(
 def _occlude(
     clip: Floats, photographs: tuple[Floats, ...], camera: Doubles, rng: np.random.Generator
 ) -> None:
-    """Lays a strip across the picture, over everything, in place; it moves with the camera."""
+    """Lay a strip across the picture, over everything, in place; it moves with the camera."""
     photograph = photographs[rng.integers(len(photographs))]
     thick, place = rng.uniform(5, 9), rng.uniform(0.3, 0.7) * SIZE
     top, left = (int(rng.integers(0, length - SIZE + 1)) for length in photograph.shape[:2])
@@ -297,7 +297,7 @@ def _interpolation(centres: npt.NDArray[np.float64], sides: npt.NDArray[np.float
 
 
 def _background(photograph: Floats, camera: Doubles, rng: np.random.Generator) -> Floats:
-    """A dimmed crop under the camera's motion and a slow random pan: (FRAMES, SIZE, SIZE, 3)."""
+    """Return a dimmed crop under the camera's motion and a slow random pan: (FRAMES, SIZE, SIZE, 3)."""
     margin = _MARGIN + int(np.ceil(np.abs(camera).max()))
     crop = int(rng.integers(80, 150))
     top, left = (int(rng.integers(0, length - crop + 1)) for length in photograph.shape[:2])
@@ -317,7 +317,7 @@ def _background(photograph: Floats, camera: Doubles, rng: np.random.Generator) -
 
 
 def _resize(image: Floats, size: int) -> Floats:
-    """A square image scaled to ``size`` pixels, linearly."""
+    """Return a square image scaled to ``size`` pixels, linearly."""
     at = np.clip((np.arange(size) + 0.5) * len(image) / size - 0.5, 0, len(image) - 1)
     low = np.minimum(at.astype(int), len(image) - 2)
     part = (at - low).astype(np.float32)

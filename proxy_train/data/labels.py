@@ -28,7 +28,7 @@ Targets = npt.NDArray[np.int64] | npt.NDArray[np.float32]
 
 
 def class_counts(kind: LabelsKind, outputs: int, verbs: int) -> int | tuple[int, int]:
-    """The number of classes, or (verbs, nouns); a network has ``outputs`` logits either way."""
+    """Return the number of classes, or (verbs, nouns); a network has ``outputs`` logits either way."""
     return (verbs, outputs - verbs) if kind == "verb_noun" else outputs
 
 
@@ -40,7 +40,7 @@ def output_indices(label: Label, verbs: int) -> tuple[int, ...]:
 
 
 def target_array(labels: Sequence[Label], kind: LabelsKind, outputs: int) -> Targets:
-    """Labels as training takes them.
+    """Return labels as training takes them.
 
     Args:
         labels: of n videos.
@@ -63,7 +63,7 @@ def target_array(labels: Sequence[Label], kind: LabelsKind, outputs: int) -> Tar
 
 
 def label_json(label: Label) -> Any:
-    """An int, a list of ints, or {"verb": i, "noun": j}."""
+    """Return an int, a list of ints, or {"verb": i, "noun": j}."""
     if isinstance(label, VerbNoun):
         return {"verb": label.verb, "noun": label.noun}
     return list(label) if isinstance(label, tuple) else label

@@ -85,7 +85,7 @@ PRESETS = {
 def load(
     preset: str, cache: Path, *, seed: int = 0, workers: int = 1, progress: ProgressCallback = ignore_progress
 ) -> Dataset:
-    """The data set below ``cache``, written first as far as it is not there yet.
+    """Return the data set below ``cache``, written first as far as it is not there yet.
 
     Raises:
         DataError: the preset does not exist, or the folder cannot be written.
@@ -127,7 +127,7 @@ def as_dataset(folder: Path, preset: str, manifest: dict[str, Any]) -> Dataset:
 
 
 def _complete_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest if every file that it lists is there with its size."""
+    """Return the manifest if every file that it lists is there with its size."""
     try:
         manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
         whole = all((folder / clip["file"]).stat().st_size == clip["bytes"] for clip in manifest["clips"])
@@ -144,7 +144,7 @@ def write(
     workers: int = 1,
     progress: ProgressCallback = ignore_progress,
 ) -> dict[str, Any]:
-    """Writes whatever clips are not in ``folder`` yet, then ``manifest.json``, which it returns."""
+    """Write whatever clips are not in ``folder`` yet, then ``manifest.json``, which it returns."""
     folder.mkdir(parents=True, exist_ok=True)
     _write_sources(folder, seed)
     tasks = [
@@ -174,7 +174,7 @@ def write(
 
 
 def _write_sources(folder: Path, seed: int) -> None:
-    """Keeps digits and photographs beside the clips: workers then start without the slow scikit-learn."""
+    """Keep digits and photographs beside the clips: workers then start without the slow scikit-learn."""
     from sklearn.datasets import load_digits, load_sample_images
 
     digits, photographs = load_digits(), load_sample_images()
@@ -191,7 +191,7 @@ def _write_sources(folder: Path, seed: int) -> None:
 
 @functools.lru_cache(maxsize=4)
 def _sources(folder: str, split: str) -> Sources:
-    """Digits are disjoint; training sees the left halves of the photographs, the other splits the right."""
+    """Return digits are disjoint; training sees the left halves of the photographs, the other splits the right."""
     with np.load(Path(folder) / "sources.npz", allow_pickle=False) as arrays:
         digits = arrays["digits"][_DIGITS[split]].astype(np.float32) / 16
         photographs = [arrays[name] for name in sorted(arrays.files) if name.startswith("photograph")]
@@ -240,7 +240,7 @@ def _write_chunk(chunk: ClipRun) -> list[dict[str, Any]]:
 
 
 def clip_frames(chunk: ClipRun, number: int) -> Pixels:
-    """The frames of one clip before encoding, from its own generator.
+    """Return the frames of one clip before encoding, from its own generator.
 
     What is measured on comes in pairs: a clip and its twin of the same number share their generator, and show
     the same frames as far as the scene allows it. What tells them apart for a network that is blind to order
@@ -256,7 +256,7 @@ def clip_frames(chunk: ClipRun, number: int) -> Pixels:
 def encode(
     path: Path, frames: Pixels | Sequence[Pixels], *, crf: int, fps: int = FPS, comment: str = ""
 ) -> None:
-    """Writes RGB frames (frames, height, width, 3) as an H.264 mp4 file, yuv420p, a key frame every 16."""
+    """Write RGB frames (frames, height, width, 3) as an H.264 mp4 file, yuv420p, a key frame every 16."""
     # Macroblock trees make x264 write other bytes from run to run.
     options = {"crf": str(crf), "g": "16", "preset": "veryfast", "x264-params": "mbtree=0"}
     with av.open(path, "w", format="mp4") as container:
@@ -271,7 +271,7 @@ def encode(
 
 
 def _hash_of(path: Path) -> str | None:
-    """The hash that an earlier run left in the file, if it is there."""
+    """Return the hash that an earlier run left in the file, if it is there."""
     if not path.exists():
         return None
     try:

@@ -91,7 +91,7 @@ class DataSettings(BaseModel):
     def parse(
         cls, text: str, *, cache: Path, annotations: Path | None = None, on_demand: bool = False
     ) -> DataSettings:
-        """Settings from ``moving-digits[:preset]``, a folder, or ``format:folder``.
+        """Return settings from ``moving-digits[:preset]``, a folder, or ``format:folder``.
 
         Args:
             on_demand: the source is the videos, not a store.
@@ -123,7 +123,7 @@ def load_dataset(
     progress: ProgressCallback = ignore_progress,
     trainable: bool = True,
 ) -> Dataset:
-    """Lists the videos, and writes MovingDigits-16 first if it is asked for and not there.
+    """List the videos, and writes MovingDigits-16 first if it is asked for and not there.
 
     Args:
         trainable: require what training needs; without, a data set of one class or split is listed too.

@@ -36,7 +36,7 @@ class Assessment:
     count: int
 
     def to_json(self) -> dict[str, Any]:
-        """JSON types only."""
+        """Return JSON types only."""
         return {
             "clips": self.count,
             "figures": {name: asdict(figure) for name, figure in self.figures.items()},
@@ -48,7 +48,7 @@ class Assessment:
         }
 
     def text(self) -> str:
-        """One line a figure: percent for fractions, with the ends of the interval."""
+        """Return one line a figure: percent for fractions, with the ends of the interval."""
         lines = []
         for name, figure in self.figures.items():
             scale, unit = (1.0, "") if name == LOSS else (100.0, " %")
@@ -58,7 +58,7 @@ class Assessment:
 
 
 def assess(predictions: Predictions, *, seed: int = 0) -> Assessment:
-    """Computes everything; ``seed`` is of the bootstrap.
+    """Compute everything; ``seed`` is of the bootstrap.
 
     Intervals of fractions of clips are Wilson's, all others are bootstrapped over the clips.
     """

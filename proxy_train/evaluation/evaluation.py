@@ -79,7 +79,7 @@ class Predictions:
         return tuple(part.numpy() for part in self.head.probabilities(torch.from_numpy(self.logits)))
 
     def losses(self) -> npt.NDArray[np.float64]:
-        """The loss of every clip, without label smoothing: (clips,)."""
+        """Return the loss of every clip, without label smoothing: (clips,)."""
         logits = torch.from_numpy(self.logits)
         if self.head.kind == "multi-label":
             labels = torch.from_numpy(self.labels).double()
@@ -108,7 +108,7 @@ def evaluate(
     chunk: int = 1,
     device: str = "cpu",
 ) -> Metrics:
-    """Classifies every clip of a split: its middle ``data.frames`` frames, its centre square.
+    """Classify every clip of a split: its middle ``data.frames`` frames, its centre square.
 
     Args:
         model: maps clips (batch, 3, frames, height, width) in 0..1 to logits.
@@ -159,7 +159,7 @@ def predict(
 
 
 def ensemble(members: Sequence[Predictions]) -> Predictions:
-    """The mean of the members' logits (paper, section 3.3), which may have seen other frames and sizes.
+    """Return the mean of the members' logits (paper, section 3.3), which may have seen other frames and sizes.
 
     Raises:
         DataError: they are of different clips.
@@ -182,7 +182,7 @@ def _logits(
     chunk: int,
     device: str,
 ) -> Iterator[tuple[npt.NDArray[np.int64], Tensor]]:
-    """Indices of some clips and the logits (clips * views, outputs) of all their views, until all had a
+    """Yield the indices of some clips and the logits (clips * views, outputs) of all their views, until all had a
     turn."""
     classify = _stream_with(model, data.size, chunk) if streaming else model
     lengths = np.array([views.frames(part, index, data.frames) for index in range(len(part))])
@@ -214,7 +214,7 @@ def _collected(
 
 
 def _merged(logits: Tensor, views: int, head: Head) -> Tensor:
-    """Logits (clips * views, outputs) to those (clips, outputs) of the mean probabilities."""
+    """Return the logits (clips * views, outputs) to those (clips, outputs) of the mean probabilities."""
     if views == 1:
         return logits
     means = [p.reshape(-1, views, p.shape[1]).mean(1).clamp(min=_LEAST) for p in head.probabilities(logits)]

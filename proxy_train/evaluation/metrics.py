@@ -68,7 +68,7 @@ def any_hits(scores: Scores, relevant: Flags, k: int) -> Flags:
 
 
 def mean_per_class(right: Flags, labels: Labels, weights: Weights | None = None) -> float:
-    """The mean over classes of the fraction of their clips that are right; absent classes do not count."""
+    """Return the mean over classes of the fraction of their clips that are right; absent classes do not count."""
     weights = np.ones(len(labels)) if weights is None else weights
     totals = np.bincount(labels, weights)
     rights = np.bincount(labels, weights * right)
@@ -77,7 +77,7 @@ def mean_per_class(right: Flags, labels: Labels, weights: Weights | None = None)
 
 
 def mean_average_precision(scores: Scores, relevant: Flags, weights: Weights | None = None) -> float:
-    """The mean over classes of the average precision (as in Charades' evaluation: no interpolation).
+    """Return the mean over classes of the average precision (as in Charades' evaluation: no interpolation).
 
     Args:
         scores: (clips, classes).
@@ -127,14 +127,14 @@ def reliability(confidence: Scores, right: Flags, weights: Weights | None = None
 
 
 def confusion(scores: Scores, labels: Labels) -> npt.NDArray[np.int64]:
-    """How many clips of a class (row) were taken for a class (column): (classes, classes)."""
+    """Return how many clips of a class (row) were taken for a class (column): (classes, classes)."""
     classes = scores.shape[1]
     pairs = labels * classes + scores.argmax(1)
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes).astype(np.int64)
 
 
 def wilson(right: Flags, confidence: float = 0.95) -> Estimate:
-    """A fraction with Wilson's score interval, which holds for few clips and for fractions near 0 and 1."""
+    """Return a fraction with Wilson's score interval, which holds for few clips and for fractions near 0 and 1."""
     n, value = len(right), float(np.mean(right))
     z = float(ndtri(0.5 + confidence / 2))
     centre = (value + z * z / (2 * n)) / (1 + z * z / n)
@@ -145,7 +145,7 @@ def wilson(right: Flags, confidence: float = 0.95) -> Estimate:
 def bootstrap(
     figure: Callable[[Weights], float], count: int, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Estimate:
-    """A figure with the percentiles of what it is for clips drawn anew, with replacement.
+    """Return a figure with the percentiles of what it is for clips drawn anew, with replacement.
 
     Args:
         figure: of how often each clip counts, (count,).

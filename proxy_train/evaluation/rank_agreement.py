@@ -35,7 +35,7 @@ class RankAgreement:
 
 
 def compare_rankings(cheap: Values, dear: Values, costs: Values, k: int, *, seed: int = 0) -> RankAgreement:
-    """Compares two measures of the same networks, of each of which more is better.
+    """Compare two measures of the same networks, of each of which more is better.
 
     Args:
         cheap: (networks,).

@@ -29,14 +29,14 @@ class Checkpoint:
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint, name: str = LATEST) -> None:
-    """Replaces the folder's checkpoint of that name; a kill leaves the old one or the new one."""
+    """Replace the folder's checkpoint of that name; a kill leaves the old one or the new one."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
     with replacing(folder / name) as temporary:
         save_file(tensors, temporary, {"facts": json.dumps(dict(checkpoint.facts))})
 
 
 def read_checkpoint(folder: Path, name: str = LATEST) -> Checkpoint | None:
-    """The folder's checkpoint of that name, None if it has none; raises RecordError for a damaged one."""
+    """Return the folder's checkpoint of that name, None if it has none; raises RecordError for a damaged one."""
     path = folder / name
     if not path.is_file():
         return None
@@ -52,7 +52,7 @@ def read_checkpoint(folder: Path, name: str = LATEST) -> Checkpoint | None:
 
 @torch.no_grad()
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's state as named tensors: ``optimizer.<parameter number>.<name>``."""
+    """Return the optimizer's state as named tensors: ``optimizer.<parameter number>.<name>``."""
     state = optimizer.state_dict()["state"]
     return {
         f"optimizer.{index}.{name}": torch.as_tensor(value)

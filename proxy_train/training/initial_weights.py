@@ -59,7 +59,7 @@ class InitialWeights:
         object.__setattr__(self, "digest", stamp.hexdigest()[:16])
 
     def load_into(self, network: MoViNet) -> bool:
-        """Copies the weights into a network; answers whether its classifier was among them.
+        """Copy the weights into a network; answers whether its classifier was among them.
 
         Raises:
             NetworkError: unreadable weights, or weights of another architecture or form.
@@ -116,7 +116,7 @@ def _load_named(network: MoViNet, tensors: Mapping[str, Tensor], source: str) ->
 
 
 def _like(network: MoViNet, outputs: int) -> MoViNet:
-    """A network of the same architecture for another number of classes."""
+    """Return a network of the same architecture for another number of classes."""
     return build(network.architecture, Head.single_label(outputs), seed=0)
 
 

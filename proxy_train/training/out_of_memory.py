@@ -26,7 +26,7 @@ class OutOfMemory(MovinasError):  # noqa: N818 - it names what happened
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on a GPU or on the host."""
+    """Return whether an error says that memory ran out, on a GPU or on the host."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(word in str(error) for word in _WORDS)
@@ -35,7 +35,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 def out_of_memory(
     attempt: Callable[[Tensor, BatchLabels], None], clips: Tensor, labels: BatchLabels, size: int
 ) -> OutOfMemory:
-    """The error for a batch that did not fit, with the largest micro-batch that was seen to.
+    """Return the error for a batch that did not fit, with the largest micro-batch that was seen to.
 
     Args:
         attempt: computes gradients for some clips, and raises if they do not fit.

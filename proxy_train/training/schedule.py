@@ -8,7 +8,7 @@ from proxy_train.recipe import Recipe
 
 
 def rate_at(step: int, steps: int, warmup: int, recipe: Recipe) -> float:
-    """The learning rate of step ``step`` of ``steps``: linear over ``warmup`` steps, then along the schedule.
+    """Return the learning rate of step ``step`` of ``steps``: linear over ``warmup`` steps, then along the schedule.
 
     As in the official configurations, the cosine counts from step 0, not from the end of the warm-up. Theirs
     (``official``) begins with a rate of 0 and rises to what the cosine has where the warm-up ends (Model

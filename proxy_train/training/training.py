@@ -161,7 +161,7 @@ class Training:
         return len(self._batches)
 
     def train_epoch(self, on_batch: ProgressCallback = ignore_progress) -> EpochReport:
-        """Goes once through the training clips.
+        """Go once through the training clips.
 
         Args:
             on_batch: told of the updates of the epoch as they go by.
@@ -198,13 +198,13 @@ class Training:
         return EpochReport(self.epoch, mean, rate, time.perf_counter() - began, waited)
 
     def batches(self, epoch: int) -> tuple[int, Iterator[Batch]]:
-        """A seed for dropout in an epoch, and the epoch's batches on the device, made as they are asked
+        """Return a seed for dropout in an epoch, and the epoch's batches on the device, made as they are asked
         for."""
         seed, made = self._batches.epoch(epoch)
         return seed, (batch.to(self.device) for batch in made)
 
     def evaluate(self, split: str = "val", *, streaming: bool = False) -> Metrics:
-        """How well ``model`` does now.
+        """Return how well ``model`` does now.
 
         Raises:
             Diverged: its outputs are not numbers.
@@ -222,7 +222,7 @@ class Training:
         return metrics
 
     def save(self) -> None:
-        """Replaces the folder's checkpoint by what is now; nothing without a folder."""
+        """Replace the folder's checkpoint by what is now; nothing without a folder."""
         if self.folder is None:
             return
         if self._group.leads:
@@ -235,13 +235,13 @@ class Training:
         self._group.wait()
 
     def save_best(self, facts: Mapping[str, Any]) -> None:
-        """Keeps the weights to use, beside the checkpoint, with what is to be known about them."""
+        """Keep the weights to use, beside the checkpoint, with what is to be known about them."""
         assert self.folder is not None, "there is a place for them"
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         write_checkpoint(self.folder, Checkpoint(tensors, facts), BEST)
 
     def _begin(self, promoted_from: Path | None) -> None:
-        """Takes up the folder's own checkpoint, or else that of the lower fidelity, or else begins."""
+        """Take up the folder's own checkpoint, or else that of the lower fidelity, or else begins."""
         own = None if self.folder is None else read_checkpoint(self.folder)
         lower = None if promoted_from is None else read_checkpoint(promoted_from)
         if promoted_from is not None and lower is None:
@@ -259,7 +259,7 @@ class Training:
             self._take(own)
 
     def _inherit(self, lower: Checkpoint, source: str, *, take: bool) -> None:
-        """Goes on from a training at another fidelity: its epochs are behind this one too."""
+        """Go on from a training at another fidelity: its epochs are behind this one too."""
         shared = {
             key: value for key, value in self._identity().items() if key in ("recipe", "seed", "initial")
         }
@@ -342,7 +342,7 @@ class Training:
 
 
 def share_of(split: Split, share: float) -> npt.NDArray[np.int64]:
-    """Indices of the first ``share`` of the clips of each class (or combination), at least one of each."""
+    """Return the indices of the first ``share`` of the clips of each class (or combination), at least one of each."""
     if share >= 1:
         return np.arange(len(split), dtype=np.int64)
     groups = np.unique(split.labels, axis=0, return_inverse=True)[1].reshape(-1)

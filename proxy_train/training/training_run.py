@@ -38,7 +38,7 @@ class EpochLine:
     best: bool = False
 
     def text(self, epochs: int) -> str:
-        """One line, for an epoch of ``epochs``."""
+        """Return one line, for an epoch of ``epochs``."""
         mark = ", the best so far" if self.best else ""
         return (
             f"epoch {self.epoch} of {epochs}: loss {self.loss:.4f}, {self.seconds:.1f} s, "
@@ -90,7 +90,7 @@ class TrainingRun:
         )
 
     def begin(self, *, device: str = "cpu", group: Group | None = None) -> Training:
-        """The training as it stands in ``folder``; raises what ``Training`` does."""
+        """Return the training as it stands in ``folder``; raises what ``Training`` does."""
         return Training(
             self.architecture,
             PreparedData.open(self.data),
@@ -110,7 +110,7 @@ class TrainingRun:
         on_epoch: Callable[[EpochLine], None] = lambda _: None,
         on_batch: ProgressCallback = ignore_progress,
     ) -> None:
-        """Trains what is left; killed at any moment and begun again, it leaves the same files.
+        """Train what is left; killed at any moment and begun again, it leaves the same files.
 
         Args:
             training: of ``begin``.
@@ -159,7 +159,7 @@ class TrainingLog:
 
     @classmethod
     def open(cls, folder: Path, epochs: int) -> TrainingLog:
-        """The log of a training that has so many epochs behind it; lines beyond them are dropped."""
+        """Return the log of a training that has so many epochs behind it; lines beyond them are dropped."""
         folder.mkdir(parents=True, exist_ok=True)
         lines = [line for line in read_training_log(folder) if line.epoch <= epochs]
         (folder / LOG).write_text("".join(json.dumps(to_json(line)) + "\n" for line in lines))
@@ -171,7 +171,7 @@ class TrainingLog:
         return max((line.score for line in self._lines), default=-1.0)
 
     def add(self, line: EpochLine) -> None:
-        """Takes an epoch in."""
+        """Take an epoch in."""
         self._lines.append(line)
         with self._path.open("a") as file:
             file.write(json.dumps(to_json(line)) + "\n")
@@ -186,7 +186,7 @@ class TrainingLog:
         self._events.flush()
 
     def close(self) -> None:
-        """Ends the event file."""
+        """End the event file."""
         self._events.close()
 
 

@@ -63,7 +63,7 @@ class Updater:
         self._scaler = torch.amp.GradScaler(self._kind, enabled=recipe.precision == "float16")
 
     def update(self, clips: Tensor, labels: BatchLabels, rate: float, whole: int) -> Tensor:
-        """Computes this process's part of a batch, and updates the weights by all of it.
+        """Compute this process's part of a batch, and updates the weights by all of it.
 
         Args:
             clips: (part, 3, frames, height, width).
@@ -95,7 +95,7 @@ class Updater:
         return self._group.sum(total) if self._group.size > 1 else total
 
     def attempt(self, clips: Tensor, labels: BatchLabels) -> None:
-        """Computes gradients for some clips and drops them: to see whether there is memory for it."""
+        """Compute gradients for some clips and drops them: to see whether there is memory for it."""
         try:
             for loss in self._losses(clips, labels):
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -103,7 +103,7 @@ class Updater:
             self._optimizer.zero_grad(set_to_none=True)
 
     def _losses(self, clips: Tensor, labels: BatchLabels) -> Iterator[Tensor]:
-        """The loss of some clips: whole, or that of every part of them, with which they add up."""
+        """Yield the loss of some clips: whole, or that of every part of them, with which they add up."""
         network, smoothing = self._network, self._recipe.label_smoothing
         frames = self._recipe.stream_frames
         if frames is None:

@@ -32,7 +32,7 @@ class WeightAverage(Generic[Network]):
 
     @torch.no_grad()
     def follow(self, network: Network, updates: int) -> None:
-        """Takes the network's weights in.
+        """Take the network's weights in.
 
         Args:
             network: after an update.

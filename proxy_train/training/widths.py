@@ -13,7 +13,7 @@ from search_space.network.model import MoViNet
 
 
 def narrowed(architecture: Architecture, width: float) -> Architecture:
-    """The architecture with ``width`` times the channels everywhere, to multiples of 8; the clip stays."""
+    """Return the architecture with ``width`` times the channels everywhere, to multiples of 8; the clip stays."""
     if width == 1:
         return architecture
     only_width = Coefficients(depth=1.0, width=width, resolution=1.0, rate=1.0)
@@ -22,7 +22,7 @@ def narrowed(architecture: Architecture, width: float) -> Architecture:
 
 @torch.no_grad()
 def widened(tensors: Mapping[str, Tensor], network: MoViNet) -> dict[str, Tensor]:
-    """Weights for a wide network that compute what a trained narrow one does (after Net2Net, 2016).
+    """Return weights for a wide network that compute what a trained narrow one does (after Net2Net, 2016).
 
     The narrow network becomes the first channels of the wide one. They do not listen to the new channels,
     whose own weights are fresh: the first steps of training connect them. Position encodings, which depend

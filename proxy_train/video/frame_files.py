@@ -23,7 +23,7 @@ class FrameFiles:
     fps: float
 
     def name(self, frame: int) -> str:
-        """File name of the frame that many frames after the first."""
+        """Return file name of the frame that many frames after the first."""
         return self.template % (self.offset + frame)
 
 

@@ -19,7 +19,7 @@ _NUMBERED = re.compile(r"(.*?)(\d+)(\.[A-Za-z]+)")
 
 
 def find_frames(folder: Path, fps: float) -> FrameFiles | None:
-    """How a folder names its frames; None if it holds no numbered images.
+    """Return how a folder names its frames; None if it holds no numbered images.
 
     The images of the most frequent spelling count: same words around a number, same length of the number if
     it is filled up with zeros.
@@ -54,7 +54,7 @@ def _pairs_of_digits(names: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def images(folder: Path, files: FrameFiles, first: int = 0) -> Iterator[av.VideoFrame]:
-    """The frames of a folder from the ``first`` on (0 is the first that there is).
+    """Yield the frames of a folder from the ``first`` on (0 is the first that there is).
 
     Raises:
         DataError: an image is missing or damaged.

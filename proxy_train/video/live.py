@@ -19,7 +19,7 @@ _EARLY_SECONDS, _EARLY_SHARE = 1.0, 0.05
 
 
 def pictures(source: str, fps: float, size: int) -> Iterator[Frame]:
-    """Pictures at even times, upright squares (size, size, 3), uint8 RGB, in constant memory.
+    """Return pictures at even times, upright squares (size, size, 3), uint8 RGB, in constant memory.
 
     Args:
         source: a video file; ``camera`` or ``camera:1``; or a camera's device file.
@@ -40,7 +40,7 @@ def pictures(source: str, fps: float, size: int) -> Iterator[Frame]:
 
 
 def read_camera(number: int, fps: float, size: int) -> Iterator[Frame]:
-    """Pictures of a camera for as long as it gives some; see :func:`pictures`.
+    """Return pictures of a camera for as long as it gives some; see :func:`pictures`.
 
     Raises:
         DataError: there is no such camera, or it cannot be read.

@@ -11,12 +11,12 @@ Frame = npt.NDArray[np.uint8]
 
 
 def quarter_turns(frame: av.VideoFrame) -> int:
-    """How often a frame has to be turned counter-clockwise by 90 degrees to stand upright: 0 to 3."""
+    """Return how often a frame has to be turned counter-clockwise by 90 degrees to stand upright: 0 to 3."""
     return round(getattr(frame, "rotation", 0) / 90) % 4
 
 
 def picture(frame: av.VideoFrame, size: int, reformatter: VideoReformatter, *, square: bool = True) -> Frame:
-    """One frame, upright, its short side scaled to ``size``.
+    """Return one frame, upright, its short side scaled to ``size``.
 
     Args:
         square: keep the centre square alone.
@@ -38,7 +38,7 @@ def picture(frame: av.VideoFrame, size: int, reformatter: VideoReformatter, *, s
 
 
 def three_squares(pixels: Frame, size: int) -> Frame:
-    """The squares at the beginning, in the middle and at the end of a picture's long side.
+    """Return the squares at the beginning, in the middle and at the end of a picture's long side.
 
     The middle one is what is left if the picture is cut to its centre square, and that to ``size``.
 

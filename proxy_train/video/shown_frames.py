@@ -26,7 +26,7 @@ TOLERANCE = 6e-4
 def shown_frames(
     path: Path, start: float, files: FrameFiles | None
 ) -> Iterator[tuple[float, float, av.VideoFrame]]:
-    """Decoded frames, each with the seconds from and until which it is on show, from ``start`` or before."""
+    """Yield decoded frames, each with the seconds from and until which it is on show, from ``start`` or before."""
     if files is not None:
         for number, image in folder_frames(path, files, max(0, int(start * files.fps + TOLERANCE))):
             yield number / files.fps, (number + 1) / files.fps, image
@@ -60,7 +60,7 @@ def _first_after_seek(
     decoded: Iterator[tuple[float, av.VideoFrame]],
     start: float,
 ) -> tuple[float, av.VideoFrame] | None:
-    """The first frame from a key frame before ``start``; None if only decoding from the beginning is safe."""
+    """Return the first frame from a key frame before ``start``; None if only decoding from the beginning is safe."""
     if container.format.name == "mpeg" or (
         container.format.name == "avi" and stream.codec_context.has_b_frames
     ):
@@ -87,7 +87,7 @@ def _origin(stream: av.VideoStream) -> float:
 def _decoded(
     path: Path, container: av.container.InputContainer, stream: av.VideoStream
 ) -> Iterator[tuple[float, av.VideoFrame]]:
-    """Decoded frames with the seconds at which they come on show, never running backwards."""
+    """Yield decoded frames with the seconds at which they come on show, never running backwards."""
     origin = _origin(stream)
     step = 1 / float(stream.average_rate or stream.guessed_rate or 25)
     at: float | None = None

@@ -52,7 +52,7 @@ class StepModule(nn.Module):
     another state. ``advance`` does so with tensors.
 
     Args:
-        model: causal, folded or not; it is not changed.
+        model: a causal network, folded or not; it is not changed.
 
     Raises:
         NetworkError: a network is not causal.
@@ -85,29 +85,29 @@ class StepModule(nn.Module):
 
     @property
     def following(self) -> dict[str, str]:
-        """For every state the name of the output, or of the state, that it is after the frame."""
+        """Name of the output, or of the state, that each state becomes after the frame."""
         older = dict(zip(self.state_names, self.state_names[1:], strict=False))
         moves = {name for name, after in older.items() if _is_next_frame(name, after)}
         return {name: older[name] if name in moves else f"{NEW}{name}" for name in self.state_names}
 
     def advance(self, states: Sequence[Tensor], new: Sequence[Tensor]) -> list[Tensor]:
-        """The states after a frame.
+        """Return the states after a frame.
 
         Args:
-            states: those before it, in order.
-            new: what ``forward`` returned after the logits.
+            states: the states before the frame, in order.
+            new: the outputs of ``forward`` after the logits.
         """
         values = dict(zip(self.state_names, states, strict=True))
         values |= zip(self.output_names[1:], new, strict=True)
         return [values[after] for after in self.following.values()]
 
     def counters(self, frame: int, batch: int = 1) -> tuple[Tensor, ...]:
-        """The inputs between the frame and the states, for the ``frame``-th frame of the video, from 1."""
+        """Return the inputs between frame and states, for the ``frame``-th frame of the video, from 1."""
         reciprocal = torch.full((batch, 1, 1, 1), 1.0 / frame)
         return (reciprocal, torch.full((batch, 1), frame - 1.0)) if self.positions else (reciprocal,)
 
     def initial_states(self, batch: int = 1, size: int | tuple[int, int] | None = None) -> list[Tensor]:
-        """Zeros for every state, in order; ``size`` as in ``MoViNet.initial_state``."""
+        """Return zeros for every state, in order; ``size`` as in ``MoViNet.initial_state``."""
         shapes = self._shapes(batch, self.size if size is None else size)
         return [torch.zeros(shape) for named in shapes for _, shape in named]
 
@@ -117,7 +117,7 @@ class StepModule(nn.Module):
         return [network.state_shapes(batch, height, width) for network in networks]
 
     def forward(self, frame: Tensor, reciprocal: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
-        """See the class."""
+        """Compute the function that the class describes."""
         position, states = (rest[0], list(rest[1:])) if self.positions else (None, list(rest))
         new: list[Tensor] = []
         logits = [network(frame, reciprocal, position, states, new) for network in self.networks]
@@ -126,7 +126,7 @@ class StepModule(nn.Module):
 
 
 def _is_next_frame(name: str, after: str) -> bool:
-    """Whether two states are successive past frames of one stream buffer."""
+    """Return whether two states are successive past frames of one stream buffer."""
     (buffer, _, older), (other, _, newer) = name.rpartition("_"), after.rpartition("_")
     return buffer == other and buffer.endswith(_BUFFER) and int(newer) == int(older) + 1
 
@@ -163,7 +163,7 @@ class _Network(nn.Module):
         return logits
 
     def state_shapes(self, batch: int, height: int, width: int) -> list[tuple[str, tuple[int, ...]]]:
-        """Names and shapes of the states, in order, for frames of this height and width."""
+        """Return the names and shapes of the states, in order, for frames of this height and width."""
         height, width = ops.strided(height, STEM_STRIDE), ops.strided(width, STEM_STRIDE)
         shapes: list[tuple[str, tuple[int, ...]]] = []
         for name, block in self.blocks.items():
@@ -253,12 +253,12 @@ class FoldedSqueeze(nn.Module):
         return self.gated(x, descriptor)
 
     def encoding(self, position: Tensor, dtype: torch.dtype) -> Tensor:
-        """What a frame's index adds to its descriptor: (batch, frames) to (batch, frames, channels)."""
+        """Map frame indices (batch, frames) to what they add to descriptors, (batch, frames, channels)."""
         assert self.scale is not None, "only networks that encode positions have a scale"
         return self.scale * encode_position(position, self.reduce.shape[1], dtype)
 
     def gated(self, x: Tensor, descriptor: Tensor) -> Tensor:
-        """Images times what the dense layers make of their descriptors (images, channels, 1, 1)."""
+        """Return images times their gates, from their descriptors (images, channels, 1, 1)."""
         hidden = activate(F.conv2d(descriptor, self.reduce, self.reduce_bias), self.activation)
         gate = F.conv2d(hidden, self.expand, self.expand_bias)
         return x * (torch.sigmoid(gate) if self.soft else F.relu6(gate))
@@ -305,7 +305,7 @@ class _Block(nn.Module):
 
 
 def image_mean(x: Tensor) -> Tensor:
-    """Mean over height and width, (batch, channels, 1, 1)."""
+    """Return the mean over height and width, (batch, channels, 1, 1)."""
     # A pooling of known size: runtimes keep their own memory order through it, through a reduction they do
     # not.
     return F.avg_pool2d(x, (x.shape[2], x.shape[3]))

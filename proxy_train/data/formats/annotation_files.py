@@ -14,13 +14,13 @@ from search_space.errors import DataError
 
 
 def csv_header(path: Path) -> list[str]:
-    """The fields of a CSV file's first line, stripped."""
+    """Return the fields of a CSV file's first line, stripped."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         return [field.strip() for field in next(csv.reader(file), [])]
 
 
 def csv_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Rows of a CSV file with a header by column, each with ``file, line n`` for messages.
+    """Yield rows of a CSV file with a header by column, each with ``file, line n`` for messages.
 
     Raises:
         DataError: a required column is missing, or a row has another number of fields than the header.
@@ -45,7 +45,7 @@ def csv_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[str, dict[st
 
 
 def parse_number(text: str, where: str, column: str) -> float:
-    """A number of a row, or DataError."""
+    """Return a number of a row, or DataError."""
     try:
         return float(text)
     except ValueError:
@@ -53,14 +53,14 @@ def parse_number(text: str, where: str, column: str) -> float:
 
 
 def parse_index(text: str, where: str, column: str, count: int) -> int:
-    """A class index of a row, below ``count``, or DataError."""
+    """Return a class index of a row, below ``count``, or DataError."""
     if not text.isdigit() or int(text) >= count:
         raise DataError(f"{where}: {column} is {text!r}", hint=f"it must be from 0 to {count - 1}")
     return int(text)
 
 
 def load_json(path: Path, kind: type) -> Any:
-    """A JSON file whose outermost value is of ``kind``, or DataError."""
+    """Return a JSON file whose outermost value is of ``kind``, or DataError."""
     try:
         value = json.loads(read_text(path))
     except json.JSONDecodeError as error:

@@ -17,12 +17,12 @@ Action = tuple[int, float, float]
 
 
 def found(request: Request) -> bool:
-    """Whether there is a Charades_v1_train.csv or Charades_v1_test.csv."""
+    """Return whether there is a Charades_v1_train.csv or Charades_v1_test.csv."""
     return bool(request.find(r"Charades_v1_(train|test)\.csv"))
 
 
 def read(request: Request) -> Listing:
-    """A video's label is the set of its actions, perhaps none; its mean average precision is over videos.
+    """Return a video's label is the set of its actions, perhaps none; its mean average precision is over videos.
 
     With ``request.segments``, training takes each action's stretch instead, labelled with every action that
     overlaps it. Stretches end with the video at the latest.
@@ -58,7 +58,7 @@ def read(request: Request) -> Listing:
 
 
 def _actions(listing: Listing, where: str, row: dict[str, str]) -> list[Action]:
-    """The actions of a row, their ends clipped to the video; those that lie past it are dropped."""
+    """Return the actions of a row, their ends clipped to the video; those that lie past it are dropped."""
     length = parse_number(row["length"], where, "length") if row["length"] else float("inf")
     actions: list[Action] = []
     for text in filter(None, row["actions"].split(";")):

@@ -13,7 +13,7 @@ from search_space.errors import DataError
 
 
 def read(request: Request) -> Listing:
-    """Class indices follow the sorted folder names; below a class's folder, folders may be nested.
+    """Return class indices follow the sorted folder names; below a class's folder, folders may be nested.
 
     Raises:
         DataError: no folder, no videos, or a class that training has not.

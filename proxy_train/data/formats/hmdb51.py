@@ -14,12 +14,12 @@ _NAME = r"(.+)_test_split{}\.txt"
 
 
 def found(request: Request) -> bool:
-    """Whether there are such lists."""
+    """Return whether there are such lists."""
     return bool(request.find(_NAME.format(r"\d")))
 
 
 def read(request: Request) -> Listing:
-    """Clips cut from one film, which share their names up to the class, never fall into different splits.
+    """Return clips cut from one film, which share their names up to the class, never fall into different splits.
 
     Raises:
         DataError: no list of the split asked for, or a line that cannot be read.

@@ -33,12 +33,12 @@ class _Row:
 
 
 def found(request: Request) -> bool:
-    """Whether a CSV file has the columns of Kinetics."""
+    """Return whether a CSV file has the columns of Kinetics."""
     return bool(_files(request))
 
 
 def read(request: Request) -> Listing:
-    """Classes are the sorted labels of all rows; rows whose clip is missing are dropped by name.
+    """Return classes are the sorted labels of all rows; rows whose clip is missing are dropped by name.
 
     Raises:
         DataError: no CSV file with Kinetics' columns, or a row that cannot be read.

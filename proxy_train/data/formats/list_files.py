@@ -17,12 +17,12 @@ _LABEL = re.compile(r"(.*?)[\s,]+(\d+)")
 
 
 def found(request: Request) -> bool:
-    """Whether there is a train.txt, or a train.csv without a header."""
+    """Return whether there is a train.txt, or a train.csv without a header."""
     return any(_first_line(path)[-1:].isdigit() for path in _lists(request))
 
 
 def read(request: Request) -> Listing:
-    """Reads ``train.txt``, ``val.txt`` and ``test.txt`` (or ``.csv``); ``classes.txt`` names the classes.
+    """Read ``train.txt``, ``val.txt`` and ``test.txt`` (or ``.csv``); ``classes.txt`` names the classes.
 
     White space or commas stand between path and labels; paths are relative to the root, and may hold both. A
     line with several labels makes the data set one of multiple labels.
@@ -63,7 +63,7 @@ def _first_line(path: Path) -> str:
 
 
 def _path_and_labels(line: str, root: Path) -> tuple[str, list[int]]:
-    """Labels are taken from the right for as long as numbers come and no path ends before them."""
+    """Return labels are taken from the right for as long as numbers come and no path ends before them."""
     name, labels = line, list[int]()
     while (match := _LABEL.fullmatch(name)) is not None:
         name, labels = match[1], [int(match[2]), *labels]

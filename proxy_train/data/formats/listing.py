@@ -44,27 +44,27 @@ class Listing:
         *,
         group: str = "",
     ) -> None:
-        """Takes a video, or a stretch of one; an empty ``split`` is filled in by ``split_items``."""
+        """Take a video, or a stretch of one; an empty ``split`` is filled in by ``split_items``."""
         self.items.append(VideoItem(video.path, start, end, label, name, split, video.files))
         self.groups[name] = group or name
 
     def add_unlabelled(
         self, video: Video, name: str, split: str, start: float | None = None, end: float | None = None
     ) -> None:
-        """Takes a video whose label is not public."""
+        """Take a video whose label is not public."""
         self.unlabelled.append(VideoItem(video.path, start, end, (), name, split, video.files))
 
     def miss(self, name: str, reason: str) -> None:
-        """Leaves out a video that is annotated and not there."""
+        """Leave out a video that is annotated and not there."""
         self.missing.append(LeftOut(name, reason))
 
     def drop(self, name: str, reason: str) -> None:
-        """Leaves something out."""
+        """Leave something out."""
         self.dropped.append(LeftOut(name, reason))
 
 
 def split_items(items: list[VideoItem], groups: Mapping[str, str]) -> dict[str, tuple[VideoItem, ...]]:
-    """Fills in the split of items that have none, and takes val from train where there is none.
+    """Fill in the split of items that have none, and takes val from train where there is none.
 
     A hash of the group's name decides: always the same way, and a video that is added moves no other one,
     except that no class is left without a val video if it has two groups.

@@ -14,12 +14,12 @@ _CATEGORIES = r"moments_categories\.txt"
 
 
 def found(request: Request) -> bool:
-    """Whether there is a moments_categories.txt."""
+    """Return whether there is a moments_categories.txt."""
     return bool(request.find(_CATEGORIES))
 
 
 def read(request: Request) -> Listing:
-    """Classes are numbered as ``moments_categories.txt`` says.
+    """Return classes are numbered as ``moments_categories.txt`` says.
 
     Raises:
         DataError: no categories, no list of videos, or a line that cannot be read.

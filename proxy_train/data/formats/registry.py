@@ -56,7 +56,7 @@ FORMATS = {
 
 
 def detect(request: Request) -> str:
-    """The format whose annotation files are there; ``folder`` if none are.
+    """Return the format whose annotation files are there; ``folder`` if none are.
 
     Raises:
         DataError: there are those of several formats.

@@ -42,7 +42,7 @@ class Request:
     segments: bool = False
 
     def find(self, pattern: str) -> list[Path]:
-        """Annotation files whose whole name fits a regular expression, in any case, sorted by name."""
+        """Return annotation files whose whole name fits a regular expression, in any case, sorted by name."""
         fits = re.compile(pattern, re.IGNORECASE)
         found = [path for path in self._candidates() if fits.fullmatch(path.name)]
         return sorted(found, key=lambda path: (path.name, str(path)))
@@ -62,18 +62,18 @@ class Request:
 
 
 def files_in(folder: Path) -> Iterator[Path]:
-    """The files of a folder, hidden ones left out."""
+    """Return the files of a folder, hidden ones left out."""
     return (path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
 
 
 def split_of(name: str) -> str | None:
-    """The split that a word in a file's name stands for: ``trainingSet.csv`` is ``train``."""
+    """Return the split that a word in a file's name stands for: ``trainingSet.csv`` is ``train``."""
     words = re.findall(r"[A-Z]?[a-z]+", Path(name).stem)
     return next((SPLITS[word.lower()] for word in words if word.lower() in SPLITS), None)
 
 
 def read_text(path: Path) -> str:
-    """An annotation file's text; DataError if it cannot be read or is no UTF-8."""
+    """Return an annotation file's text; DataError if it cannot be read or is no UTF-8."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -83,7 +83,7 @@ def read_text(path: Path) -> str:
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, str]]:
-    """Its lines that are not empty, stripped, with their numbers from 1."""
+    """Yield its lines that are not empty, stripped, with their numbers from 1."""
     for number, line in enumerate(read_text(path).splitlines(), 1):
         if line.strip():
             yield number, line.strip()

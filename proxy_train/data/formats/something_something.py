@@ -16,12 +16,12 @@ _SPLITS = ("train", "validation", "test")
 
 
 def found(request: Request) -> bool:
-    """Whether there are a labels.json and a train.json or validation.json, by their old or new names."""
+    """Return whether there are a labels.json and a train.json or validation.json, by their old or new names."""
     return bool(_file(request, "labels")) and any(_file(request, split) for split in _SPLITS)
 
 
 def read(request: Request) -> Listing:
-    """An item's class is the number that labels.json gives its template, brackets left out.
+    """Return an item's class is the number that labels.json gives its template, brackets left out.
 
     Raises:
         DataError: no labels.json, a file that is no such JSON, or a number that is used twice.

@@ -15,12 +15,12 @@ _GROUP = re.compile(r"(.*_g\d+)_c\d+")
 
 
 def found(request: Request) -> bool:
-    """Whether there are a classInd.txt and a trainlist."""
+    """Return whether there are a classInd.txt and a trainlist."""
     return bool(request.find(r"classInd\.txt") and request.find(r"(train|test)list\d\d\.txt"))
 
 
 def read(request: Request) -> Listing:
-    """Clips of one group are pieces of one recording and never fall into different splits.
+    """Return clips of one group are pieces of one recording and never fall into different splits.
 
     Raises:
         DataError: no classInd.txt, no list of the split asked for, or a line that cannot be read.
