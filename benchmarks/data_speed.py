@@ -110,8 +110,8 @@ def changing(root: Path, cache: Path) -> None:
         rng = np.random.default_rng(0)
         began = time.process_time()
         for _ in range(4):
-            stretches = augmentation.stretches(split, np.arange(16), rng)
-            augmentation.changed(split.read_all(stretches), 16, rng)
+            ranges = augmentation.frame_ranges(split, np.arange(16), rng)
+            augmentation.changed(split.read_all(ranges), 16, rng)
         print(f"augmenting    {1000 * (time.process_time() - began) / 64:7.2f} ms a clip: {name}")
 
 

@@ -56,7 +56,7 @@ def read_yaml(text: str, source: str) -> Document:
         mark = getattr(error, "problem_mark", None)
         where = f"{source}, line {mark.line + 1}" if mark else source
         problem = getattr(error, "problem", None) or "it cannot be parsed"
-        raise SpaceError(f"{where}: no valid YAML: {problem}", hint="mend the syntax") from error
+        raise SpaceError(f"{where}: no valid YAML: {problem}", hint="correct the syntax") from error
     if not isinstance(data, dict):
         raise SpaceError(
             f"{source}: holds {type(data).__name__}, not a mapping",

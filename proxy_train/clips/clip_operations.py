@@ -25,7 +25,7 @@ _LUMA = np.array([0.2989, 0.587, 0.114], np.float32)
 
 
 def auto_contrast(clip: Clip, _magnitude: float, _rng: np.random.Generator) -> Clip:
-    """Return stretches each channel's tones to 0 to 255."""
+    """Spread each channel's tones over 0 to 255."""
     flat = clip.reshape(-1, 3)
     low, high = flat.min(0).astype(np.float32), flat.max(0).astype(np.float32)
     scale = np.where(high > low, 255 / np.maximum(high - low, 1), 1)
@@ -53,13 +53,13 @@ def invert(clip: Clip, _magnitude: float, _rng: np.random.Generator) -> Clip:
 
 
 def posterize(clip: Clip, magnitude: float, _rng: np.random.Generator) -> Clip:
-    """Keep the highest bits alone: up to four of eight, more at a higher magnitude."""
+    """Keep only the highest bits: up to four of eight, more at a higher magnitude."""
     dropped = 8 - int(magnitude / 10 * 4)
     return ((clip.astype(np.uint16) >> dropped) << dropped).astype(np.uint8)
 
 
 def solarize(clip: Clip, magnitude: float, _rng: np.random.Generator) -> Clip:
-    """Return inverts the tones from a threshold on."""
+    """Invert the tones from a threshold on."""
     return _either(clip < int(magnitude / 10 * 256), clip, 255 - clip)
 
 
@@ -70,22 +70,22 @@ def solarize_add(clip: Clip, magnitude: float, _rng: np.random.Generator) -> Cli
 
 
 def color(clip: Clip, magnitude: float, _rng: np.random.Generator) -> Clip:
-    """From grey to garish."""
+    """Change the saturation, from grey to garish."""
     return _blend((clip @ _LUMA)[..., None], clip, magnitude)
 
 
 def contrast(clip: Clip, magnitude: float, _rng: np.random.Generator) -> Clip:
-    """From even grey, of the clip's mean brightness, to harsh."""
+    """Change the contrast, from even grey, of the clip's mean brightness, to harsh."""
     return _blend(np.float32((clip @ _LUMA).mean()), clip, magnitude)
 
 
 def brightness(clip: Clip, magnitude: float, _rng: np.random.Generator) -> Clip:
-    """From black to bright."""
+    """Change the brightness, from black to bright."""
     return _blend(np.float32(0), clip, magnitude)
 
 
 def sharpness(clip: Clip, magnitude: float, _rng: np.random.Generator) -> Clip:
-    """From blurred to sharpened; the outermost pixels stay."""
+    """Change the sharpness, from blurred to sharpened; the outermost pixels stay."""
     whole = clip.astype(np.float32)
     soft = whole.copy()
     rows = whole[:, :-2] + whole[:, 1:-1] + whole[:, 2:]
@@ -95,12 +95,12 @@ def sharpness(clip: Clip, magnitude: float, _rng: np.random.Generator) -> Clip:
 
 
 def shear_x(clip: Clip, magnitude: float, rng: np.random.Generator) -> Clip:
-    """Return slants by up to 0.3, to either side."""
+    """Slant by up to 0.3, to either side."""
     return _warp(clip, np.array([[1, _signed(0.03 * magnitude, rng)], [0, 1]]))
 
 
 def shear_y(clip: Clip, magnitude: float, rng: np.random.Generator) -> Clip:
-    """Return slants by up to 0.3, up or down."""
+    """Slant by up to 0.3, up or down."""
     return _warp(clip, np.array([[1, 0], [_signed(0.03 * magnitude, rng), 1]]))
 
 
@@ -122,7 +122,7 @@ def rotate(clip: Clip, magnitude: float, rng: np.random.Generator) -> Clip:
 
 
 def cutout(clip: Clip, magnitude: float, rng: np.random.Generator) -> Clip:
-    """Return a grey square, of up to 0.36 of the side, at one place in all frames."""
+    """Cover a square, of up to 0.36 of the side, with grey, at one place in all frames."""
     height, width = clip.shape[1:3]
     half = round(0.018 * magnitude * min(height, width))
     row, column = int(rng.integers(height)), int(rng.integers(width))
@@ -169,7 +169,7 @@ def _bytes(values: npt.NDArray[np.floating]) -> Clip:
 
 
 def _by_table(clip: Clip, table: Clip) -> Clip:
-    """Return each channel through its own column of 256 tones."""
+    """Map each channel through its own column of 256 tones."""
     changed = np.empty_like(clip)
     for channel in range(3):
         np.take(table[:, channel], clip[..., channel], out=changed[..., channel])
@@ -177,7 +177,7 @@ def _by_table(clip: Clip, table: Clip) -> Clip:
 
 
 def _blend(other: Floats | np.float32, clip: Clip, magnitude: float) -> Clip:
-    """From near ``other`` over the clip itself to beyond it: 0.1 to 1.9."""
+    """Blend from near ``other`` over the clip itself to beyond it: 0.1 to 1.9."""
     factor = np.float32(0.18 * magnitude + 0.1)
     return _bytes(other + factor * (clip.astype(np.float32) - other))
 

@@ -3,7 +3,7 @@
 Handwritten digits (scikit-learn's, 1,797 real ones) over two photographs (by courtesy of their authors, CC BY
 2.0). Each clip comes from its own generator, seeded by (seed, split, class, number), where twins that are
 measured on share one: any clip can be made again alone. A file is written whole or not at all and carries the
-hash of its frames before encoding, so that a killed writer goes on where it was.
+hash of its frames before encoding, so that a killed writer resumes where it was.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _CHUNK = 10
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """Clips a class in each split, what they show, and H.264's rate factor (more is coarser)."""
+    """Clips a class in each split, their content, and H.264's rate factor (more is coarser)."""
 
     train: int
     val: int
@@ -85,7 +85,7 @@ PRESETS = {
 def load(
     preset: str, cache: Path, *, seed: int = 0, workers: int = 1, progress: ProgressCallback = ignore_progress
 ) -> Dataset:
-    """Return the data set below ``cache``, written first as far as it is not there yet.
+    """Return the data set below ``cache``; write first what does not exist yet.
 
     Raises:
         DataError: the preset does not exist, or the folder cannot be written.
@@ -105,7 +105,7 @@ def load(
 
 
 def as_dataset(folder: Path, preset: str, manifest: dict[str, Any]) -> Dataset:
-    """What a manifest lists, as a data set."""
+    """Return the data set that a manifest lists."""
     clips = manifest["clips"]
     items = {
         split: tuple(
@@ -127,7 +127,7 @@ def as_dataset(folder: Path, preset: str, manifest: dict[str, Any]) -> Dataset:
 
 
 def _complete_manifest(folder: Path) -> dict[str, Any] | None:
-    """Return the manifest if every file that it lists is there with its size."""
+    """Return the manifest if every file that it lists exists with its size."""
     try:
         manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
         whole = all((folder / clip["file"]).stat().st_size == clip["bytes"] for clip in manifest["clips"])
@@ -144,7 +144,7 @@ def write(
     workers: int = 1,
     progress: ProgressCallback = ignore_progress,
 ) -> dict[str, Any]:
-    """Write whatever clips are not in ``folder`` yet, then ``manifest.json``, which it returns."""
+    """Write the clips that are not in ``folder`` yet; write and return ``manifest.json``."""
     folder.mkdir(parents=True, exist_ok=True)
     _write_sources(folder, seed)
     tasks = [
@@ -174,7 +174,7 @@ def write(
 
 
 def _write_sources(folder: Path, seed: int) -> None:
-    """Keep digits and photographs beside the clips: workers then start without the slow scikit-learn."""
+    """Write digits and photographs beside the clips: workers then start without the slow scikit-learn."""
     from sklearn.datasets import load_digits, load_sample_images
 
     digits, photographs = load_digits(), load_sample_images()
@@ -191,7 +191,7 @@ def _write_sources(folder: Path, seed: int) -> None:
 
 @functools.lru_cache(maxsize=4)
 def _sources(folder: str, split: str) -> Sources:
-    """Return digits are disjoint; training sees the left halves of the photographs, the other splits the right."""
+    """Return a split's sources: disjoint digits; left halves of photographs to train, right ones else."""
     with np.load(Path(folder) / "sources.npz", allow_pickle=False) as arrays:
         digits = arrays["digits"][_DIGITS[split]].astype(np.float32) / 16
         photographs = [arrays[name] for name in sorted(arrays.files) if name.startswith("photograph")]
@@ -242,9 +242,9 @@ def _write_chunk(chunk: ClipRun) -> list[dict[str, Any]]:
 def clip_frames(chunk: ClipRun, number: int) -> Pixels:
     """Return the frames of one clip before encoding, from its own generator.
 
-    What is measured on comes in pairs: a clip and its twin of the same number share their generator, and show
-    the same frames as far as the scene allows it. What tells them apart for a network that is blind to order
-    is what compression leaves behind.
+    Clips to measure on come in pairs: a clip and its twin of the same number share their generator, and show
+    the same frames as far as the scene allows it. A network that is blind to order can tell them apart only
+    by the traces of compression.
     """
     paired = chunk.split != "train" and chunk.label % 2 == 1
     seeded_by = chunk.label - paired

@@ -1,4 +1,4 @@
-"""A training on disk: one safetensors file, tensors and a JSON header, whole or not there; no pickle."""
+"""Checkpoints of trainings: one safetensors file, tensors and a JSON header, whole or absent; no pickle."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BEST = "best.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a training needs to go on: named tensors, and facts as JSON values."""
+    """The state that a training resumes from: named tensors, and facts as JSON values."""
 
     tensors: Mapping[str, Tensor]
     facts: Mapping[str, Any]
@@ -36,7 +36,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, name: str = LATEST) -
 
 
 def read_checkpoint(folder: Path, name: str = LATEST) -> Checkpoint | None:
-    """Return the folder's checkpoint of that name, None if it has none; raises RecordError for a damaged one."""
+    """Return the folder's checkpoint of that name, or None; raise RecordError for a damaged one."""
     path = folder / name
     if not path.is_file():
         return None
@@ -46,7 +46,7 @@ def read_checkpoint(folder: Path, name: str = LATEST) -> Checkpoint | None:
             return Checkpoint({name: file.get_tensor(name) for name in file.keys()}, facts)  # noqa: SIM118
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise RecordError(
-            f"{path}: damaged checkpoint", hint="delete it; the training starts again"
+            f"{path}: damaged checkpoint", hint="delete it; the training then starts from scratch"
         ) from error
 
 
@@ -63,7 +63,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """The inverse of ``optimizer_tensors``; groups and their rates stay as built."""
+    """Restore the state that ``optimizer_tensors`` returned; groups and their rates stay as built."""
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():

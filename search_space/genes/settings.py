@@ -262,7 +262,7 @@ def _space_error(document: Document, error: ValidationError) -> SpaceError:
 
 def _plain_words(kind: str, message: str, value: object, context: dict[str, Any]) -> tuple[str, str]:
     messages = {
-        "extra_forbidden": ("this key is unknown", "remove it, or mend its spelling"),
+        "extra_forbidden": ("this key is unknown", "remove it, or correct its spelling"),
         "missing": ("this key is missing", "add it"),
         "too_short": (f"the choice {value!r} is empty", "give at least one value"),
         "greater_than_equal": (f"{value!r} is too small", f"give at least {context.get('ge')}"),
