@@ -26,13 +26,13 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Key, Measurement, Purpose
 from search_space.errors import RecordError, SettingsError
-from searcher.cluster.heartbeat import Channel, FolderChannel, StudyChannel
 from searcher.objectives import Objectives
 from searcher.record import journal
 from searcher.record.candidate import Candidate, CandidateState, Decision
+from searcher.record.channel import Channel, FolderChannel, StudyChannel
 from searcher.record.frame import frame
 from searcher.record.lease import Lease
-from searcher.record.patience import Patience
+from searcher.record.retrying import Retrying
 from searcher.record.storage import (
     FILE,
     Database,
@@ -68,13 +68,13 @@ class Records:
         *,
         writable: bool,
         identity: Mapping[str, Any] | None = None,
-        patience: Patience | None = None,
+        retrying: Retrying | None = None,
         channel: Channel | None = None,
     ) -> None:
         self.storage = storage
         self.name = name
         self._writable = writable
-        self._patience = patience or Patience(name)
+        self._retrying = retrying or Retrying(name)
         if writable:
             self._create(identity or {})
         self._studies = {study: self._study_id(study) for study in (name, f"{name}/measurements")}
@@ -96,7 +96,7 @@ class Records:
         identity: Mapping[str, Any],
         storage: str | None = None,
         *,
-        patience: float = 0.0,
+        retry_seconds: float = 0.0,
     ) -> Iterator[Records]:
         """Opens or creates the record of the run in ``run_dir`` and holds its lease.
 
@@ -106,7 +106,7 @@ class Records:
             storage: address of a PostgreSQL database for a new record, or of the one that has this run's,
                 with a password if it needs one; by default where the record is, else a journal file in the
                 folder.
-            patience: seconds that a write waits for a full disk, or for a database that is away.
+            retry_seconds: seconds for which a write is retried on a full disk or an unavailable database.
 
         Raises:
             RecordError: another driver writes it, or it is damaged, of a newer version, or cannot be reached.
@@ -126,15 +126,15 @@ class Records:
                 journal.repair(file)
                 opened = open_journal(file)
                 name = _stored_name(opened) or run_dir.name
-                wait = Patience(name, patience, mend=lambda: journal.mend(file))
+                wait = Retrying(name, retry_seconds, mend=lambda: journal.mend(file))
                 channel: Channel | None = FolderChannel(run_dir)
             else:
                 url, name = storage or database.url, database.study
                 lock = held.enter_context(DatabaseLock(database, url))
                 opened = open_database(url)
                 held.callback(opened.remove_session)
-                wait, channel = Patience(name, patience, guard=lock.ensure), None
-            yield cls(opened, name, writable=True, identity=identity, patience=wait, channel=channel)
+                wait, channel = Retrying(name, retry_seconds, guard=lock.ensure), None
+            yield cls(opened, name, writable=True, identity=identity, retrying=wait, channel=channel)
 
     @classmethod
     def reading(cls, run_dir: Path) -> Records:
@@ -307,7 +307,7 @@ class Records:
             trials = self.storage.get_all_trials(study_id, deepcopy=False)
             return trials[number]._trial_id if len(trials) > number else None
 
-        return self._patience.do(lambda: self.storage.create_new_trial(study_id, trial), written)
+        return self._retrying.do(lambda: self.storage.create_new_trial(study_id, trial), written)
 
     def propose(
         self, candidate: Candidate, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
@@ -329,7 +329,7 @@ class Records:
         )
         trial_id = self._add_trial(self.name, trial, candidate.number)
         # A journal makes objects of its own for each gene of each trial: a third of a search's memory.
-        self._patience.do(lambda: self.storage.get_trial(trial_id)).distributions = trial.distributions
+        self._retrying.do(lambda: self.storage.get_trial(trial_id)).distributions = trial.distributions
         self._trial_ids.append(trial_id)
         self._candidates.append(candidate)
         self._by_digest[candidate.digest] = candidate
@@ -338,14 +338,14 @@ class Records:
         """Writes down what became of a candidate at a rung, in place of an earlier decision there."""
         decision = replace(decision, measured_before=len(self._measurements))
         key, value = f"rung {epochs}", decision_attribute(decision)
-        self._patience.do(lambda: self.storage.set_trial_user_attr(self._trial_ids[number], key, value))
+        self._retrying.do(lambda: self.storage.set_trial_user_attr(self._trial_ids[number], key, value))
         self._candidates[number].decisions[epochs] = decision
 
     def close(self, number: int, state: CandidateState) -> None:
         """Ends a candidate for good; its objectives and constraints are those at its highest rung."""
         candidate, trial_id = self._candidates[number], self._trial_ids[number]
-        if not self._patience.do(lambda: self.storage.get_trial(trial_id)).state.is_finished():
-            self._patience.do(lambda: self._close(candidate, trial_id, state))
+        if not self._retrying.do(lambda: self.storage.get_trial(trial_id)).state.is_finished():
+            self._retrying.do(lambda: self._close(candidate, trial_id, state))
             candidate.state = state
 
     def _close(self, candidate: Candidate, trial_id: int, state: CandidateState) -> None:

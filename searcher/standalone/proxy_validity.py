@@ -18,6 +18,7 @@ from search_space.cost.closed_form import compute_cost
 from search_space.errors import SettingsError, SpaceError
 from search_space.files import write_json
 from search_space.space.space import SearchSpace
+from searcher.cluster.capacity import Capacity
 from searcher.cluster.cluster import Cluster
 from searcher.cluster.machine import device
 from searcher.evaluator.run_data import Report, RunData, prepare_clip
@@ -225,7 +226,7 @@ def proxy_validity(study: Study, on_event: OnEvent = ignore) -> Validity:
     identity |= {"macs": search.macs.model_dump(), "cheap": asdict(study.cheap), "dear": asdict(study.dear)}
     with (
         Records.writing(study.folder, identity) as records,
-        Cluster(search.workers, cpus=search.cpus_per_trial, gpus=search.gpus_per_trial) as cluster,
+        Cluster(Capacity(search.workers, search.cpus_per_trial, search.gpus_per_trial)) as cluster,
     ):
         plan = JobPlan(
             records, "validity", study.classes, study.jobs, workers=search.workers, on_event=on_event
