@@ -54,8 +54,8 @@ def run(settings: Settings, watcher: Watcher, address: str | None = None) -> Pat
     """
     started = time.monotonic()
     check_settings(settings, address=address)
-    data = open_data(settings, settings.search_space(), watcher)
-    space = settings.search_space(len(data.classes))
+    data = open_data(settings, settings.space, watcher)
+    space = settings.space.with_classes(len(data.classes))
     check_settings(settings, space, address=address)
     watcher.say(space_text(profile(space, settings.family.budgets)))
     with open_session(settings, data, watcher, address) as session:
@@ -238,6 +238,6 @@ def reopen(
     where = {"output": str(run_dir.absolute().parent), "name": run_dir.absolute().name}
     settings = load_settings(file, {**where, **overrides})
     check_settings(settings, address=address)
-    data = open_data(settings, settings.search_space(), watcher)
+    data = open_data(settings, settings.space, watcher)
     with open_session(settings, data, watcher, address) as session:
         yield session, data

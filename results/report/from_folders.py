@@ -113,7 +113,8 @@ def _profile(folder: Path, classes: int | None) -> str:
     """Describe the run's space; the settings of an older version may not be readable any more."""
     try:
         settings = load_settings(folder / "settings.yaml")
-        return space_text(profile(settings.search_space(classes), settings.family.budgets))
+        space = settings.space if classes is None else settings.space.with_classes(classes)
+        return space_text(profile(space, settings.family.budgets))
     except MovinasError as error:
         return f"The space is not shown: {error}"
 

@@ -111,7 +111,7 @@ class Session:
             held.enter_context(cluster)
             with replacing(run_dir / "settings.yaml") as temporary:
                 temporary.write_text(settings.to_yaml(), encoding="utf-8")
-            space = settings.search_space(classes)
+            space = settings.space.with_classes(classes)
             yield cls(settings, space, records, cluster, evaluator, on_event=log.before(on_event))
 
     @property

@@ -192,12 +192,12 @@ def prepare(
     check_settings(settings)
     data = RunData.open(
         settings.data,
-        settings.search_space(),
+        settings.space,
         workers=settings.search.workers,
         making=making,
         preparing=preparing,
     )
-    space = settings.search_space(len(data.classes))
+    space = settings.space.with_classes(len(data.classes))
     jobs = tuple(
         _job(_folder(settings), each, effort, settings.seed + number)
         for each in spread(space, *settings.window(space), networks, settings.seed)

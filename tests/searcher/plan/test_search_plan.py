@@ -123,7 +123,7 @@ def test_a_training_that_takes_too_long_fails(tmp_path: Path) -> None:
 
 
 def test_a_used_up_window_ends_the_search_early(tmp_path: Path) -> None:
-    space = tiny_settings(tmp_path).search_space(16)
+    space = tiny_settings(tmp_path).space.with_classes(16)
     low = float(space.macs_range()[0])
     records = finished(tmp_path, trials=500, startup=4, rungs=[1, 2], macs={"low": low, "high": low * 1.25})
     assert 2 <= len(records.candidates()) < 500
