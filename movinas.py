@@ -34,7 +34,7 @@ Videos = Annotated[
 ]
 Annotations = Annotated[Path | None, typer.Option(help="Of the videos, if they are not in their folder.")]
 Cache = Annotated[Path, typer.Option(help="Where made and prepared data is kept.")]
-Direct = Annotated[bool, typer.Option(help="Store no frames: decode each clip when its turn comes.")]
+OnDemand = Annotated[bool, typer.Option(help="Store no frames: decode each clip on demand.")]
 CACHE = Path("~/.cache/movinas")
 
 
@@ -145,7 +145,7 @@ def train(
     keep_best: Annotated[bool, typer.Option(help="Keep the best epoch's weights, not the last.")] = False,
     address: Annotated[str | None, typer.Option(help="Of a Ray cluster, for a run's family.")] = None,
     cache: Cache = CACHE,
-    direct: Direct = False,
+    on_demand: OnDemand = False,
 ) -> None:
     """Train one network, fresh or from given weights, or a run's family; it goes on where it was."""
     given = {name for name in context.params if _is_given(context, name)}
@@ -175,7 +175,7 @@ def train(
     ):
         trained = train_single(
             wanted,
-            _data_settings(data, cache, direct=direct),
+            _data_settings(data, cache, on_demand=on_demand),
             chosen,
             output / "checkpoint",
             epochs=epochs,
@@ -285,7 +285,7 @@ def data_prepare(
     clip: Annotated[list[str] | None, typer.Option(help="FRAMESxSIZExFPS, such as 8x32x4; repeat.")] = None,
     cache: Cache = CACHE,
     annotations: Annotations = None,
-    direct: Direct = False,
+    on_demand: OnDemand = False,
 ) -> None:
     """Decode a data set once for the clips that networks take; interrupted, it goes on when started again."""
     from results.commands.terminal import Terminal
@@ -293,7 +293,7 @@ def data_prepare(
 
     terminal = Terminal()
     with terminal.bar("Decoding videos") as report:
-        chosen = _data_settings(data, cache, annotations, direct=direct)
+        chosen = _data_settings(data, cache, annotations, on_demand=on_demand)
         for made in prepare_clips(chosen, space, clip or (), report):
             terminal.say(made)
 
@@ -322,11 +322,11 @@ def space_profile(
 
 
 def _data_settings(
-    data: str, cache: Path, annotations: Path | None = None, *, direct: bool = False
+    data: str, cache: Path, annotations: Path | None = None, *, on_demand: bool = False
 ) -> DataSettings:
     from proxy_train.data.settings import DataSettings
 
-    return DataSettings.parse(data, cache=cache, annotations=annotations, direct=direct)
+    return DataSettings.parse(data, cache=cache, annotations=annotations, on_demand=on_demand)
 
 
 if __name__ == "__main__":

@@ -25,13 +25,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from benchmarks.search_speed import Run, accuracy, sixty_genes
-from searcher.observation import Observation
 from searcher.promotion.features import genotype_features
 from searcher.promotion.halving import ParetoHalving, RungResult
 from searcher.record.candidate import Decision
 from searcher.record.records import Records
-from searcher.strategies.domain import SpaceDomain
+from searcher.strategies.history import Observation
 from searcher.strategies.registry import create
+from searcher.strategies.space_domain import SpaceDomain
 
 HISTORIES = (100, 1000, 4000, 10_000)
 PENDING = (1, 64, 1000)

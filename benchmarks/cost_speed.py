@@ -15,8 +15,7 @@ from collections.abc import Callable
 import numpy as np
 
 from search_space.architecture.published import PUBLISHED
-from search_space.cost.closed_form import cost, macs
-from search_space.genes.reading import preset
+from search_space.cost.closed_form import compute_cost, macs
 from search_space.space.space import SearchSpace
 
 ARCHITECTURES = 5_000
@@ -39,7 +38,7 @@ def measure(space: SearchSpace) -> dict[str, float]:
     drawn = [space.sample_at(rng) for _ in range(ARCHITECTURES)]
     fresh = [space.sample_at(rng) for _ in range(ARCHITECTURES)]
     return {
-        "cost": rate(lambda: [cost(a, space.classes) for a in drawn], len(drawn)),
+        "cost": rate(lambda: [compute_cost(a, space.classes) for a in drawn], len(drawn)),
         "macs": rate(lambda: [macs(a, space.classes) for a in fresh], len(fresh)),
         "sample_at": rate(lambda: [space.sample_at(rng) for _ in range(1_000)], 1_000),
         "encode + decode": rate(lambda: [space.decode(space.encode(a)) for a in drawn[:1_000]], 1_000),
@@ -64,7 +63,7 @@ def main(names: list[str]) -> None:
     logging.basicConfig(level=logging.WARNING)
     for name in names:
         print(f"{name}:")
-        for what, found in measure(preset(name)).items():
+        for what, found in measure(SearchSpace.preset(name)).items():
             print(f"  {what:16} {found:10,.0f} a second")
     for name in ("A0-base", "A2-base"):
         print(f"fvcore, {name}: {fvcore_seconds(name):.1f} s for one architecture")

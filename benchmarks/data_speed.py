@@ -27,7 +27,7 @@ from proxy_train.store.prepared_data import PreparedData, prepare
 from proxy_train.training.training import Training
 from proxy_train.video import reading as video
 from search_space.architecture.architecture import Architecture
-from search_space.network import retain_freed_memory
+from search_space.network.allocator import retain_freed_memory
 
 SMALL = "stream_8x32x4_s8_w8s2-15e16-a_w16s2-33e32-aa_w24s2-53e48-aa_w24s1-33e48-aa_w32s2-53e64-aa_h96x128"
 BIG = 16  # frames a second of the videos that are written, and of the big store

@@ -26,7 +26,7 @@ from proxy_train.training.training import Training
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
 from search_space.architecture.published import published
-from search_space.network import retain_freed_memory
+from search_space.network.allocator import retain_freed_memory
 
 BLIND = "base_16x48x8_s8_w16s2-13e32-aa_w32s2-15e96-13e96-ab_w64s2-15e192-13e192-ab_h128x256"
 CLIP = ClipShape(16, 64, 8)

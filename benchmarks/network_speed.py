@@ -33,10 +33,11 @@ from results.export.export import ExportTarget, export_network
 from results.inference.runners import ExportRunner
 from search_space.architecture.published import published
 from search_space.errors import ExportError
-from search_space.network import MoViNet, build, fold
 from search_space.network.bottleneck import Bottleneck
 from search_space.network.convolution import same_padding
+from search_space.network.folding import fold
 from search_space.network.layers import ConvNorm, TemporalConvNorm
+from search_space.network.model import MoViNet, build
 
 Run = Callable[[Tensor], Tensor]
 RUNTIMES = ("onnxruntime", "litert")

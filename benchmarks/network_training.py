@@ -23,11 +23,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_space.architecture.published import published
-from search_space.network import MoViNet, build, retain_freed_memory
 from search_space.network import depthwise as depthwise_module
+from search_space.network.allocator import retain_freed_memory
 from search_space.network.bottleneck import Bottleneck
 from search_space.network.convolution import same_padding
 from search_space.network.layers import ConvNorm, TemporalConvNorm
+from search_space.network.model import MoViNet, build
 
 Step = Callable[[], object]
 

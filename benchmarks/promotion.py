@@ -149,7 +149,7 @@ def asynchronous(pool: Pool) -> NDArray[np.int64]:
             top.append(number)
         else:
             results[rung].append(pool.result(number, rung))
-            if halving.decide(number, results[: rung + 1], promoted[rung]).goes_on:
+            if halving.decide(number, results[: rung + 1], promoted[rung]).promoted:
                 promoted[rung].add(number)
                 start(number, rung + 1)
                 continue

@@ -24,12 +24,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import optuna
 
-from searcher.observation import Observation
+from searcher.record.gene_params import distributions
 from searcher.simulation.nasbench201 import DATA_SETS
 from searcher.simulation.simulation import Simulation
 from searcher.simulation.yardsticks import yardstick
 from searcher.strategies.domain import Design, Domain
-from searcher.strategies.optuna_samplers import distributions
+from searcher.strategies.history import Observation
 from searcher.strategies.registry import create
 from searcher.strategies.strategy import Strategy
 

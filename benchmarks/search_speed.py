@@ -24,14 +24,15 @@ import numpy as np
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Measurement
 from search_space.space.space import SearchSpace
-from searcher.observation import Observation
 from searcher.record.candidate import Candidate
+from searcher.record.gene_params import distributions, params
 from searcher.record.records import Records
 from searcher.simulation.simulation import Simulation
 from searcher.simulation.yardsticks import SyntheticYardstick
-from searcher.strategies.domain import Design, SpaceDomain
-from searcher.strategies.optuna_samplers import distributions, params
+from searcher.strategies.domain import Design
+from searcher.strategies.history import Observation
 from searcher.strategies.registry import create
+from searcher.strategies.space_domain import SpaceDomain
 
 DEPTH = 5
 
@@ -95,7 +96,11 @@ class Run:
     def propose(self, design: Design) -> Candidate:
         """Writes a proposal down."""
         candidate = Candidate(
-            len(self.history), design.genotype, design.digest, design.architecture.text, int(design.cost)
+            len(self.history),
+            design.genotype,
+            design.digest,
+            self.domain.design(design.genotype).architecture.text,
+            int(design.cost),
         )
         self.records.propose(candidate, params(self.domain.genes, design.genotype), self._distributions)
         self.history.append(Observation(design.genotype, design.cost, None, pending=True))

@@ -25,7 +25,7 @@ from results.inference.memory import resident_bytes
 from results.inference.streaming import StreamingClassifier
 from results.inference.watching import watch
 from search_space.architecture.published import published
-from search_space.network import build
+from search_space.network.model import build
 
 FPS = 30
 

@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.training_speed [NETWORK] [--frames 16] [--size 64] [--batch 16]
 
-``plain`` is the loop that one writes first: every clip is decoded when its turn comes, made floating and
+``plain`` is the loop that one writes first: every clip is decoded on demand, made floating and
 augmented frame by frame, and goes through the same network in plain 3-D layers (Conv3d and BatchNorm3d over
 (batch, channels, frames, height, width) in PyTorch's default memory order, swish and gates spelled
 out, as the PyTorch port of MoViNet does it), with torch's RMSprop for each tensor. ``ours`` reads prepared
@@ -45,10 +45,11 @@ from proxy_train.video import reading as video
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
 from search_space.architecture.published import published
-from search_space.network import MoViNet, build, retain_freed_memory
+from search_space.network.allocator import retain_freed_memory
 from search_space.network.bottleneck import Bottleneck
 from search_space.network.convolution import same_padding
 from search_space.network.layers import ConvNorm, TemporalConvNorm
+from search_space.network.model import MoViNet, build
 
 PARTS = ("decode", "augment", "forward", "backward", "optimizer")
 

@@ -23,7 +23,7 @@ class Measurement:
         fidelity: what was spent; for a pruned candidate, what it had reached.
         seed: of the training.
         purpose: which part of a run asked for it.
-        status: ``pruned`` means stopped early with valid metrics, ``failed`` has a ``reason``.
+        status: ``failed`` has a ``reason``; ``pruned``, in older records, has valid metrics too.
         metrics: top1, top5 (fractions), loss, macs, parameters, state_bytes, activation_bytes; empty if it
             failed. With several labels a clip, top1 is the mean average precision, and mean_ap as well.
         seconds: of training and evaluation, wall clock.

@@ -15,15 +15,15 @@ from search_space.errors import DataError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-Progress = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 """Called as ``progress(done, total)`` in the asking process, now and then and at the end."""
 
 
-def silent(_done: int, _total: int) -> None:
+def ignore_progress(_done: int, _total: int) -> None:
     """The progress callback that shows nothing."""
 
 
-def each(
+def map_in_processes(
     function: Callable[[Task], Result],
     tasks: Sequence[Task],
     workers: int,
@@ -35,7 +35,7 @@ def each(
     Args:
         function: of a module, so that a worker can import it.
         blame: takes the place of ``function`` for tasks that were not done when a worker process was killed,
-        as a damaged file can do by way of a decoder's fault; it may use ``alone``.
+        as a damaged file can do by way of a decoder's fault; it may use ``run_in_process``.
 
     Raises:
         DataError: a worker process was killed, and nothing is said about ``blame``.
@@ -65,7 +65,7 @@ def each(
         yield from map(blame, left.values())
 
 
-def alone(function: Callable[[Task], Result], task: Task) -> Result | None:
+def run_in_process(function: Callable[[Task], Result], task: Task) -> Result | None:
     """The result of one task in a process of its own; None if that was killed."""
     with ProcessPoolExecutor(1, mp_context=_context(), initializer=_follow_parent) as pool:
         try:

@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from results.inference.torch_runner import parts
 from results.provenance import sha256, versions
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
-from search_space.cost.closed_form import cost
+from search_space.cost.closed_form import compute_cost
 from search_space.errors import NetworkError
 from search_space.files import write_json, write_text
 from search_space.json_files import ArchitectureJson, ArchitectureText, from_json, read_json, to_json
-from search_space.network import Ensemble, MoViNet, build, load_weights, save_weights
+from search_space.network.ensemble import Ensemble, networks_of
+from search_space.network.model import MoViNet, build
+from search_space.network.weights import load_weights, save_weights
 
 ARCHITECTURE = "architecture.json"
 WEIGHTS = "weights.safetensors"
@@ -68,22 +69,22 @@ class Member:
     @property
     def macs(self) -> int:
         """Multiply-adds of one clip."""
-        return sum(cost(a, len(self.labels)).macs for a in self.architectures)
+        return sum(compute_cost(a, len(self.labels)).macs for a in self.architectures)
 
     @property
     def macs_per_frame(self) -> float:
         """Multiply-adds of one frame."""
-        return sum(cost(a, len(self.labels)).macs_per_frame for a in self.architectures)
+        return sum(compute_cost(a, len(self.labels)).macs_per_frame for a in self.architectures)
 
     @property
     def parameters(self) -> int:
         """Trainable parameters."""
-        return sum(cost(a, len(self.labels)).parameters for a in self.architectures)
+        return sum(compute_cost(a, len(self.labels)).parameters for a in self.architectures)
 
     @property
     def state_bytes(self) -> int:
         """Bytes of stream state."""
-        return sum(cost(a, len(self.labels)).state_bytes for a in self.architectures)
+        return sum(compute_cost(a, len(self.labels)).state_bytes for a in self.architectures)
 
 
 def write_member(
@@ -115,7 +116,7 @@ def write_member(
     Raises:
         NetworkError: there is not one label for each class, or an ensemble's inputs differ.
     """
-    networks = parts(model)
+    networks = networks_of(model)
     _check(name, networks, labels)
     folder.mkdir(parents=True, exist_ok=True)
     save_weights(model, folder / WEIGHTS)

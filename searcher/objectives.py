@@ -1,4 +1,4 @@
-"""What a search is for: its objectives and soft constraints, as the record's metrics tell them."""
+"""What a search can be for: the table of objectives, and the objectives and soft constraints of a search."""
 
 from __future__ import annotations
 
@@ -7,16 +7,66 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from searcher.record.candidate import Candidate
-from searcher.strategies.domain import KNOWN_COSTS, objective_value
+LEAST_COST = 1e-9
+"""What a cost of nothing counts as, such as the state of a network without one: it needs a logarithm."""
 
-DEFAULT = ("accuracy", "macs")
-METRICS: Mapping[str, str] = {"accuracy": "top1", "latency": "latency_ms"} | {
-    name: name for name in KNOWN_COSTS
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """One thing that a search can be for.
+
+    Args:
+        name: name in settings, tables and plots.
+        metric: name of the record's metric that holds it.
+        unit: unit of the metric, empty for plain numbers.
+        words: the objective in words, with its unit, as axes and sentences show it.
+        known_before_training: whether it follows from the architecture alone.
+    """
+
+    name: str
+    metric: str
+    unit: str
+    words: str
+    known_before_training: bool
+
+    def to_minimise(self, measured: float) -> float:
+        """Return a measured value as strategies see it: 1 - accuracy, or the logarithm of a cost."""
+        return 1 - measured if self.name == "accuracy" else math.log(max(measured, LEAST_COST))
+
+
+OBJECTIVES: Mapping[str, Objective] = {
+    objective.name: objective
+    for objective in (
+        Objective("accuracy", "top1", "", "top-1 accuracy", False),
+        Objective("macs", "macs", "", "multiply-adds of a clip", True),
+        Objective("parameters", "parameters", "", "parameters", True),
+        Objective("latency", "latency_ms", "ms", "latency of a frame, ms", False),
+        Objective("state_bytes", "state_bytes", "bytes", "bytes of stream state", True),
+        Objective(
+            "activation_bytes",
+            "activation_bytes",
+            "bytes",
+            "bytes of activations",
+            True,
+        ),
+    )
 }
-"""The metric in which the record has an objective."""
-MEASURED = ("latency_ms",)
-"""Metrics that a soft constraint can limit: those that are not known before a measurement."""
+"""All objectives by name; accuracy is among those of every search, and a search has at least two."""
+
+DEFAULT_OBJECTIVES = ("accuracy", "macs")
+KNOWN_COSTS = tuple(name for name, objective in OBJECTIVES.items() if objective.known_before_training)
+"""Names of the costs that are known before a network is trained; multiply-adds come first."""
+CONSTRAINABLE = tuple(
+    objective.metric
+    for name, objective in OBJECTIVES.items()
+    if name != "accuracy" and not objective.known_before_training
+)
+"""Metrics that a soft constraint can limit: costs that only a measurement tells."""
+
+
+def log_cost(value: float) -> float:
+    """Return the natural logarithm of a cost, finite for a cost of zero too."""
+    return math.log(max(value, LEAST_COST))
 
 
 @dataclass(frozen=True)
@@ -24,53 +74,59 @@ class Objectives:
     """The objectives of a search and its soft constraints.
 
     Args:
-        names: of ``searcher.strategies.domain.OBJECTIVES``, accuracy first.
-        constraints: the most that a measured metric may be, by the metric's name.
+        names: names of ``OBJECTIVES``, accuracy first.
+        constraints: upper limits of measured metrics, by the metric's name.
     """
 
-    names: tuple[str, ...] = DEFAULT
+    names: tuple[str, ...] = DEFAULT_OBJECTIVES
     constraints: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, identity: Mapping[str, Any]) -> Objectives:
-        """Those of a run, from the identity that its record keeps."""
+        """Return those of a run, from the identity that its record keeps."""
         search = identity.get("search", {})
-        return cls(tuple(search.get("objectives", DEFAULT)), dict(search.get("constraints", {})))
+        return cls(tuple(search.get("objectives", DEFAULT_OBJECTIVES)), dict(search.get("constraints", {})))
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """The metric of each objective."""
-        return tuple(METRICS[name] for name in self.names)
+        return tuple(OBJECTIVES[name].metric for name in self.names)
 
     @property
     def need_latency(self) -> bool:
-        """Whether workers have to measure it."""
+        """Whether workers have to measure latency."""
         return "latency" in self.names or "latency_ms" in self.constraints
 
     def values(self, metrics: Mapping[str, float]) -> tuple[float, ...]:
-        """Every objective as ``objective_value`` gives it, to minimise; NaN if missing."""
-        found = (metrics.get(METRICS[name], math.nan) for name in self.names)
+        """Return every objective of a measurement, to minimise; NaN where it was not measured.
+
+        Args:
+            metrics: metrics of the measurement by their names in the record.
+        """
         return tuple(
-            objective_value(name, value) if math.isfinite(value) else math.nan
-            for name, value in zip(self.names, found, strict=True)
+            OBJECTIVES[name].to_minimise(measured) if math.isfinite(measured) else math.nan
+            for name, measured in (
+                (name, metrics.get(OBJECTIVES[name].metric, math.nan)) for name in self.names
+            )
         )
 
     def excess(self, metrics: Mapping[str, float]) -> dict[str, float]:
-        """By constraint, the share of its limit by which a metric is above it; 0 or less is feasible.
+        """Return, by constraint, the share of its limit by which a metric exceeds it; feasible at 0 or less.
 
         A metric that was not measured, or is no number, counts as twice its limit.
         """
-        found = {name: metrics.get(name, math.nan) / limit - 1 for name, limit in self.constraints.items()}
-        return {name: value if math.isfinite(value) else 1.0 for name, value in found.items()}
+        shares = {name: metrics.get(name, math.nan) / limit - 1 for name, limit in self.constraints.items()}
+        return {name: share if math.isfinite(share) else 1.0 for name, share in shares.items()}
 
     def violation(self, metrics: Mapping[str, float]) -> float:
-        """The sum of what is above limits; 0 if all constraints are met."""
-        return sum(max(0.0, value) for value in self.excess(metrics).values())
-
-    def latest(self, candidate: Candidate) -> tuple[float, ...] | None:
-        """A candidate's values at the highest rung that it was measured at; None before the first."""
-        return self.values(candidate.latest) if candidate.metrics else None
+        """Return the sum of the shares above limits; 0 if all constraints are met."""
+        return sum(max(0.0, share) for share in self.excess(metrics).values())
 
 
-TWO = Objectives()
+def _value(objective: Objective, metrics: Mapping[str, float]) -> float:
+    measured = metrics.get(objective.metric, math.nan)
+    return objective.to_minimise(measured) if math.isfinite(measured) else math.nan
+
+
+ACCURACY_AND_MACS = Objectives()
 """Accuracy against multiply-adds, without constraints."""

@@ -9,17 +9,16 @@ from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
 
-from proxy_train.data.dataset import Dataset, FrameFiles, VideoItem
+from proxy_train.data.dataset import Dataset, LeftOut, VideoItem
 from proxy_train.data.labels import output_indices
-from proxy_train.processes import Progress, alone, each, silent
-from proxy_train.store.decoding import KILLS
-from proxy_train.video import reading as video
+from proxy_train.processes import ProgressCallback, ignore_progress, map_in_processes, run_in_process
+from proxy_train.video.frame_files import FrameFiles
+from proxy_train.video.reading import CRASHES, VideoInfo, measure_video
 from search_space.errors import DataError
 from search_space.files import write_json
 
 _CHUNK = 16
 _SHOWN = 20  # names a kind of fault in the text; the JSON has all
-Named = tuple[tuple[str, str], ...]
 _File = tuple[Path, FrameFiles | None]
 Value = TypeVar("Value")
 
@@ -71,10 +70,10 @@ class DataCheck:
     codecs: Mapping[str, int]
     variable: int
     turned: int
-    broken: Named
-    doubtful: Named
-    missing: Named
-    dropped: Named
+    broken: tuple[LeftOut, ...]
+    doubtful: tuple[LeftOut, ...]
+    missing: tuple[LeftOut, ...]
+    dropped: tuple[LeftOut, ...]
 
     @property
     def videos(self) -> int:
@@ -96,7 +95,7 @@ class DataCheck:
         """Everything, as JSON values."""
         whole = asdict(self)
         for key in ("broken", "doubtful", "missing", "dropped"):
-            whole[key] = [{"name": name, "reason": reason} for name, reason in whole[key]]
+            whole[key] = [entry._asdict() for entry in whole[key]]
         whole["sizes"] = {f"{width}x{height}": count for (width, height), count in self.sizes.items()}
         return whole | {"videos": self.videos, "without videos": [list(pair) for pair in self.empty]}
 
@@ -152,7 +151,7 @@ class DataCheck:
         return lines
 
 
-def check(dataset: Dataset, *, workers: int = 1, progress: Progress = silent) -> DataCheck:
+def check(dataset: Dataset, *, workers: int = 1, progress: ProgressCallback = ignore_progress) -> DataCheck:
     """Decodes every file to its last frame, once: headers lie about lengths, and damage shows only then."""
     items = [*(item for part in dataset.items.values() for item in part), *dataset.unlabelled]
     files: dict[_File, list[VideoItem]] = {}
@@ -162,39 +161,39 @@ def check(dataset: Dataset, *, workers: int = 1, progress: Progress = silent) ->
     size = max(1, min(_CHUNK, len(files) // (4 * workers)))
     paths = list(files)
     chunks = [tuple(paths[first : first + size]) for first in range(0, len(paths), size)]
-    found: dict[_File, video.VideoInfo | str] = {}
+    found: dict[_File, VideoInfo | str] = {}
     progress(0, len(files))
-    for results in each(_look, chunks, workers, blame=_look_apart):
+    for results in map_in_processes(_look, chunks, workers, blame=_look_apart):
         found.update(results)
         progress(len(found), len(files))
     return _summary(dataset, files, found)
 
 
-def _look(files: tuple[_File, ...]) -> list[tuple[_File, video.VideoInfo | str]]:
+def _look(files: tuple[_File, ...]) -> list[tuple[_File, VideoInfo | str]]:
     """Each file with what was decoded, or why it could not be."""
-    results: list[tuple[_File, video.VideoInfo | str]] = []
+    results: list[tuple[_File, VideoInfo | str]] = []
     for file in files:
         try:
-            results.append((file, video.measure(*file)))
+            results.append((file, measure_video(*file)))
         except DataError as error:
             results.append((file, error.message))
     return results
 
 
-def _look_apart(files: tuple[_File, ...]) -> list[tuple[_File, video.VideoInfo | str]]:
+def _look_apart(files: tuple[_File, ...]) -> list[tuple[_File, VideoInfo | str]]:
     """``_look`` with each file in a process of its own: those that kill it are named."""
-    return [(alone(_look, (file,)) or [(file, f"{file[0]}: {KILLS}")])[0] for file in files]
+    return [(run_in_process(_look, (file,)) or [(file, f"{file[0]}: {CRASHES}")])[0] for file in files]
 
 
 def _summary(
-    dataset: Dataset, files: Mapping[_File, list[VideoItem]], found: Mapping[_File, video.VideoInfo | str]
+    dataset: Dataset, files: Mapping[_File, list[VideoItem]], found: Mapping[_File, VideoInfo | str]
 ) -> DataCheck:
     names = dataset.output_names
     counts = {split: dict.fromkeys(names, 0) for split in dataset.items}
     readable = dict.fromkeys(dataset.items, 0)
     unlabelled = {item.id for item in dataset.unlabelled}
-    broken: list[tuple[str, str]] = []
-    doubtful: list[tuple[str, str]] = []
+    broken: list[LeftOut] = []
+    doubtful: list[LeftOut] = []
     seconds: list[float] = []
     without_label = 0
     for file, items in files.items():
@@ -202,11 +201,11 @@ def _summary(
         for item in items:
             fault = info if isinstance(info, str) else _past_the_end(item, info)
             if isinstance(info, str) or fault:
-                broken.append((item.id, str(fault)))
+                broken.append(LeftOut(item.id, str(fault)))
                 continue
             start, end = item.start or 0.0, min(info.duration, item.end or info.duration)
             seconds.append(end - start)
-            doubtful += [(item.id, note) for note in _doubts(item, info)]
+            doubtful += [LeftOut(item.id, note) for note in _doubts(item, info)]
             if item.id in unlabelled:
                 without_label += 1
                 continue
@@ -233,13 +232,13 @@ def _summary(
     )
 
 
-def _past_the_end(item: VideoItem, info: video.VideoInfo) -> str:
+def _past_the_end(item: VideoItem, info: VideoInfo) -> str:
     if item.start is not None and item.start >= info.duration:
         return f"{item.path}: it starts at {item.start:g} s, the video ends at {info.duration:.2f} s"
     return ""
 
 
-def _doubts(item: VideoItem, info: video.VideoInfo) -> Iterable[str]:
+def _doubts(item: VideoItem, info: VideoInfo) -> Iterable[str]:
     if info.note:
         yield info.note
     # Rounding of annotations is no news.

@@ -4,35 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from proxy_train.data.labels import Label, LabelsKind, class_counts, label_json
+from proxy_train.video.frame_files import FrameFiles, stamp
 from search_space.errors import DataError
 from search_space.files import write_json
 
 
-@dataclass(frozen=True, slots=True)
-class FrameFiles:
-    """How a folder names the frames of a video.
+class LeftOut(NamedTuple):
+    """A video, file or row that is not used, or is used in spite of a fault.
 
-    Args:
-        template: printf-style, such as ``frame_%010d.jpg``.
-        offset: number of the first frame.
-        count: how many there are.
-        fps: frames a second at which they were taken.
+    Attributes:
+        name: identity of the video, or path of the file.
+        reason: the fault, for people.
     """
 
-    template: str
-    offset: int
-    count: int
-    fps: float
-
-    def name(self, frame: int) -> str:
-        """File name of the frame that many frames after the first."""
-        return self.template % (self.offset + frame)
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +75,12 @@ class Dataset:
     classes: tuple[str, ...]
     flips_change_labels: bool
     margin: float = 0.0
-    dropped: tuple[tuple[str, str], ...] = ()
+    dropped: tuple[LeftOut, ...] = ()
     fingerprint: str = ""
     seconds: float = 10.0
     labels_kind: LabelsKind = "single"
     verbs: int = 0
-    missing: tuple[tuple[str, str], ...] = ()
+    missing: tuple[LeftOut, ...] = ()
     unlabelled: tuple[VideoItem, ...] = ()
 
     @property
@@ -126,7 +118,7 @@ class Dataset:
         text = json.dumps(facts, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def write_report(self, folder: Path, broken: tuple[tuple[str, str], ...] = ()) -> None:
+    def write_report(self, folder: Path, broken: Sequence[LeftOut] = ()) -> None:
         """Writes ``classes.json``, the class map, and ``left_out.json``: what is not used, by name and why.
 
         Args:
@@ -145,9 +137,9 @@ class Dataset:
         left_out = {
             "data set": self.name,
             "used": {name: len(items) for name, items in self.items.items()},
-            "missing": [{"name": name, "reason": why} for name, why in self.missing],
-            "left out while listing": [{"name": name, "reason": why} for name, why in self.dropped],
-            "unreadable": [{"name": name, "reason": why} for name, why in broken],
+            "missing": [video._asdict() for video in self.missing],
+            "left out while listing": [entry._asdict() for entry in self.dropped],
+            "unreadable": [video._asdict() for video in broken],
             "without a label": [item.id for item in self.unlabelled],
         }
         write_json(folder / "left_out.json", left_out)
@@ -161,12 +153,3 @@ def _identity(item: VideoItem, split: str) -> list[Any]:
     if item.frames is not None:
         facts.append([item.frames.template, item.frames.offset, item.frames.count, item.frames.fps])
     return facts
-
-
-def stamp(path: Path) -> tuple[str, int, int]:
-    """What changes when a file does, or a folder's list of files: path, size and time; -1 if it is gone."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return str(path), -1, -1
-    return str(path), stat.st_size, stat.st_mtime_ns

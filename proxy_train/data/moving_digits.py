@@ -34,7 +34,7 @@ from proxy_train.data.digit_scenes import (
     Sources,
     Sprite,
 )
-from proxy_train.processes import Progress, each, silent
+from proxy_train.processes import ProgressCallback, ignore_progress, map_in_processes
 from search_space.errors import DataError
 from search_space.files import replacing, write_json
 
@@ -83,7 +83,7 @@ PRESETS = {
 
 
 def load(
-    preset: str, cache: Path, *, seed: int = 0, workers: int = 1, progress: Progress = silent
+    preset: str, cache: Path, *, seed: int = 0, workers: int = 1, progress: ProgressCallback = ignore_progress
 ) -> Dataset:
     """The data set below ``cache``, written first as far as it is not there yet.
 
@@ -137,7 +137,12 @@ def _complete_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def write(
-    folder: Path, preset: Preset, *, seed: int = 0, workers: int = 1, progress: Progress = silent
+    folder: Path,
+    preset: Preset,
+    *,
+    seed: int = 0,
+    workers: int = 1,
+    progress: ProgressCallback = ignore_progress,
 ) -> dict[str, Any]:
     """Writes whatever clips are not in ``folder`` yet, then ``manifest.json``, which it returns."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -151,7 +156,7 @@ def write(
     total = sum(task.stop - task.start for task in tasks)
     clips: list[dict[str, Any]] = []
     progress(0, total)
-    for chunk in each(_write_chunk, tasks, workers):
+    for chunk in map_in_processes(_write_chunk, tasks, workers):
         clips += chunk
         progress(len(clips), total)
     manifest = {

@@ -8,14 +8,12 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from proxy_train.data import moving_digits
-from proxy_train.data.dataset import Dataset, VideoItem
+from proxy_train.data.dataset import Dataset
 from proxy_train.data.formats.listing import Listing, split_items
 from proxy_train.data.formats.registry import FORMATS, Format, detect
 from proxy_train.data.formats.request import Request
-from proxy_train.processes import Progress, silent
+from proxy_train.processes import ProgressCallback, ignore_progress
 from search_space.errors import DataError, SettingsError
-
-__all__ = ["DataSettings", "Dataset", "VideoItem", "load_dataset"]
 
 MARGIN = 0.125  # of the clip's side, kept around it for random crops
 
@@ -73,7 +71,7 @@ class DataSettings(BaseModel):
     seed: int = Field(default=0, ge=0, description="of MovingDigits-16's clips")
     source: Literal["store", "videos"] = Field(
         default="store",
-        description="videos decodes each clip when its turn comes, for data too large to be stored as frames",
+        description="videos decodes each clip on demand, for data too large to be stored as frames",
     )
 
     @model_validator(mode="after")
@@ -91,18 +89,18 @@ class DataSettings(BaseModel):
 
     @classmethod
     def parse(
-        cls, text: str, *, cache: Path, annotations: Path | None = None, direct: bool = False
+        cls, text: str, *, cache: Path, annotations: Path | None = None, on_demand: bool = False
     ) -> DataSettings:
         """Settings from ``moving-digits[:preset]``, a folder, or ``format:folder``.
 
         Args:
-            direct: the source is the videos, not a store.
+            on_demand: the source is the videos, not a store.
 
         Raises:
             SettingsError: no such preset or folder.
         """
         kind, _, rest = text.partition(":")
-        source = "videos" if direct else "store"
+        source = "videos" if on_demand else "store"
         if kind == "moving-digits":
             if rest not in ("", *moving_digits.PRESETS):
                 known = ", ".join(f"moving-digits:{name}" for name in moving_digits.PRESETS)
@@ -119,7 +117,11 @@ class DataSettings(BaseModel):
 
 
 def load_dataset(
-    settings: DataSettings, *, workers: int = 1, progress: Progress = silent, trainable: bool = True
+    settings: DataSettings,
+    *,
+    workers: int = 1,
+    progress: ProgressCallback = ignore_progress,
+    trainable: bool = True,
 ) -> Dataset:
     """Lists the videos, and writes MovingDigits-16 first if it is asked for and not there.
 

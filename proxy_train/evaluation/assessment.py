@@ -13,6 +13,7 @@ import numpy.typing as npt
 from proxy_train.evaluation import metrics
 from proxy_train.evaluation.evaluation import Predictions
 from proxy_train.evaluation.metrics import Estimate, Reliability, Weights
+from proxy_train.metric_names import LOSS, MEAN_AP
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Assessment:
         """One line a figure: percent for fractions, with the ends of the interval."""
         lines = []
         for name, figure in self.figures.items():
-            scale, unit = (1.0, "") if name == "loss" else (100.0, " %")
+            scale, unit = (1.0, "") if name == LOSS else (100.0, " %")
             low, value, high = (scale * each for each in (figure.low, figure.value, figure.high))
             lines.append(f"{name:>16} {value:8.3f}{unit}  ({low:.3f} to {high:.3f})")
         return "\n".join(lines)
@@ -62,7 +63,7 @@ def assess(predictions: Predictions, *, seed: int = 0) -> Assessment:
     Intervals of fractions of clips are Wilson's, all others are bootstrapped over the clips.
     """
     losses = predictions.losses()
-    figures = {"loss": metrics.bootstrap(lambda w: float(w @ losses / w.sum()), len(losses), seed=seed)}
+    figures = {LOSS: metrics.bootstrap(lambda w: float(w @ losses / w.sum()), len(losses), seed=seed)}
     if predictions.head.kind == "multi-label":
         return _several(predictions, figures, seed)
     names: Sequence[str] = ("verb", "noun") if predictions.head.kind == "verb-noun" else ("class",)
@@ -113,9 +114,9 @@ def _several(predictions: Predictions, figures: dict[str, Estimate], seed: int) 
         return metrics.reliability(sure, right, np.repeat(weights, classes)).error
 
     found = {
-        "mean_ap": metrics.bootstrap(mean_ap, count, seed=seed),
+        MEAN_AP: metrics.bootstrap(mean_ap, count, seed=seed),
         "hit1": metrics.wilson(metrics.any_hits(scores, relevant, 1)),
         "ece": metrics.bootstrap(ece, count, seed=seed),
     }
-    assert not math.isnan(found["mean_ap"].value) or not relevant.any()
+    assert not math.isnan(found[MEAN_AP].value) or not relevant.any()
     return Assessment(found | figures, {}, {"class": metrics.reliability(sure, right)}, count)

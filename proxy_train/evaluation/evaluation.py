@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from proxy_train.clips.targets import head_for
 from proxy_train.clips.views import Views
 from proxy_train.evaluation import metrics
+from proxy_train.metric_names import LOSS, MEAN_AP, NOUN_TOP1, TOP1, TOP5, VERB_TOP1
 from proxy_train.store.prepared_data import PreparedData
 from proxy_train.store.split import Split
 from search_space.errors import DataError
@@ -46,9 +47,14 @@ class Metrics:
     more: Mapping[str, float] = field(default_factory=dict)
 
     @property
+    def by_name(self) -> dict[str, float]:
+        """Every figure under its name: ``top1``, ``top5``, ``loss`` and those of ``more``."""
+        return {TOP1: self.top1, TOP5: self.top5, LOSS: self.loss, **self.more}
+
+    @property
     def score(self) -> float:
         """What a search maximises: the mean average precision where clips have several labels, else top-1."""
-        return self.more.get("mean_ap", self.top1)
+        return self.more.get(MEAN_AP, self.top1)
 
 
 @dataclass(frozen=True)
@@ -223,13 +229,13 @@ def _other_metrics(found: Predictions) -> Metrics:
     if found.head.kind == "multi-label":
         scores, relevant = found.probabilities[0], found.labels > 0.5
         top1, top5 = (float(metrics.any_hits(scores, relevant, k).mean()) for k in (1, 5))
-        return Metrics(top1, top5, loss, count, {"mean_ap": metrics.mean_average_precision(scores, relevant)})
+        return Metrics(top1, top5, loss, count, {MEAN_AP: metrics.mean_average_precision(scores, relevant)})
     verbs, nouns = found.probabilities
     labels = found.labels.astype(np.int64)
     top1, top5 = (float(metrics.action_hits(verbs, nouns, labels, k).mean()) for k in (1, 5))
     more = {
-        "verb_top1": float(metrics.hits(verbs, labels[:, 0], 1).mean()),
-        "noun_top1": float(metrics.hits(nouns, labels[:, 1], 1).mean()),
+        VERB_TOP1: float(metrics.hits(verbs, labels[:, 0], 1).mean()),
+        NOUN_TOP1: float(metrics.hits(nouns, labels[:, 1], 1).mean()),
     }
     return Metrics(top1, top5, loss, count, more)
 

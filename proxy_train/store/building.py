@@ -22,7 +22,7 @@ from typing import IO
 import numpy as np
 
 from proxy_train.data.dataset import Dataset
-from proxy_train.processes import Progress, each
+from proxy_train.processes import ProgressCallback, map_in_processes
 from proxy_train.store.decoding import CHUNK, Chunk, Clips, Decoded, Plan, decode_apart, decode_chunk
 from search_space.errors import DataError
 from search_space.files import sync
@@ -82,12 +82,18 @@ def finish(building: Path, store: Path) -> None:
 
 
 def decode_all(
-    building: Path, dataset: Dataset, plan: Plan, workers: int, progress: Progress, *, direct: bool = False
+    building: Path,
+    dataset: Dataset,
+    plan: Plan,
+    workers: int,
+    progress: ProgressCallback,
+    *,
+    on_demand: bool = False,
 ) -> list[Decoded]:
     """Decodes what an earlier process has not; in the end every video is in the folder's ``.npy`` files.
 
     Args:
-        direct: there are to be none: what is found out about the videos is all that is kept.
+        on_demand: there are to be none: what is found out about the videos is all that is kept.
 
     Raises:
         DataError: there is no space on the disk.
@@ -95,11 +101,11 @@ def decode_all(
     files = {name: building / f"{name}.npy" for name, items in dataset.items.items() if items}
     shapes = {name: (len(dataset.items[name]), plan.keep, plan.side, plan.side, 3) for name in files}
     arrays: dict[str, Clips] = {}
-    if not direct:
+    if not on_demand:
         _require_space(building, shapes)
         arrays = {name: _array(path, shapes[name]) for name, path in files.items()}
     chunks = {
-        (name, first): Chunk(path, first, tuple(dataset.items[name][first : first + CHUNK]), plan, direct)
+        (name, first): Chunk(path, first, tuple(dataset.items[name][first : first + CHUNK]), plan, on_demand)
         for name, path in files.items()
         for first in range(0, shapes[name][0], CHUNK)
     }
@@ -109,7 +115,7 @@ def decode_all(
     progress(done, total)
     open_chunks = [chunk for key, chunk in chunks.items() if key not in found]
     with (building / _JOURNAL).open("a") as journal:
-        for decoded in each(decode_chunk, open_chunks, workers, blame=decode_apart):
+        for decoded in map_in_processes(decode_chunk, open_chunks, workers, blame=decode_apart):
             journal.write(json.dumps(asdict(decoded)) + "\n")
             journal.flush()
             found[decoded.split, decoded.first] = decoded

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from proxy_train.data.dataset import Dataset, VideoItem, stamp
-from proxy_train.processes import alone
-from proxy_train.video import reading as video
+from proxy_train.data.dataset import Dataset, LeftOut, VideoItem
+from proxy_train.processes import run_in_process
+from proxy_train.video.frame_files import stamp
+from proxy_train.video.reading import CRASHES, measure_video, probe_video, read_stream
 from search_space.errors import DataError
 
 Clips = npt.NDArray[np.uint8]
 Place = tuple[float, bool | None, int, int]
 CHUNK = 16
-KILLS = "decoding it kills the process that does it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Videos ``first`` and on of a split, to be decoded into a ``.npy`` file; without one if ``direct``."""
+    """Videos of a split from ``first`` on, to be decoded into a ``.npy`` file unless read ``on_demand``."""
 
     file: Path
     first: int
     items: tuple[VideoItem, ...]
     plan: Plan
-    direct: bool = False
+    on_demand: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +82,16 @@ class Decoded:
     first: int
     lengths: list[int]
     checksums: list[int]
-    broken: list[tuple[str, str]]
-    doubtful: list[tuple[str, str]]
+    broken: list[LeftOut]
+    doubtful: list[LeftOut]
     places: list[Place]
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Decoded:
         """The inverse of ``dataclasses.asdict``."""
-        broken, doubtful = ([(name, reason) for name, reason in value[key]] for key in ("broken", "doubtful"))
+        broken, doubtful = (
+            [LeftOut(name, reason) for name, reason in value[key]] for key in ("broken", "doubtful")
+        )
         places = [(begin, steady, size, time) for begin, steady, size, time in value["places"]]
         return cls(
             value["split"], value["first"], value["lengths"], value["checksums"], broken, doubtful, places
@@ -111,23 +113,23 @@ def checksum(clip: Clips) -> int:
 
 def decode_chunk(chunk: Chunk) -> Decoded:
     """Decodes a chunk's videos into its file; those that cannot be read are named."""
-    clips = None if chunk.direct else np.lib.format.open_memmap(chunk.file, mode="r+")
+    clips = None if chunk.on_demand else np.lib.format.open_memmap(chunk.file, mode="r+")
     done = Decoded(chunk.file.stem, chunk.first, [], [], [], [], [])
     for index, item in enumerate(chunk.items, chunk.first):
         _, size, time = stamp(item.path)
         try:
             kept = decode(item, chunk.plan)
         except DataError as error:
-            done.broken.append((item.id, error.message))
+            done.broken.append(LeftOut(item.id, error.message))
             kept = Kept(np.empty((0, chunk.plan.side, chunk.plan.side, 3), np.uint8), 0.0, "")
         if kept.doubt:
-            done.doubtful.append((item.id, kept.doubt))
+            done.doubtful.append(LeftOut(item.id, kept.doubt))
         if clips is not None:
             clips[index, : len(kept.frames)] = kept.frames
         done.lengths.append(len(kept.frames))
         done.checksums.append(checksum(kept.frames))
         done.places.append(
-            (kept.begin, _is_steady(item, chunk.plan, kept) if chunk.direct else None, size, time)
+            (kept.begin, _is_steady(item, chunk.plan, kept) if chunk.on_demand else None, size, time)
         )
     return done
 
@@ -138,7 +140,7 @@ def _is_steady(item: VideoItem, plan: Plan, kept: Kept) -> bool:
     Not so where an index is wrong, time stamps are missing, or key frames need what was before them.
     """
     at = len(kept.frames) // 2
-    found = video.read_stream(
+    found = read_stream(
         item.path, plan.fps, plan.side, start=kept.begin, end=item.end, files=item.frames, first=at
     )
     try:
@@ -151,9 +153,9 @@ def decode_apart(chunk: Chunk) -> Decoded:
     """``decode_chunk`` with each video in a process of its own: those that kill it are named."""
     done = Decoded(chunk.file.stem, chunk.first, [], [], [], [], [])
     for index, item in enumerate(chunk.items, chunk.first):
-        found = alone(decode_chunk, Chunk(chunk.file, index, (item,), chunk.plan, chunk.direct))
+        found = run_in_process(decode_chunk, Chunk(chunk.file, index, (item,), chunk.plan, chunk.on_demand))
         if found is None:
-            why = (item.id, f"{item.path}: {KILLS}")
+            why = LeftOut(item.id, f"{item.path}: {CRASHES}")
             found = Decoded(chunk.file.stem, index, [0], [0], [why], [], [(0.0, None, -1, -1)])
         done.lengths.extend(found.lengths)
         done.checksums.extend(found.checksums)
@@ -169,14 +171,14 @@ def decode(item: VideoItem, plan: Plan) -> Kept:
     Raises:
         DataError: it cannot be read.
     """
-    told = video.probe(item.path, item.frames).duration
+    told = probe_video(item.path, item.frames).duration
     if told:
         begin, expected = _middle(item, plan, told)
         frames = _read(item, plan, begin)
         if abs(len(frames) - expected) <= 1 and len(frames):
             return Kept(frames, begin, "")
     # The header is wrong about the length, or says nothing.
-    measured = video.measure(item.path, item.frames)
+    measured = measure_video(item.path, item.frames)
     begin, _ = _middle(item, plan, measured.duration)
     frames = _read(item, plan, begin)
     if not len(frames):
@@ -194,6 +196,6 @@ def _middle(item: VideoItem, plan: Plan, duration: float) -> tuple[float, int]:
 
 
 def _read(item: VideoItem, plan: Plan, begin: float) -> Clips:
-    sampled = video.read_stream(item.path, plan.fps, plan.side, start=begin, end=item.end, files=item.frames)
+    sampled = read_stream(item.path, plan.fps, plan.side, start=begin, end=item.end, files=item.frames)
     frames = [frame for frame, _ in zip(sampled, range(plan.keep), strict=False)]
     return np.stack(frames) if frames else np.empty((0, plan.side, plan.side, 3), np.uint8)

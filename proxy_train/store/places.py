@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from proxy_train.data.dataset import FrameFiles, VideoItem, stamp
+from proxy_train.data.dataset import VideoItem
 from proxy_train.store.decoding import Place
-from proxy_train.video import reading as video
+from proxy_train.video.frame_files import FrameFiles, stamp
+from proxy_train.video.reading import read_stream
 from search_space.errors import DataError
 from search_space.files import replacing
 
@@ -100,7 +101,7 @@ class Places:
             # How long the last frame is on show may be known only from those before it.
             for seek in (True, False) if steady is not False else (False,):
                 if len(read) < count:
-                    frames = video.read_stream(
+                    frames = read_stream(
                         path,
                         self.fps,
                         self.side,

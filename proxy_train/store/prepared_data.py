@@ -5,8 +5,8 @@ A store is a folder: ``meta.json`` and, for each split, ``<split>.npy``, uint8 (
 when it is whole. Checksums tell whether it still is: files that have changed since they were last found
 right are read through before they are used.
 
-Beside the clips of a split, ``<split>.jsonl`` says where they are in their videos. Prepared directly, the
-folder has no clips: each is decoded when its turn comes.
+Beside the clips of a split, ``<split>.jsonl`` says where they are in their videos. Prepared on demand, the
+folder has no clips: each is decoded when it is read.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from proxy_train.data.dataset import Dataset
+from proxy_train.data.dataset import Dataset, LeftOut
 from proxy_train.data.labels import LabelsKind, class_counts, label_from_json, label_json, target_array
-from proxy_train.processes import Progress, silent
+from proxy_train.processes import ProgressCallback, ignore_progress
 from proxy_train.store.building import building_folder, decode_all, finish, locked
 from proxy_train.store.decoding import Clips, Decoded, Plan, checksum
 from proxy_train.store.places import Places
@@ -37,7 +37,7 @@ from search_space.files import write_json
 _VERSION = 1
 _LOG = logging.getLogger(__name__)
 _VERIFIED = "verified.json"
-_DIRECT = "-videos"
+_ON_DEMAND = "-videos"
 
 
 @dataclass(frozen=True)
@@ -68,15 +68,15 @@ class PreparedData:
     fps: float
     splits: Mapping[str, Split]
     flips_change_labels: bool
-    broken: tuple[tuple[str, str], ...]
+    broken: tuple[LeftOut, ...]
     labels_kind: LabelsKind = "single"
     verbs: int = 0
-    doubtful: tuple[tuple[str, str], ...] = ()
+    doubtful: tuple[LeftOut, ...] = ()
 
     @property
     def identity(self) -> str:
-        """A text for what is in it; the same whether clips are stored or decoded when their turn comes."""
-        return self.path.name.removesuffix(_DIRECT)
+        """A text for what is in it; the same whether clips are stored or decoded on demand."""
+        return self.path.name.removesuffix(_ON_DEMAND)
 
     @property
     def class_counts(self) -> int | tuple[int, int]:
@@ -103,10 +103,10 @@ class PreparedData:
             fps=meta["fps"],
             splits={name: _open_split(path, name, meta, kind, outputs) for name in meta["splits"]},
             flips_change_labels=meta["flips_change_labels"],
-            broken=tuple((file, reason) for file, reason in meta["broken"]),
+            broken=tuple(LeftOut(*entry) for entry in meta["broken"]),
             labels_kind=kind,
             verbs=meta["verbs"],
-            doubtful=tuple((file, reason) for file, reason in meta["doubtful"]),
+            doubtful=tuple(LeftOut(*entry) for entry in meta["doubtful"]),
         )
         if not meta.get("direct") and _stamps(path, meta) != _verified(path):
             data._verify(meta)
@@ -144,9 +144,9 @@ def prepare(
     fps: float,
     cache: Path,
     workers: int = 1,
-    progress: Progress = silent,
+    progress: ProgressCallback = ignore_progress,
     refuse_broken: bool = False,
-    direct: bool = False,
+    on_demand: bool = False,
 ) -> PreparedData:
     """Decodes every video once at ``fps`` and ``size`` and opens the store; at once if it is there already.
 
@@ -157,8 +157,8 @@ def prepare(
         frames: of a training clip; each video keeps at least so many if it has them.
         cache: the store is a folder below it.
         refuse_broken: raise for them instead.
-        direct: keep no frames, only what was found out about every video: clips are decoded when their turn
-            comes, and are those of the store to the last bit.
+        on_demand: keep no frames, only the facts about every video: clips are decoded on
+            demand, and are those of the store to the last bit.
 
     Raises:
         DataError: unreadable videos (if refused), nothing readable in train or val, or no space on the disk.
@@ -167,7 +167,7 @@ def prepare(
     facts = json.dumps([_VERSION, dataset.digest, frames, size, fps])
     digest = hashlib.sha256(facts.encode()).hexdigest()[:16]
     name = f"{dataset.name}-f{frames}-s{size}-{fps:g}fps-{digest}"
-    path = cache / "prepared" / (name + _DIRECT if direct else name)
+    path = cache / "prepared" / (name + _ON_DEMAND if on_demand else name)
     data = _whole(path)
     if data is None:
         building = building_folder(path)
@@ -178,8 +178,8 @@ def prepare(
             else:
                 _take_apart(path, building)
                 plan = Plan.of(dataset, frames, size, fps)
-                decoded = decode_all(building, dataset, plan, workers, progress, direct=direct)
-                _write_meta(building, dataset, plan, decoded, direct=direct)
+                decoded = decode_all(building, dataset, plan, workers, progress, on_demand=on_demand)
+                _write_meta(building, dataset, plan, decoded, on_demand=on_demand)
                 finish(building, path)
         data = data or PreparedData.open(path)
     if data.broken and refuse_broken:
@@ -207,7 +207,7 @@ def _take_apart(path: Path, building: Path) -> None:
 
 
 def _write_meta(
-    building: Path, dataset: Dataset, plan: Plan, decoded: Sequence[Decoded], *, direct: bool
+    building: Path, dataset: Dataset, plan: Plan, decoded: Sequence[Decoded], *, on_demand: bool
 ) -> None:
     broken = sorted(entry for chunk in decoded for entry in chunk.broken)
     splits: dict[str, dict[str, Any]] = {
@@ -242,13 +242,13 @@ def _write_meta(
         "flips_change_labels": dataset.flips_change_labels,
         "labels_kind": dataset.labels_kind,
         "verbs": dataset.verbs,
-        "direct": direct,
+        "direct": on_demand,
         "broken": broken,
         "doubtful": sorted(entry for chunk in decoded for entry in chunk.doubtful),
         "splits": splits,
     }
     write_json(building / "meta.json", meta | {"checksum": _meta_checksum(meta)})
-    if not direct:
+    if not on_demand:
         write_json(building / _VERIFIED, _stamps(building, meta))
 
 
@@ -289,11 +289,13 @@ def _open_split(path: Path, name: str, meta: Mapping[str, Any], kind: LabelsKind
     part, side = meta["splits"][name], meta["side"]
     lengths = np.array(part["lengths"], np.int64)
     rows = np.flatnonzero(lengths)
-    direct = meta.get("direct", False)
-    clips = np.empty((0, 0, side, side, 3), np.uint8) if direct else _map(path / f"{name}.npy", len(lengths))
+    on_demand = meta.get("direct", False)
+    clips = (
+        np.empty((0, 0, side, side, 3), np.uint8) if on_demand else _map(path / f"{name}.npy", len(lengths))
+    )
     # Stores of earlier versions do not say.
     crc = part.get("places")
-    if crc is None and direct:
+    if crc is None and on_demand:
         raise DataError(f"{path}: of another version", hint="prepare the data set again")
     return Split(
         clips,
@@ -315,6 +317,6 @@ def _map(file: Path, count: int) -> Clips:
     return clips
 
 
-def _broken_message(broken: Sequence[tuple[str, str]]) -> str:
+def _broken_message(broken: Sequence[LeftOut]) -> str:
     shown = "; ".join(reason for _, reason in broken[:5])
     return f"{len(broken)} unreadable videos: {shown}{'; ...' if len(broken) > 5 else ''}"

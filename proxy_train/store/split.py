@@ -1,4 +1,4 @@
-"""The clips of one split: cut from mapped memory, or decoded from their videos when their turn comes."""
+"""The clips of one split: cut from mapped memory, or decoded from their videos on demand."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Split:
 
     Args:
         clips: mapped read-only, shape (videos, frames, side, side, 3); broken videos have rows in it too. It
-            has no rows where clips are decoded when their turn comes.
+            has no rows where clips are decoded on demand.
         rows: where each clip is in ``clips``, and in ``places``.
         labels: of each clip: int64 (clips,); or for multi float32 (clips, classes) of zeros and ones; or for
             verb_noun int64 (clips, 2). See ``PreparedData.labels_kind``.
@@ -66,8 +66,8 @@ class Split:
         return int(self.clips.shape[2])
 
     @property
-    def direct(self) -> bool:
-        """Whether clips are decoded when their turn comes."""
+    def on_demand(self) -> bool:
+        """Whether clips are decoded on demand."""
         return self.places is not None and not len(self.clips)
 
     def read(self, wanted: Stretch) -> Pixels:
@@ -87,7 +87,7 @@ class Split:
 
     def _frames(self, wanted: Stretch, first: int, count: int) -> Pixels:
         row = self.rows[wanted.index]
-        if not wanted.squares and not self.direct:
+        if not wanted.squares and not self.on_demand:
             kept: Pixels = self.clips[row, first : first + count]
             return kept
         if self.places is None:
@@ -110,7 +110,7 @@ class Split:
         if first is None:
             return
         together = chain([first], stretches)
-        if self.direct or first.squares:
+        if self.on_demand or first.squares:
             yield from _ahead(self.read, together, torch.get_num_threads())
         else:
             yield from map(self.read, together)

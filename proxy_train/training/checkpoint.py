@@ -28,14 +28,14 @@ class Checkpoint:
     facts: Mapping[str, Any]
 
 
-def write(folder: Path, checkpoint: Checkpoint, name: str = LATEST) -> None:
+def write_checkpoint(folder: Path, checkpoint: Checkpoint, name: str = LATEST) -> None:
     """Replaces the folder's checkpoint of that name; a kill leaves the old one or the new one."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
     with replacing(folder / name) as temporary:
         save_file(tensors, temporary, {"facts": json.dumps(dict(checkpoint.facts))})
 
 
-def read(folder: Path, name: str = LATEST) -> Checkpoint | None:
+def read_checkpoint(folder: Path, name: str = LATEST) -> Checkpoint | None:
     """The folder's checkpoint of that name, None if it has none; raises RecordError for a damaged one."""
     path = folder / name
     if not path.is_file():

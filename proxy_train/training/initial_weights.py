@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from search_space.errors import NetworkError
-from search_space.network import MoViNet, build
 from search_space.network.heads import Head
+from search_space.network.model import MoViNet, build
 from search_space.network.official_weights import (
     load_official,
     load_port,

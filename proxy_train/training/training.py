@@ -23,15 +23,20 @@ from torch import Tensor, nn
 from proxy_train.clips.batches import Ahead, Batch, Batches
 from proxy_train.clips.targets import head_for
 from proxy_train.distributed import Group, share_norms
-from proxy_train.evaluation import evaluation
-from proxy_train.evaluation.evaluation import Metrics
+from proxy_train.evaluation.evaluation import Metrics, evaluate
 from proxy_train.fidelity import Fidelity
-from proxy_train.processes import Progress, silent
+from proxy_train.processes import ProgressCallback, ignore_progress
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
 from proxy_train.store.split import Split
-from proxy_train.training import checkpoint
-from proxy_train.training.checkpoint import Checkpoint
+from proxy_train.training.checkpoint import (
+    BEST,
+    Checkpoint,
+    optimizer_tensors,
+    read_checkpoint,
+    restore_optimizer,
+    write_checkpoint,
+)
 from proxy_train.training.initial_weights import InitialWeights
 from proxy_train.training.optimizers import make_optimizer
 from proxy_train.training.out_of_memory import is_out_of_memory, out_of_memory
@@ -41,9 +46,7 @@ from proxy_train.training.weight_average import Average
 from proxy_train.training.widths import narrowed, widened
 from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError, SettingsError
-from search_space.network import MoViNet, build
-
-__all__ = ["Diverged", "EpochReport", "Training", "share_of"]
+from search_space.network.model import MoViNet, build
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +160,7 @@ class Training:
         """Updates in an epoch; clips that fill no batch are left for another shuffle."""
         return len(self._batches)
 
-    def train_epoch(self, on_batch: Progress = silent) -> EpochReport:
+    def train_epoch(self, on_batch: ProgressCallback = ignore_progress) -> EpochReport:
         """Goes once through the training clips.
 
         Args:
@@ -206,7 +209,7 @@ class Training:
         Raises:
             Diverged: its outputs are not numbers.
         """
-        metrics = evaluation.evaluate(
+        metrics = evaluate(
             self.model,
             self.data,
             split,
@@ -227,20 +230,20 @@ class Training:
             if self._average is not None:
                 averaged = self._average.model.state_dict()
                 tensors |= {f"average.{name}": value for name, value in averaged.items()}
-            tensors |= checkpoint.optimizer_tensors(self._optimizer) | self._updater.tensors()
-            checkpoint.write(self.folder, Checkpoint(tensors, {**self._identity(), "epoch": self.epoch}))
+            tensors |= optimizer_tensors(self._optimizer) | self._updater.tensors()
+            write_checkpoint(self.folder, Checkpoint(tensors, {**self._identity(), "epoch": self.epoch}))
         self._group.wait()
 
     def save_best(self, facts: Mapping[str, Any]) -> None:
         """Keeps the weights to use, beside the checkpoint, with what is to be known about them."""
         assert self.folder is not None, "there is a place for them"
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        checkpoint.write(self.folder, Checkpoint(tensors, facts), checkpoint.BEST)
+        write_checkpoint(self.folder, Checkpoint(tensors, facts), BEST)
 
     def _begin(self, promoted_from: Path | None) -> None:
         """Takes up the folder's own checkpoint, or else that of the lower fidelity, or else begins."""
-        own = None if self.folder is None else checkpoint.read(self.folder)
-        lower = None if promoted_from is None else checkpoint.read(promoted_from)
+        own = None if self.folder is None else read_checkpoint(self.folder)
+        lower = None if promoted_from is None else read_checkpoint(promoted_from)
         if promoted_from is not None and lower is None:
             raise RecordError(
                 f"{promoted_from}: no checkpoint to go on from", hint="train the lower fidelity first"
@@ -286,7 +289,7 @@ class Training:
             # New channels of the average begin where those of the weights, loaded first, do.
             network.load_state_dict(widened(tensors, self._live) if widen else tensors)
         if not widen:
-            checkpoint.restore_optimizer(self._optimizer, found.tensors)
+            restore_optimizer(self._optimizer, found.tensors)
         self._updater.restore(_part(found.tensors, "scaler."))
         self.epoch = int(found.facts["epoch"])
 

@@ -10,11 +10,10 @@ from typing import Any
 
 from proxy_train.distributed import Group
 from proxy_train.fidelity import Fidelity
-from proxy_train.processes import Progress, silent
+from proxy_train.processes import ProgressCallback, ignore_progress
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
-from proxy_train.training import checkpoint
-from proxy_train.training.checkpoint import BEST, Checkpoint
+from proxy_train.training.checkpoint import BEST, Checkpoint, read_checkpoint
 from proxy_train.training.initial_weights import InitialWeights
 from proxy_train.training.training import Training
 from search_space.architecture.architecture import Architecture
@@ -117,7 +116,7 @@ class TrainingRun:
         self,
         training: Training,
         on_epoch: Callable[[EpochLine], None] = lambda _: None,
-        on_batch: Progress = silent,
+        on_batch: ProgressCallback = ignore_progress,
     ) -> None:
         """Trains what is left; killed at any moment and begun again, it leaves the same files.
 
@@ -133,9 +132,8 @@ class TrainingRun:
             # The log comes before the checkpoint: a kill between them trains the epoch again, to the same.
             if log is not None:
                 found = training.evaluate()
-                metrics = {"top1": found.top1, "top5": found.top5, "loss": found.loss, **found.more}
                 best = found.score > log.best
-                line = EpochLine(**asdict(report), score=found.score, metrics=metrics, best=best)
+                line = EpochLine(**asdict(report), score=found.score, metrics=found.by_name, best=best)
                 if best:
                     training.save_best({"epoch": report.epoch, "score": found.score})
                 log.add(line)
@@ -147,7 +145,7 @@ class TrainingRun:
     @property
     def best(self) -> Checkpoint | None:
         """The weights after the epoch with the best score, as ``model.<name>``."""
-        return checkpoint.read(self.folder, BEST)
+        return read_checkpoint(self.folder, BEST)
 
 
 class Log:

@@ -12,7 +12,7 @@ from proxy_train.distributed import Group
 from proxy_train.recipe import Recipe
 from proxy_train.training.optimizers import clip_gradients, set_rate
 from search_space.errors import MovinasError, SettingsError
-from search_space.network import MoViNet
+from search_space.network.model import MoViNet
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.scaling import Coefficients, scale_architecture
-from search_space.network import MoViNet
+from search_space.network.model import MoViNet
 
 
 def narrowed(architecture: Architecture, width: float) -> Architecture:

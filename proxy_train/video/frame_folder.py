@@ -11,7 +11,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from proxy_train.data.dataset import FrameFiles
+from proxy_train.video.frame_files import FrameFiles
 from search_space.errors import DataError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})

@@ -20,11 +20,13 @@ import av.stream
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from proxy_train.data.dataset import FrameFiles
+from proxy_train.video.frame_files import FrameFiles
 from proxy_train.video.frame_folder import images
 from proxy_train.video.picture import Frame, picture, quarter_turns
 from search_space.errors import DataError
 
+CRASHES = "decoding it crashes the decoder"
+"""The fault of a video whose decoding killed the process."""
 _TOLERANCE = 6e-4  # seconds: Matroska rounds time stamps to 1 ms, and a rounded stamp must not lose its frame
 
 
@@ -55,7 +57,7 @@ class VideoInfo:
     note: str = ""
 
 
-def probe(path: Path, files: FrameFiles | None = None) -> VideoInfo:
+def probe_video(path: Path, files: FrameFiles | None = None) -> VideoInfo:
     """Reads a video's header.
 
     Raises:
@@ -77,13 +79,13 @@ def probe(path: Path, files: FrameFiles | None = None) -> VideoInfo:
         return VideoInfo(context.width, context.height, duration, float(rate or 0), context.name)
 
 
-def measure(path: Path, files: FrameFiles | None = None) -> VideoInfo:
+def measure_video(path: Path, files: FrameFiles | None = None) -> VideoInfo:
     """Decodes a whole video: like ``probe``, but with the duration and rate that its frames have.
 
     Raises:
         DataError: as for ``read_frames``.
     """
-    told = probe(path, files)
+    told = probe_video(path, files)
     times: list[float] = []
     duration, turned = 0.0, 0
     for at, until, frame in _spans(path, 0.0, files):

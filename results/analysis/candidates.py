@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from results.analysis.measurements import fidelity_order
 from search_space.errors import SettingsError
+from searcher.objectives import OBJECTIVES
 from searcher.record import Fidelity, Measurement
-from searcher.strategies.domain import OBJECTIVES
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]

@@ -16,7 +16,7 @@ from rich.text import Text
 from results import units
 from results.text.run_tables import provisional_table
 from searcher.evaluator.run_data import Report
-from searcher.plan.events import Event, Measured, Progress
+from searcher.plan.events import Event, Measured, PhaseProgress
 
 _QUIET_SECONDS = 10.0
 
@@ -75,7 +75,7 @@ class Terminal:
         """Take an event of the searcher."""
         if isinstance(event, Measured) and event.measurement.status == "failed":
             self.say(f"failed: {event.measurement.architecture}: {event.measurement.reason}")
-        if not isinstance(event, Progress):
+        if not isinstance(event, PhaseProgress):
             return
         if self._live is not None:
             self._live.update(_panel(self._title, event))
@@ -84,7 +84,7 @@ class Terminal:
             self.say(_line(self._title, event))
 
 
-def _line(title: str, at: Progress) -> str:
+def _line(title: str, at: PhaseProgress) -> str:
     counts = f"{at.done} of {at.planned} done, {at.running} running, {at.failed} failed"
     if at.stopped:
         counts += f", {at.stopped} stopped early or waiting"
@@ -93,7 +93,7 @@ def _line(title: str, at: Progress) -> str:
     return f"{title}: {counts}{front}{left}"
 
 
-def _panel(title: str, at: Progress) -> Group:
+def _panel(title: str, at: PhaseProgress) -> Group:
     ended = at.done + at.failed
     parts: list[RenderableType] = [Text(_line(title, at)), ProgressBar(max(at.planned, 1), ended, width=60)]
     if at.frontier:

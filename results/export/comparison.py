@@ -15,7 +15,10 @@ from results.inference.isolated_run import IsolatedRun, isolated_run
 from results.inference.runners import ClipRunner, ExportRunner
 from results.runtimes.sidecar import Check, Sidecar
 from search_space.cost.stopwatch import Latency
-from search_space.network import ClipModule, Ensemble, MoViNet, StepModule
+from search_space.network.clip_module import ClipModule
+from search_space.network.ensemble import Ensemble
+from search_space.network.model import MoViNet
+from search_space.network.step_module import StepModule
 
 LabelledClip = tuple[NDArray[np.uint8], int]
 """Real frames (T, H, W, 3), uint8 RGB, and the number of their label."""

@@ -21,7 +21,6 @@ from results.export.comparison import (
     time_export,
 )
 from results.export.program import calibration_examples, fitted_frames, interface_of, make_program
-from results.inference.torch_runner import deploy, parts
 from results.provenance import sha256, versions
 from results.runtimes import runtime_named
 from results.runtimes.preprocessing import Preprocessing
@@ -29,7 +28,11 @@ from results.runtimes.runtime import Program
 from results.runtimes.sidecar import Check, Form, Precision, Sidecar, sidecar_of
 from search_space.cost.stopwatch import torch_threads
 from search_space.errors import ExportError
-from search_space.network import ClipModule, Ensemble, MoViNet, StepModule
+from search_space.network.clip_module import ClipModule
+from search_space.network.ensemble import Ensemble, networks_of
+from search_space.network.folding import deploy
+from search_space.network.model import MoViNet
+from search_space.network.step_module import StepModule
 
 TOLERANCES: Mapping[Precision, float] = {"float32": 1e-4, "int8": 0.5}
 """Largest difference of an export from PyTorch that is allowed, as a share of the largest logit."""
@@ -176,7 +179,7 @@ def export_network(
         undo.callback(_remove, path)
         with torch_threads(1), torch.no_grad():
             module = StepModule(deployed) if target.form == "step" else ClipModule(deployed)
-            preprocessing = Preprocessing.of(parts(model)[0].architecture.input)
+            preprocessing = Preprocessing.of(networks_of(model)[0].architecture.input)
             count = _STEPS if isinstance(module, StepModule) else _CLIPS * module.frames
             frames = fitted_frames(clip, preprocessing, count)
             program = make_program(module, frames)
@@ -234,7 +237,7 @@ def _sidecar(
     target: ExportTarget,
 ) -> Sidecar:
     """Return the sidecar of a file that was not compared yet."""
-    runtime, networks = runtime_named(target.runtime), parts(model)
+    runtime, networks = runtime_named(target.runtime), networks_of(model)
     interface = interface_of(module, program, len(labels), channels_last=runtime.channels_last)
     return Sidecar(
         name=name,

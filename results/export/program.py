@@ -14,7 +14,8 @@ from results.runtimes import sidecar
 from results.runtimes.preprocessing import Preprocessing
 from results.runtimes.runtime import Program
 from search_space.errors import ExportError
-from search_space.network import ClipModule, StepModule
+from search_space.network.clip_module import ClipModule
+from search_space.network.step_module import StepModule
 
 Example = tuple[torch.Tensor, ...]
 _COUNTERS: tuple[tuple[str, Literal["1 / n", "n - 1"]], ...] = (

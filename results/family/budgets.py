@@ -11,7 +11,8 @@ from results.analysis.candidates import FrontierMember
 from search_space.architecture.architecture import Architecture
 from search_space.cost.stopwatch import network_latency
 from search_space.errors import SettingsError
-from search_space.network import build, fold
+from search_space.network.folding import fold
+from search_space.network.model import build
 
 PAPER: Mapping[str, float] = {
     "A0": 2.71e9, "A1": 6.02e9, "A2": 10.3e9, "A3": 56.9e9, "A4": 105e9, "A5": 281e9

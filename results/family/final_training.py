@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from results.family.family import Family, FamilyMember
 from search_space.architecture.architecture import Architecture
-from searcher.plan.job_plan import Outcome
+from searcher.plan.job_plan import JobOutcome
 from searcher.run.session import Session
 
 AGAIN = 2
 """How often a training is repeated at most, each time with another seed."""
 
 
-def train_members(session: Session, family: Family, clips: int) -> dict[str, Outcome]:
+def train_members(session: Session, family: Family, clips: int) -> dict[str, JobOutcome]:
     """Train every single network of a family, and once or twice more what fell short.
 
     A member falls short if its training failed, or if it is right on fewer validation clips than a cheaper
@@ -41,7 +41,7 @@ def train_members(session: Session, family: Family, clips: int) -> dict[str, Out
 
 
 def falling_short(
-    members: Sequence[FamilyMember], kept: dict[str, Outcome], clips: int
+    members: Sequence[FamilyMember], kept: dict[str, JobOutcome], clips: int
 ) -> list[FamilyMember]:
     """Of members by rising cost those whose training failed, or scored clearly less than a cheaper one's."""
     short: list[FamilyMember] = []
@@ -55,11 +55,11 @@ def falling_short(
     return short
 
 
-def _train(session: Session, members: Sequence[FamilyMember], attempt: int) -> list[Outcome]:
+def _train(session: Session, members: Sequence[FamilyMember], attempt: int) -> list[JobOutcome]:
     seed = session.settings.seed + attempt
     return session.train([session.job(Architecture.parse(m.architecture), seed=seed) for m in members])
 
 
-def _score(outcome: Outcome) -> float:
+def _score(outcome: JobOutcome) -> float:
     """Top-1 on the validation split; less than any if the training failed."""
     return -1.0 if outcome.failed else outcome.measurement.metrics["top1"]

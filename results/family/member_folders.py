@@ -16,7 +16,6 @@ from results.export.export_members import export_members
 from results.family.card import write_card
 from results.family.family import Family, FamilyMember
 from results.family.outcome import MemberOutcome, write_failure
-from results.inference.torch_runner import deploy, parts
 from results.member import (
     ARCHITECTURE,
     MEMBER,
@@ -32,7 +31,10 @@ from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
 from search_space.cost.stopwatch import network_latency
 from search_space.files import write_json, write_text
-from search_space.network import Ensemble, MoViNet, build, load_weights
+from search_space.network.ensemble import Ensemble, networks_of
+from search_space.network.folding import deploy
+from search_space.network.model import MoViNet, build
+from search_space.network.weights import load_weights
 
 MeasureModel = Callable[[nn.Module, ClipShape], Mapping[str, float]]
 """Accuracies of a finished network on the data set's own evaluation videos, as fractions."""
@@ -129,7 +131,7 @@ def write_family(folder: Path, family: Family, training: Training, measure: Meas
 def _write(
     folder: Path, member: FamilyMember, model: MoViNet | Ensemble, training: Training, measure: MeasureModel
 ) -> Path:
-    metrics = dict(measure(model, parts(model)[0].architecture.input))
+    metrics = dict(measure(model, networks_of(model)[0].architecture.input))
     if member.accuracy is not None:
         metrics["confirmed_top1"] = member.accuracy
         if member.seeds > 1:

@@ -12,7 +12,7 @@ from results.analysis.candidates import FrontierMember
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
 from search_space.architecture.scaling import FAMILY_EXPONENTS, scale_architecture
-from search_space.cost.closed_form import cost
+from search_space.cost.closed_form import compute_cost
 
 _STEPS = 121
 _LEAST_USE = 0.5
@@ -46,7 +46,7 @@ class Scaler:
         best: tuple[int, Architecture] | None = None
         for phi in np.linspace(low - high, high - low, _STEPS).tolist():
             made = self._clipped(scale_architecture(origin, phi))
-            spent = cost(made, self.classes).macs
+            spent = compute_cost(made, self.classes).macs
             inside = max(above, _LEAST_USE * budget) < spent <= budget
             if inside and made != origin and (best is None or spent > best[0]):
                 best = spent, made
@@ -64,7 +64,7 @@ class Scaler:
         return network.with_input(min(self.clips, key=distance))
 
     def _member(self, network: Architecture) -> FrontierMember:
-        found = cost(network, self.classes)
+        found = compute_cost(network, self.classes)
         return FrontierMember(
             architecture=network.text,
             digest=network.digest,

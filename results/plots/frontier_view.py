@@ -14,9 +14,9 @@ from results.analysis.measurements import fidelity_order
 from results.family.family import Family
 from results.plots.style import CLOUD_COLORS
 from search_space.architecture.published import PUBLISHED
-from search_space.cost.closed_form import cost
+from search_space.cost.closed_form import compute_cost
+from searcher.objectives import KNOWN_COSTS
 from searcher.record import Fidelity, Measurement
-from searcher.strategies.domain import KNOWN_COSTS
 
 # Above this many points the browser draws on the graphics card (below it, sharp vectors), and only those on a
 # frontier carry their architecture, so that pages stay small.
@@ -158,7 +158,7 @@ def published_networks(cost_name: str = "macs") -> tuple[Named, ...]:
     for form, accuracies in _PUBLISHED_TOP1.items():
         for number, accuracy in enumerate(accuracies):
             network = PUBLISHED[f"A{number}-{form}"]
-            spent = float(getattr(cost(network, 600), cost_name))
+            spent = float(getattr(compute_cost(network, 600), cost_name))
             found.append(Named(f"A{number} {form}", spent, accuracy / 100, network.text, True))
     return tuple(found)
 

@@ -23,7 +23,7 @@ from search_space.architecture.architecture import Architecture
 from search_space.cost.latency_table import LatencyTable, Operation, Timed, space_operations
 from search_space.cost.stopwatch import PYTORCH, SteadyStopwatch, torch_threads
 from search_space.errors import SettingsError, SpaceError
-from search_space.network import build
+from search_space.network.model import build
 from search_space.space.space import SearchSpace
 
 Report = Callable[[int, int], None]
@@ -73,7 +73,7 @@ def build_table(
         SpaceError: the space's networks cannot stream, or the file is another table.
         ExportError: the runtime is not installed, or cannot take an operation.
     """
-    wanted = space_operations(space)
+    wanted = space_operations(space.choices, space.classes)
     empty = LatencyTable(
         space.name, repr(space.choices.options), space.classes, processor(), runtime, threads
     )

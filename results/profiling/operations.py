@@ -16,12 +16,14 @@ from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape, Kernel, Layer, Options, Stage
 from search_space.cost.latency_table import Operation
 from search_space.cost.stopwatch import PYTORCH, Call
-from search_space.network import MoViNet, StepModule, build, convolution, fold
+from search_space.network import convolution
 from search_space.network.bottleneck import Bottleneck
+from search_space.network.folding import fold
 from search_space.network.frame_step import BlockStep, FrameStep
 from search_space.network.layers import activate
+from search_space.network.model import MoViNet, build
 from search_space.network.state import Memory
-from search_space.network.step_module import image_mean
+from search_space.network.step_module import StepModule, image_mean
 
 
 def operation_call(operation: Operation, options: Options, runtime: str, threads: int, scratch: Path) -> Call:
@@ -71,7 +73,8 @@ def _network(operation: Operation, options: Options) -> MoViNet:
 
 def _in_pytorch(network: MoViNet, operation: Operation) -> Call:
     """As the one-frame step of a folded network computes it."""
-    step, (kind, shape) = FrameStep(network), operation
+    step, (kind, shape) = network.frame_step(), operation
+    assert step is not None, "a folded network of separate convolutions has one"
     block, size, count = step.blocks[0], shape[-1], shape[-1] ** 2
     if kind == "stem":
         frame = torch.rand(1, 3, size, size).to(memory_format=torch.channels_last)

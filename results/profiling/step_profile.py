@@ -123,7 +123,8 @@ def prepared(subject: Subject, runtime: str, precision: Precision, scratch: Path
 
     from results.export.export import ExportTarget, export_network
     from results.member import load_member, write_member
-    from search_space.network import Ensemble, MoViNet, build
+    from search_space.network.ensemble import Ensemble
+    from search_space.network.model import MoViNet, build
 
     if runtime == PYTORCH and precision != "float32":
         raise SettingsError("--int8 with --runtime pytorch", hint="give another --runtime")

@@ -22,7 +22,7 @@ from results.report.next_commands import short_path
 from results.report.report import write_report
 from results.text.run_tables import confirmed_table, members_table, provisional_table
 from results.watcher import Watcher
-from searcher.objectives import TWO
+from searcher.objectives import ACCURACY_AND_MACS
 from searcher.plan.confirmation import confirmed
 from searcher.record.records import Records
 from searcher.run.overview import overview
@@ -77,7 +77,7 @@ def draw_frontier(run_dir: Path, watcher: Watcher) -> None:
         watcher.say(
             "\n".join(f"{each.digest}  {each.architecture}" for each in candidates if each.on_frontier)
         )
-    elif objectives == TWO:
+    elif objectives == ACCURACY_AND_MACS:
         watcher.say(members_table(view.provisional))
     else:
         watcher.say(provisional_table(overview(run_dir).frontier, objectives.names))

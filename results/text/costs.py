@@ -6,7 +6,7 @@ from rich.table import Table
 
 from results import units
 from search_space.architecture.architecture import Architecture
-from search_space.cost.closed_form import cost
+from search_space.cost.closed_form import compute_cost
 from search_space.space.profile import SpaceProfile
 
 _BAR = 40
@@ -42,7 +42,7 @@ def space_text(found: SpaceProfile) -> str:
 
 def costs_text(architecture: Architecture, classes: int) -> str:
     """The costs of a network in closed form."""
-    found = cost(architecture, classes)
+    found = compute_cost(architecture, classes)
     clip = architecture.input
     lines = [
         architecture.text,

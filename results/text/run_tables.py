@@ -11,12 +11,12 @@ from results import units
 from results.analysis.frontier import FrontierMember
 from results.family.family import Family
 from results.family.outcome import MemberOutcome
-from searcher.objectives import DEFAULT, METRICS
+from searcher.objectives import DEFAULT_OBJECTIVES, OBJECTIVES
 from searcher.plan.confirmation import Confirmed
-from searcher.plan.events import FrontierPoint
+from searcher.plan.provisional_frontier import FrontierPoint
 
 
-def confirmed_table(confirmed: Sequence[Confirmed], objectives: Sequence[str] = DEFAULT) -> Table:
+def confirmed_table(confirmed: Sequence[Confirmed], objectives: Sequence[str] = DEFAULT_OBJECTIVES) -> Table:
     """The confirmed candidates, the cheapest first, with mean and spread; frontier members are marked."""
     table = Table(title="Confirmed frontier", title_justify="left", box=box.SIMPLE_HEAD)
     for head in ("", "multiply-adds", "top-1", *_heads(objectives), "cannot be told from"):
@@ -35,7 +35,9 @@ def confirmed_table(confirmed: Sequence[Confirmed], objectives: Sequence[str] = 
     return table
 
 
-def provisional_table(points: Sequence[FrontierPoint], objectives: Sequence[str] = DEFAULT) -> Table:
+def provisional_table(
+    points: Sequence[FrontierPoint], objectives: Sequence[str] = DEFAULT_OBJECTIVES
+) -> Table:
     """The frontier so far, the cheapest first."""
     table = Table(title="Frontier so far", title_justify="left", box=box.SIMPLE_HEAD)
     for head in ("multiply-adds", "top-1", *_heads(objectives), "epochs"):
@@ -54,11 +56,15 @@ def provisional_table(points: Sequence[FrontierPoint], objectives: Sequence[str]
 
 def _heads(objectives: Sequence[str]) -> list[str]:
     """Columns of the objectives that a table does not have anyway."""
-    return [name.replace("_", " ") for name in objectives if name not in DEFAULT]
+    return [name.replace("_", " ") for name in objectives if name not in DEFAULT_OBJECTIVES]
 
 
 def _cells(metrics: Mapping[str, float], objectives: Sequence[str]) -> list[str]:
-    return [_cell(name, metrics.get(METRICS[name])) for name in objectives if name not in DEFAULT]
+    return [
+        _cell(name, metrics.get(OBJECTIVES[name].metric))
+        for name in objectives
+        if name not in DEFAULT_OBJECTIVES
+    ]
 
 
 def _cell(name: str, value: float | None) -> str:

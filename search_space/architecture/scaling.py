@@ -6,7 +6,6 @@ released family, in which A0, A2, A3, A4 and A5 stand at phi = -2, 0, 1, 2, 3; A
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from math import exp, log
@@ -14,8 +13,6 @@ from math import exp, log
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import MAX_LAYERS, ClipShape, Layer, Stage, round_to_8
 from search_space.architecture.published import PUBLISHED
-from search_space.genes.settings import ExpansionSettings, StageSettings, WidthSettings
-from search_space.space.space import SearchSpace
 
 FAMILY_EXPONENTS = {"A0": -2, "A2": 0, "A3": 1, "A4": 2, "A5": 3}
 
@@ -90,76 +87,3 @@ def scale_input(clip: ClipShape, phi: float, coefficients: Coefficients | None =
     fps = max(0.5, round(2 * clip.fps * c.rate**phi) / 2)
     size = max(2, 2 * round(clip.size * c.resolution**phi / 2))
     return ClipShape(max(1, round(clip.frames / clip.fps * fps)), size, fps)
-
-
-def scale_space(space: SearchSpace, phi: float, coefficients: Coefficients | None = None) -> SearchSpace:
-    """A search space around scaled architectures: base widths, depths and clips scaled, ratios as they are.
-
-    Args:
-        space: what to scale.
-        phi: how far; negative makes it smaller.
-        coefficients: of one step; by default the released family's.
-
-    Returns:
-        The space ``NAME-scaled``. Widths that are given in channels are scaled and rounded to 8. A run of
-        depths stays a run, from the scaled first to the scaled last.
-    """
-    c = coefficients or family_coefficients()
-    settings = space.settings
-    clips = [
-        scale_input(ClipShape(frames, size, fps), phi, c)
-        for frames in settings.input.frames
-        for size in settings.input.size
-        for fps in settings.input.fps
-    ]
-    scaled = settings.model_copy(
-        update={
-            "name": f"{settings.name}-scaled",
-            "width_factor": settings.width_factor * c.width**phi,
-            "input": settings.input.model_copy(
-                update={
-                    "frames": tuple(sorted({clip.frames for clip in clips})),
-                    "size": tuple(sorted({clip.size for clip in clips})),
-                    "fps": tuple(sorted({clip.fps for clip in clips})),
-                }
-            ),
-            "stem": _scale_widths(settings.stem, c.width**phi),
-            "head": _scale_widths(settings.head, c.width**phi),
-            "stages": tuple(_scale_choices(stage, c.width**phi, c.depth**phi) for stage in settings.stages),
-            "budgets": {},
-        }
-    )
-    return SearchSpace(scaled)
-
-
-def _scale_widths(widths: WidthSettings, factor: float) -> WidthSettings:
-    return widths.model_copy(update={"also": tuple(round_to_8(width * factor) for width in widths.also)})
-
-
-def _scale_expansion(expansion: ExpansionSettings, factor: float) -> ExpansionSettings:
-    return expansion.model_copy(
-        update={"also": tuple(round_to_8(width * factor) for width in expansion.also)}
-    )
-
-
-def _scale_choices(stage: StageSettings, width: float, depth: float) -> StageSettings:
-    first = stage.first
-    if first is not None and first.expansion is not None:
-        first = first.model_copy(update={"expansion": _scale_expansion(first.expansion, width)})
-    return stage.model_copy(
-        update={
-            "width": _scale_widths(stage.width, width),
-            "expansion": _scale_expansion(stage.expansion, width),
-            "first": first,
-            "depth": scale_depths(stage.depth, depth),
-        }
-    )
-
-
-def scale_depths(depths: Sequence[int], factor: float) -> tuple[int, ...]:
-    """Depths times a factor, at least 1; a run without gaps stays one."""
-    ordered = sorted(set(depths))
-    scaled = [min(max(1, round(depth * factor)), MAX_LAYERS) for depth in ordered]
-    if ordered == list(range(ordered[0], ordered[-1] + 1)):
-        return tuple(range(scaled[0], scaled[-1] + 1))
-    return tuple(sorted(set(scaled)))

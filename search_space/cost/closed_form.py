@@ -16,20 +16,15 @@ from search_space.architecture.parts import ClipShape, Layer, Options, Stage
 from search_space.cost.operators import (
     IMAGE_CHANNELS,
     STEM_STRIDE,
-    Operator,
     Position,
     head_operators,
     layer_operators,
-    operators,
     squeeze_width,
     squeezed_frames,
     stem_operators,
     strided,
-    totals,
 )
 from search_space.errors import ArchitectureError
-
-__all__ = ["Cost", "Operator", "cost", "layer_macs", "macs", "operators", "totals"]
 
 ELEMENT_BYTES = 4
 
@@ -208,7 +203,7 @@ def macs(architecture: Architecture, classes: int = 600, *, input: ClipShape | N
     return total + head_macs(channels, widths, size, clip.frames)
 
 
-def cost(architecture: Architecture, classes: int = 600, *, input: ClipShape | None = None) -> Cost:
+def compute_cost(architecture: Architecture, classes: int = 600, *, input: ClipShape | None = None) -> Cost:
     """All costs of a network.
 
     Args:

@@ -13,7 +13,7 @@ from fvcore.nn import FlopCountAnalysis
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
 from search_space.cost.operators import operators
-from search_space.network import build
+from search_space.network.model import build
 
 # How fvcore names a product, and what it is here.
 _KINDS = {

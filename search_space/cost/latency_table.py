@@ -22,7 +22,7 @@ from search_space.architecture.parts import Layer, Options
 from search_space.cost.operators import STEM_STRIDE, strided
 from search_space.errors import SpaceError
 from search_space.files import write_json
-from search_space.space.space import SearchSpace
+from search_space.genes.space_genes import SpaceChoices
 
 FORMAT = "movinas-latency-1"
 _ABOUT = ("space", "options", "classes", "device", "runtime", "threads")
@@ -89,13 +89,16 @@ def frame_operations(architecture: Architecture, classes: int) -> list[Operation
     return [*found, Operation("head", (channels, architecture.head, architecture.hidden, classes, size))]
 
 
-def space_operations(space: SearchSpace) -> list[Operation]:
-    """Every operation that any network of a space can have, sorted.
+def space_operations(choices: SpaceChoices, classes: int) -> list[Operation]:
+    """Return every operation that any network of a space can have, sorted.
+
+    Args:
+        choices: the genes of the space.
+        classes: outputs of the classifier.
 
     Raises:
         SpaceError: as :func:`frame_operations`.
     """
-    choices, classes = space.choices, space.classes
     _check(choices.options)
     found: set[Operation] = set()
     for pixels in choices.sizes:

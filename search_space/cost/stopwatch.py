@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 
 from search_space.architecture.parts import ClipShape
-from search_space.network import Ensemble, MoViNet
+from search_space.network.ensemble import Ensemble
+from search_space.network.model import MoViNet
 
 Call = Callable[[], object]
 PYTORCH = "pytorch"

@@ -1,4 +1,4 @@
-"""Spaces by name, and reading them from files; one file may build on another."""
+"""Space files and presets: documents by name or path, of which one may build on another."""
 
 from __future__ import annotations
 
@@ -6,35 +6,36 @@ from pathlib import Path
 from typing import Any
 
 from search_space.errors import SpaceError
-from search_space.genes.settings import parse_settings
-from search_space.space.space import SearchSpace
+from search_space.genes.settings import SpaceSettings, parse_settings
 from search_space.yaml_document import Document, read_yaml
 
 _FOLDER = Path(__file__).parents[1] / "presets"
 
 
 def preset_names() -> tuple[str, ...]:
-    """The names of all presets."""
+    """Return the names of all presets."""
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
 
 
-def preset(name: str) -> SearchSpace:
-    """A preset by its name.
+def read_preset(name: str) -> Document:
+    """Return the document of a preset.
 
     Raises:
-        SpaceError: there is none of that name.
+        SpaceError: no preset has that name.
     """
-    return load_space(_preset_document(name))
+    if name not in preset_names():
+        raise SpaceError(f"there is no space preset {name!r}", hint=f"there are {', '.join(preset_names())}")
+    return read_yaml((_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"), f"preset {name}")
 
 
-def read_space(source: str | Path) -> SearchSpace:
-    """A space from a YAML file, or a preset by its name.
+def read_document(source: str | Path) -> Document:
+    """Read a YAML file, or a preset by its name.
 
     Raises:
-        SpaceError: no such file or preset, or what is wrong in it: place, value and remedy.
+        SpaceError: no such file or preset, or no YAML.
     """
     if isinstance(source, str) and source in preset_names():
-        return preset(source)
+        return read_preset(source)
     path = Path(source)
     try:
         text = path.read_text(encoding="utf-8")
@@ -43,11 +44,11 @@ def read_space(source: str | Path) -> SearchSpace:
             f"no space file can be read at {str(source)!r}: {error}",
             hint=f"give a YAML file, or one of the presets {', '.join(preset_names())}",
         ) from error
-    return load_space(read_yaml(text, str(path)))
+    return read_yaml(text, str(path))
 
 
-def load_space(document: Document) -> SearchSpace:
-    """A space from a document; ``extends`` names a preset whose keys it has where it gives none of its own.
+def parse_space(document: Document) -> SpaceSettings:
+    """Validate a document; ``extends`` names a preset, which gives the keys that the document does not.
 
     Raises:
         SpaceError: names the place, the value and the remedy.
@@ -60,29 +61,10 @@ def load_space(document: Document) -> SearchSpace:
                 f"{document.place(('extends',))}: there is no preset {base!r}",
                 hint=f"there are {', '.join(preset_names())}",
             )
-        inherited = _preset_document(base).data
+        inherited = read_preset(base).data
         while "extends" in inherited:
-            inherited = _preset_document(inherited["extends"]).data | {
+            inherited = read_preset(inherited["extends"]).data | {
                 key: value for key, value in inherited.items() if key != "extends"
             }
         data = inherited | data
-    space = SearchSpace(parse_settings(Document(document.source, data, document.lines)))
-    _check_budgets(space, document)
-    return space
-
-
-def _check_budgets(space: SearchSpace, document: Document) -> None:
-    for name, budget in space.settings.budgets.items():
-        low, high = space.macs_range()
-        if not low <= budget <= high:
-            remedy = "smaller choices" if budget < low else "larger choices"
-            raise SpaceError(
-                f"{document.place(('budgets', name))}: {budget:.4g} multiply-adds cannot be reached",
-                hint=f"the space goes from {low:.4g} to {high:.4g}: give it {remedy}",
-            )
-
-
-def _preset_document(name: str) -> Document:
-    if name not in preset_names():
-        raise SpaceError(f"there is no space preset {name!r}", hint=f"there are {', '.join(preset_names())}")
-    return read_yaml((_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"), f"preset {name}")
+    return parse_settings(Document(document.source, data, document.lines))

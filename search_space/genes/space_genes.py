@@ -15,9 +15,7 @@ from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape, Options
 from search_space.errors import SpaceError
 from search_space.genes.settings import SpaceSettings
-from search_space.genes.stage_genes import Gene, LayerChoices, StageChoices, listed, stage_choices
-
-__all__ = ["Gene", "Genotype", "LayerChoices", "SpaceChoices", "StageChoices"]
+from search_space.genes.stage_genes import Gene, StageChoices, listed, stage_choices
 
 Genotype = tuple[int, ...]
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from search_space.architecture.parts import Activation
 from search_space.network import convolution as ops
 from search_space.network.bottleneck import Bottleneck
-from search_space.network.ensemble import Ensemble
+from search_space.network.ensemble import Ensemble, networks_of
 from search_space.network.folding import fold
 from search_space.network.layers import SqueezeExcite, TemporalConvNorm, activate
 from search_space.network.model import MoViNet
@@ -36,7 +36,7 @@ class ClipModule(nn.Module):
 
     def __init__(self, model: MoViNet | Ensemble, frames: int | None = None) -> None:
         super().__init__()
-        networks = [model] if isinstance(model, MoViNet) else model.networks
+        networks = networks_of(model)
         self.size = max(network.architecture.input.size for network in networks)
         self.frames = frames or networks[0].architecture.input.frames
         self.networks = nn.ModuleList([_Network(network, self.frames) for network in networks])
@@ -57,9 +57,7 @@ class _Network(nn.Module):
         super().__init__()
         network = model if model.folded else fold(model)
         self.stem = FoldedConvolution(network.stem)
-        self.blocks = nn.ModuleList(
-            [_Block(block, frames) for block in network.blocks.values() if isinstance(block, Bottleneck)]
-        )
+        self.blocks = nn.ModuleList([_Block(block, frames) for block in network.bottlenecks])
         self.project = FoldedConvolution(network.head.project)
         self.hidden = network.head.hidden
         self.classifier = network.head.classifier

@@ -156,3 +156,8 @@ def member_state(state: Mapping[str, Tensor], index: int) -> State:
     """The part of an ensemble's state that belongs to member ``index``, under the member's own names."""
     prefix = f"{index}."
     return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
+def networks_of(model: MoViNet | Ensemble) -> tuple[MoViNet, ...]:
+    """Return the networks of an ensemble, or the one network."""
+    return tuple(model.networks) if isinstance(model, Ensemble) else (model,)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from search_space.errors import NetworkError
 from search_space.network.bottleneck import Projection
+from search_space.network.ensemble import Ensemble
 from search_space.network.layers import ConvNorm, TemporalConvNorm
 from search_space.network.model import MoViNet
 
@@ -39,6 +40,13 @@ def fold(model: MoViNet) -> MoViNet:
             module.weight = nn.Parameter(_taps_together(module.weight.detach()), requires_grad=False)
     folded.folded = True
     return folded
+
+
+def deploy(model: MoViNet | Ensemble) -> MoViNet | Ensemble:
+    """Return the deploy form of a network or of an ensemble: batch norm folded, for evaluation only."""
+    if isinstance(model, Ensemble):
+        return Ensemble([fold(member) for member in model.networks])
+    return fold(model)
 
 
 def _taps_together(weight: Tensor) -> Tensor:

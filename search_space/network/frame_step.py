@@ -8,9 +8,8 @@ copied: whoever changes the network's weights in place changes what is computed 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -28,41 +27,42 @@ from search_space.network.layers import (
     activate,
     open_gate,
 )
+from search_space.network.pool_head import PoolHead
 from search_space.network.state import COUNT_DTYPE, Memory, State
-
-if TYPE_CHECKING:
-    from search_space.network.model import MoViNet
 
 
 class FrameStep:
     """The step of one frame for a folded, causal network.
 
     Args:
-        model: a network that ``supports`` says yes to.
+        stem: the network's first convolution, folded.
+        blocks: the network's bottlenecks in order, folded; ``supports`` holds for them.
+        head: the network's head, folded.
+        modules: every module of the network, whose parameters ``is_current`` watches.
     """
 
-    def __init__(self, model: MoViNet) -> None:
-        blocks = [block for block in model.blocks.values() if isinstance(block, Bottleneck)]
-        self._held = [(module._parameters, name) for module in model.modules() for name in module._parameters]
+    def __init__(
+        self, stem: ConvNorm, blocks: Sequence[Bottleneck], head: PoolHead, modules: Iterable[nn.Module]
+    ) -> None:
+        self._held = [(module._parameters, name) for module in modules for name in module._parameters]
         self._pointers = self._addresses()
-        self.stem = _Spatial.of(model.stem)
+        self.stem = _Spatial.of(stem)
         self.blocks = [BlockStep.of(block) for block in blocks]
-        self.project = _Dense.of(model.head.project)
-        self.hidden = _Dense.of(model.head.hidden)
-        self.classifier = _Dense.of(model.head.classifier)
-        self._total = model.head.mean.sum
+        self.project = _Dense.of(head.project)
+        self.hidden = _Dense.of(head.hidden)
+        self.classifier = _Dense.of(head.classifier)
+        self._total = head.mean.sum
         squeezes = [block.squeeze for block in self.blocks if block.squeeze is not None]
-        self._counts = [*(squeeze.count for squeeze in squeezes if squeeze.count), model.head.mean.count]
-        self._one = torch.ones((), dtype=COUNT_DTYPE, device=model.stem.weight.device)
+        self._counts = [*(squeeze.count for squeeze in squeezes if squeeze.count), head.mean.count]
+        self._one = torch.ones((), dtype=COUNT_DTYPE, device=stem.weight.device)
 
     @staticmethod
-    def supports(model: MoViNet) -> bool:
-        """Whether a network can run so: folded, and no convolution over space and time at once."""
-        return model.folded and all(
+    def supports(blocks: Iterable[Bottleneck]) -> bool:
+        """Return whether folded bottlenecks can run so: none convolves over space and time at once."""
+        return all(
             block.spatial is not None
             and (block.temporal is None or (block.temporal.kernel.space == 1 and block.temporal.causal))
-            for block in model.blocks.values()
-            if isinstance(block, Bottleneck)
+            for block in blocks
         )
 
     def is_current(self) -> bool:

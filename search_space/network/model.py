@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_space.architecture.architecture import Architecture
@@ -15,38 +14,11 @@ from search_space.network import convolution as ops
 from search_space.network.bottleneck import Bottleneck
 from search_space.network.frame_step import FrameStep
 from search_space.network.heads import Head, as_head
-from search_space.network.layers import ConvNorm, CumulativeMean, activate, he_normal
+from search_space.network.layers import ConvNorm
+from search_space.network.pool_head import PoolHead
 from search_space.network.state import COUNT_DTYPE, Memory, State, check_state
 
 STEM_STRIDE = 2
-
-
-class PoolHead(nn.Module):
-    """conv7, the mean over space and over all frames so far, dense9, swish, dropout and the classifier."""
-
-    def __init__(self, inputs: int, architecture: Architecture, outputs: int, dropout: float) -> None:
-        super().__init__()
-        self.dropout = dropout
-        self.project = ConvNorm(inputs, architecture.head, activation=architecture.options.activation)
-        self.mean = CumulativeMean("head")
-        self.hidden = nn.Linear(architecture.head, architecture.hidden)
-        self.classifier = nn.Linear(architecture.hidden, outputs)
-        he_normal(self.hidden.weight)
-        nn.init.normal_(self.classifier.weight, 0.0, 0.01)
-        nn.init.zeros_(self.hidden.bias)
-        nn.init.zeros_(self.classifier.bias)
-
-    def forward(self, x: Tensor, frames: int, memory: Memory | None, every: bool) -> Tensor:
-        """Folded frames to logits (batch, outputs), or (batch, frames, outputs) after ``every`` frame."""
-        space = ops.spatial_mean(self.project(x)).view(-1, frames, self.project.weight.shape[0])
-        if every or memory is not None:
-            pooled = self.mean(space, memory)
-            pooled = pooled if every else pooled[:, -1]
-        else:
-            pooled = space.mean(1)
-        hidden = activate(self.hidden(pooled), "swish")
-        logits: Tensor = self.classifier(F.dropout(hidden, self.dropout, self.training))
-        return logits
 
 
 class MoViNet(nn.Module):
@@ -104,6 +76,11 @@ class MoViNet(nn.Module):
         """Whether the network can run frame by frame."""
         return self.architecture.options.causal
 
+    @property
+    def bottlenecks(self) -> list[Bottleneck]:
+        """The bottlenecks in order, typed."""
+        return [block for block in self.blocks.values() if isinstance(block, Bottleneck)]
+
     def forward(self, clip: Tensor) -> Tensor:
         """Classify whole clips.
 
@@ -156,8 +133,14 @@ class MoViNet(nn.Module):
         if torch.is_autocast_enabled(clip.device.type):
             return None
         if self._frame_step is None or not self._frame_step.is_current():
-            self._frame_step = FrameStep(self) if FrameStep.supports(self) else None
+            self._frame_step = self.frame_step()
         return self._frame_step
+
+    def frame_step(self) -> FrameStep | None:
+        """Return the fastest step of one frame; None unless the network is folded and of a fitting form."""
+        if not self.folded or not FrameStep.supports(self.bottlenecks):
+            return None
+        return FrameStep(self.stem, self.bottlenecks, self.head, self.modules())
 
     def initial_state(
         self,
@@ -198,7 +181,7 @@ class MoViNet(nn.Module):
         asked = (batch, height, width)
         height, width = ops.strided(height, STEM_STRIDE), ops.strided(width, STEM_STRIDE)
         shapes: dict[str, tuple[int, ...]] = {}
-        for block in self._bottlenecks():
+        for block in self.bottlenecks:
             shapes |= block.state_shapes(batch, height, width)
             height, width = ops.strided(height, block.stride), ops.strided(width, block.stride)
         shapes |= self.head.mean.state_shapes(batch, self.architecture.head)
@@ -207,13 +190,10 @@ class MoViNet(nn.Module):
 
     def _run(self, clip: Tensor, frames: int, memory: Memory | None, *, every: bool) -> Tensor:
         x = self.stem(ops.fold_frames(clip))
-        for block in self._bottlenecks():
+        for block in self.bottlenecks:
             x = block(x, frames, memory)
         logits: Tensor = self.head(x, frames, memory, every)
         return logits
-
-    def _bottlenecks(self) -> list[Bottleneck]:
-        return [block for block in self.blocks.values() if isinstance(block, Bottleneck)]
 
     def _checked(self, clip: Tensor, what: str) -> Tensor:
         if ops.is_recording():

@@ -19,7 +19,7 @@ from search_space.architecture.parts import Activation
 from search_space.errors import NetworkError
 from search_space.network import convolution as ops
 from search_space.network.bottleneck import Bottleneck
-from search_space.network.ensemble import Ensemble
+from search_space.network.ensemble import Ensemble, networks_of
 from search_space.network.folding import fold
 from search_space.network.layers import (
     HARD_SIGMOID_SLOPE,
@@ -62,7 +62,7 @@ class StepModule(nn.Module):
         super().__init__()
         if not model.causal:
             raise NetworkError("deploy: expected a causal network, got one of the base form")
-        networks = [model] if isinstance(model, MoViNet) else model.networks
+        networks = networks_of(model)
         prefixes = [""] if isinstance(model, MoViNet) else [f"{index}." for index in range(len(networks))]
         self.size = max(network.architecture.input.size for network in networks)
         self.positions = any(network.architecture.options.position_encoding for network in networks)

@@ -19,7 +19,8 @@ from itertools import accumulate, pairwise
 import numpy as np
 import numpy.typing as npt
 
-from search_space.genes.space_genes import SpaceChoices, StageChoices
+from search_space.genes.space_genes import SpaceChoices
+from search_space.genes.stage_genes import StageChoices
 from search_space.sampling.layer_costs import ClipCosts, Macs, all_clips
 
 Weights = npt.NDArray[np.float64]

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from search_space.cost.closed_form import head_macs, layer_macs, stem_macs
 from search_space.cost.operators import STEM_STRIDE, Position, strided
-from search_space.genes.space_genes import SpaceChoices, StageChoices
+from search_space.genes.space_genes import SpaceChoices
+from search_space.genes.stage_genes import StageChoices
 
 Macs = npt.NDArray[np.int64]
 

@@ -1,4 +1,4 @@
-"""Small steps between a space's architectures: neighbours, mutation, crossover, and the way into a window."""
+"""Small steps between a space's architectures: neighbours, mutation, and the way into a window."""
 
 from __future__ import annotations
 
@@ -47,15 +47,6 @@ def mutated(choices: SpaceChoices, values: Sequence[int], rng: np.random.Generat
     full = choices.filled(values)
     value = int(rng.integers(choices.genes[place].choices - 1))
     return changed(choices, full, place, value + (value >= full[place]))
-
-
-def crossed(
-    choices: SpaceChoices, one: Sequence[int], other: Sequence[int], rng: np.random.Generator
-) -> list[int]:
-    """Each gene from one parent or the other, at random; inactive genes go on as the parent's last layer."""
-    pairs = zip(choices.filled(one), choices.filled(other), strict=True)
-    coins = rng.random(len(choices.genes)).tolist()
-    return canonical(choices, [a if coin < 0.5 else b for (a, b), coin in zip(pairs, coins, strict=True)])
 
 
 class _Window:

@@ -11,10 +11,10 @@ import numpy as np
 
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.published import PUBLISHED
-from search_space.architecture.scaling import scale_depths
-from search_space.cost.closed_form import Cost, cost, macs
+from search_space.cost.closed_form import Cost, compute_cost, macs
 from search_space.errors import SpaceError
 from search_space.genes.settings import SpaceSettings
+from search_space.space.scaling import scale_depths
 from search_space.space.space import SearchSpace
 
 BINS = 7
@@ -115,7 +115,11 @@ def profile(
         smallest=smallest,
         median=median,
         largest=largest,
-        costs=(cost(smallest, space.classes), cost(median, space.classes), cost(largest, space.classes)),
+        costs=(
+            compute_cost(smallest, space.classes),
+            compute_cost(median, space.classes),
+            compute_cost(largest, space.classes),
+        ),
         bins=_histogram(space, low, high, samples, rng),
         budgets=tuple(_budget(space, name, most, rng) for name, most in wanted.items()),
     )

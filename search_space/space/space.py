@@ -14,14 +14,14 @@ import numpy as np
 from search_space.architecture.architecture import Architecture
 from search_space.cost.closed_form import macs
 from search_space.errors import SpaceError
+from search_space.genes.reading import parse_space, read_document, read_preset
 from search_space.genes.settings import SpaceSettings, parse_settings
-from search_space.genes.space_genes import Gene, Genotype, SpaceChoices
+from search_space.genes.space_genes import Genotype, SpaceChoices
+from search_space.genes.stage_genes import Gene
 from search_space.sampling import moves
 from search_space.sampling.cost_sampler import CostSampler
 from search_space.sampling.window_sampler import Drawing
 from search_space.yaml_document import Document
-
-__all__ = ["Gene", "Genotype", "SearchSpace"]
 
 
 class SearchSpace:
@@ -35,8 +35,6 @@ class SearchSpace:
         classes: outputs of the classifier that costs count.
         genes: every decision with more than one choice, in the order of a genotype.
 
-    Raises:
-        SpaceError: a budget that the settings name cannot be reached.
     """
 
     def __init__(self, settings: SpaceSettings) -> None:
@@ -48,25 +46,50 @@ class SearchSpace:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], source: str = "search space") -> SearchSpace:
-        """A space from plain dictionaries, lists, strings and numbers.
+        """Return a space from plain dictionaries, lists, strings and numbers.
+
+        Args:
+            data: the content of a space file.
+            source: the name of the data in messages.
 
         Raises:
             SpaceError: names the place, the value and the remedy.
         """
-        from search_space.genes.reading import load_space
-
-        return load_space(Document(source, data, {}))
+        return cls._from_document(Document(source, data, {}))
 
     @classmethod
     def from_yaml(cls, source: str | Path) -> SearchSpace:
-        """A space from a YAML file, or a preset by its name.
+        """Return a space from a YAML file, or a preset by its name.
 
         Raises:
             SpaceError: no such file or preset, or what is wrong in it: place, value and remedy.
         """
-        from search_space.genes.reading import read_space
+        return cls._from_document(read_document(source))
 
-        return read_space(source)
+    @classmethod
+    def preset(cls, name: str) -> SearchSpace:
+        """Return a preset by its name.
+
+        Raises:
+            SpaceError: no preset has that name.
+        """
+        return cls._from_document(read_preset(name))
+
+    @classmethod
+    def _from_document(cls, document: Document) -> SearchSpace:
+        space = cls(parse_space(document))
+        space._check_budgets(document)
+        return space
+
+    def _check_budgets(self, document: Document) -> None:
+        for name, budget in self.settings.budgets.items():
+            low, high = self.macs_range()
+            if not low <= budget <= high:
+                remedy = "smaller choices" if budget < low else "larger choices"
+                raise SpaceError(
+                    f"{document.place(('budgets', name))}: {budget:.4g} multiply-adds cannot be reached",
+                    hint=f"the space goes from {low:.4g} to {high:.4g}: give it {remedy}",
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries, lists, strings and numbers that :meth:`from_dict` reads."""
@@ -268,11 +291,6 @@ class SearchSpace:
             SpaceError: the space, or the window, holds no other architecture.
         """
         return self.drawing.mutate(architecture, rng, *self.drawing.window(low, high))
-
-    def crossover(self, one: Architecture, other: Architecture, rng: np.random.Generator) -> Architecture:
-        """Each gene of one parent or the other, at random."""
-        values = moves.crossed(self.choices, self.choices.encode(one), self.choices.encode(other), rng)
-        return self.choices.decode(values)
 
     def describe(self) -> str:
         """A few lines for people: size, range, and the choices of each gene."""

@@ -128,7 +128,7 @@ class Cluster:
         over = False
         while not over:
             over = self._run_some(plan, evaluator)
-        plan.finish()
+        plan.close()
         progress = plan.progress()
         plan.on_event(progress)
         if self.pulse is not None:

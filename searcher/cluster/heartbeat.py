@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from search_space.files import replacing
 from searcher.cluster.nodes import Node
-from searcher.plan.events import Progress
+from searcher.plan.events import PhaseProgress
 
 _LOG = logging.getLogger(__name__)
 _BEAT, _STOP = "driver", "stop"
@@ -151,7 +151,7 @@ class Pulse:
 
     def beat(
         self,
-        progress: Progress,
+        progress: PhaseProgress,
         *,
         nodes: Sequence[Node] = (),
         waiting: str = "",

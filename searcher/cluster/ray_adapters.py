@@ -20,7 +20,7 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from searcher.cluster.nodes import missing
-from searcher.plan.events import Lost, Trained
+from searcher.plan.events import EpochTrained, Lost
 from searcher.plan.job import EpochResult, EvaluatorSpec, Job
 from searcher.plan.plan import Plan
 
@@ -103,7 +103,9 @@ class Bridge:
             epoch = EpochResult.from_dict(result["epoch"])
             where, log = str(result.get("where", "")), tuple(map(str, result.get("log", ())))
             digest = job.architecture.digest
-            self.plan.on_event(Trained(job.purpose, digest, job.seed, epoch.epoch, epoch.seconds, where, log))
+            self.plan.on_event(
+                EpochTrained(job.purpose, digest, job.seed, epoch.epoch, epoch.seconds, where, log)
+            )
             return self.plan.observe(job, epoch) and not self.stopping
         except Exception as error:
             # Ray would wrap it, and the remedy that it names would be lost in a traceback.
@@ -131,7 +133,7 @@ class Bridge:
             if failed:
                 reason = working.killed if working is not None else ""
                 self.plan.fail(job, reason or self.errors.get(trial_id, _LOST))
-            self.plan.ended(job)
+            self.plan.on_job_end(job)
         except Exception as error:
             # Not swallowed: raised by the next call that Ray lets raise.
             self.error = error

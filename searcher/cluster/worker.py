@@ -18,7 +18,7 @@ from ray import tune
 
 from proxy_train.store.places import LostVideoError
 from search_space.errors import MovinasError
-from search_space.network import retain_freed_memory
+from search_space.network.allocator import retain_freed_memory
 from searcher.cluster.checkpoint_mirror import Mirror
 from searcher.cluster.machine import sweep, temporary_folder
 from searcher.plan.job import EpochResult, EvaluatorSpec, Job

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from search_space.architecture.parts import ClipShape
 from search_space.cost.stopwatch import network_latency
-from search_space.network import MoViNet, fold
+from search_space.network.folding import fold
+from search_space.network.model import MoViNet
 
 WARMUP, CALLS = 5, 31
 

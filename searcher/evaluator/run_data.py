@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from proxy_train.clips.augmentation import evaluation_batch
-from proxy_train.data.settings import Dataset, DataSettings, load_dataset
+from proxy_train.data.dataset import Dataset
+from proxy_train.data.settings import DataSettings, load_dataset
 from proxy_train.evaluation.evaluation import evaluate
 from proxy_train.store.prepared_data import PreparedData, prepare
 from search_space.architecture.parts import ClipShape
@@ -167,7 +168,7 @@ def prepare_clip(
         workers=workers,
         progress=progress,
         refuse_broken=settings.broken == "refuse",
-        direct=settings.source == "videos",
+        on_demand=settings.source == "videos",
     )
     for file, reason in data.broken:
         _LOG.warning("left out %s: %s", file, reason)

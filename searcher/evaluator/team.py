@@ -21,7 +21,7 @@ import torch
 from torch import distributed
 
 from proxy_train.distributed import Group
-from search_space.network import retain_freed_memory
+from search_space.network.allocator import retain_freed_memory
 from searcher.plan.job import Job
 
 # Helpers wait while the worker evaluates, however long that takes: the driver looks after workers that hang.

@@ -12,14 +12,14 @@ import torch
 
 from proxy_train.data.settings import DataSettings, load_dataset
 from proxy_train.distributed import Group
-from proxy_train.processes import silent
+from proxy_train.processes import ignore_progress
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
 from proxy_train.training.training import Training
 from search_space.architecture.parts import ClipShape
 from search_space.cost.latency_table import LatencyTable
 from search_space.errors import DataError, SettingsError
-from search_space.network import save_weights
+from search_space.network.weights import save_weights
 from search_space.space.space import SearchSpace
 from searcher.evaluator.latency import latency
 from searcher.evaluator.team import team
@@ -150,7 +150,9 @@ class VideoEvaluator:
 
         assert self._settings is not None
         dataset = load_dataset(self._settings)
-        data = prepare_clip(dataset, self._settings, ClipShape.parse(clip), torch.get_num_threads(), silent)
+        data = prepare_clip(
+            dataset, self._settings, ClipShape.parse(clip), torch.get_num_threads(), ignore_progress
+        )
         if data.path.name != name:
             raise DataError(
                 f"the videos on {socket.gethostname()} are not those that the run was started with:"

@@ -16,7 +16,7 @@ from scipy.special import stdtrit
 
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Measurement
-from searcher.objectives import TWO, Objectives
+from searcher.objectives import ACCURACY_AND_MACS, Objectives
 from searcher.pareto import non_dominated, ranks
 from searcher.record.candidate import Candidate
 from searcher.record.records import Records
@@ -53,7 +53,7 @@ class Confirmed:
 
 
 def choose_members(
-    candidates: Sequence[Candidate], limit: int, objectives: Objectives = TWO
+    candidates: Sequence[Candidate], limit: int, objectives: Objectives = ACCURACY_AND_MACS
 ) -> list[Candidate]:
     """The provisional frontier, then whatever comes next to it, spread over the cost.
 
@@ -91,7 +91,7 @@ def _take(chosen: list[Candidate], members: Sequence[Candidate], limit: int) -> 
 
 
 def summarise(
-    measurements: Sequence[Measurement], fidelity_epochs: int, objectives: Objectives = TWO
+    measurements: Sequence[Measurement], fidelity_epochs: int, objectives: Objectives = ACCURACY_AND_MACS
 ) -> tuple[Confirmed, ...]:
     """What the confirmations of a run say, from its record alone.
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from proxy_train.measurement import Measurement, Purpose
 from search_space.cost.closed_form import macs
-from searcher.plan.events import Measured, OnEvent, Progress, ignore
+from searcher.plan.events import Measured, OnEvent, PhaseProgress, ignore
 from searcher.plan.job import EpochResult, Job
 from searcher.plan.plan import Plan
 from searcher.record.records import Records
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a job: its last measurement, failed or not. ``weights`` exist if it did not fail."""
+class JobOutcome:
+    """A job and its last measurement, failed or not; ``job.weights`` exists if it did not fail."""
 
     job: Job
     measurement: Measurement
@@ -29,7 +29,16 @@ class Outcome:
 class JobPlan(Plan):
     """Trains every job once, the most expensive first, so that the last worker is not left with a long one.
 
-    Jobs that the record answers are not trained. A job that failed in an earlier session is tried again.
+    Jobs whose measurement is in the record are not trained. A job that failed in an earlier session is tried
+    again.
+
+    Args:
+        records: record of the run, open for writing.
+        purpose: part of the run that the jobs belong to.
+        classes: number of classes of the data set.
+        jobs: the trainings.
+        workers: number of jobs that run at a time, for the estimate of the time left.
+        on_event: receives every start and measurement.
     """
 
     def __init__(
@@ -44,47 +53,47 @@ class JobPlan(Plan):
     ) -> None:
         super().__init__(records, purpose, classes, workers, on_event)
         self.jobs = list(jobs)
-        self._outcomes = {job.name: outcome for job in jobs if (outcome := self._answer(job)) is not None}
+        self._outcomes = {job.name: outcome for job in jobs if (outcome := self._recorded(job)) is not None}
         open_jobs = {job.name: job for job in jobs if job.name not in self._outcomes}
         self._queue = sorted(
             open_jobs.values(), key=lambda job: -macs(job.architecture, classes) * job.fidelity.epochs
         )
         self._left = sum(job.fidelity.epochs for job in self._queue)
 
-    def _answer(self, job: Job) -> Outcome | None:
-        """What the record knows; weights that were deleted are trained anew."""
-        known = self.records.find(job.architecture.digest, job.fidelity, job.seed, job.purpose)
-        return Outcome(job, known) if known is not None and job.weights.is_file() else None
+    def _recorded(self, job: Job) -> JobOutcome | None:
+        """Return the outcome in the record; weights that were deleted are trained again."""
+        recorded = self.records.find(job.architecture.digest, job.fidelity, job.seed, job.purpose)
+        return JobOutcome(job, recorded) if recorded is not None and job.weights.is_file() else None
 
     def choose(self) -> Job | None:
-        """The most expensive job that is left."""
+        """Return the most expensive job that is left."""
         return self._queue.pop(0) if self._queue else None
 
     def observe(self, job: Job, result: EpochResult) -> bool:
-        """Records the measurement at the end of the schedule, and at every rung before."""
+        """Record the measurement at the end of the schedule, and at every rung before."""
         self.count(job, result)
         if result.metrics is not None:
             measurement = self.measure(job, result)
             self.records.append(measurement)
             if result.epoch >= job.fidelity.epochs:
-                self._outcomes[job.name] = Outcome(job, measurement)
+                self._outcomes[job.name] = JobOutcome(job, measurement)
                 self.on_event(Measured(measurement))
         return result.epoch < job.fidelity.epochs
 
     def fail(self, job: Job, reason: str) -> None:
-        """Records the failure; the other jobs go on."""
+        """Record that a job failed; the others go on."""
         super().fail(job, reason)
-        self._outcomes[job.name] = Outcome(job, self.records.measurements(self.purpose)[-1])
+        self._outcomes[job.name] = JobOutcome(job, self.records.measurements(self.purpose)[-1])
 
-    def outcomes(self) -> list[Outcome]:
-        """What came of the jobs, in the order in which they were given; call it when all have ended."""
+    def outcomes(self) -> list[JobOutcome]:
+        """Return the outcomes of the jobs in their order, once all have ended."""
         return [self._outcomes[job.name] for job in self.jobs]
 
-    def progress(self) -> Progress:
-        """Where the list stands."""
+    def progress(self) -> PhaseProgress:
+        """Return where the list of jobs stands."""
         failed = sum(outcome.failed for outcome in self._outcomes.values())
         names = {job.name for job in self.jobs}
-        return Progress(
+        return PhaseProgress(
             phase=self.purpose,
             planned=len(names),
             done=len(self._outcomes) - failed,
@@ -93,5 +102,5 @@ class JobPlan(Plan):
             epochs=self.epochs,
             seconds=self.seconds(),
             seconds_left=self.seconds_for(self._left - self.epochs),
-            ended=self.through,
+            ended=self.ended_count,
         )

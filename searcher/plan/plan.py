@@ -1,7 +1,7 @@
-"""What is to be trained next: the questions that a cluster asks of the search and of a list of jobs alike.
+"""What is to be trained next: the interface between an engine and the search, or a list of jobs.
 
-A plan decides and records; whoever runs its jobs (Ray here, a simulation, a loop in a test) only trains.
-Plans are plain Python without threads: one driver asks and tells.
+A plan decides and records; the engine that runs its jobs (Ray, or a loop in a test) only trains. Plans are
+plain Python without threads: one driver asks and tells.
 """
 
 from __future__ import annotations
@@ -11,21 +11,26 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from proxy_train.measurement import Measurement, Purpose, Status
-from search_space.cost.closed_form import cost
-from searcher.plan.events import Measured, OnEvent, Progress, Started, ignore
+from searcher.plan.events import Measured, OnEvent, PhaseProgress, Started, ignore
 from searcher.plan.job import EpochResult, Job
 from searcher.record.records import Records
+from searcher.strategies.space_domain import known_costs
 
 
 class Plan(ABC):
-    """Hands out jobs and takes what comes of them.
+    """Hands out jobs and records their results.
 
     Args:
-        records: where measurements go.
-        purpose: the part of the run.
-        classes: of the data set, for the cost of a network.
-        workers: how many jobs run at a time, for the estimate of the time left.
-        on_event: told of every start and measurement.
+        records: record of the run, open for writing.
+        purpose: part of the run that the jobs belong to.
+        classes: number of classes of the data set, for the cost of a network.
+        workers: number of jobs that run at a time, for the estimate of the time left.
+        on_event: receives every start and measurement.
+
+    Attributes:
+        epochs: epochs trained in this session.
+        failed: jobs that failed in this session.
+        ended_count: jobs that ended in this session, however they did.
     """
 
     def __init__(
@@ -36,7 +41,7 @@ class Plan(ABC):
         self.on_event = on_event
         self.epochs = 0
         self.failed = 0
-        self.through = 0
+        self.ended_count = 0
         self._classes = classes
         self._workers = workers
         self._busy = 0.0
@@ -46,18 +51,18 @@ class Plan(ABC):
 
     @abstractmethod
     def choose(self) -> Job | None:
-        """The next job; None if there is none now, and for good if nothing is running."""
+        """Return the next job; None if there is none now, and for good if nothing is running."""
 
     @abstractmethod
     def observe(self, job: Job, result: EpochResult) -> bool:
-        """Takes one epoch of a running job; answers whether the job goes on."""
+        """Record one epoch of a running job; return whether the job goes on."""
 
     @abstractmethod
-    def progress(self) -> Progress:
-        """Where the plan stands."""
+    def progress(self) -> PhaseProgress:
+        """Return where the plan stands."""
 
     def next(self) -> Job | None:
-        """Starts the next job, or answers None; see ``choose``."""
+        """Start the next job and return it; None if there is none now, see ``choose``."""
         job = self.choose()
         if job is not None:
             self._running[job.name] = job
@@ -65,26 +70,26 @@ class Plan(ABC):
             self.on_event(Started(self.purpose, job.architecture.digest, job.architecture.text, job.seed))
         return job
 
-    def finish(self) -> None:  # noqa: B027 - most plans have nothing to do here
-        """Called once when nothing is left to do; not after an interruption."""
+    def close(self) -> None:  # noqa: B027 - most plans have nothing to do here
+        """Clean up once nothing is left to do; not called after an interruption."""
 
     def fail(self, job: Job, reason: str) -> None:
-        """Takes the end of a running job that cannot go on."""
+        """Record that a running job failed."""
         self.failed += 1
         self._end(job, "failed", reason)
 
     def cancel(self, job: Job, reason: str) -> None:
-        """Takes the end of a running job that could have gone on."""
+        """Record that a running job was stopped although it could have gone on."""
         self._end(job, "cancelled", reason)
 
     def _end(self, job: Job, status: Status, reason: str) -> None:
-        """Records it at the first fidelity of the job's that is not measured."""
-        known = {each.fidelity for each in self._same(job)}
-        left = [rung for rung in job.rungs if job.fidelity_at(rung) not in known]
+        """Record the end of a job at its first fidelity that is not measured."""
+        measured = {measurement.fidelity for measurement in self._measurements_of(job)}
+        left = [rung for rung in job.rungs if job.fidelity_at(rung) not in measured]
         measurement = self._measurement(job, left[0] if left else job.rungs[-1], status, reason=reason)
         self.records.append(measurement)
         self.on_event(Measured(measurement))
-        self.ended(job)
+        self.on_job_end(job)
 
     @property
     def running(self) -> list[Job]:
@@ -92,36 +97,39 @@ class Plan(ABC):
         return list(self._running.values())
 
     def count(self, job: Job, result: EpochResult) -> None:
-        """Adds an epoch to the accounts."""
+        """Add an epoch of a running job to the time that was spent."""
         self.epochs += 1
         self._busy += result.seconds
         self._seconds[job.name] += result.seconds
 
     def spent(self, job: Job) -> float:
-        """Seconds that finished epochs of a running job took, those of earlier sessions included."""
+        """Return the seconds that epochs of a running job took, those of earlier sessions included."""
         return self._seconds.get(job.name, 0.0)
 
     def allowed(self, job: Job) -> float | None:
-        """The most seconds that a job may take in all; None is no limit."""
+        """Return the time limit of a job in seconds; None is no limit."""
         del job
         return None
 
-    def ended(self, job: Job) -> None:
-        """Takes a job off the list of running ones; its seconds are forgotten."""
-        self.through += self._running.pop(job.name, None) is not None
+    def on_job_end(self, job: Job) -> None:
+        """Remove a job from the running ones and forget its seconds."""
+        self.ended_count += self._running.pop(job.name, None) is not None
         self._seconds.pop(job.name, None)
 
     def _seconds_before(self, job: Job) -> float:
-        """What the record says was spent on this training in earlier sessions."""
-        return max((each.seconds for each in self._same(job)), default=0.0)
+        """Return the seconds that the record says were spent on this training in earlier sessions."""
+        return max((measurement.seconds for measurement in self._measurements_of(job)), default=0.0)
 
-    def _same(self, job: Job) -> list[Measurement]:
-        """What is known of earlier parts of the job's own training."""
-        known = self.records.of_network(job.architecture.digest)
-        return [each for each in known if each.purpose == self.purpose and each.seed == job.seed]
+    def _measurements_of(self, job: Job) -> list[Measurement]:
+        """Return the measurements of earlier parts of the job's own training."""
+        return [
+            measurement
+            for measurement in self.records.of_network(job.architecture.digest)
+            if measurement.purpose == self.purpose and measurement.seed == job.seed
+        ]
 
     def measure(self, job: Job, result: EpochResult) -> Measurement:
-        """The measurement that an epoch with metrics is."""
+        """Return the measurement of an epoch that has metrics."""
         assert result.metrics is not None
         return self._measurement(job, result.epoch, "complete", metrics=result.metrics)
 
@@ -134,15 +142,9 @@ class Plan(ABC):
         metrics: Mapping[str, float] | None = None,
         reason: str = "",
     ) -> Measurement:
-        found = dict(metrics or {})
+        measured = dict(metrics or {})
         if status == "complete":
-            known = cost(job.architecture, self._classes)
-            found |= {
-                "macs": float(known.macs),
-                "parameters": float(known.parameters),
-                "state_bytes": float(known.state_bytes),
-                "activation_bytes": float(known.activation_bytes),
-            }
+            measured |= known_costs(job.architecture, self._classes)
         return Measurement(
             digest=job.architecture.digest,
             architecture=job.architecture.text,
@@ -150,17 +152,17 @@ class Plan(ABC):
             seed=job.seed,
             purpose=self.purpose,
             status=status,
-            metrics=found,
+            metrics=measured,
             seconds=self._seconds.get(job.name, 0.0),
             reason=reason,
         )
 
     def seconds(self) -> float:
-        """Since this plan was made."""
+        """Return the seconds since this plan was made."""
         return time.monotonic() - self._began
 
     def seconds_for(self, epochs: float) -> float | None:
-        """How long so many more epochs take, going by those behind us."""
+        """Estimate the seconds that ``epochs`` more epochs take, from those of this session."""
         if not self.epochs:
             return None
         return self._busy / self.epochs * max(epochs, 0.0) / self._workers

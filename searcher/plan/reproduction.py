@@ -16,7 +16,7 @@ from searcher.plan.search_plan import SearchPlan
 from searcher.record.records import Records
 
 
-def replay(records: Records, plan_over: Callable[[Records], SearchPlan]) -> list[str]:
+def reproduce(records: Records, plan_over: Callable[[Records], SearchPlan]) -> list[str]:
     """Runs a recorded search again.
 
     Args:
@@ -51,15 +51,20 @@ def replay(records: Records, plan_over: Callable[[Records], SearchPlan]) -> list
         if each.digest not in running:
             return [*_differences(records, again), f"{each.digest} was not proposed before it was measured"]
         if not _tell(plan, running[each.digest], each):
-            plan.ended(running.pop(each.digest))
+            plan.on_job_end(running.pop(each.digest))
     return _differences(records, again)
 
 
 def _starts(records: Records, known: int) -> int:
     """How many trainings began, or went on from a rung where they were held, at so many measurements."""
     candidates = records.candidates()
-    moments = [each.known for each in candidates]
-    moments += [found.known for each in candidates for found in each.decisions.values() if found.later]
+    moments = [candidate.measured_before for candidate in candidates]
+    moments += [
+        decision.measured_before
+        for candidate in candidates
+        for decision in candidate.decisions.values()
+        if decision.was_held
+    ]
     return moments.count(known)
 
 

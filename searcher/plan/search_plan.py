@@ -6,21 +6,24 @@ import logging
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from search_space.architecture.architecture import Architecture
 from search_space.space.space import SearchSpace
-from searcher.plan.events import Measured, OnEvent, Progress, frontier_so_far, ignore
+from searcher.plan.events import Measured, OnEvent, PhaseProgress, ignore
 from searcher.plan.job import EpochResult, Job, job_folder
+from searcher.plan.next_step import Promotion, next_step
 from searcher.plan.plan import Plan
-from searcher.promotion.features import architecture_features
-from searcher.promotion.halving import SURPLUS, ParetoHalving, RungResult
+from searcher.plan.provisional_frontier import frontier_so_far
+from searcher.plan.search_standing import SearchStanding
+from searcher.promotion.halving import SURPLUS, ParetoHalving
 from searcher.promotion.rung import Rung
 from searcher.record.candidate import Candidate, Decision
+from searcher.record.gene_params import distributions, params
 from searcher.record.records import Records
-from searcher.strategies.optuna_samplers import distributions, params
-from searcher.strategies.strategy import Observation, SpaceExhaustedError, Strategy
+from searcher.strategies.strategy import SpaceExhaustedError, Strategy
 
 _LOG = logging.getLogger(__name__)
 
@@ -29,21 +32,69 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-class SearchPlan(Plan):
-    """Hands out candidates: first those that an interruption cut off, then promotions, then new proposals.
+@dataclass(frozen=True)
+class CandidateTraining:
+    """How the candidates of a search are trained, and where.
 
     Args:
-        records: of the run; candidates, measurements and decisions in it are taken up.
-        strategy: what proposes.
-        halving: what promotes.
-        space: what proposals are of; its ``classes`` count for costs.
-        rungs: what trainings spend up to each of ``halving``'s; by default everything but epochs.
-        trials: how many proposals in all.
-        seed: of every training.
-        run_dir: the run's folder, for checkpoints.
-        minutes: the most that one training may take; None is no limit.
-        drop: takes away the checkpoints of a candidate that never goes on.
-        budget: minutes of this session after which the search ends; None is no limit.
+        run_dir: folder of the run, for checkpoints.
+        seed: seed of every training.
+        rungs: what a training has spent at each rung, increasing.
+        minutes: time limit of one training in minutes; None is no limit.
+        drop: removes the checkpoints of a candidate that will not be resumed.
+    """
+
+    run_dir: Path
+    seed: int
+    rungs: Sequence[Rung]
+    minutes: float | None = None
+    drop: Callable[[Path], None] = _remove
+
+    def folder(self, candidate: Candidate) -> Path:
+        """Return the folder of a candidate's checkpoints."""
+        return job_folder(self.run_dir, candidate.digest, self.seed, "search")
+
+    def job(self, candidate: Candidate) -> Job:
+        """Return the training of a candidate, from its first rung to its last."""
+        architecture = Architecture.parse(candidate.architecture)
+        fidelities = tuple(rung.fidelity(architecture.input) for rung in self.rungs)
+        return Job(
+            architecture=architecture,
+            fidelity=fidelities[-1],
+            seed=self.seed,
+            purpose="search",
+            folder=self.folder(candidate),
+            rungs=tuple(rung.epochs for rung in self.rungs),
+            fidelities=fidelities,
+            measured=tuple(sorted(candidate.metrics)),
+        )
+
+
+@dataclass(frozen=True)
+class SearchLimits:
+    """When a search ends.
+
+    Args:
+        trials: number of proposals in all.
+        minutes: minutes of this session after which the search ends; None is no limit.
+    """
+
+    trials: int
+    minutes: float | None = None
+
+
+class SearchPlan(Plan):
+    """Hands out candidates: first those that an interruption cut off, then as ``next_step`` says.
+
+    Args:
+        records: record of the run; the search resumes from what is in it.
+        strategy: proposes candidates.
+        halving: promotes candidates.
+        space: space of the proposals; its ``classes`` count for costs.
+        training: how candidates are trained, at the rungs of ``halving``.
+        limits: when the search ends.
+        workers: number of jobs that run at a time, for the estimate of the time left.
+        on_event: receives every start, measurement and state of the search.
     """
 
     def __init__(
@@ -52,285 +103,177 @@ class SearchPlan(Plan):
         strategy: Strategy,
         halving: ParetoHalving,
         space: SearchSpace,
-        *,
-        rungs: Sequence[Rung] = (),
-        trials: int,
-        seed: int,
-        run_dir: Path,
-        minutes: float | None = None,
-        budget: float | None = None,
+        training: CandidateTraining,
+        limits: SearchLimits,
         workers: int = 1,
         on_event: OnEvent = ignore,
-        drop: Callable[[Path], None] = _remove,
     ) -> None:
         super().__init__(records, "search", space.classes, workers, on_event)
         self._strategy, self._halving, self._space = strategy, halving, space
-        self._rungs = tuple(rungs) or tuple(Rung(epochs=epochs) for epochs in halving.rungs)
-        self._trials, self._seed, self._run_dir = trials, seed, run_dir
-        self._drop = drop
-        self._minutes, self._budget = minutes, budget
+        self._training, self._limits = training, limits
         self._objectives = records.objectives
+        self._standing = SearchStanding(records, halving.rungs)
         self._distributions = distributions(space.genes)
         self._exhausted = False
         self._active: dict[str, Candidate] = {}
-        # Made once and kept, for a long search is asked thousands of times: only speed depends on them.
-        self._features: dict[int, tuple[float, ...]] = {}
-        self._rung_results: dict[tuple[int, int], RungResult] = {}
-        self._observations: dict[int, tuple[tuple[str, int], Observation]] = {}
         self._frontier = (-1, frontier_so_far([], self._objectives, strategy.low, strategy.high))
         self._reconcile()
 
     def _reconcile(self) -> None:
-        """Makes up for what a killed driver had measured but not decided."""
+        """Make the decisions that a killed driver had not recorded."""
         for candidate in self.records.candidates():
             if candidate.state in ("failed", "cancelled"):
                 self.records.close(candidate.number, candidate.state)
             elif candidate.state == "open" and candidate.metrics:
-                self._settle(candidate)
+                self._decide(candidate)
 
     # What is next
 
     def choose(self) -> Job | None:
-        """The next training of the search."""
-        if self._over():
+        """Return the next training of the search; None if there is none now."""
+        if self._time_is_over():
             return None
-        candidate = self._interrupted() or self._promotion() or self._proposal() or self._last_promotion()
+        candidate = self._standing.interrupted() or self._next_candidate()
         if candidate is None:
             return None
-        architecture = Architecture.parse(candidate.architecture)
-        rungs, known = self._halving.rungs, tuple(sorted(candidate.metrics))
-        job = Job(
-            architecture=architecture,
-            fidelity=self._rungs[-1].fidelity(architecture.input),
-            seed=self._seed,
-            purpose="search",
-            folder=job_folder(self._run_dir, candidate.digest, self._seed, "search"),
-            rungs=rungs,
-            fidelities=tuple(rung.fidelity(architecture.input) for rung in self._rungs),
-            measured=known,
-        )
+        job = self._training.job(candidate)
         self._active[job.name] = candidate
+        self._standing.running.add(candidate.number)
         return job
 
-    def _running_numbers(self) -> set[int]:
-        return {each.number for each in self._active.values()}
+    def _next_candidate(self) -> Candidate | None:
+        step = next_step(self._halving, self._standing, self._propose)
+        if not isinstance(step, Promotion):
+            return step
+        epochs = self._halving.rungs[step.rung]
+        decision = Decision(True, f"promoted later: {step.reason}", was_held=True)
+        self.records.decide(step.number, epochs, decision)
+        return self.records.candidates()[step.number]
 
-    def _interrupted(self) -> Candidate | None:
-        """A candidate that should be on a worker and is not."""
-        running = self._running_numbers()
-        for each in self.records.candidates():
-            if each.state == "open" and each.number not in running and not each.waits:
-                return each
-        return None
-
-    def _promotion(self) -> Candidate | None:
-        """A candidate held at a rung that is now among its best; the highest rung goes first."""
-        for rung in range(len(self._halving.rungs) - 2, -1, -1):
-            candidate = self._promote(rung, complete=False)
-            if candidate is not None:
-                return candidate
-        return None
-
-    def _last_promotion(self) -> Candidate | None:
-        """When nothing new comes to a rung any more: whom the guard of its cost strata still lets through."""
-        for rung, epochs in enumerate(self._halving.rungs[:-1]):
-            on_the_way = [
-                each
-                for each in self.records.candidates()
-                if each.state == "open" and each.epochs < epochs and not each.waits
-            ]
-            if on_the_way:
-                return None
-            candidate = self._promote(rung, complete=True)
-            if candidate is not None:
-                return candidate
-        return None
-
-    def _promote(self, rung: int, *, complete: bool) -> Candidate | None:
+    def _propose(self) -> Candidate | None:
         candidates = self.records.candidates()
-        epochs, running = self._halving.rungs[rung], self._running_numbers()
-        survivors = self._halving.survivors(self._results(epochs), self._promoted(epochs), complete=complete)
-        for number, reason in survivors.items():
-            candidate = candidates[number]
-            if candidate.waits and candidate.epochs == epochs and number not in running:
-                self.records.decide(number, epochs, Decision(True, f"promoted later: {reason}", later=True))
-                return candidate
-        return None
-
-    def _proposal(self) -> Candidate | None:
-        candidates = self.records.candidates()
-        if self._exhausted or len(candidates) >= self._trials:
+        if self._exhausted or len(candidates) >= self._limits.trials:
             return None
-        history = [self._observation(each) for each in candidates]
         try:
-            design = self._strategy.propose(history, {each.digest for each in candidates})
+            design = self._strategy.propose(
+                self._standing.history(), {candidate.digest for candidate in candidates}
+            )
         except SpaceExhaustedError as error:
-            _LOG.warning("the search ends with %d of %d trials: %s", len(candidates), self._trials, error)
+            _LOG.warning(
+                "the search ends with %d of %d trials: %s", len(candidates), self._limits.trials, error
+            )
             self._exhausted = True
             return None
         candidate = Candidate(
             number=len(candidates),
             genotype=design.genotype,
             digest=design.digest,
-            architecture=design.architecture.text,
+            architecture=self._space.decode(design.genotype).text,
             macs=int(design.cost),
         )
         self.records.propose(candidate, params(self._space.genes, candidate.genotype), self._distributions)
         return candidate
 
-    # What came of it
+    # Results
 
     def observe(self, job: Job, result: EpochResult) -> bool:
-        """Records a rung, decides, and records the decision."""
+        """Record a rung and the decision about it; return whether the job goes on."""
         self.count(job, result)
         candidate = self._active[job.name]
         if result.metrics is not None:
             measurement = self.measure(job, result)
-            strange = self._strange(measurement.metrics)
-            if strange:
-                self.fail(job, f"{strange} after {result.epoch} epochs")
+            invalid = self._invalid_objective(measurement.metrics)
+            if invalid:
+                self.fail(job, f"{invalid} after {result.epoch} epochs")
                 return False
             self.records.append(measurement)
-            goes_on = self._settle(candidate)
+            promoted = self._decide(candidate)
             self.on_event(Measured(measurement, candidate.decisions.get(result.epoch)))
-            return goes_on and not self._cancelled(job)
-        if self._minutes is not None and self._seconds[job.name] > 60 * self._minutes:
-            self.fail(job, f"it took more than {self._minutes:g} minutes")
+            return promoted and not self._cancelled(job)
+        minutes = self._training.minutes
+        if minutes is not None and self._seconds[job.name] > 60 * minutes:
+            self.fail(job, f"it took more than {minutes:g} minutes")
             return False
         return not self._cancelled(job)
 
     def allowed(self, job: Job) -> float | None:
-        """See ``search.time_limit_minutes``."""
+        """Return the time limit of one training in seconds (``search.time_limit_minutes``)."""
         del job
-        return None if self._minutes is None else 60 * self._minutes
+        return None if self._training.minutes is None else 60 * self._training.minutes
 
-    def _over(self) -> bool:
-        """Whether the time of the search is used up."""
-        return self._budget is not None and self.seconds() > 60 * self._budget
+    def _time_is_over(self) -> bool:
+        return self._limits.minutes is not None and self.seconds() > 60 * self._limits.minutes
 
     def _cancelled(self, job: Job) -> bool:
-        """Ends a job for which there is no time left; answers whether it did."""
-        if not self._over():
+        """Cancel a job if the search's time is over; return whether it was."""
+        if not self._time_is_over():
             return False
-        self.cancel(job, f"the search's {self._budget:g} minutes were over")
+        self.cancel(job, f"the search's {self._limits.minutes:g} minutes were over")
         return True
 
-    def _strange(self, metrics: Mapping[str, float]) -> str:
-        """What is wrong with a measurement: an objective that is no number; empty if nothing is."""
+    def _invalid_objective(self, metrics: Mapping[str, float]) -> str:
+        """Return the first objective that is not a number, in words; empty if there is none."""
         for name in self._objectives.metrics:
-            value = metrics.get(name, math.nan)
-            if not math.isfinite(value):
-                return f"{name} is {value}"
+            measured = metrics.get(name, math.nan)
+            if not math.isfinite(measured):
+                return f"{name} is {measured}"
         return ""
 
-    def _settle(self, candidate: Candidate) -> bool:
-        """Decides at the highest rung that the candidate was measured at; answers whether it goes on."""
+    def _decide(self, candidate: Candidate) -> bool:
+        """Decide at the highest rung that a candidate was measured at; return whether it goes on."""
         epochs = candidate.epochs
         if epochs == self._halving.rungs[-1]:
             self.records.close(candidate.number, "complete")
             return False
         if epochs not in candidate.decisions:
-            decision = self._halving.decide(candidate.number, self._results(epochs), self._promoted(epochs))
+            rung = self._halving.rungs.index(epochs)
+            decision = self._halving.decide(
+                candidate.number, self._standing.results(rung), self._standing.promoted(rung)
+            )
             self.records.decide(candidate.number, epochs, decision)
-        return candidate.decisions[epochs].goes_on
+        return candidate.decisions[epochs].promoted
 
     def fail(self, job: Job, reason: str) -> None:
-        """Records the failure and ends the candidate."""
+        """Record that a running job failed, and end its candidate."""
         candidate = self._active[job.name]
         super().fail(job, reason)
         self.records.close(candidate.number, "failed")
 
     def cancel(self, job: Job, reason: str) -> None:
-        """Records that a running job was stopped unjudged, and ends the candidate."""
+        """Record that a running job was stopped unjudged, and end its candidate."""
         candidate = self._active[job.name]
         super().cancel(job, reason)
         self.records.close(candidate.number, "cancelled")
 
-    def ended(self, job: Job) -> None:
-        """Takes a job off the list of running ones."""
-        super().ended(job)
-        self._active.pop(job.name, None)
+    def on_job_end(self, job: Job) -> None:
+        """Remove a job from the running ones."""
+        super().on_job_end(job)
+        candidate = self._active.pop(job.name, None)
+        if candidate is not None:
+            self._standing.running.discard(candidate.number)
 
-    def finish(self) -> None:
-        """Ends the candidates that are held at a rung for good, and drops their checkpoints."""
+    def close(self) -> None:
+        """End the candidates that are held at a rung for good, and drop their checkpoints."""
         for candidate in self.records.candidates():
             if candidate.waits:
                 self.records.close(candidate.number, "pruned")
-                folder = job_folder(self._run_dir, candidate.digest, self._seed, "search")
-                self._drop(folder)
+                self._training.drop(self._training.folder(candidate))
 
-    # What is known
-
-    def _observation(self, candidate: Candidate) -> Observation:
-        """What the strategy is told of a candidate."""
-        stand = candidate.state, candidate.epochs
-        known = self._observations.get(candidate.number)
-        if known is None or known[0] != stand:
-            known = self._observations[candidate.number] = stand, self._new_observation(candidate)
-        return known[1]
-
-    def _new_observation(self, candidate: Candidate) -> Observation:
-        values = None if candidate.state == "failed" else self._objectives.latest(candidate)
-        return Observation(
-            genotype=candidate.genotype,
-            macs=candidate.macs,
-            values=values,
-            rungs_left=sum(rung > candidate.epochs for rung in self._halving.rungs),
-            pending=candidate.state == "open" and values is None,
-            violation=self._objectives.violation(candidate.latest) if values is not None else 0.0,
-        )
-
-    def _results(self, epochs: int) -> list[list[RungResult]]:
-        """What is known at every rung up to ``epochs``."""
+    def progress(self) -> PhaseProgress:
+        """Return where the search stands, with the frontier so far."""
         candidates = self.records.candidates()
-        return [
-            [self._result(each, rung) for each in candidates if rung in each.metrics]
-            for rung in self._halving.rungs
-            if rung <= epochs
-        ]
-
-    def _result(self, candidate: Candidate, epochs: int) -> RungResult:
-        known = self._rung_results.get((candidate.number, epochs))
-        if known is None:
-            known = self._rung_results[candidate.number, epochs] = self._new_result(candidate, epochs)
-        return known
-
-    def _new_result(self, candidate: Candidate, epochs: int) -> RungResult:
-        if candidate.number not in self._features:
-            architecture = Architecture.parse(candidate.architecture)
-            self._features[candidate.number] = architecture_features(architecture)
-        metrics = candidate.metrics[epochs]
-        return RungResult(
-            candidate.number,
-            self._objectives.values(metrics),
-            candidate.macs,
-            self._features[candidate.number],
-            self._objectives.violation(metrics),
-        )
-
-    def _promoted(self, epochs: int) -> set[int]:
-        return {
-            each.number
-            for each in self.records.candidates()
-            if epochs in each.decisions and each.decisions[epochs].goes_on
-        }
-
-    def progress(self) -> Progress:
-        """Where the search stands, with the frontier so far."""
-        candidates = self.records.candidates()
-        failed = sum(each.state in ("failed", "cancelled") for each in candidates)
-        stopped = sum(each.waits or each.state == "pruned" for each in candidates)
-        running = len(self._active)
+        failed = sum(candidate.state in ("failed", "cancelled") for candidate in candidates)
+        stopped = sum(candidate.waits or candidate.state == "pruned" for candidate in candidates)
         count = len(self.records.measurements())
         if self._frontier[0] != count:
             low, high = self._strategy.low, self._strategy.high
             self._frontier = count, frontier_so_far(candidates, self._objectives, low, high)
         frontier, volume = self._frontier[1]
-        return Progress(
+        return PhaseProgress(
             phase="search",
-            planned=len(candidates) if self._exhausted else max(self._trials, len(candidates)),
-            done=sum(each.state == "complete" for each in candidates) + stopped,
-            running=running,
+            planned=len(candidates) if self._exhausted else max(self._limits.trials, len(candidates)),
+            done=sum(candidate.state == "complete" for candidate in candidates) + stopped,
+            running=len(self._active),
             failed=failed,
             stopped=stopped,
             epochs=self.epochs,
@@ -339,14 +282,14 @@ class SearchPlan(Plan):
             seconds=self.seconds(),
             seconds_left=self.seconds_for(self._epochs_left(candidates)),
             objectives=self._objectives.names,
-            ended=self.through,
+            ended=self.ended_count,
         )
 
     def _epochs_left(self, candidates: list[Candidate]) -> float:
-        """Epochs of a whole search, as halving goes, less those that the record has."""
+        """Return the epochs of a whole search, as halving goes, less those in the record."""
         rungs = (0, *self._halving.rungs)
         share, total = 1.0, 0.0
         for before, after in pairwise(rungs):
             total += (after - before) * share
             share *= SURPLUS / self._halving.reduction
-        return total * self._trials - sum(each.epochs for each in candidates)
+        return total * self._limits.trials - sum(candidate.epochs for candidate in candidates)

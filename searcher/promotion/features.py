@@ -9,7 +9,7 @@ import numpy as np
 
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import Stage
-from search_space.space.space import Gene
+from search_space.genes.stage_genes import Gene
 
 _SIDES = (1, 3, 5, 7, 9)
 _KERNELS = [(time, space) for time in _SIDES for space in _SIDES]

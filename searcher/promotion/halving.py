@@ -31,7 +31,7 @@ class RungResult:
     Args:
         number: of the candidate.
         values: every objective to minimise, that of accuracy first, each as
-            ``searcher.strategies.domain.objective_value`` gives it; one that is not finite failed.
+            ``Objective.to_minimise`` returns it; one that is not finite failed.
         cost: the primary cost, whose range is cut into strata.
         features: of the network, as many for every candidate; see ``searcher.promotion.features``.
         violation: of soft constraints; above 0 it is infeasible.

@@ -1,4 +1,4 @@
-"""What the search knows about one proposal."""
+"""One proposal of the search: its state, its measurements, the decisions about it."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ CandidateState = Literal["open", "complete", "pruned", "failed", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What became of a candidate at a rung.
+    """The decision about a candidate at a rung.
 
     Args:
-        goes_on: to the next rung; else it is held.
-        reason: why, in words.
-        later: whether it had been held before.
-        known: how many measurements the record held when it was decided.
+        promoted: whether it is trained up to the next rung; else it is held.
+        reason: reason in words.
+        was_held: whether it had been held before it was promoted.
+        measured_before: number of measurements in the record when it was decided.
     """
 
-    goes_on: bool
+    promoted: bool
     reason: str
-    later: bool = False
-    known: int = 0
+    was_held: bool = False
+    measured_before: int = 0
 
 
 @dataclass(slots=True)
 class Candidate:
-    """One proposal of the search and what came of it so far.
+    """One proposal of the search and its results so far.
 
     Args:
-        number: proposals count from 0 in the order in which they were made.
-        genotype: the choice of every gene.
-        digest: of the architecture; no two candidates of a run share one.
-        architecture: its text form.
+        number: number of the proposal, from 0 in the order in which they were made.
+        genotype: choice of every gene.
+        digest: digest of the architecture; no two candidates of a run share one.
+        architecture: text form of the architecture.
         macs: multiply-adds of one clip.
         state: ``open`` until it failed, reached the last rung (``complete``), was still held below it when
             the search ended (``pruned``), or was stopped before it could be judged (``cancelled``).
-        metrics: of its measurements by epochs, for each rung that was measured.
-        decisions: by epochs, for each rung that was decided.
-        reason: why it failed or was cancelled, else empty.
-        known: how many measurements the record held when it was proposed.
+        metrics: metrics of its measurements, by the epochs of each rung that was measured.
+        decisions: decisions by the epochs of each rung that was decided.
+        reason: reason why it failed or was cancelled, else empty.
+        measured_before: number of measurements in the record when it was proposed.
     """
 
     number: int
@@ -53,7 +53,7 @@ class Candidate:
     metrics: dict[int, Mapping[str, float]] = field(default_factory=dict)
     decisions: dict[int, Decision] = field(default_factory=dict)
     reason: str = ""
-    known: int = 0
+    measured_before: int = 0
 
     @property
     def epochs(self) -> int:
@@ -74,4 +74,4 @@ class Candidate:
     def waits(self) -> bool:
         """Whether it was held at a rung, from where it can still be promoted."""
         decision = self.decisions.get(self.epochs)
-        return self.state == "open" and decision is not None and not decision.goes_on
+        return self.state == "open" and decision is not None and not decision.promoted

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ from searcher.record.storage import (
 )
 from searcher.record.trials import (
     TRIAL_STATES,
+    decision_attribute,
     differences,
     measurement_trial,
     succeeded,
@@ -313,7 +314,7 @@ class Records:
     ) -> None:
         """Writes down a proposal before it is tried; its number must be the next one."""
         assert self._writable and candidate.number == len(self._candidates), candidate
-        candidate.known = len(self._measurements)
+        candidate.measured_before = len(self._measurements)
         trial = create_trial(
             state=TrialState.RUNNING,
             params=dict(params),
@@ -323,7 +324,7 @@ class Records:
                 "architecture": candidate.architecture,
                 "macs": candidate.macs,
                 "genotype": list(candidate.genotype),
-                "known": candidate.known,
+                "known": candidate.measured_before,
             },
         )
         trial_id = self._add_trial(self.name, trial, candidate.number)
@@ -335,8 +336,8 @@ class Records:
 
     def decide(self, number: int, epochs: int, decision: Decision) -> None:
         """Writes down what became of a candidate at a rung, in place of an earlier decision there."""
-        decision = replace(decision, known=len(self._measurements))
-        key, value = f"rung {epochs}", asdict(decision)
+        decision = replace(decision, measured_before=len(self._measurements))
+        key, value = f"rung {epochs}", decision_attribute(decision)
         self._patience.do(lambda: self.storage.set_trial_user_attr(self._trial_ids[number], key, value))
         self._candidates[number].decisions[epochs] = decision
 

@@ -70,7 +70,7 @@ def trial_candidate(trial: FrozenTrial) -> Candidate:
     """The candidate that a trial of the search study holds, without its measurements."""
     data = trial.user_attrs
     decisions = {
-        int(key.removeprefix("rung ")): Decision(**value)
+        int(key.removeprefix("rung ")): attribute_decision(value)
         for key, value in data.items()
         if key.startswith("rung ")
     }
@@ -82,7 +82,24 @@ def trial_candidate(trial: FrozenTrial) -> Candidate:
         macs=data["macs"],
         state=data.get("state", STATES[trial.state]),
         decisions=decisions,
-        known=data.get("known", 0),
+        measured_before=data.get("known", 0),
+    )
+
+
+def decision_attribute(decision: Decision) -> dict[str, Any]:
+    """Return a decision as a user attribute of the candidate's trial."""
+    return {
+        "goes_on": decision.promoted,
+        "reason": decision.reason,
+        "later": decision.was_held,
+        "known": decision.measured_before,
+    }
+
+
+def attribute_decision(attribute: Mapping[str, Any]) -> Decision:
+    """Return the decision that :func:`decision_attribute` described."""
+    return Decision(
+        attribute["goes_on"], attribute["reason"], attribute.get("later", False), attribute.get("known", 0)
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from proxy_train.measurement import Measurement
 from searcher.cluster.heartbeat import Beat, last_beat
-from searcher.plan.events import FrontierPoint, frontier_so_far
+from searcher.plan.provisional_frontier import FrontierPoint, frontier_so_far
 from searcher.record.lease import holder
 from searcher.record.records import Records
 

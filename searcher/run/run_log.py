@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from proxy_train.measurement import Purpose
-from searcher.plan.events import Event, Lost, Measured, OnEvent, Progress, Started, Trained
+from searcher.plan.events import EpochTrained, Event, Lost, Measured, OnEvent, PhaseProgress, Started
 from searcher.record.storage import redacted
 from searcher.settings.settings import Settings
 
@@ -68,13 +68,13 @@ class RunLog:
     def log(self, event: Event) -> None:
         """Writes an event down; where a run stands is not one."""
         match event:
-            case Progress():
+            case PhaseProgress():
                 return
             case Started(phase, digest, architecture, seed):
                 trial = trial_name(digest, seed, phase)
                 self._write(None, "start", phase=phase, digest=digest, seed=seed, architecture=architecture)
                 self._write(trial, "start", digest=digest, seed=seed, architecture=architecture)
-            case Trained():
+            case EpochTrained():
                 trial = trial_name(event.digest, event.seed, event.phase)
                 facts: dict[str, Any] = {"epoch": event.epoch, "seconds": round(event.seconds, 3)}
                 self._write(trial, "epoch", **facts, where=event.where, log=list(event.log))

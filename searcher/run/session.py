@@ -17,16 +17,16 @@ from searcher.cluster.checkpoint_mirror import Mirror
 from searcher.cluster.cluster import Cluster
 from searcher.cluster.heartbeat import Pulse
 from searcher.plan.confirmation import Confirmed, choose_members, summarise
-from searcher.plan.events import OnEvent, Progress, ignore
+from searcher.plan.events import OnEvent, PhaseProgress, ignore
 from searcher.plan.job import EvaluatorSpec, Job, job_folder
-from searcher.plan.job_plan import JobPlan, Outcome
-from searcher.plan.search_plan import SearchPlan
+from searcher.plan.job_plan import JobOutcome, JobPlan
+from searcher.plan.search_plan import CandidateTraining, SearchLimits, SearchPlan
 from searcher.promotion.halving import ParetoHalving
 from searcher.record.records import Records
 from searcher.run.run_log import RunLog
 from searcher.settings.settings import Settings
-from searcher.strategies.domain import SpaceDomain
 from searcher.strategies.registry import create
+from searcher.strategies.space_domain import SpaceDomain
 
 
 class Session:
@@ -116,7 +116,7 @@ class Session:
         """The run's folder, absolute."""
         return self.settings.run_dir.absolute()
 
-    def search(self) -> Progress:
+    def search(self) -> PhaseProgress:
         """Proposes, trains and promotes until all trials are through.
 
         Raises:
@@ -124,25 +124,18 @@ class Session:
         """
         search = self.settings.search
         low, high = self.settings.window(self.space)
+        domain = SpaceDomain(self.space, self.settings.windows(self.space), search.objectives)
         plan = SearchPlan(
             self.records,
-            create(
-                search.strategy,
-                SpaceDomain(self.space, self.settings.windows(self.space), search.objectives),
-                seed=self.settings.seed,
-                startup=search.startup,
-            ),
+            create(search.strategy, domain, seed=self.settings.seed, startup=search.startup),
             ParetoHalving([rung.epochs for rung in search.rungs], search.reduction, low, high),
             self.space,
-            rungs=search.rungs,
-            trials=search.trials,
-            seed=self.settings.seed,
-            run_dir=self.run_dir,
-            minutes=search.time_limit_minutes,
-            budget=search.budget_minutes,
-            workers=search.workers,
-            on_event=self._on_event,
-            drop=self._drop,
+            CandidateTraining(
+                self.run_dir, self.settings.seed, search.rungs, search.time_limit_minutes, self._drop
+            ),
+            SearchLimits(search.trials, search.budget_minutes),
+            search.workers,
+            self._on_event,
         )
         self._cluster.run(plan, self._evaluator)
         return plan.progress()
@@ -176,7 +169,7 @@ class Session:
         self._run(jobs, "confirmation")
         return summarise(self.records.measurements("confirmation"), settings.epochs, self.records.objectives)
 
-    def train(self, jobs: Sequence[Job]) -> list[Outcome]:
+    def train(self, jobs: Sequence[Job]) -> list[JobOutcome]:
         """Trains final networks.
 
         Args:
@@ -216,7 +209,7 @@ class Session:
         )
         return Job(architecture, fidelity, own_seed, purpose, folder, recipe=recipe)
 
-    def _run(self, jobs: Sequence[Job], purpose: Purpose) -> list[Outcome]:
+    def _run(self, jobs: Sequence[Job], purpose: Purpose) -> list[JobOutcome]:
         plan = JobPlan(
             self.records,
             purpose,

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from search_space.cost.closed_form import cost
 from search_space.cost.latency_table import LatencyTable
 from search_space.errors import SettingsError, SpaceError
 from search_space.space.space import SearchSpace
@@ -14,9 +13,10 @@ from searcher.cluster.address import resolve
 from searcher.cluster.checkpoint_mirror import Mirror
 from searcher.cluster.machine import cpus, writable
 from searcher.cluster.trackers import check_trackers
+from searcher.objectives import KNOWN_COSTS
 from searcher.record.storage import check_database
 from searcher.settings.settings import Settings
-from searcher.strategies.domain import KNOWN_COSTS, SpaceDomain
+from searcher.strategies.space_domain import SpaceDomain, known_costs
 
 _TRIES, _SAMPLES = 4, 64
 
@@ -157,10 +157,9 @@ def _check_windows(settings: Settings, space: SearchSpace) -> None:
             return
         except SpaceError:
             continue
-    drawn = [cost(space.sample_at(rng, *domain.window), space.classes) for _ in range(_SAMPLES)]
+    samples = [known_costs(space.sample_at(rng, *domain.window), space.classes) for _ in range(_SAMPLES)]
     spans = [
-        f"{name} {min(getattr(each, name) for each in drawn):.3g}"
-        f" to {max(getattr(each, name) for each in drawn):.3g}"
+        f"{name} {min(costs[name] for costs in samples):.3g} to {max(costs[name] for costs in samples):.3g}"
         for name in KNOWN_COSTS
         if name in others
     ]

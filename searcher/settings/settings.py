@@ -16,10 +16,9 @@ from proxy_train.recipe import Recipe
 from search_space.space.space import SearchSpace
 from searcher.cluster.machine import auto_workers
 from searcher.cluster.trackers import Tracker
-from searcher.objectives import MEASURED, Objectives
+from searcher.objectives import CONSTRAINABLE, KNOWN_COSTS, Objectives
 from searcher.promotion.rung import Rung, require_rising
 from searcher.record.storage import SCHEMES, without_password
-from searcher.strategies.domain import KNOWN_COSTS
 
 MEMBERS = ("A0", "A1", "A2", "A3", "A4", "A5")
 
@@ -139,9 +138,9 @@ class SearchSettings(_Model):
     @classmethod
     def _measured(cls, constraints: dict[str, float]) -> dict[str, float]:
         for name in constraints:
-            if name not in MEASURED:
+            if name not in CONSTRAINABLE:
                 known = f"give {name} a window in search.windows" if name in KNOWN_COSTS else "leave it out"
-                raise ValueError(f"constraints limit {', '.join(MEASURED)}, not {name}: {known}")
+                raise ValueError(f"constraints limit {', '.join(CONSTRAINABLE)}, not {name}: {known}")
         return constraints
 
     @field_validator("gpus_per_trial")

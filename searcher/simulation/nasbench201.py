@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from search_space.errors import SettingsError
-from search_space.space.space import Gene
+from search_space.genes.stage_genes import Gene
 from searcher.simulation.table import Table
 
 DATA_SETS = ("cifar10", "cifar100", "imagenet")

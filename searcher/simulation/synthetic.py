@@ -11,13 +11,15 @@ stage or chosen for each of them. All functions take many genotypes at once.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search_space.errors import SpaceError
-from search_space.space.space import Gene, Genotype
+from search_space.genes.space_genes import Genotype
+from search_space.genes.stage_genes import Gene
 from searcher.strategies.domain import Design
 
 STAGES, MAX_DEPTH = 5, 10
@@ -106,6 +108,16 @@ class InventedAccuracy:
             score += weight * np.log1p(np.maximum(gain, 0)) * (0.9 + 0.1 * layers.width[:, stage])
         accuracy: Floats = 1 / (1 + np.exp(-(score - 6) / 1.8))
         return accuracy
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticDesign(Design):
+    """A network of the synthetic space."""
+
+    @property
+    def digest(self) -> str:
+        """The genotype in one word."""
+        return "".join(map(str, self.genotype))
 
 
 class SyntheticDomain:
@@ -260,12 +272,6 @@ class SyntheticDomain:
                 here = _design(tuple(rows[best].tolist()), float(macs[best]))
         return here if self.inside(here) else self.random(rng, *self.window)
 
-    def crossover(self, one: Sequence[int], other: Sequence[int], rng: np.random.Generator) -> Genotype:
-        """Each gene from one parent or the other."""
-        pair = self._filled(np.array([one, other]))
-        child = np.where(rng.random(pair.shape[1]) < 0.5, pair[0], pair[1])
-        return tuple(self.canonical(child[None])[0].tolist())
-
     def enumerate(self) -> Iterator[Design]:
         """Nobody can: there are 3e15 designs and more."""
         raise SpaceError("the synthetic space is too large to be listed", hint="draw from it")
@@ -289,5 +295,4 @@ def _gene(name: str, choices: int, *, ordered: bool = True) -> Gene:
 
 
 def _design(genotype: Genotype, macs: float) -> Design:
-    make: Callable[[], str] = lambda: "".join(map(str, genotype))  # noqa: E731
-    return Design(genotype, macs, (None, math.log(macs)), make)
+    return SyntheticDesign(genotype, macs, (None, math.log(macs)))

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_space.errors import SpaceError
-from search_space.space.space import Gene, Genotype
-from searcher.strategies.domain import Design, objective_value
+from search_space.genes.space_genes import Genotype
+from search_space.genes.stage_genes import Gene
+from searcher.objectives import log_cost
+from searcher.strategies.domain import Design
 
 _NEAREST = 8
 
@@ -45,6 +47,18 @@ class Table:
     seconds: NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True)
+class TableDesign(Design):
+    """A row of a table."""
+
+    name: str
+
+    @property
+    def digest(self) -> str:
+        """Name of the row."""
+        return self.name
+
+
 class TableDomain:
     """The rows of a table; a row that a genotype lacks is replaced by one near it.
 
@@ -76,11 +90,11 @@ class TableDomain:
         """The design of a row."""
         costs = self.table.costs[row].tolist()
         known = tuple(
-            objective_value(name, cost) if there else None
-            for name, cost, there in zip(self.objectives[1:], costs, self.table.known, strict=True)
+            log_cost(cost) if is_known else None
+            for cost, is_known in zip(costs, self.table.known, strict=True)
         )
         primary = float(self.table.primary[row])
-        return Design(self._genotypes[row], primary, (None, *known), lambda: self.table.digests[row])
+        return TableDesign(self._genotypes[row], primary, (None, *known), self.table.digests[row])
 
     def design(self, genotype: Sequence[int]) -> Design:
         """The design of a genotype, or the row nearest to it."""
@@ -168,11 +182,6 @@ class TableDomain:
             some = min(count, _NEAREST, int(np.isfinite(distance).sum()))
             rows = np.argsort(distance, kind="stable")[:some].tolist()
         return [self.at(row) for row in rows]
-
-    def crossover(self, one: Sequence[int], other: Sequence[int], rng: np.random.Generator) -> Genotype:
-        """Each gene from one parent or the other, then the nearest row."""
-        coins = rng.random(len(one)) < 0.5
-        return self.design(np.where(coins, one, other).tolist()).genotype
 
     def enumerate(self) -> Iterator[Design]:
         """Every row inside the window."""

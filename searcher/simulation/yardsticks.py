@@ -11,11 +11,12 @@ from typing import Protocol
 import numpy as np
 
 from search_space.errors import RecordError, SettingsError
+from searcher.objectives import KNOWN_COSTS, log_cost
 from searcher.pareto import hypervolume
 from searcher.simulation.nasbench201 import COSTS, DATA_SETS, nasbench201
 from searcher.simulation.synthetic import InventedAccuracy, SyntheticDomain
 from searcher.simulation.table import Table, TableDomain
-from searcher.strategies.domain import KNOWN_COSTS, Design, Domain, objective_value
+from searcher.strategies.domain import Design, Domain
 
 _NOISE = 0.005
 _SYNTHETIC_RUNGS = 3
@@ -129,9 +130,7 @@ class TableYardstick:
         if not len(repeats):
             return None
         costs = self.table.costs[row].tolist()
-        names = self.table.objectives[1:]
-        values = [objective_value(name, cost) for name, cost in zip(names, costs, strict=True)]
-        return 1 - float(rng.choice(repeats)), *values
+        return 1 - float(rng.choice(repeats)), *map(log_cost, costs)
 
     def seconds(self, design: Design, rung: int) -> float:
         """As the table says."""

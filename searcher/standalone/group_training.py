@@ -19,7 +19,7 @@ import torch
 from proxy_train.distributed import Group
 from proxy_train.training.training_run import EpochLine, TrainingRun, read_log
 from search_space.errors import MovinasError, RecordError
-from search_space.network import retain_freed_memory
+from search_space.network.allocator import retain_freed_memory
 from searcher.cluster.cluster import Cluster
 
 _FAILURE = "failure.txt"

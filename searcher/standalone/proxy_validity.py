@@ -14,7 +14,7 @@ from proxy_train.evaluation.rank_agreement import Agreement, agreement
 from proxy_train.fidelity import Fidelity
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
-from search_space.cost.closed_form import cost
+from search_space.cost.closed_form import compute_cost
 from search_space.errors import SettingsError, SpaceError
 from search_space.files import write_json
 from search_space.space.space import SearchSpace
@@ -24,7 +24,7 @@ from searcher.evaluator.run_data import Report, RunData, prepare_clip
 from searcher.evaluator.video_evaluator import video_evaluator
 from searcher.plan.events import OnEvent, ignore
 from searcher.plan.job import Job, job_folder
-from searcher.plan.job_plan import JobPlan, Outcome
+from searcher.plan.job_plan import JobOutcome, JobPlan
 from searcher.record.records import Records
 from searcher.settings.checks import check_settings
 from searcher.settings.settings import Settings
@@ -248,7 +248,7 @@ def _job(folder: Path, architecture: Architecture, effort: Effort, seed: int) ->
 
 
 def summarise(
-    outcomes: Sequence[Outcome], cheap: Effort, dear: Effort, classes: int, *, seed: int = 0
+    outcomes: Sequence[JobOutcome], cheap: Effort, dear: Effort, classes: int, *, seed: int = 0
 ) -> Validity:
     """The study's result from its outcomes: cheap and dear of each network in turn."""
     rows: list[tuple[str, int, int, float, float]] = []
@@ -260,7 +260,7 @@ def summarise(
         if reasons:
             failed.append((architecture.text, reasons[0]))
             continue
-        known = cost(architecture, classes)
+        known = compute_cost(architecture, classes)
         accuracies = [each.measurement.metrics["top1"] for each in pair]
         rows.append((architecture.text, known.macs, known.parameters, accuracies[0], accuracies[1]))
         seconds += [each.measurement.seconds for each in pair]

@@ -8,7 +8,8 @@ import numpy as np
 
 from searcher.pareto import crowding, ranks
 from searcher.strategies.domain import Design
-from searcher.strategies.strategy import Observation, Strategy
+from searcher.strategies.history import Observation
+from searcher.strategies.strategy import Strategy
 
 
 class ParetoMutation(Strategy):

@@ -1,29 +1,56 @@
-"""What is known of a run as arrays: the measured proposals, the best of them, and those under way."""
+"""The history of a run as arrays: the measured proposals, the best of them, and those under way."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search_space.space.space import Genotype
-from searcher.observation import Observation
+from search_space.genes.space_genes import Genotype
 from searcher.pareto import best_first, non_dominated
 
 
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a strategy knows about an earlier proposal.
+
+    Args:
+        genotype: choice of every gene.
+        macs: primary cost, over which proposals are spread.
+        values: value of every objective, to minimise (see ``Objective.to_minimise``); None before the first
+            measurement, or if it failed. A proposal with a value that is not finite counts as failed.
+        rungs_left: number of rungs it was not measured at; values compare well only at the same number.
+        pending: whether it is under way without a measurement.
+        violation: violation of soft constraints; infeasible above 0.
+    """
+
+    genotype: Genotype
+    macs: float
+    values: tuple[float, ...] | None
+    rungs_left: int = 0
+    pending: bool = False
+    violation: float = 0.0
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether it has been measured, with finite values."""
+        return self.values is not None and all(map(math.isfinite, self.values))
+
+
 @dataclass(frozen=True)
-class Known:
+class History:
     """The measured proposals of a run.
 
     Args:
-        numbers: of the proposals, ascending, shape (n,).
-        genotypes: shape (n, genes).
-        values: to minimise, shape (n, objectives).
-        costs: the primary cost, shape (n,).
-        rungs_left: shape (n,).
-        violation: of soft constraints, shape (n,).
+        numbers: numbers of the proposals, ascending, shape (n,).
+        genotypes: choices of every gene, shape (n, genes).
+        values: values of the objectives, to minimise, shape (n, objectives).
+        costs: primary costs, shape (n,).
+        rungs_left: numbers of rungs that a proposal was not measured at, shape (n,).
+        violation: violations of soft constraints, shape (n,).
     """
 
     numbers: NDArray[np.int64]
@@ -38,13 +65,13 @@ class Known:
 
     @property
     def front(self) -> NDArray[np.int64]:
-        """Rows of the non-dominated feasible ones; of the least infeasible ones if none is feasible."""
+        """Rows of the non-dominated feasible proposals; of the least infeasible ones if none is feasible."""
         allowed = np.flatnonzero(self.violation <= max(0.0, float(self.violation.min(initial=np.inf))))
         front: NDArray[np.int64] = allowed[non_dominated(self.values[allowed])]
         return front
 
     def best(self, count: int) -> NDArray[np.int64]:
-        """Up to so many rows, the best first: by rank, ties by crowding; infeasible ones by violation."""
+        """Return at most ``count`` rows, best first: by rank, then crowding; infeasible ones by violation."""
         feasible = np.flatnonzero(self.violation <= 0)
         order = feasible[best_first(self.values[feasible])] if len(feasible) else feasible
         others = np.flatnonzero(self.violation > 0)
@@ -54,10 +81,10 @@ class Known:
 
 
 class Ledger:
-    """Turns a history into arrays; of a history that it has seen before, only what is new costs time.
+    """Observations turned into arrays; of observations that it has seen before, only new ones cost time.
 
     Attributes:
-        genotypes: all that were proposed.
+        genotypes: genotypes of all proposals.
         pending: numbers of the proposals that are under way.
     """
 
@@ -65,14 +92,14 @@ class Ledger:
         self.genotypes: set[Genotype] = set()
         self.pending: list[int] = []
         self._seen: list[Observation] = []
-        self._room = 0
+        self._capacity = 0
         self._values: NDArray[np.float64] = np.empty((0, 2))
 
-    def read(self, history: Sequence[Observation]) -> Known:
-        """The measured proposals."""
+    def read(self, history: Sequence[Observation]) -> History:
+        """Return the measured proposals."""
         if len(history) < len(self._seen):
             # Another run's, or an earlier state of this one.
-            self.genotypes, self._seen, self._room = set(), [], 0
+            self.genotypes, self._seen, self._capacity = set(), [], 0
         self._grow(len(history), history)
         changed = [
             number
@@ -80,11 +107,11 @@ class Ledger:
             if old is not new and old != new
         ]
         for number in (*changed, *range(len(self._seen), len(history))):
-            self._write(number, history[number])
+            self._store(number, history[number])
         self._seen = list(history)
-        self.pending = [number for number, each in enumerate(history) if each.pending]
-        rows = np.flatnonzero(self._known[: len(history)])
-        return Known(
+        self.pending = [number for number, observation in enumerate(history) if observation.pending]
+        rows = np.flatnonzero(self._is_measured[: len(history)])
+        return History(
             rows,
             self._genotypes[rows],
             self._values[rows],
@@ -94,23 +121,25 @@ class Ledger:
         )
 
     def _grow(self, size: int, history: Sequence[Observation]) -> None:
-        """Makes room for so many proposals, and for the objectives once one is measured."""
-        objectives = next((len(each.values) for each in history if each.values is not None), 2)
-        if size <= self._room and self._values.shape[1] == objectives:
+        """Make room for ``size`` proposals, and for the objectives once one is measured."""
+        objectives = next((len(o.values) for o in history if o.values is not None), 2)
+        if size <= self._capacity and self._values.shape[1] == objectives:
             return
-        self._seen, self._room = [], max(64, 2 * size)
-        self._genotypes = np.zeros((self._room, len(history[0].genotype) if history else 0), dtype=np.int64)
-        self._values = np.full((self._room, objectives), np.nan)
-        self._costs, self._violation = np.zeros(self._room), np.zeros(self._room)
-        self._rungs_left = np.zeros(self._room, dtype=np.int64)
-        self._known = np.zeros(self._room, dtype=bool)
+        self._seen, self._capacity = [], max(64, 2 * size)
+        self._genotypes = np.zeros(
+            (self._capacity, len(history[0].genotype) if history else 0), dtype=np.int64
+        )
+        self._values = np.full((self._capacity, objectives), np.nan)
+        self._costs, self._violation = np.zeros(self._capacity), np.zeros(self._capacity)
+        self._rungs_left = np.zeros(self._capacity, dtype=np.int64)
+        self._is_measured = np.zeros(self._capacity, dtype=bool)
 
-    def _write(self, number: int, each: Observation) -> None:
-        self.genotypes.add(each.genotype)
-        self._genotypes[number] = each.genotype
-        self._known[number] = each.known
-        if each.known:
-            assert each.values is not None
-            self._values[number] = each.values
-        self._costs[number], self._violation[number] = each.macs, each.violation
-        self._rungs_left[number] = each.rungs_left
+    def _store(self, number: int, observation: Observation) -> None:
+        self.genotypes.add(observation.genotype)
+        self._genotypes[number] = observation.genotype
+        self._is_measured[number] = observation.is_measured
+        if observation.is_measured:
+            assert observation.values is not None
+            self._values[number] = observation.values
+        self._costs[number], self._violation[number] = observation.macs, observation.violation
+        self._rungs_left[number] = observation.rungs_left

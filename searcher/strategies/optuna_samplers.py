@@ -14,34 +14,18 @@ from typing import ClassVar
 import numpy as np
 import optuna
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from search_space.space.space import Gene, Genotype
+from searcher.record.gene_params import distributions, params
 from searcher.strategies.domain import Design, Domain
-from searcher.strategies.history import Known
-from searcher.strategies.strategy import Observation, Strategy
+from searcher.strategies.history import History, Observation
+from searcher.strategies.strategy import Strategy
 
 
-def distributions(genes: Sequence[Gene]) -> dict[str, BaseDistribution]:
-    """Optuna's view of the genes: an integer where the choices go from small to large, else a category."""
-    return {
-        gene.name: IntDistribution(0, gene.choices - 1)
-        if gene.ordered
-        else CategoricalDistribution(tuple(range(gene.choices)))
-        for gene in genes
-    }
-
-
-def params(genes: Sequence[Gene], genotype: Genotype) -> dict[str, int]:
-    """A genotype as Optuna's parameters."""
-    return {gene.name: int(choice) for gene, choice in zip(genes, genotype, strict=True)}
-
-
-class _History(InMemoryStorage):
+class _PastStorage(InMemoryStorage):
     """A storage whose only study has a given past; what is asked of it now is kept in memory.
 
     Adding the past trial by trial would copy each of them deeply at every proposal: a second at 1,000 trials.
@@ -80,7 +64,7 @@ class OptunaStrategy(Strategy):
     def sampler(self, seed: int) -> BaseSampler:
         """The sampler with its settings."""
 
-    def chosen(self, known: Known) -> NDArray[np.int64]:
+    def chosen(self, known: History) -> NDArray[np.int64]:
         """The rows of the measured proposals that the sampler is shown."""
         return known.best(self.most)
 
@@ -97,7 +81,7 @@ class OptunaStrategy(Strategy):
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             sampler = self.sampler(int(rng.integers(2**31)))
             directions = [StudyDirection.MINIMIZE] * known.values.shape[1]
-            study = optuna.create_study(directions=directions, sampler=sampler, storage=_History(past))
+            study = optuna.create_study(directions=directions, sampler=sampler, storage=_PastStorage(past))
             chosen = study.ask(self._distributions).params
         return self.domain.design(tuple(int(chosen[gene.name]) for gene in self.domain.genes))
 
@@ -135,7 +119,7 @@ class Tpe(OptunaStrategy):
             multivariate=True, group=True, constant_liar=True, n_startup_trials=1, seed=seed
         )
 
-    def chosen(self, known: Known) -> NDArray[np.int64]:
+    def chosen(self, known: History) -> NDArray[np.int64]:
         """The best half of what fits, and of the rest an even choice: the bad say where not to go."""
         order = known.best(len(known))
         half = self.most // 2

@@ -16,11 +16,8 @@ from itertools import islice
 import numpy as np
 
 from search_space.errors import SpaceError
-from searcher.observation import Observation
 from searcher.strategies.domain import Design, Domain
-from searcher.strategies.history import Ledger
-
-__all__ = ["Observation", "SpaceExhaustedError", "Strategy", "StratifiedRandom"]
+from searcher.strategies.history import Ledger, Observation
 
 _TRIES = 64
 _ENUMERABLE = 20_000
@@ -128,7 +125,7 @@ class Strategy(ABC):
 
 def _some_known(history: Sequence[Observation]) -> bool:
     """Whether there are two measurements to learn from."""
-    return len(list(islice((each for each in history if each.known), 2))) == 2
+    return len(list(islice((each for each in history if each.is_measured), 2))) == 2
 
 
 class StratifiedRandom(Strategy):

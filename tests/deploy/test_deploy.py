@@ -7,18 +7,15 @@ import re
 import shlex
 from importlib.metadata import version
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-import typer
 import yaml
 
-import movinas
 from searcher.settings.reading import load_settings
+from tests.deploy.deploy_files import DEPLOY, check_command
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
 # The fields of RayJob's spec in ray.io/v1 (KubeRay 1.4, ray-operator/apis/ray/v1/rayjob_types.go).
 RAYJOB_FIELDS = {
     *("activeDeadlineSeconds", "backoffLimit", "clusterSelector", "deletionStrategy", "entrypoint"),
@@ -31,14 +28,6 @@ RAYJOB_FIELDS = {
 def documents(name: str) -> list[dict[str, Any]]:
     """The parts of a YAML file."""
     return list(yaml.safe_load_all((DEPLOY / name).read_text(encoding="utf-8")))
-
-
-def check_command(words: list[str]) -> dict[str, Any]:
-    """What our own command line makes of a command; it raises where it would refuse it."""
-    assert words[0] == "movinas"
-    group: Any = typer.main.get_command(movinas.app)
-    context = group.commands[words[1]].make_context(words[1], list(words[2:]))
-    return dict(context.params)
 
 
 def test_the_rayjob_is_whole_and_its_parts_name_each_other() -> None:

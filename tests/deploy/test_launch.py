@@ -20,7 +20,7 @@ from search_space.errors import SettingsError
 from searcher.cluster.address import ClusterError
 from searcher.run.launch import Submission, submit
 from searcher.run.overview import overview
-from tests.deploy.test_deploy import check_command
+from tests.deploy.deploy_files import check_command
 from tests.searcher.tiny_driver import TINY_SPACE
 
 

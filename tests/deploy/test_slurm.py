@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.test_deploy import DEPLOY, check_command
+from tests.deploy.deploy_files import DEPLOY, check_command
 
 SRUN = """#!/bin/bash
 echo "srun $*" >> "$CALLS"

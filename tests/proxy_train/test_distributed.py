@@ -17,10 +17,10 @@ from proxy_train.clips.batches import Ahead, Batches
 from proxy_train.distributed import Group, SharedNorm, share_norms
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
-from proxy_train.training.checkpoint import read
+from proxy_train.training.checkpoint import read_checkpoint
 from search_space.architecture.architecture import Architecture
 from search_space.errors import SettingsError
-from search_space.network import build
+from search_space.network.model import build
 
 _WORKER = """
 import os, sys, torch
@@ -82,7 +82,7 @@ def test_two_processes_train_what_one_does(
     alone = train(1, tiny_data, small_architecture, tmp_path / "one")
     both = train(2, tiny_data, small_architecture, tmp_path / "two")
     assert both[0] == both[1] == pytest.approx(alone[0], rel=1e-4)
-    one, two = read(tmp_path / "one"), read(tmp_path / "two")
+    one, two = read_checkpoint(tmp_path / "one"), read_checkpoint(tmp_path / "two")
     assert one is not None and two is not None and one.tensors.keys() == two.tensors.keys()
     start = build(small_architecture, 16, seed=0).state_dict()
     for name, value in one.tensors.items():

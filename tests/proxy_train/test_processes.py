@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from proxy_train.processes import alone, each
+from proxy_train.processes import map_in_processes, run_in_process
 from search_space.errors import DataError
 
 
@@ -22,19 +22,19 @@ def deadly(number: int) -> int:
 
 
 def blamed(number: int) -> int:
-    found = alone(deadly, number)
+    found = run_in_process(deadly, number)
     return -number if found is None else found
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_task_is_done_once(workers: int) -> None:
-    assert sorted(each(square, range(6), workers)) == [0, 1, 4, 9, 16, 25]
+    assert sorted(map_in_processes(square, range(6), workers)) == [0, 1, 4, 9, 16, 25]
 
 
 def test_a_task_that_kills_its_process_is_found_and_the_others_are_done() -> None:
-    assert sorted(each(deadly, range(5), 2, blame=blamed)) == [-3, 0, 1, 2, 4]
+    assert sorted(map_in_processes(deadly, range(5), 2, blame=blamed)) == [-3, 0, 1, 2, 4]
 
 
 def test_without_blame_it_is_an_error() -> None:
     with pytest.raises(DataError, match="a worker process was killed"):
-        list(each(deadly, range(5), 2))
+        list(map_in_processes(deadly, range(5), 2))

@@ -23,7 +23,7 @@ from proxy_train.training.optimizers import (
 from proxy_train.training.schedule import rate_at
 from search_space.architecture.architecture import Architecture
 from search_space.errors import SettingsError
-from search_space.network import build
+from search_space.network.model import build
 
 
 def test_rmsprop_is_tensorflows() -> None:

@@ -17,7 +17,8 @@ from results.analysis.frontier import FrontierMember
 from results.runtimes.preprocessing import Preprocessing
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import STREAM, ClipShape, Kernel, Layer, Options, Stage
-from search_space.network import Ensemble, MoViNet, build
+from search_space.network.ensemble import Ensemble
+from search_space.network.model import MoViNet, build
 
 EXTRAS = {"litert": "litert_torch", "executorch": "executorch"}
 CLASSES = 5

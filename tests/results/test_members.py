@@ -13,15 +13,16 @@ from results.export.export import ExportResult
 from results.family.card import card, write_card
 from results.family.family import Family, FamilyMember
 from results.family.outcome import read_outcomes
-from results.inference.torch_runner import deploy
 from results.member import load_member, read_member, write_member
 from results.runtimes.sidecar import Check
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import BASE
-from search_space.cost.closed_form import cost
+from search_space.cost.closed_form import compute_cost
 from search_space.cost.stopwatch import Latency, network_latency
 from search_space.errors import NetworkError
-from search_space.network import Ensemble, MoViNet
+from search_space.network.ensemble import Ensemble
+from search_space.network.folding import deploy
+from search_space.network.model import MoViNet
 from tests.results.synthetic import CLASSES, LABELS, SIZE, architecture, network
 
 
@@ -66,7 +67,7 @@ def test_architecture_json_is_the_architecture(tmp_path: Path) -> None:
 
 def test_costs_of_an_ensemble_are_sums(tmp_path: Path) -> None:
     about = read_member(write(tmp_path, Ensemble([network(1), network(2, expansion=24)])))
-    costs = [cost(architecture(expansion), CLASSES) for expansion in (16, 24)]
+    costs = [compute_cost(architecture(expansion), CLASSES) for expansion in (16, 24)]
     assert about.macs == sum(c.macs for c in costs)
     assert about.parameters == sum(c.parameters for c in costs)
     assert about.state_bytes == sum(c.state_bytes for c in costs)

@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from search_space.architecture.published import published
 from search_space.files import replacing, write_json, write_text
-from search_space.network import build, save_weights
+from search_space.network.model import build
+from search_space.network.weights import save_weights
 
 
 def mode(path: Path) -> int:

@@ -7,11 +7,13 @@ from itertools import product
 
 import numpy as np
 
-from search_space.space.space import Gene, SearchSpace
-from searcher.observation import Observation
+from search_space.genes.stage_genes import Gene
+from search_space.space.space import SearchSpace
 from searcher.simulation.synthetic import SyntheticDomain
 from searcher.simulation.table import Table, TableDomain
-from searcher.strategies.domain import Design, Domain, SpaceDomain
+from searcher.strategies.domain import Design, Domain
+from searcher.strategies.history import Observation
+from searcher.strategies.space_domain import SpaceDomain
 from tests.searcher.tiny_driver import TINY_SPACE
 
 SPACE = SearchSpace.from_dict(TINY_SPACE, "tiny").with_classes(16)
@@ -65,7 +67,7 @@ def values(design: Design) -> tuple[float, ...]:
         (error if not column else math.log(design.cost) + 0.1 * design.genotype[0])
         if known is None
         else known
-        for column, known in enumerate(design.known)
+        for column, known in enumerate(design.known_costs)
     )
 
 

@@ -9,9 +9,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from proxy_train.training.training import Diverged
+from proxy_train.training.updates import Diverged
 from search_space.architecture.architecture import Architecture
-from search_space.cost.closed_form import cost, macs
+from search_space.cost.closed_form import compute_cost, macs
 from searcher.plan.job import EpochResult, EvaluatorSpec, Job
 
 
@@ -94,7 +94,7 @@ class Invented:
 
 def latency_ms(architecture: Architecture) -> float:
     """From 1 to about 10, and not in step with multiply-adds."""
-    return cost(architecture, 16).parameters / 5000 + int(architecture.digest[:2], 16) / 100
+    return compute_cost(architecture, 16).parameters / 5000 + int(architecture.digest[:2], 16) / 100
 
 
 def invented(

@@ -21,7 +21,7 @@ def run_serially(
         while len(active) < workers and (job := plan.next()) is not None:
             active.append((job, train(job)))
         if not active:
-            plan.finish()
+            plan.close()
             return observed
         job, epochs = active.pop(0)
         try:
@@ -33,6 +33,6 @@ def run_serially(
         if goes_on:
             active.append((job, epochs))
         else:
-            plan.ended(job)
+            plan.on_job_end(job)
         if stop_after is not None and observed >= stop_after:
             return observed

@@ -13,13 +13,13 @@ from proxy_train.data.formats.request import read_text
 from search_space.errors import DataError
 
 
-def header(path: Path) -> list[str]:
+def csv_header(path: Path) -> list[str]:
     """The fields of a CSV file's first line, stripped."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         return [field.strip() for field in next(csv.reader(file), [])]
 
 
-def rows(path: Path, required: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+def csv_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
     """Rows of a CSV file with a header by column, each with ``file, line n`` for messages.
 
     Raises:
@@ -44,7 +44,7 @@ def rows(path: Path, required: Sequence[str]) -> Iterator[tuple[str, dict[str, s
         raise DataError(f"{path}, line {reader.line_num}: {error}", hint="quotes must be closed") from error
 
 
-def number(text: str, where: str, column: str) -> float:
+def parse_number(text: str, where: str, column: str) -> float:
     """A number of a row, or DataError."""
     try:
         return float(text)
@@ -52,14 +52,14 @@ def number(text: str, where: str, column: str) -> float:
         raise DataError(f"{where}: {column} is {text!r}", hint="it must be a number") from None
 
 
-def index(text: str, where: str, column: str, count: int) -> int:
+def parse_index(text: str, where: str, column: str, count: int) -> int:
     """A class index of a row, below ``count``, or DataError."""
     if not text.isdigit() or int(text) >= count:
         raise DataError(f"{where}: {column} is {text!r}", hint=f"it must be from 0 to {count - 1}")
     return int(text)
 
 
-def read_json(path: Path, kind: type) -> Any:
+def load_json(path: Path, kind: type) -> Any:
     """A JSON file whose outermost value is of ``kind``, or DataError."""
     try:
         value = json.loads(read_text(path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from proxy_train.data.formats import annotation_files as tables
+from proxy_train.data.formats.annotation_files import csv_rows, parse_index, parse_number
 from proxy_train.data.formats.listing import Listing
 from proxy_train.data.formats.request import Request, lines_of
 from proxy_train.data.formats.video_index import Found, VideoIndex
@@ -39,7 +39,7 @@ def read(request: Request) -> Listing:
     videos = VideoIndex(request.root, request.frame_rate)
     for path in files:
         split = "train" if "train" in path.name.lower() else "test"
-        for where, row in tables.rows(path, ("id", "actions", "length")):
+        for where, row in csv_rows(path, ("id", "actions", "length")):
             name = row["id"]
             actions = _actions(listing, where, row)
             video = videos.find(name)
@@ -58,14 +58,14 @@ def read(request: Request) -> Listing:
 
 def _actions(listing: Listing, where: str, row: dict[str, str]) -> list[Action]:
     """The actions of a row, their ends clipped to the video; those that lie past it are dropped."""
-    length = tables.number(row["length"], where, "length") if row["length"] else float("inf")
+    length = parse_number(row["length"], where, "length") if row["length"] else float("inf")
     actions: list[Action] = []
     for text in filter(None, row["actions"].split(";")):
         match = _ACTION.fullmatch(text.strip())
         if match is None:
             raise DataError(f"{where}: action {text!r}", hint="write it as c092 11.90 21.20")
-        label = tables.index(match[1], where, "action", CLASSES)
-        start, end = (tables.number(match[part], where, "action") for part in (2, 3))
+        label = parse_index(match[1], where, "action", CLASSES)
+        start, end = (parse_number(match[part], where, "action") for part in (2, 3))
         if start >= min(end, length):
             listing.drop(
                 f"{row['id']}: {text.strip()}", f"nothing of it lies within the video's {length:g} s"
@@ -94,5 +94,5 @@ def _classes(request: Request) -> tuple[str, ...]:
         for number, line in lines_of(path):
             code, _, name = line.partition(" ")
             where = f"{path}, line {number}"
-            names[tables.index(code.removeprefix("c"), where, "class", CLASSES)] = name.strip() or code
+            names[parse_index(code.removeprefix("c"), where, "class", CLASSES)] = name.strip() or code
     return tuple(names[number] for number in range(CLASSES))

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from dataclasses import replace
 
-from proxy_train.data.formats import annotation_files as tables
+from proxy_train.data.formats.annotation_files import csv_header, csv_rows, parse_index, parse_number
 from proxy_train.data.formats.listing import Listing
 from proxy_train.data.formats.request import Request
 from proxy_train.data.formats.video_index import Found, VideoIndex
@@ -45,8 +45,8 @@ def read(request: Request) -> Listing:
     videos = VideoIndex(request.root, request.frame_rate)
     names: tuple[Counter[tuple[int, str]], Counter[tuple[int, str]]] = (Counter(), Counter())
     for split, path in files.items():
-        labelled = split != "test" or {*_LABELS} <= {*tables.header(path)}
-        rows = list(tables.rows(path, _SEGMENT + (_LABELS if labelled else ())))
+        labelled = split != "test" or {*_LABELS} <= {*csv_header(path)}
+        rows = list(csv_rows(path, _SEGMENT + (_LABELS if labelled else ())))
         rates = _frame_rates(rows)
         for where, row in rows:
             _take(listing, videos, where, row, split, rates, names if labelled else None)
@@ -72,8 +72,8 @@ def _take(
     start, end = (_seconds(row[column], where, column) for column in ("start_timestamp", "stop_timestamp"))
     video = videos.find(recording)
     if names is not None:
-        verb = tables.index(row["verb_class"], where, "verb_class", VERBS)
-        noun = tables.index(row["noun_class"], where, "noun_class", NOUNS)
+        verb = parse_index(row["verb_class"], where, "verb_class", VERBS)
+        noun = parse_index(row["noun_class"], where, "noun_class", NOUNS)
         names[0][verb, row["verb"]] += 1
         names[1][noun, row["noun"]] += 1
     if video is None:
@@ -104,7 +104,7 @@ def _frame_rates(rows: list[tuple[str, dict[str, str]]]) -> dict[str, float]:
     for where, row in rows:
         seconds = _seconds(row["stop_timestamp"], where, "stop_timestamp")
         if seconds > latest.get(row["video_id"], (0.0, 0.0))[0]:
-            frame = tables.number(row["stop_frame"], where, "stop_frame")
+            frame = parse_number(row["stop_frame"], where, "stop_frame")
             latest[row["video_id"]] = (seconds, frame)
     return {video: frame / seconds for video, (seconds, frame) in latest.items()}
 
@@ -122,6 +122,6 @@ def _names(request: Request, pattern: str, seen: Counter[tuple[int, str]], count
     for (number, word), _ in reversed(seen.most_common()):
         names[number] = word
     for path in request.find(pattern)[:1]:
-        for where, row in tables.rows(path, ("id", "key")):
-            names[tables.index(row["id"], where, "id", count)] = row["key"]
+        for where, row in csv_rows(path, ("id", "key")):
+            names[parse_index(row["id"], where, "id", count)] = row["key"]
     return [names.get(number, str(number)) for number in range(count)]

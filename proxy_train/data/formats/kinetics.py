@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxy_train.data.formats import annotation_files as tables
+from proxy_train.data.formats.annotation_files import csv_header, csv_rows, parse_number
 from proxy_train.data.formats.listing import Listing
 from proxy_train.data.formats.request import SPLITS, Request, split_of
 from proxy_train.data.formats.video_index import VideoIndex, plain
@@ -77,18 +77,18 @@ def read(request: Request) -> Listing:
 
 
 def _files(request: Request) -> list[Path]:
-    return [path for path in request.find(r".*\.csv") if {*_REQUIRED} <= {*tables.header(path)}]
+    return [path for path in request.find(r".*\.csv") if {*_REQUIRED} <= {*csv_header(path)}]
 
 
 def _rows(path: Path) -> list[_Row]:
     found: list[_Row] = []
-    for where, row in tables.rows(path, _REQUIRED):
+    for where, row in csv_rows(path, _REQUIRED):
         split = SPLITS.get(row.get("split", "").lower()) or split_of(path.name)
         if split is None:
             raise DataError(
                 f"{where}: split is {row.get('split')!r}",
                 hint="train, val or test, here or in the file's name",
             )
-        start, end = (tables.number(row[column], where, column) for column in ("time_start", "time_end"))
+        start, end = (parse_number(row[column], where, column) for column in ("time_start", "time_end"))
         found.append(_Row(split, row.get("label", "").strip("\"'"), row["youtube_id"], start, end))
     return found

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from proxy_train.data.dataset import VideoItem
+from proxy_train.data.dataset import LeftOut, VideoItem
 from proxy_train.data.formats.video_index import Found
 from proxy_train.data.labels import Label, LabelsKind
 
@@ -28,8 +28,8 @@ class Listing:
     kind: LabelsKind = "single"
     verbs: int = 0
     items: list[VideoItem] = field(default_factory=list)
-    dropped: list[tuple[str, str]] = field(default_factory=list)
-    missing: list[tuple[str, str]] = field(default_factory=list)
+    dropped: list[LeftOut] = field(default_factory=list)
+    missing: list[LeftOut] = field(default_factory=list)
     unlabelled: list[VideoItem] = field(default_factory=list)
     groups: dict[str, str] = field(default_factory=dict)
 
@@ -56,11 +56,11 @@ class Listing:
 
     def miss(self, name: str, reason: str) -> None:
         """Leaves out a video that is annotated and not there."""
-        self.missing.append((name, reason))
+        self.missing.append(LeftOut(name, reason))
 
     def drop(self, name: str, reason: str) -> None:
         """Leaves something out."""
-        self.dropped.append((name, reason))
+        self.dropped.append(LeftOut(name, reason))
 
 
 def split_items(items: list[VideoItem], groups: Mapping[str, str]) -> dict[str, tuple[VideoItem, ...]]:

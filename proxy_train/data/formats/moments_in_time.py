@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from proxy_train.data.formats import annotation_files as tables
+from proxy_train.data.formats.annotation_files import parse_index
 from proxy_train.data.formats.listing import Listing
 from proxy_train.data.formats.request import Request, lines_of, split_of
 from proxy_train.data.formats.video_index import VIDEOS, VideoIndex
@@ -75,7 +75,7 @@ def _categories(request: Request) -> dict[str, int]:
     numbers: dict[str, int] = {}
     for line_number, line in lines_of(paths[0]):
         name, _, number = line.rpartition(",")
-        numbers[name.strip()] = tables.index(
+        numbers[name.strip()] = parse_index(
             number.strip(), f"{paths[0]}, line {line_number}", "index", 100_000
         )
     if not numbers:

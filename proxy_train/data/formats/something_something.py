@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from proxy_train.data.formats import annotation_files as tables
+from proxy_train.data.formats.annotation_files import load_json, parse_index
 from proxy_train.data.formats.listing import Listing
 from proxy_train.data.formats.request import Request
 from proxy_train.data.formats.video_index import VideoIndex
@@ -38,7 +38,7 @@ def read(request: Request) -> Listing:
     videos = VideoIndex(request.root, request.frame_rate)
     for split in _SPLITS:
         source = _file(request, split)
-        entries = [] if source is None else tables.read_json(source, list)
+        entries = [] if source is None else load_json(source, list)
         for place, entry in enumerate(entries):
             if not isinstance(entry, dict) or "id" not in entry:
                 raise DataError(f"{source}: entry {place} has no id", hint="an entry is {id, template, ...}")
@@ -69,8 +69,8 @@ def _take(
 
 def _numbers(path: Path) -> dict[str, int]:
     numbers: dict[str, int] = {}
-    for template, value in tables.read_json(path, dict).items():
-        number = tables.index(str(value), f"{path}: {template!r}", "its number", 100_000)
+    for template, value in load_json(path, dict).items():
+        number = parse_index(str(value), f"{path}: {template!r}", "its number", 100_000)
         if number in numbers.values():
             raise DataError(f"{path}: {number} is the number of two templates", hint="numbers are unique")
         numbers[_without_brackets(template)] = number

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from proxy_train.data.formats import annotation_files as tables
+from proxy_train.data.formats.annotation_files import parse_index
 from proxy_train.data.formats.listing import Listing
 from proxy_train.data.formats.request import Request, lines_of
 from proxy_train.data.formats.video_index import VideoIndex
@@ -80,7 +80,7 @@ def _classes(request: Request) -> dict[str, int]:
         number, _, name = line.partition(" ")
         where = f"{paths[0]}, line {line_number}"
         # The file counts from 1.
-        numbers[name.strip()] = tables.index(number, where, "number", 100_000) - 1
+        numbers[name.strip()] = parse_index(number, where, "number", 100_000) - 1
     if sorted(numbers.values()) != list(range(len(numbers))) or not numbers:
         raise DataError(f"{paths[0]}: its numbers are not 1, 2, 3, ...", hint="restore the original file")
     return numbers

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxy_train.data.dataset import FrameFiles
+from proxy_train.video.frame_files import FrameFiles
 from proxy_train.video.frame_folder import SUFFIXES as IMAGES
 from proxy_train.video.frame_folder import find_frames
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.optimize import minimize
 
-from search_space.space.space import Gene
+from search_space.genes.stage_genes import Gene
 
 Floats = NDArray[np.float64]
 

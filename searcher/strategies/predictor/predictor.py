@@ -12,13 +12,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from search_space.space.space import Genotype
+from search_space.genes.space_genes import Genotype
 from searcher.strategies.domain import Design, Domain
 from searcher.strategies.evolution import ParetoMutation
-from searcher.strategies.history import Known
+from searcher.strategies.history import History, Observation
 from searcher.strategies.optuna_samplers import Tpe
 from searcher.strategies.predictor.surrogate import Fits, PredictorQuality, Surrogate
-from searcher.strategies.strategy import Observation, Strategy
+from searcher.strategies.strategy import Strategy
 
 _LOG = logging.getLogger(__name__)
 _POOL = 600
@@ -61,7 +61,7 @@ class Predictor(Strategy):
         model.look(self._spread(), self._under_way(history))
         return self._climb(model, known, rng) or self._mutation.idea(history, rng)
 
-    def _climb(self, model: Surrogate, known: Known, rng: np.random.Generator) -> Design | None:
+    def _climb(self, model: Surrogate, known: History, rng: np.random.Generator) -> Design | None:
         """The best of the pool and of the front's mutations, and then of their mutations."""
         gone = self.ledger.genotypes
         front = known.front

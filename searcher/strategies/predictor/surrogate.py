@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau, norm
 
 from searcher.strategies.domain import Design, Domain
-from searcher.strategies.history import Known
+from searcher.strategies.history import History
 from searcher.strategies.predictor.acquisition import (
     Warp,
     best_within,
@@ -96,7 +96,7 @@ class Surrogate:
         quality: of its ranking.
     """
 
-    def __init__(self, domain: Domain, known: Known, proposals: int, fits: Fits) -> None:
+    def __init__(self, domain: Domain, known: History, proposals: int, fits: Fits) -> None:
         self._known, self._fits = known, fits
         self._many_rungs = bool(known.rungs_left.any())
         self._full = int(known.rungs_left.min())
@@ -151,7 +151,7 @@ class Surrogate:
         self._learnt = {
             column: Posterior(self._encoding, self._fit(values)[0], points, values[rows])
             for column, values in enumerate(known.values.T)
-            if column and pool[0].known[column] is None
+            if column and pool[0].known_costs[column] is None
         }
         self._constraint = None
         if (known.violation > 0).any():
@@ -179,7 +179,7 @@ class Surrogate:
 
     def _others(self, designs: Sequence[Design], points: Floats, hope: float = _HOPE) -> Floats:
         """All objectives but the error; those that have to be measured as they may turn out."""
-        rows = [[math.nan if value is None else value for value in each.known[1:]] for each in designs]
+        rows = [[math.nan if value is None else value for value in each.known_costs[1:]] for each in designs]
         found = np.array(rows, dtype=np.float64)
         for column, posterior in self._learnt.items():
             mean, deviation = posterior(points)
@@ -198,13 +198,13 @@ class Surrogate:
         return gain
 
 
-def _lot(known: Known) -> Floats:
+def _lot(known: History) -> Floats:
     """A number drawn for each measured proposal, the same whatever else is known."""
     drawn: Floats = np.random.default_rng(0).random(int(known.numbers[-1]) + 1)[known.numbers]
     return drawn
 
 
-def _subset(known: Known, proposals: int) -> NDArray[np.int64]:
+def _subset(known: History, proposals: int) -> NDArray[np.int64]:
     """Rows that kernels are fitted to: they change seldom, so that a fit can be used again."""
     steps = math.floor(math.log(max(proposals, 2), _GROWTH) + 1e-9)
     rows = np.flatnonzero(known.numbers < int(_GROWTH**steps))
@@ -214,7 +214,7 @@ def _subset(known: Known, proposals: int) -> NDArray[np.int64]:
     return found
 
 
-def _seen(known: Known) -> NDArray[np.int64]:
+def _seen(known: History) -> NDArray[np.int64]:
     """Rows that predictions are made from: the best, and some of the rest."""
     if len(known) <= _MOST_SEEN:
         return np.arange(len(known))

@@ -30,8 +30,8 @@ def coloured(root: Path, name: str, shape: tuple[int, int]) -> Path:
     return root / name
 
 
-@pytest.mark.parametrize("direct", [False, True])
-def test_three_crops_are_the_ends_and_the_middle_of_whole_frames(direct: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("on_demand", [False, True])
+def test_three_crops_are_the_ends_and_the_middle_of_whole_frames(on_demand: bool, tmp_path: Path) -> None:
     wide, tall = coloured(tmp_path, "wide.mp4", (32, 96)), coloured(tmp_path, "tall.mp4", (96, 32))
     turned = coloured(tmp_path, "turned.mp4", (32, 96))
     turn(turned)
@@ -42,7 +42,7 @@ def test_three_crops_are_the_ends_and_the_middle_of_whole_frames(direct: bool, t
         for name in ("train", "val")
     }
     dataset = Dataset("colours", items, ("a", "b", "c"), False, margin=0.125)
-    data = prepare(dataset, frames=4, size=16, fps=8, cache=tmp_path, direct=direct)
+    data = prepare(dataset, frames=4, size=16, fps=8, cache=tmp_path, on_demand=on_demand)
     part = data.split("val")
     views = Views(clips=2, crops=3).batch(part, np.arange(3), 4, 16)
     assert views.shape == (18, 3, 4, 16, 16)

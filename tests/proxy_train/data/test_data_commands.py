@@ -67,7 +67,7 @@ def test_prepare_makes_the_stores_that_a_training_finds(
     assert told.count("3 train, 2 val, 3 unreadable") == 2
     stores = sorted((tmp_path / "cache/prepared").iterdir())
     assert [np.load(store / "val.npy").shape[2] for store in stores] == [18, 27]
-    assert call(monkeypatch, *words, "--clip", "4x16x4", "--direct") == 0
+    assert call(monkeypatch, *words, "--clip", "4x16x4", "--on-demand") == 0
     assert "-videos: 3 train, 2 val, 3 unreadable" in capsys.readouterr().out
     assert not list((tmp_path / "cache/prepared").glob("*-videos/*.npy"))
     assert call(monkeypatch, *words) == 2

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from proxy_train.data.settings import Dataset, DataSettings, load_dataset
+from proxy_train.data.dataset import Dataset
+from proxy_train.data.settings import DataSettings, load_dataset
 from search_space.errors import DataError
 
 

@@ -10,10 +10,11 @@ from typing import Any, get_args
 import pytest
 
 from proxy_train.data.check import check
+from proxy_train.data.dataset import Dataset
 from proxy_train.data.formats.registry import FORMATS, detect
 from proxy_train.data.formats.request import Request
 from proxy_train.data.labels import VerbNoun
-from proxy_train.data.settings import Dataset, DataSettings, Kind, load_dataset
+from proxy_train.data.settings import DataSettings, Kind, load_dataset
 from proxy_train.store.prepared_data import prepare
 from search_space.errors import DataError
 from tests.proxy_train.video_files import write_images, write_text, write_videos

@@ -14,7 +14,7 @@ from proxy_train.data import moving_digits
 from proxy_train.data.dataset import Dataset
 from proxy_train.data.digit_scenes import CLASSES, FPS, FRAMES, PLAIN, SIZE, Motion, Scene, trajectory
 from proxy_train.data.moving_digits import PRESETS, Chunk, Preset
-from proxy_train.video import reading as video
+from proxy_train.video.reading import probe_video, read_frames
 from search_space.errors import DataError
 
 FEW = Preset(train=1, val=1, test=1)
@@ -22,10 +22,10 @@ FEW = Preset(train=1, val=1, test=1)
 
 def test_clips_are_h264_of_the_promised_shape(tiny_dataset: Dataset) -> None:
     item = tiny_dataset.items["train"][0]
-    info = video.probe(item.path)
+    info = probe_video(item.path)
     assert (info.codec, info.width, info.height, info.fps) == ("h264", SIZE, SIZE, FPS)
     assert info.duration == pytest.approx(FRAMES / FPS)
-    assert video.read_frames(item.path, None, None, FPS, SIZE).shape == (FRAMES, SIZE, SIZE, 3)
+    assert read_frames(item.path, None, None, FPS, SIZE).shape == (FRAMES, SIZE, SIZE, 3)
 
 
 def test_manifest_hashes_the_frames_before_encoding(tiny_dataset: Dataset) -> None:
@@ -35,7 +35,7 @@ def test_manifest_hashes_the_frames_before_encoding(tiny_dataset: Dataset) -> No
     chunk = Chunk(str(folder), FEW, 0, "val", CLASSES.index("orbit-clockwise"), 0, 1)
     frames = moving_digits.clip_frames(chunk, 0)
     assert hashlib.sha256(frames.tobytes()).hexdigest() == clip["sha256"]
-    decoded = video.read_frames(folder / clip["file"], None, None, FPS, SIZE).astype(int)
+    decoded = read_frames(folder / clip["file"], None, None, FPS, SIZE).astype(int)
     assert np.abs(decoded - frames).mean() < 8, "the file shows the frames that the hash is of"
 
 
@@ -49,7 +49,7 @@ def test_a_killed_writer_goes_on(tmp_path: Path) -> None:
     again = moving_digits.write(tmp_path / "a", FEW)
     assert again == whole
     assert kept.stat().st_mtime_ns == stamp, "a finished clip is not made again"
-    assert len(video.read_frames(torn, None, None, FPS, SIZE)) == FRAMES
+    assert len(read_frames(torn, None, None, FPS, SIZE)) == FRAMES
 
 
 def test_workers_and_progress_change_nothing(tmp_path: Path) -> None:

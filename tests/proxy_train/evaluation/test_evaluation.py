@@ -21,7 +21,8 @@ from proxy_train.store.prepared_data import PreparedData
 from proxy_train.training.training import Training, share_of
 from search_space.architecture.architecture import Architecture
 from search_space.errors import DataError, SettingsError
-from search_space.network import Ensemble, build
+from search_space.network.ensemble import Ensemble
+from search_space.network.model import build
 
 
 def relabelled(data: PreparedData, kind: str) -> PreparedData:

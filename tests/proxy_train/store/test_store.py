@@ -15,12 +15,11 @@ import pytest
 
 from proxy_train.data.dataset import Dataset, VideoItem
 from proxy_train.data.moving_digits import encode
-from proxy_train.store import building, decoding
-from proxy_train.store import prepared_data as store
+from proxy_train.store import building, decoding, prepared_data
 from proxy_train.store.building import building_folder
 from proxy_train.store.decoding import Chunk, Decoded, decode_chunk
 from proxy_train.store.prepared_data import PreparedData, prepare
-from proxy_train.video import reading as video
+from proxy_train.video.reading import CRASHES, read_frames
 from search_space.errors import DataError
 
 
@@ -44,7 +43,7 @@ def test_clips_equal_what_is_decoded(tiny_dataset: Dataset, tiny_data: PreparedD
         assert part.labels.tolist() == [item.label for item in items]
         assert part.ids == tuple(item.id for item in items)
         for index in (0, len(items) - 1):
-            frames = video.read_frames(items[index].path, None, None, 4, 32)
+            frames = read_frames(items[index].path, None, None, 4, 32)
             np.testing.assert_array_equal(part.clips[part.rows[index]], frames)
     assert tiny_data.classes == tiny_dataset.classes
 
@@ -52,7 +51,7 @@ def test_clips_equal_what_is_decoded(tiny_dataset: Dataset, tiny_data: PreparedD
 def test_store_is_found_again_and_pickles_as_a_path(
     tiny_dataset: Dataset, tiny_data: PreparedData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "decode_all", None)
+    monkeypatch.setattr(prepared_data, "decode_all", None)
     again = prepare(tiny_dataset, frames=8, size=32, fps=4, cache=tiny_data.path.parents[1])
     assert again.path == tiny_data.path
     content = pickle.dumps(tiny_data)
@@ -122,7 +121,7 @@ def test_an_interrupted_build_is_not_taken_for_whole(tmp_path: Path, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_write_meta", stop)
+        patch.setattr(prepared_data, "_write_meta", stop)
         with pytest.raises(KeyboardInterrupt):
             prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path)
     assert len(prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path).split("train")) == 1
@@ -226,7 +225,7 @@ def test_a_copied_store_is_read_through_once(tmp_path: Path, monkeypatch: pytest
     copy = shutil.copytree(path, tmp_path / "copy")
     (copy / "verified.json").unlink()
     PreparedData.open(copy)
-    monkeypatch.setattr(store, "checksum", None)
+    monkeypatch.setattr(prepared_data, "checksum", None)
     PreparedData.open(copy)
 
 
@@ -257,10 +256,10 @@ def test_a_video_that_kills_its_decoder_is_named(tmp_path: Path, monkeypatch: py
     ) -> object:
         return map(blame, chunks)
 
-    monkeypatch.setattr(decoding, "alone", killed)
-    monkeypatch.setattr(building, "each", each)
+    monkeypatch.setattr(decoding, "run_in_process", killed)
+    monkeypatch.setattr(building, "map_in_processes", each)
     data = prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path)
-    assert data.broken == (("deadly", f"{tmp_path / 'deadly.mp4'}: {decoding.KILLS}"),)
+    assert data.broken == (("deadly", f"{tmp_path / 'deadly.mp4'}: {CRASHES}"),)
     assert data.split("train").ids == ("first", "third")
     assert (data.split("train").clips[2, :12].mean((1, 2, 3)) > 5).all()
 

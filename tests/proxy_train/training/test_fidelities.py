@@ -15,7 +15,7 @@ from proxy_train.data.dataset import Dataset
 from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData, prepare
-from proxy_train.training.checkpoint import read
+from proxy_train.training.checkpoint import read_checkpoint
 from proxy_train.training.initial_weights import InitialWeights
 from proxy_train.training.training import Training
 from proxy_train.training.widths import narrowed, widened
@@ -23,7 +23,8 @@ from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import BASE, STREAM
 from search_space.architecture.published import published
 from search_space.errors import NetworkError, RecordError, SettingsError
-from search_space.network import MoViNet, build, save_weights
+from search_space.network.model import MoViNet, build
+from search_space.network.weights import save_weights
 
 RECIPE = Recipe(batch_size=8, ema=0.5, dropout=0.1)
 FULL = Fidelity(4, 8, 32)
@@ -122,7 +123,7 @@ def test_promotion_goes_on_from_the_checkpoint(
     whole = trained(small_architecture, tiny_data, FULL, tmp_path / "other", 4, tmp_path / "low")
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, again.model.state_dict()[name]), name
-    found = read(tmp_path / "high")
+    found = read_checkpoint(tmp_path / "high")
     assert found is not None and found.facts["history"] == ["e2-f4-s16-p50"]
     # Twice promoted, both are remembered.
     longer = replace(FULL, epochs=6)
@@ -229,7 +230,7 @@ def test_killed_in_any_epoch_the_weights_are_those_of_an_uninterrupted_training(
         for line in process.stdout:
             if line.strip() == "2":
                 process.send_signal(signal.SIGKILL)  # in the midst of the third epoch
-    after = read(folder)
+    after = read_checkpoint(folder)
     assert after is not None and after.facts["epoch"] == 2
     again = trained(small_architecture, tiny_data, FULL, folder, 4)
     for name, value in whole.model.state_dict().items():

@@ -13,8 +13,9 @@ from proxy_train.evaluation.evaluation import evaluate
 from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
-from proxy_train.training import checkpoint
-from proxy_train.training.training import Diverged, Training, share_of
+from proxy_train.training.checkpoint import read_checkpoint
+from proxy_train.training.training import Training, share_of
+from proxy_train.training.updates import Diverged
 from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError, SettingsError
 
@@ -162,10 +163,10 @@ def test_share_takes_every_class(tiny_data: PreparedData) -> None:
 _WRITER = """
 import sys, torch
 from pathlib import Path
-from proxy_train.training import checkpoint
+from proxy_train.training.checkpoint import Checkpoint, write_checkpoint
 for number in range(10**6):
     tensors = {str(i): torch.full((200_000,), float(number)) for i in range(4)}
-    checkpoint.write(Path(sys.argv[1]), checkpoint.Checkpoint(tensors, {"epoch": number}))
+    write_checkpoint(Path(sys.argv[1]), Checkpoint(tensors, {"epoch": number}))
     print(number, flush=True)
 """
 
@@ -176,7 +177,7 @@ def test_a_kill_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
         for _ in range(3):
             process.stdout.readline()
         process.kill()
-    found = checkpoint.read(tmp_path)
+    found = read_checkpoint(tmp_path)
     assert found is not None and found.facts["epoch"] >= 2
     for tensor in found.tensors.values():
         assert float(tensor.min()) == float(tensor.max()) == found.facts["epoch"]

@@ -13,7 +13,7 @@ from tensorboardX.proto.event_pb2 import Event
 from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
-from proxy_train.training.checkpoint import read
+from proxy_train.training.checkpoint import read_checkpoint
 from proxy_train.training.training import Training
 from proxy_train.training.training_run import EpochLine, TrainingRun, read_log
 from search_space.architecture.architecture import Architecture
@@ -85,7 +85,7 @@ def test_interrupted_anywhere_it_leaves_the_same_files(
     run.finish(again)
     assert without_times(read_log(run.folder)) == without_times(read_log(whole.folder))
     for name in ("checkpoint.safetensors", "best.safetensors"):
-        one, two = read(run.folder, name), read(whole.folder, name)
+        one, two = read_checkpoint(run.folder, name), read_checkpoint(whole.folder, name)
         assert one is not None and two is not None and one.facts == two.facts
         assert all(torch.equal(value, two.tensors[key]) for key, value in one.tensors.items()), name
     run.finish(run.begin())

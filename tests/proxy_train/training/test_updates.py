@@ -25,14 +25,14 @@ from proxy_train.store.prepared_data import PreparedData
 from proxy_train.training.optimizers import TensorFlowRMSprop, clip_each, make_optimizer
 from proxy_train.training.out_of_memory import OutOfMemory, is_out_of_memory
 from proxy_train.training.schedule import rate_at
-from proxy_train.training.training import Diverged, Training
-from proxy_train.training.updates import Updater
+from proxy_train.training.training import Training
+from proxy_train.training.updates import Diverged, Updater
 from proxy_train.training.weight_average import Average
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import BASE
 from search_space.errors import SettingsError
-from search_space.network import MoViNet, build
 from search_space.network.heads import Head
+from search_space.network.model import MoViNet, build
 
 CLIPS = torch.rand(6, 3, 8, 32, 32, generator=torch.Generator().manual_seed(3))
 LABELS = torch.tensor([0, 1, 2, 3, 1, 0])

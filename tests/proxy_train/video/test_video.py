@@ -13,10 +13,10 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from proxy_train.data.dataset import FrameFiles
 from proxy_train.data.moving_digits import encode
+from proxy_train.video.frame_files import FrameFiles
 from proxy_train.video.frame_folder import find_frames
-from proxy_train.video.reading import measure, probe, read_frames, read_stream
+from proxy_train.video.reading import measure_video, probe_video, read_frames, read_stream
 from search_space.errors import DataError
 from tests.proxy_train.video_files import turn
 
@@ -158,7 +158,7 @@ def test_every_kind_of_file_shows_its_frames(
     # From a seek, wherever key frames and the container's index lie.
     for start in (0.5, 1.0, 1.25):
         np.testing.assert_array_equal(read_frames(path, start, None, 12, 32), whole[round(12 * start) :])
-    info = measure(path)
+    info = measure_video(path)
     assert (info.frames, info.width, info.height, info.variable, info.note) == (24, 62, 36, False, "")
     assert info.duration == pytest.approx(2.0, abs=0.002) and info.fps == pytest.approx(12, abs=0.02)
 
@@ -168,7 +168,7 @@ def test_one_frame_is_a_video(name: str, tmp_path: Path) -> None:
     codec = {".mp4": "libx264", ".webm": "libvpx-vp9", ".avi": "mpeg4"}[Path(name).suffix]
     path = write_odd(tmp_path / name, codec, "yuv420p", {}, count=1)
     assert len(read_frames(path, None, None, 1, 16)) == 1
-    assert measure(path).frames == 1
+    assert measure_video(path).frames == 1
 
 
 def test_odd_sizes_keep_their_shape(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_frame_counts_of_headers_are_not_believed(tmp_path: Path, told: int) -> 
     struct.pack_into("<I", content, stream + 32, told)
     path.write_bytes(content)
     assert levels(read_frames(path, None, None, 12, 32)) == list(range(1, 25))
-    info = measure(path)
+    info = measure_video(path)
     assert info.frames == 24 and info.duration == pytest.approx(2.0)
     assert bool(info.note) == (told > 24), "a header that promises more than there is"
 
@@ -210,13 +210,13 @@ def test_a_cover_is_no_video(tmp_path: Path) -> None:
         noise.sample_rate = 16000
         container.mux([*sound.encode(noise), *sound.encode(None)])
     with pytest.raises(DataError, match="no picture stream"):
-        probe(path)
+        probe_video(path)
 
 
 def test_variable_rates_are_seen(tmp_path: Path) -> None:
     times = [Fraction(0), Fraction(1, 10), Fraction(2, 10), Fraction(1)]
-    assert measure(write_variable_rate(tmp_path / "a.mp4", times)).variable
-    assert not measure(write_video(tmp_path / "b.mp4")).variable
+    assert measure_video(write_variable_rate(tmp_path / "a.mp4", times)).variable
+    assert not measure_video(write_video(tmp_path / "b.mp4")).variable
 
 
 def write_frames(folder: Path, numbers: range, template: str = "frame_%010d.png") -> FrameFiles:
@@ -232,7 +232,7 @@ def test_a_folder_of_frames_is_read_as_its_video_would_be(tmp_path: Path) -> Non
     assert files == FrameFiles("frame_%010d.png", 1, 24, 12)
     assert levels(read_frames(tmp_path, None, None, 6, 16, files=files)) == list(range(1, 25, 2))
     assert levels(read_frames(tmp_path, 0.5, 1.0, 12, 16, files=files)) == list(range(7, 13))
-    info = measure(tmp_path, files)
+    info = measure_video(tmp_path, files)
     assert (info.frames, info.duration, info.fps, info.codec) == (24, 2.0, 12.0, "images")
 
 
@@ -249,14 +249,14 @@ def test_missing_and_damaged_frames_are_named(tmp_path: Path) -> None:
         read_frames(tmp_path, None, None, 12, 16, files=files)
     (tmp_path / "frame_0000000003.png").write_bytes((tmp_path / "frame_0000000002.png").read_bytes()[:60])
     with pytest.raises(DataError, match=r"frame_0000000003\.png: not a readable image"):
-        measure(tmp_path, files)
+        measure_video(tmp_path, files)
 
 
 @pytest.mark.parametrize("name", ["cut.mkv", "cut.ts"])
 def test_what_is_left_of_a_cut_file_is_told(tmp_path: Path, name: str) -> None:
     path = write_odd(tmp_path / name, "libx264", "yuv420p", {"crf": "10", "g": "4", "bf": "0"})
     path.write_bytes(path.read_bytes()[: int(0.85 * path.stat().st_size)])
-    info = measure(path)
+    info = measure_video(path)
     assert 4 <= info.frames < 22
     # A transport stream has no header to compare with.
     assert ("its header says 2.00 s" in info.note) == (name == "cut.mkv")
@@ -275,11 +275,11 @@ def test_a_cut_mp4_is_named_with_the_time(tmp_path: Path) -> None:
     content = (tmp_path / "b.mp4").read_bytes()
     (tmp_path / "b.mp4").write_bytes(content[: int(0.6 * len(content))])
     with pytest.raises(DataError, match=r"b\.mp4: damaged (at|or cut off after) \d\.\d+ s"):
-        measure(tmp_path / "b.mp4")
+        measure_video(tmp_path / "b.mp4")
 
 
 def test_probe_reads_the_header(tmp_path: Path) -> None:
-    info = probe(write_video(tmp_path / "a.mp4", frames=24, fps=12))
+    info = probe_video(write_video(tmp_path / "a.mp4", frames=24, fps=12))
     assert (info.width, info.height, info.fps, info.codec) == (48, 32, 12, "h264")
     assert info.duration == pytest.approx(2.0)
 
@@ -298,7 +298,7 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=f"{path.name}.*{reason}"):
             read_frames(path, None, None, 12, 16)
     with pytest.raises(DataError, match=r"missing\.mp4: no such file"):
-        probe(tmp_path / "missing.mp4")
+        probe_video(tmp_path / "missing.mp4")
 
 
 def test_damaged_pictures_are_no_frames(tmp_path: Path) -> None:
@@ -330,7 +330,7 @@ def test_a_decoder_that_conceals_damage_is_not_believed(tmp_path: Path) -> None:
     with av.open(path) as container:
         assert len(list(container.decode(video=0))) == 24, "FFmpeg shows as many frames as ever"
     with pytest.raises(DataError, match=r"a\.avi: damaged at [01]\.\d\d s"):
-        measure(path)
+        measure_video(path)
     assert len(read_frames(path, None, 0.1, 12, 16)) == 2, "what comes before can be used"
 
 

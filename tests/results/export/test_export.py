@@ -33,7 +33,8 @@ from results.runtimes.runtime import quiet
 from results.runtimes.sidecar import Sidecar
 from search_space.architecture.parts import BASE, STREAM, Options
 from search_space.errors import DataError, ExportError, NetworkError
-from search_space.network import Ensemble, MoViNet
+from search_space.network.ensemble import Ensemble
+from search_space.network.model import MoViNet
 from tests.results.synthetic import CLASSES, LABELS, SIZE, clip, clip_logits, network
 
 

@@ -22,7 +22,7 @@ from results.runtimes.sidecar import Sidecar
 from results.runtimes.torch_export import refuse_pickles
 from search_space.architecture.parts import STREAM
 from search_space.errors import ExportError
-from search_space.network import Ensemble
+from search_space.network.ensemble import Ensemble
 from tests.results.synthetic import EXTRAS, LABELS, SIZE, clip, clip_logits, network, require_extra
 
 

@@ -13,7 +13,8 @@ from results.runtimes import RUNTIMES
 from results.runtimes.sidecar import Form
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.published import published
-from search_space.network import Ensemble, MoViNet, build
+from search_space.network.ensemble import Ensemble
+from search_space.network.model import MoViNet, build
 from search_space.space.space import SearchSpace
 from tests.results.synthetic import lively, require_extra
 

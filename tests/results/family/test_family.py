@@ -20,7 +20,7 @@ from results.family.scaled import Scaler
 from results.member import write_member
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import BASE, ClipShape
-from search_space.cost.closed_form import cost
+from search_space.cost.closed_form import compute_cost
 from search_space.errors import RecordError, SettingsError
 from tests.results.synthetic import CLASSES, LABELS, SIZE, architecture, member, network, whole_run
 
@@ -175,14 +175,14 @@ CLIPS = (ClipShape(8, SIZE, 8.0),)
 
 def test_where_the_search_has_nothing_the_nearest_network_is_scaled_and_marked() -> None:
     origin = architecture(48)
-    macs = cost(origin, CLASSES).macs
+    macs = compute_cost(origin, CLASSES).macs
     front = [replace(member("measured", macs, 0.8), architecture=origin.text)]
     budgets = {"small": 0.6 * macs, "same": 1.05 * macs, "large": 4.0 * macs}
     family = choose(front, budgets, scaler=Scaler(CLASSES, CLIPS))
     assert [m.name for m in family.singles] == ["small", "same", "large"]
     for single in family.singles:
         network = Architecture.parse(single.architecture)
-        assert single.macs == cost(network, CLASSES).macs <= budgets[single.name]
+        assert single.macs == compute_cost(network, CLASSES).macs <= budgets[single.name]
         assert single.digest == (network.digest if single.scaled_from else "measured")
         assert network.input in CLIPS
     scaled = [m for m in family.singles if m.scaled_from]
@@ -195,7 +195,7 @@ def test_where_the_search_has_nothing_the_nearest_network_is_scaled_and_marked()
 
 def test_scaling_does_not_go_beyond_what_the_released_family_did() -> None:
     origin = architecture(48)
-    macs = cost(origin, CLASSES).macs
+    macs = compute_cost(origin, CLASSES).macs
     front = [replace(member("measured", macs, 0.8), architecture=origin.text)]
     family = choose(front, {"near": 1.1 * macs, "far": 1e6 * macs}, scaler=Scaler(CLASSES, CLIPS))
     assert [m.name for m in family.singles] == ["near"]

@@ -15,7 +15,7 @@ from results.family.family import Family, FamilyMember
 from results.family.final_training import train_members
 from search_space.architecture.architecture import Architecture
 from searcher.plan.job import Job
-from searcher.plan.job_plan import Outcome
+from searcher.plan.job_plan import JobOutcome
 from searcher.run.session import Session
 from tests.results.synthetic import architecture
 
@@ -41,17 +41,17 @@ class Trainings:
     def job(self, network: Architecture, *, seed: int) -> Job:
         return Job(network, Fidelity(3, 8, 16), seed, "family", Path("nowhere"))
 
-    def train(self, jobs: Sequence[Job]) -> list[Outcome]:
+    def train(self, jobs: Sequence[Job]) -> list[JobOutcome]:
         return [self._ended(job) for job in jobs]
 
-    def _ended(self, job: Job) -> Outcome:
+    def _ended(self, job: Job) -> JobOutcome:
         network = job.architecture
         name = next(m.name for m in FAMILY.members if m.digest == network.digest)
         self.trained.append((name, job.seed))
         score = self.scores[name][job.seed - SEED]
         ended: Status = "failed" if score is None else "complete"
         metrics = {} if score is None else {"top1": score}
-        return Outcome(
+        return JobOutcome(
             job, Measurement(network.digest, network.text, job.fidelity, job.seed, "family", ended, metrics)
         )
 

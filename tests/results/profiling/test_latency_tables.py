@@ -84,7 +84,7 @@ def test_operations_run_in_their_runtimes(kind: str, runtime: str, tmp_path: Pat
 
 
 def test_an_interrupted_table_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, total = tmp_path / "table.json", len(space_operations(TINY))
+    path, total = tmp_path / "table.json", len(space_operations(TINY.choices, TINY.classes))
     monkeypatch.setattr(table_building, "_WRITE_SECONDS", 0.0)
 
     class InterruptedHereError(Exception):

@@ -17,7 +17,7 @@ from results.text.costs import space_text
 from search_space.errors import RecordError
 from search_space.space.profile import profile
 from tests.searcher.invented import invented
-from tests.searcher.plan.test_search_plan import THREE, finished, settings_of
+from tests.searcher.searching import THREE, finished, settings_of
 
 NAMES = tuple(f"class {index}" for index in range(16))
 SINGLE = Dataset("moving-digits", {}, NAMES, flips_change_labels=True)

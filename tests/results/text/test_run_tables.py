@@ -22,7 +22,7 @@ from searcher.plan.job_plan import JobPlan
 from searcher.record.records import Records
 from searcher.run.overview import overview
 from tests.searcher.invented import invented
-from tests.searcher.plan.test_search_plan import THREE, finished, settings_of
+from tests.searcher.searching import THREE, finished, settings_of
 from tests.searcher.serial import run_serially
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.published import PUBLISHED, published
-from search_space.cost.closed_form import cost
+from search_space.cost.closed_form import compute_cost
 from search_space.errors import ArchitectureError
-from search_space.genes.reading import preset
+from search_space.space.space import SearchSpace
 
 # Parameters (600 classes), giga multiply-adds of the evaluation clip, elements of the stream's state.
 FACTS = {
@@ -38,7 +38,7 @@ def test_all_are_there() -> None:
 @pytest.mark.parametrize("name", FACTS)
 def test_costs_are_the_published_ones(name: str) -> None:
     parameters, giga_macs, elements = FACTS[name]
-    found = cost(PUBLISHED[name])
+    found = compute_cost(PUBLISHED[name])
     assert found.parameters == parameters
     assert found.macs == pytest.approx(giga_macs * 1e9, rel=1e-3)
     assert found.state_bytes == 4 * elements
@@ -46,7 +46,7 @@ def test_costs_are_the_published_ones(name: str) -> None:
 
 @pytest.mark.parametrize("name", FACTS)
 def test_each_lies_in_a_preset(name: str) -> None:
-    space = preset(name.lower().removesuffix("-base"))
+    space = SearchSpace.preset(name.lower().removesuffix("-base"))
     network = PUBLISHED[name]
     assert space.contains(network)
     assert space.decode(space.encode(network)) == network

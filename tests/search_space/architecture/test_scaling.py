@@ -1,10 +1,9 @@
-"""Compound scaling: the family's coefficients, its heads, and scaled spaces."""
+"""Compound scaling: the family's coefficients and its heads."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 
-import numpy as np
 import pytest
 
 from search_space.architecture.parts import ClipShape
@@ -13,12 +12,9 @@ from search_space.architecture.scaling import (
     Coefficients,
     family_coefficients,
     scale_architecture,
-    scale_depths,
     scale_input,
-    scale_space,
 )
 from search_space.cost.closed_form import macs
-from search_space.genes.reading import preset
 
 A2 = PUBLISHED["A2-base"]
 
@@ -76,43 +72,3 @@ def test_clips_keep_their_duration() -> None:
         assert clip.frames / clip.fps == pytest.approx(10, abs=0.5)
         assert clip.size % 2 == 0
     assert scale_input(ClipShape(50, 224, 5), 1, Coefficients(1, 1, 2.0, 1)) == ClipShape(50, 448, 5)
-
-
-@pytest.mark.parametrize(
-    ("depths", "factor", "expected"),
-    [
-        ([1, 2, 3], 2.0, (2, 3, 4, 5, 6)),
-        (range(1, 11), 0.575, (1, 2, 3, 4, 5, 6)),
-        ([1, 4], 2.0, (2, 8)),
-        ([3], 0.1, (1,)),
-        ([20], 10.0, (26,)),
-    ],
-)
-def test_depths(depths: list[int], factor: float, expected: tuple[int, ...]) -> None:
-    assert scale_depths(depths, factor) == expected
-
-
-@pytest.mark.parametrize(("phi", "name"), [(-3, "t0"), (-2, "a0"), (1, "a3"), (2, "a4"), (3, "a5")])
-def test_presets_are_the_scaled_space_of_a2(phi: int, name: str) -> None:
-    scaled, written = scale_space(preset("a2"), phi), preset(name)
-    assert scaled.settings.width_factor == pytest.approx(written.settings.width_factor, rel=1e-3)
-    for ours, theirs in zip(scaled.choices.stages, written.choices.stages, strict=True):
-        released = {layer.expansion for layer in PUBLISHED[f"{name.upper()}-base"].stages[ours.index].layers}
-        released |= {PUBLISHED[f"{name.upper()}-base"].stages[ours.index].width}
-        assert set(theirs.widths) - set(ours.widths) <= released
-        assert set(ours.widths) <= set(theirs.widths)
-        assert set(theirs.rest.expansions) - set(ours.rest.expansions) <= released
-        assert theirs.rest.kernels == ours.rest.kernels
-        assert theirs.depths[-1] == ours.depths[-1]
-
-
-@pytest.mark.parametrize("phi", [-2, 1])
-def test_a_scaled_space_is_a_space(phi: int) -> None:
-    space = scale_space(preset("quickstart"), phi)
-    assert space.name == "quickstart-scaled"
-    low, high = space.macs_range()
-    before = preset("quickstart").macs_range()
-    assert (low < before[0] and high < before[1]) if phi < 0 else (low > before[0] and high > before[1])
-    network = space.sample_at(np.random.default_rng(0))
-    assert space.decode(space.encode(network)) == network
-    assert type(space).from_dict(space.to_dict()) == space

@@ -19,11 +19,14 @@ from torch.utils._pytree import tree_leaves
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import BASE, STREAM, ClipShape, Kernel, Layer, Options
 from search_space.architecture.published import PUBLISHED
-from search_space.cost.closed_form import cost, macs
+from search_space.cost.closed_form import compute_cost, macs
 from search_space.cost.operators import operators, squeeze_width, totals
 from search_space.errors import ArchitectureError
-from search_space.genes.reading import preset, preset_names
-from search_space.network import build, fold, state_bytes
+from search_space.genes.reading import preset_names
+from search_space.network.folding import fold
+from search_space.network.model import build
+from search_space.network.state import state_bytes
+from search_space.space.space import SearchSpace
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -31,22 +34,22 @@ def test_operators_add_up_to_the_total(name: str) -> None:
     network = PUBLISHED[name]
     listed = operators(network, 400)
     counts = totals(network, 400)
-    assert sum(operator.macs for operator in listed) == macs(network, 400) == cost(network, 400).macs
-    assert sum(operator.parameters for operator in listed) == cost(network, 400).parameters
+    assert sum(operator.macs for operator in listed) == macs(network, 400) == compute_cost(network, 400).macs
+    assert sum(operator.parameters for operator in listed) == compute_cost(network, 400).parameters
     assert counts["conv"] + counts["linear"] == macs(network, 400)
     assert counts["batch_norm"] == 2 * sum(operator.normalised for operator in listed)
 
 
 @pytest.mark.parametrize("name", preset_names())
 def test_fast_paths_agree_on_random_architectures(name: str) -> None:
-    space = preset(name)
+    space = SearchSpace.preset(name)
     rng = np.random.default_rng(1)
     for _ in range(20):
         network = space.sample_at(rng)
         clip = ClipShape(int(rng.integers(1, 40)), int(rng.integers(1, 200)), 3)
         expected = sum(operator.macs for operator in operators(network, 7, input=clip))
-        assert macs(network, 7, input=clip) == cost(network, 7, input=clip).macs == expected
-        assert cost(network.with_input(clip), 7) == cost(network, 7, input=clip)
+        assert macs(network, 7, input=clip) == compute_cost(network, 7, input=clip).macs == expected
+        assert compute_cost(network.with_input(clip), 7) == compute_cost(network, 7, input=clip)
 
 
 def test_input_and_classes_count() -> None:
@@ -54,7 +57,7 @@ def test_input_and_classes_count() -> None:
     assert macs(a0, 601) - macs(a0, 600) == 2048
     twice = macs(a0, input=ClipShape(100, 172, 5))
     assert 1.9 * macs(a0) < twice < 2 * macs(a0)
-    assert cost(a0).macs_per_frame == macs(a0) / 50
+    assert compute_cost(a0).macs_per_frame == macs(a0) / 50
     with pytest.raises(ArchitectureError, match="classes"):
         macs(a0, 0)
 
@@ -98,7 +101,7 @@ def test_costs_grow_with_width_depth_kernel_and_expansion(name: str) -> None:
 
 
 def _grows(small: Architecture, large: Architecture) -> bool:
-    before, after = cost(small), cost(large)
+    before, after = compute_cost(small), compute_cost(large)
     return (
         after.macs > before.macs
         and after.parameters > before.parameters
@@ -111,7 +114,7 @@ def _grows(small: Architecture, large: Architecture) -> bool:
 @given(seed=st.integers(0, 10_000), name=st.sampled_from(["quickstart", "a0", "a2-stream"]))
 def test_one_layer_more_or_larger_costs_more(seed: int, name: str) -> None:
     rng = np.random.default_rng(seed)
-    network = preset(name).sample(rng)
+    network = SearchSpace.preset(name).sample(rng)
     at = int(rng.integers(len(network.stages)))
     stage = network.stages[at]
     place = int(rng.integers(len(stage.layers)))
@@ -145,15 +148,15 @@ def test_state_bytes_and_parameters_are_the_networks(options: Options) -> None:
     for size in (64, 97):
         resized = network.with_input(ClipShape(4, size, 5))
         module = build(resized, 10)
-        assert cost(resized, 10).state_bytes == state_bytes(module.initial_state())
-    assert cost(network, 10).parameters == sum(p.numel() for p in module.parameters())
+        assert compute_cost(resized, 10).state_bytes == state_bytes(module.initial_state())
+    assert compute_cost(network, 10).parameters == sum(p.numel() for p in module.parameters())
 
 
 @pytest.mark.parametrize(
     "options", [BASE, replace(BASE, squeeze="2plus3d"), replace(BASE, convolution="2plus1d")]
 )
 def test_base_networks_keep_no_state(options: Options) -> None:
-    found = cost(PUBLISHED["A0-base"].with_options(options), 10)
+    found = compute_cost(PUBLISHED["A0-base"].with_options(options), 10)
     assert found.state_bytes == found.step_bytes == 0
     module = build(PUBLISHED["A0-base"].with_options(options), 10)
     assert found.parameters == sum(p.numel() for p in module.parameters())
@@ -205,7 +208,7 @@ def test_activation_bytes_bound_what_the_folded_network_needs(name: str) -> None
     with torch.no_grad(), _LiveBytes(known, clip.nbytes) as live:
         module(clip)
     # The closed form is an ideal runtime's; eager PyTorch copies where padding is not symmetric.
-    assert 1.0 <= live.peak / cost(network, 10).activation_bytes < 2.2
+    assert 1.0 <= live.peak / compute_cost(network, 10).activation_bytes < 2.2
 
 
 @pytest.mark.parametrize("name", ["A0-stream", "A2-stream"])
@@ -216,4 +219,4 @@ def test_step_bytes_bound_what_a_step_of_the_folded_network_needs(name: str) -> 
     known = [*module.parameters(), *module.buffers(), frame, *state.values()]
     with torch.no_grad(), _LiveBytes(known, frame.nbytes + state_bytes(state)) as live:
         module.step(frame, state)
-    assert 1.0 <= live.peak / cost(network, 10).step_bytes < 1.1
+    assert 1.0 <= live.peak / compute_cost(network, 10).step_bytes < 1.1

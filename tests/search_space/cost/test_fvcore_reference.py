@@ -14,7 +14,8 @@ from search_space.cost import fvcore_reference
 from search_space.cost.closed_form import macs
 from search_space.cost.fvcore_reference import Comparison, compare
 from search_space.cost.operators import Operator, operators
-from search_space.genes.reading import preset, preset_names
+from search_space.genes.reading import preset_names
+from search_space.space.space import SearchSpace
 
 _CLIP = ClipShape(3, 33, 5)
 
@@ -58,13 +59,13 @@ _OPTIONS = [
 
 @pytest.mark.parametrize("options", _OPTIONS, ids=lambda o: f"{o.form}-{o.convolution}-{o.squeeze}")
 def test_every_convolution_and_squeeze_type(options: Options) -> None:
-    space = preset("quickstart")
+    space = SearchSpace.preset("quickstart")
     network = space.sample_at(np.random.default_rng(3), 3e6, 3.5e6).with_options(options)
     _check(compare(network, 16, input=ClipShape(2, 20, 5)))
 
 
 def _random_networks_agree(name: str, count: int) -> None:
-    space = preset(name)
+    space = SearchSpace.preset(name)
     rng = np.random.default_rng(2021)
     for _ in range(count):
         clip = ClipShape(int(rng.integers(1, 4)), int(rng.integers(16, 40)), 5)

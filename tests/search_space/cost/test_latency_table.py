@@ -12,8 +12,14 @@ import pytest
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import BASE
 from search_space.architecture.published import published
-from search_space.cost.latency_table import KINDS, LatencyTable, Operation, Timed, frame_operations
-from search_space.cost.latency_table import space_operations as of_space
+from search_space.cost.latency_table import (
+    KINDS,
+    LatencyTable,
+    Operation,
+    Timed,
+    frame_operations,
+    space_operations,
+)
 from search_space.cost.operators import operators
 from search_space.errors import SpaceError
 from search_space.space.space import SearchSpace
@@ -27,7 +33,7 @@ def invented(operation: Operation) -> float:
 
 
 def table() -> LatencyTable:
-    times = {operation: invented(operation) for operation in of_space(SPACE)}
+    times = {operation: invented(operation) for operation in space_operations(SPACE.choices, SPACE.classes)}
     return LatencyTable(SPACE.name, repr(SPACE.choices.options), SPACE.classes, "here", "pytorch", 1, times)
 
 
@@ -54,7 +60,7 @@ def test_operations_are_those_that_multiply() -> None:
 
 
 def test_a_space_s_operations_are_all_that_its_networks_have() -> None:
-    known, seen = set(of_space(SPACE)), set[Operation]()
+    known, seen = set(space_operations(SPACE.choices, SPACE.classes)), set[Operation]()
     rng = np.random.default_rng(0)
     for _ in range(300):
         seen |= set(frame_operations(SPACE.sample(rng), SPACE.classes))
@@ -85,8 +91,9 @@ def test_networks_that_a_table_does_not_know_are_refused() -> None:
         known.predict(replace(SPACE.smallest(), stem=48))
     with pytest.raises(SpaceError, match="other options"):
         known.predict(replace(SPACE.smallest(), options=BASE))
+    base = SearchSpace.from_yaml("a0")
     with pytest.raises(SpaceError, match="are of streams"):
-        of_space(SearchSpace.from_yaml("a0"))
+        space_operations(base.choices, base.classes)
 
 
 @pytest.mark.parametrize(

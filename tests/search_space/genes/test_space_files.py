@@ -8,7 +8,7 @@ import pytest
 
 from search_space.architecture.parts import STREAM
 from search_space.errors import SpaceError
-from search_space.genes.reading import preset, preset_names
+from search_space.genes.reading import preset_names
 from search_space.space.space import SearchSpace
 
 GOOD = """\
@@ -127,7 +127,7 @@ def test_no_such_file_lists_the_presets(tmp_path: Path) -> None:
     with pytest.raises(SpaceError, match="quickstart"):
         SearchSpace.from_yaml(tmp_path / "nothing.yaml")
     with pytest.raises(SpaceError, match="quickstart"):
-        preset("a9")
+        SearchSpace.preset("a9")
 
 
 def test_budgets_may_be_written_as_people_do(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_yaml_cannot_run_code(tmp_path: Path) -> None:
 
 
 def test_python_settings_name_the_key() -> None:
-    data = preset("quickstart").to_dict()
+    data = SearchSpace.preset("quickstart").to_dict()
     data["stages"][2]["kernel"] = ["3x3x3", "2x2x2"]
     with pytest.raises(SpaceError, match=r"stages\[2\].kernel\[1\]"):
         SearchSpace.from_dict(data)
@@ -151,21 +151,21 @@ def test_a_file_may_build_on_a_preset(tmp_path: Path) -> None:
     text = "extends: a2-stream\nname: smaller\ninput: {frames: 8, size: [64, 96], fps: 5}\n"
     space = SearchSpace.from_yaml(_write(tmp_path, text))
     assert space.settings.options == STREAM
-    assert space.cardinality == 2 * preset("a2").cardinality
-    assert space.macs_range()[1] < preset("a2").macs_range()[0]
+    assert space.cardinality == 2 * SearchSpace.preset("a2").cardinality
+    assert space.macs_range()[1] < SearchSpace.preset("a2").macs_range()[0]
 
 
 def test_presets() -> None:
     expected = {"t0", "a0", "a1", "a2", "a3", "a4", "a5"}
     assert set(preset_names()) == expected | {f"{name}-stream" for name in expected} | {"quickstart"}
     for name in preset_names():
-        assert preset(name).name == name
-        assert preset(name).settings.options.causal == ("stream" in name or name == "quickstart")
-        assert SearchSpace.from_yaml(name) == preset(name)
+        assert SearchSpace.preset(name).name == name
+        assert SearchSpace.preset(name).settings.options.causal == ("stream" in name or name == "quickstart")
+        assert SearchSpace.from_yaml(name) == SearchSpace.preset(name)
 
 
 def test_the_quickstart_space_fits_a_laptop() -> None:
-    low, high = preset("quickstart").with_classes(16).macs_range()
+    low, high = SearchSpace.preset("quickstart").with_classes(16).macs_range()
     # Wide enough for a family that spans eightfold, low enough for trainings of seconds.
     assert low <= 0.5e6
     assert 12e6 <= high <= 20e6

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from search_space.architecture.published import published
 from search_space.errors import NetworkError
-from search_space.network import MoViNet, build
+from search_space.network.model import MoViNet, build
 from search_space.network.official_weights import (
     load_official,
     load_port,

@@ -11,7 +11,12 @@ from fvcore.nn import FlopCountAnalysis
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import BASE, STREAM, ClipShape, Kernel, Layer, Options, Stage
 from search_space.errors import NetworkError
-from search_space.network import ClipModule, Ensemble, MoViNet, State, StepModule, build, fold
+from search_space.network.clip_module import ClipModule
+from search_space.network.ensemble import Ensemble
+from search_space.network.folding import fold
+from search_space.network.model import MoViNet, build
+from search_space.network.state import State
+from search_space.network.step_module import StepModule
 
 
 def network(options: Options) -> MoViNet:

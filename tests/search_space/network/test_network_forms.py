@@ -24,7 +24,9 @@ from search_space.architecture.parts import (
     Stage,
 )
 from search_space.errors import NetworkError
-from search_space.network import MoViNet, State, build, fold, reset_streams, state_bytes, to_2plus1d
+from search_space.network.folding import fold, to_2plus1d
+from search_space.network.model import MoViNet, build
+from search_space.network.state import State, reset_streams, state_bytes
 
 KERNELS = [Kernel(1, 3), Kernel(1, 5), Kernel(1, 7), Kernel(5, 1), Kernel(7, 1), Kernel(3, 3), Kernel(5, 3)]
 FRAMES = 9

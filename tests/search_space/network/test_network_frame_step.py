@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from search_space.architecture.parts import BASE, STREAM, Kernel, Options
-from search_space.network import MoViNet, State, fold
-from search_space.network.frame_step import FrameStep
+from search_space.network.folding import fold
+from search_space.network.model import MoViNet
+from search_space.network.state import State
 from tests.search_space.network.test_network_forms import KERNELS, close, network, stream, video
 
 OPTIONS = [
@@ -70,14 +71,14 @@ def test_only_where_it_computes_all_that_is_asked_for() -> None:
         fold(network([Kernel(3, 3)], replace(STREAM, convolution="3d"))),
         network(KERNELS, STREAM),
     ):
-        assert not FrameStep.supports(folded)
+        assert folded.frame_step() is None
         with torch.inference_mode():
             stream(folded, clip, 1)
         assert folded._frame_step is None
     folded = fold(network(KERNELS, STREAM))
     logits, _ = folded.step(clip.requires_grad_(), folded.initial_state(1, 24))
     assert folded._frame_step is None and logits.requires_grad
-    assert not FrameStep.supports(network(KERNELS, BASE))
+    assert network(KERNELS, BASE).frame_step() is None
 
 
 def test_follows_the_weights_wherever_they_go() -> None:

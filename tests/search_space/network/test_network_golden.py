@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from search_space.architecture.published import published
-from search_space.network import MoViNet, build, fold
+from search_space.network.folding import fold
+from search_space.network.model import MoViNet, build
 from search_space.network.official_weights import load_official
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -13,11 +13,12 @@ from torch.nn import functional
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import BASE, STREAM, ClipShape, Kernel, Layer, Options, Stage
 from search_space.errors import NetworkError
-from search_space.network import MoViNet, build, fold
 from search_space.network import depthwise as depthwise_module
 from search_space.network.bottleneck import drop_clips
 from search_space.network.convolution import squeeze_space
 from search_space.network.depthwise import depthwise
+from search_space.network.folding import fold
+from search_space.network.model import MoViNet, build
 
 SHAPES = [
     # kernel, stride, padding, size

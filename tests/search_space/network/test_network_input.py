@@ -11,8 +11,10 @@ from torch import Tensor
 
 from search_space.architecture.published import published
 from search_space.errors import NetworkError
-from search_space.network import Head, MoViNet, build, load_weights, save_weights
+from search_space.network.heads import Head
+from search_space.network.model import MoViNet, build
 from search_space.network.state import State
+from search_space.network.weights import load_weights, save_weights
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from search_space.architecture.published import PUBLISHED, published
-from search_space.network import build, fold
+from search_space.network.folding import fold
+from search_space.network.model import build
 
 PARAMETERS = {
     "T0": (1_727_414, 2_368_958),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from search_space.errors import SpaceError
-from search_space.genes.reading import preset, preset_names
+from search_space.genes.reading import preset_names
 from search_space.space.space import SearchSpace
 
 Tiny = Callable[..., SearchSpace]
@@ -36,18 +36,18 @@ def _check_stratified(space: SearchSpace, draws: int) -> None:
 
 @pytest.mark.parametrize("name", ["quickstart", "a0", "a2-stream"])
 def test_seven_log_bins_are_even_and_draws_distinct(name: str) -> None:
-    _check_stratified(preset(name), 1_500)
+    _check_stratified(SearchSpace.preset(name), 1_500)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", preset_names())
 def test_ten_thousand_draws_of_each_preset(name: str) -> None:
-    _check_stratified(preset(name), 10_000)
+    _check_stratified(SearchSpace.preset(name), 10_000)
 
 
 @pytest.mark.parametrize("name", preset_names())
 def test_windows_hold_at_both_ends(name: str) -> None:
-    space, rng = preset(name), np.random.default_rng(3)
+    space, rng = SearchSpace.preset(name), np.random.default_rng(3)
     low, high = space.macs_range()
     for start, end in ((low, high), (low, 1.05 * low), (0.97 * high, high), (2 * low, 2.002 * low)):
         for _ in range(10):
@@ -58,7 +58,7 @@ def test_windows_hold_at_both_ends(name: str) -> None:
 
 @pytest.mark.parametrize("name", preset_names())
 def test_the_ends_can_be_drawn(name: str) -> None:
-    space, rng = preset(name), np.random.default_rng(0)
+    space, rng = SearchSpace.preset(name), np.random.default_rng(0)
     low, high = space.macs_range()
     assert space.macs(space.smallest()) == low
     assert space.macs(space.largest()) == high
@@ -90,7 +90,7 @@ def test_all_of_a_small_space_is_drawn(tiny: Tiny) -> None:
 
 
 def test_draws_at_a_cost_are_spread_like_random_genotypes_of_that_cost() -> None:
-    space, rng = preset("quickstart"), np.random.default_rng(5)
+    space, rng = SearchSpace.preset("quickstart"), np.random.default_rng(5)
     low, high = 2.0e6, 2.3e6
     uniform = [a for a in (space.sample(rng) for _ in range(4_000)) if low <= space.macs(a) <= high]
     drawn = [space.sample_at(rng, low, high) for _ in range(2_000)]
@@ -104,7 +104,7 @@ def test_draws_at_a_cost_are_spread_like_random_genotypes_of_that_cost() -> None
 
 
 def test_the_distribution_over_costs_is_that_of_random_genotypes() -> None:
-    space, rng = preset("quickstart"), np.random.default_rng(6)
+    space, rng = SearchSpace.preset("quickstart"), np.random.default_rng(6)
     edges = _bins(space)
     expected = space.sampler.distribution([0.0, *edges[1:-1], 1e12])
     found = np.histogram([space.macs(space.sample(rng)) for _ in range(4_000)], edges)[0] / 4_000
@@ -114,14 +114,15 @@ def test_the_distribution_over_costs_is_that_of_random_genotypes() -> None:
 
 def test_same_seed_same_draws() -> None:
     first, second = (
-        [preset("a0").sample_at(np.random.default_rng(seed)).digest for seed in range(5)] for _ in range(2)
+        [SearchSpace.preset("a0").sample_at(np.random.default_rng(seed)).digest for seed in range(5)]
+        for _ in range(2)
     )
     assert first == second
     assert len(set(first)) == 5
 
 
 def test_exclusions_are_not_drawn_again() -> None:
-    space, rng = preset("quickstart"), np.random.default_rng(0)
+    space, rng = SearchSpace.preset("quickstart"), np.random.default_rng(0)
     known = space.sample_distinct(rng, 200, 2e6, 3e6)
     fresh = space.sample_distinct(np.random.default_rng(0), 200, 2e6, 3e6, exclude=known)
     assert len(fresh) == 200
@@ -131,7 +132,7 @@ def test_exclusions_are_not_drawn_again() -> None:
 @pytest.mark.parametrize("window", [(1, 10), (1e30, 2e30), (9e6, 8e6), (float("nan"), 1e7)])
 def test_windows_outside_the_range_are_refused_with_the_range(window: tuple[float, float]) -> None:
     with pytest.raises(SpaceError, match="it goes from"):
-        preset("quickstart").sample_at(np.random.default_rng(0), *window)
+        SearchSpace.preset("quickstart").sample_at(np.random.default_rng(0), *window)
 
 
 def test_an_empty_gap_is_refused_rather_than_searched_for_ever(tiny: Tiny) -> None:
@@ -144,7 +145,7 @@ def test_an_empty_gap_is_refused_rather_than_searched_for_ever(tiny: Tiny) -> No
 
 @pytest.mark.parametrize("name", ["quickstart", "a0-stream", "a2"])
 def test_projection_is_the_identity_inside_and_small_outside(name: str) -> None:
-    space, rng = preset(name), np.random.default_rng(4)
+    space, rng = SearchSpace.preset(name), np.random.default_rng(4)
     bottom, top = space.macs_range()
     for _ in range(10):
         network = space.sample(rng)
@@ -160,7 +161,7 @@ def test_projection_is_the_identity_inside_and_small_outside(name: str) -> None:
 
 @pytest.mark.parametrize("width", [1e-3, 1e-4])
 def test_narrow_windows_are_hit(width: float) -> None:
-    space, rng = preset("a2"), np.random.default_rng(8)
+    space, rng = SearchSpace.preset("a2"), np.random.default_rng(8)
     for budget in (2.6e9, 5.9e9, 11.6e9, 30e9):
         network = space.sample_at(rng, (1 - width) * budget, (1 + width) * budget)
         assert abs(space.macs(network) / budget - 1) <= width

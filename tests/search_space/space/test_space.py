@@ -1,4 +1,4 @@
-"""Search spaces: genotypes, canonical equality, counting, neighbours, mutation and crossover."""
+"""Search spaces: genotypes, canonical equality, counting, neighbours and mutation."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from search_space.architecture.parts import Kernel
 from search_space.architecture.published import PUBLISHED
 from search_space.errors import SpaceError
-from search_space.genes.reading import preset, preset_names
+from search_space.genes.reading import preset_names
 from search_space.space.space import SearchSpace
 
 Tiny = Callable[..., SearchSpace]
-_SPACES = {name: preset(name) for name in ("quickstart", "a0", "a2-stream")}
+_SPACES = {name: SearchSpace.preset(name) for name in ("quickstart", "a0", "a2-stream")}
 
 
 def genotypes(space: SearchSpace) -> st.SearchStrategy[tuple[int, ...]]:
@@ -72,13 +72,11 @@ def test_active_genes_do_matter(name: str, data: st.DataObject) -> None:
 @given(data=st.data(), seed=st.integers(0, 1000))
 def test_steps_stay_inside(name: str, data: st.DataObject, seed: int) -> None:
     space, rng = _SPACES[name], np.random.default_rng(seed)
-    one, other = (space.decode(data.draw(genotypes(space))) for _ in range(2))
+    one = space.decode(data.draw(genotypes(space)))
     mutant = space.mutate(one, rng)
     assert mutant != one
     assert space.contains(mutant)
-    child = space.crossover(one, other, rng)
-    assert space.contains(child)
-    for network in (mutant, child, space.sample(rng), space.sample_at(rng)):
+    for network in (mutant, space.sample(rng), space.sample_at(rng)):
         assert space.decode(space.encode(network)) == network
 
 
@@ -133,7 +131,7 @@ def test_neighbours_connect_the_whole_space(tiny: Tiny) -> None:
 
 
 def test_a_new_layer_begins_as_its_neighbour() -> None:
-    space = preset("a2")
+    space = SearchSpace.preset("a2")
     network = PUBLISHED["A2-base"]
     deeper = [n for n in space.neighbours(network) if len(n.layers) > len(network.layers)]
     assert len(deeper) == 5
@@ -145,7 +143,7 @@ def test_a_new_layer_begins_as_its_neighbour() -> None:
 
 
 def test_mutation_into_a_window() -> None:
-    space, rng = preset("quickstart"), np.random.default_rng(0)
+    space, rng = SearchSpace.preset("quickstart"), np.random.default_rng(0)
     network = space.sample_at(rng, 5e6, 6e6)
     for _ in range(50):
         other = space.mutate(network, rng, 5e6, 6e6)
@@ -166,7 +164,7 @@ def test_a_space_of_one_cannot_mutate(tiny: Tiny) -> None:
 
 @pytest.mark.parametrize("name", ["A0-stream", "A1-base", "T0-base"])
 def test_what_is_not_in_the_space_is_refused_with_the_reason(name: str) -> None:
-    space = preset("a0")
+    space = SearchSpace.preset("a0")
     network = PUBLISHED[name]
     assert not space.contains(network)
     with pytest.raises(SpaceError, match="not in the space"):
@@ -193,20 +191,20 @@ def test_wrong_genotypes_are_refused(tiny: Tiny, genotype: tuple[int, ...]) -> N
 
 @pytest.mark.parametrize("name", preset_names())
 def test_dictionary_and_pickle_round_trip(name: str) -> None:
-    space = preset(name).with_classes(11)
+    space = SearchSpace.preset(name).with_classes(11)
     again = SearchSpace.from_dict(space.to_dict())
     copied = pickle.loads(pickle.dumps(space))
     assert again == copied == space
     assert again.digest == copied.digest
     assert again.classes == copied.classes == 11
     assert again.genes == space.genes
-    assert space != preset(name)
+    assert space != SearchSpace.preset(name)
 
 
 def test_describe_names_every_gene() -> None:
-    text = preset("quickstart").describe()
+    text = SearchSpace.preset("quickstart").describe()
     assert "quickstart" in text
-    assert all(gene.name in text for gene in preset("quickstart").genes)
+    assert all(gene.name in text for gene in SearchSpace.preset("quickstart").genes)
 
 
 def test_importing_the_space_does_not_import_torch() -> None:

@@ -14,16 +14,15 @@ from pathlib import Path
 import pytest
 
 from search_space.architecture.architecture import Architecture
-from searcher.plan.events import Event, Progress
+from searcher.plan.events import Event, PhaseProgress
 from searcher.record.records import Records
 from searcher.run.session import Session
 from tests.searcher.conftest import ROOT
+from tests.searcher.driver import DRIVER
 from tests.searcher.invented import invented
-from tests.searcher.plan.test_search_plan import finished, story
 from tests.searcher.processes import alive, lines, until
+from tests.searcher.searching import finished, story
 from tests.searcher.tiny_driver import tiny_settings
-
-DRIVER = Path(__file__).parents[1] / "tiny_driver.py"
 
 
 def _descendants(pid: int) -> list[int]:
@@ -99,7 +98,7 @@ def test_one_worker_tells_the_story_of_the_plan_and_a_finished_run_costs_nothing
         (each.digest, each.fidelity, each.metrics["top1"]) for each in plain.measurements()
     ]
     assert (done.done, done.running, done.failed) == (10, 0, 0)
-    assert any(isinstance(event, Progress) for event in events)
+    assert any(isinstance(event, PhaseProgress) for event in events)
     assert all(each.count == 2 and each.std is not None for each in confirmed)
     assert [outcome.measurement.fidelity.epochs for outcome in outcomes] == [7, 3]
     assert all(outcome.job.weights.read_bytes() == b"weights" for outcome in outcomes)
@@ -113,7 +112,7 @@ def test_one_worker_tells_the_story_of_the_plan_and_a_finished_run_costs_nothing
         again = session.train([session.job(largest), session.job(largest, 3, seed=5)])
         assert story(session.records)[1] == story(plain)[1]
     assert [each.measurement for each in again] == [each.measurement for each in outcomes]
-    assert all(isinstance(event, Progress) for event in events), "nothing was started"
+    assert all(isinstance(event, PhaseProgress) for event in events), "nothing was started"
 
 
 @pytest.mark.slow

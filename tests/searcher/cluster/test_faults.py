@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,11 +17,9 @@ from searcher.cluster.heartbeat import FolderChannel, ask_to_stop, last_beat
 from searcher.record.records import Records
 from searcher.run.overview import overview
 from searcher.run.run_log import read_log
-from tests.searcher.conftest import ROOT
-from tests.searcher.processes import alive, lines, until
+from tests.searcher.driver import LAST, Driver
+from tests.searcher.processes import alive, until
 
-DRIVER = Path(__file__).parents[1] / "tiny_driver.py"
-LAST = 4
 HANG = "01"
 """The digests that begin so belong to networks whose training never gets through its second epoch."""
 
@@ -54,71 +48,6 @@ def nodes(cluster: Any, *cpus: int) -> Iterator[list[Any]]:
         for node in made:
             if node in cluster.list_all_nodes():
                 cluster.remove_node(node, allow_graceful=False)
-
-
-class Driver:
-    """A driver process on a run below ``folder``; a search of its own and its confirmation."""
-
-    def __init__(self, folder: Path, seconds: float, **options: object) -> None:
-        self.run, self.log = folder / "runs" / "tiny", folder / "log"
-        given = [f"{key}={json.dumps(value)}" for key, value in options.items()]
-        self._command = [
-            sys.executable, str(DRIVER), str(folder / "runs"), str(self.log), str(seconds), *given
-        ]  # fmt: skip
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Starts it; it goes on with the run if there is one."""
-        self.process = subprocess.Popen(self._command, cwd=ROOT, stdout=subprocess.DEVNULL)
-
-    def kill(self) -> None:
-        """Kills it at once."""
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait(60)
-
-    def finish(self, seconds: float = 150) -> None:
-        """Waits until it has ended well."""
-        assert self.process is not None
-        assert self.process.wait(seconds) == 0
-
-    def __enter__(self) -> Driver:
-        self.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.kill()
-
-    @property
-    def epochs(self) -> list[str]:
-        """A line for each epoch that was trained."""
-        return lines(self.log)
-
-    def workers(self) -> dict[str, int]:
-        """Process of the worker that last trained each training of the search."""
-        found = {}
-        for name, line in read_log(self.run, "?"):
-            if line["event"] == "epoch" and name.endswith("-search"):
-                found[name] = int(line["where"].rpartition(":")[2])
-            elif line["event"] in ("measured", "lost"):
-                found.pop(name, None)
-        return found
-
-    def check(self, trials: int, *, failed: int = 0, redone: int = 0) -> Records:
-        """That nothing planned is lost or twice there, and that no more than so many epochs were redone."""
-        records = Records.reading(self.run)
-        candidates = records.candidates()
-        assert len(candidates) == len({each.digest for each in candidates}) == trials
-        states = Counter(each.state for each in candidates)
-        assert states["failed"] == failed and states["complete"] + states["pruned"] == trials - failed
-        done = [each.key for each in records.measurements() if each.status == "complete"]
-        assert len(done) == len(set(done)) and len(records.measurements("confirmation")) == 6
-        reasons = [each.reason for each in records.measurements() if each.status == "failed"]
-        assert len(reasons) == failed and all(reasons)
-        counts = Counter(self.epochs)
-        assert max(counts.values()) <= 1 + redone and sum(counts.values()) - len(counts) <= redone
-        return records
 
 
 def trainers() -> list[int]:

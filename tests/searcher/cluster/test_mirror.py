@@ -14,7 +14,7 @@ from searcher.cluster.worker import TrialWorker
 from searcher.run.session import Session
 from searcher.settings.checks import check_settings
 from tests.searcher.invented import invented
-from tests.searcher.plan.test_search_plan import search
+from tests.searcher.searching import search
 from tests.searcher.tiny_driver import tiny_settings
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from proxy_train.data.settings import DataSettings, load_dataset
-from proxy_train.processes import silent
+from proxy_train.processes import ignore_progress
 from proxy_train.recipe import Recipe
 from searcher.evaluator.run_data import prepare_clip
 from searcher.evaluator.video_evaluator import video_evaluator
 from searcher.plan.job import Job
 from tests.proxy_train.video_files import write_videos
-from tests.searcher.evaluator.test_video_evaluator import SMALL, job
+from tests.searcher.jobs import SMALL, job
 
 
 def helpers() -> list[int]:
@@ -34,7 +34,7 @@ def test_two_processes_train_what_one_does_and_end_with_it(tmp_path: Path) -> No
     videos = [f"{split}/{kind}/{n}.mp4" for split in ("train", "val") for kind in "ab" for n in range(3)]
     write_videos(tmp_path / "videos", *videos)
     data = DataSettings(kind="folder", root=tmp_path / "videos", cache=tmp_path / "cache")
-    stores = {SMALL.input: prepare_clip(load_dataset(data), data, SMALL.input, 1, silent).path}
+    stores = {SMALL.input: prepare_clip(load_dataset(data), data, SMALL.input, 1, ignore_progress).path}
     # Muon makes much of the last bits of a gradient.
     recipe = Recipe.model_validate({"batch_size": 4, "optimizer": "sgd"})
     alone = list(video_evaluator(stores, recipe).build()(_job(tmp_path / "alone")))
@@ -59,7 +59,7 @@ def test_two_processes_train_what_one_does_and_end_with_it(tmp_path: Path) -> No
 def test_a_helper_that_dies_is_an_error_at_once(tmp_path: Path) -> None:
     write_videos(tmp_path / "videos", *[f"{s}/{k}/1.mp4" for s in ("train", "val") for k in "ab"])
     data = DataSettings(kind="folder", root=tmp_path / "videos", cache=tmp_path / "cache")
-    stores = {SMALL.input: prepare_clip(load_dataset(data), data, SMALL.input, 1, silent).path}
+    stores = {SMALL.input: prepare_clip(load_dataset(data), data, SMALL.input, 1, ignore_progress).path}
     epochs = video_evaluator(stores, Recipe.model_validate({"batch_size": 4}), processes=2).build()(
         _job(tmp_path / "team")
     )

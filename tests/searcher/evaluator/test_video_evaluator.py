@@ -12,23 +12,22 @@ import torch
 from proxy_train.data.settings import DataSettings, load_dataset
 from proxy_train.evaluation.evaluation import Metrics
 from proxy_train.fidelity import Fidelity
-from proxy_train.processes import silent
+from proxy_train.processes import ignore_progress
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
 from search_space.cost.latency_table import KINDS, LatencyTable, frame_operations, space_operations
 from search_space.errors import DataError, SettingsError
-from search_space.network import build
+from search_space.network.model import build
 from search_space.space.space import SearchSpace
 from searcher.evaluator import video_evaluator
 from searcher.evaluator.latency import latency
 from searcher.evaluator.run_data import prepare_clip
 from searcher.evaluator.video_evaluator import inputs
-from searcher.plan.job import EpochResult, EvaluatorSpec, Job
+from searcher.plan.job import EpochResult, EvaluatorSpec
 from tests.proxy_train.video_files import write_videos
 from tests.searcher.domains import SPACE
+from tests.searcher.jobs import SMALL, job
 from tests.searcher.tiny_driver import TINY_SPACE
-
-SMALL = SPACE.smallest()
 
 
 @dataclass
@@ -71,11 +70,6 @@ def spec(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> EvaluatorSpec:
     recipe = Recipe.model_validate({"learning_rate": 0.01})
     made = video_evaluator.video_evaluator({SMALL.input: tmp_path / "store"}, recipe)
     return EvaluatorSpec.from_json(made.to_json())
-
-
-def job(folder: Path, **changes: Any) -> Job:
-    whole = Job(SMALL, Fidelity(4, 4, 16), 0, "search", folder, rungs=(1, 2, 4))
-    return Job.from_json(replace(whole, **changes).to_json())
 
 
 def accuracies(results: list[EpochResult]) -> list[tuple[int, float | None]]:
@@ -139,7 +133,7 @@ def test_latency_comes_from_a_table_if_there_is_one(spec: EvaluatorSpec, tmp_pat
         "a phone",
         "pytorch",
         1,
-        milliseconds=dict.fromkeys(space_operations(SPACE), 0.5),
+        milliseconds=dict.fromkeys(space_operations(SPACE.choices, SPACE.classes), 0.5),
         factors=dict.fromkeys(KINDS, 2.0),
         constant=3.0,
     )
@@ -207,7 +201,7 @@ def test_a_machine_without_the_prepared_data_makes_its_own(tmp_path: Path) -> No
         for name in ("driver", "node")
     }
     clip = SMALL.input
-    made = prepare_clip(load_dataset(data["driver"]), data["driver"], clip, 1, silent)
+    made = prepare_clip(load_dataset(data["driver"]), data["driver"], clip, 1, ignore_progress)
     recipe = Recipe.model_validate({})
     spec = video_evaluator.video_evaluator({clip: made.path}, recipe, data=data["node"])
     made.path.rename(tmp_path / "elsewhere")

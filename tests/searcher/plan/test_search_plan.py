@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import optuna
 import pytest
@@ -14,61 +11,13 @@ import pytest
 from search_space.errors import SettingsError
 from searcher.plan.confirmation import choose_members
 from searcher.plan.events import Event, Measured, Started
-from searcher.plan.job import EvaluatorSpec
-from searcher.plan.reproduction import replay
-from searcher.plan.search_plan import SearchPlan
+from searcher.plan.reproduction import reproduce
 from searcher.promotion.halving import ParetoHalving
 from searcher.record.records import FILE, Records
-from searcher.settings.settings import Settings
-from searcher.strategies.domain import SpaceDomain
-from searcher.strategies.registry import create
 from tests.searcher.invented import invented
+from tests.searcher.searching import THREE, finished, plan_over, search, settings_of, story
 from tests.searcher.serial import run_serially
 from tests.searcher.tiny_driver import tiny_settings
-
-
-def plan_over(settings: Settings, records: Records, events: list[Event] | None = None) -> SearchPlan:
-    space, part = settings.search_space(16), settings.search
-    low, high = settings.window(space)
-    domain = SpaceDomain(space, settings.windows(space), part.objectives)
-    return SearchPlan(
-        records,
-        create(part.strategy, domain, seed=0, startup=part.startup),
-        ParetoHalving([rung.epochs for rung in part.rungs], part.reduction, low, high),
-        space,
-        trials=part.trials,
-        seed=0,
-        run_dir=settings.run_dir,
-        minutes=part.time_limit_minutes,
-        budget=part.budget_minutes,
-        on_event=(lambda _: None) if events is None else events.append,
-    )
-
-
-def settings_of(folder: Path, **changes: Any) -> Settings:
-    return tiny_settings(folder, **{"trials": 20, "rungs": [1, 2, 4], "reduction": 2, **changes})
-
-
-@contextmanager
-def search(folder: Path, events: list[Event] | None = None, **changes: Any) -> Iterator[SearchPlan]:
-    settings = settings_of(folder, **changes)
-    with Records.writing(settings.run_dir, settings.identity()) as records:
-        yield plan_over(settings, records, events)
-
-
-def finished(
-    folder: Path, evaluator: EvaluatorSpec | None = None, workers: int = 1, **changes: Any
-) -> Records:
-    with search(folder, **changes) as plan:
-        run_serially(plan, evaluator or invented(), workers)
-        return plan.records
-
-
-def story(records: Records) -> list[object]:
-    return [
-        [(each.digest, each.fidelity.key, each.metrics["top1"]) for each in records.measurements()],
-        [(each.digest, each.state, each.decisions) for each in records.candidates()],
-    ]
 
 
 @pytest.mark.parametrize("strategy", ["tpe", "random", "mutation", "nsga2", "predictor"])
@@ -208,9 +157,6 @@ def test_events_and_progress_tell_what_happens(tmp_path: Path) -> None:
     assert [each.measurement for each in measured] == plan.records.measurements()
 
 
-THREE: dict[str, Any] = {"objectives": ["accuracy", "macs", "latency"], "constraints": {"latency_ms": 5}}
-
-
 def test_three_objectives_and_a_soft_constraint_go_all_the_way(tmp_path: Path) -> None:
     records = finished(tmp_path, invented(timed=True), **THREE)
     with search(tmp_path, **THREE) as plan:
@@ -266,7 +212,7 @@ def test_a_search_whose_time_is_over_cancels_what_runs_and_another_start_goes_on
         epochs = invented().build()(job)
         assert not plan.observe(job, next(iter(epochs)))
         assert plan.running == [] and plan.next() is None
-        plan.finish()
+        plan.close()
     cancelled = [
         each for each in Records.reading(tmp_path / "tiny").candidates() if each.state == "cancelled"
     ]
@@ -287,8 +233,8 @@ def test_a_run_can_be_replayed_from_its_record(tmp_path: Path, workers: int) -> 
     records = finished(tmp_path, invented(log, broken="0123"), workers)
     settings = settings_of(tmp_path)
     decisions = [each for candidate in records.candidates() for each in candidate.decisions.values()]
-    assert any(each.later for each in decisions) and {each.goes_on for each in decisions} == {True, False}
+    assert any(each.was_held for each in decisions) and {each.promoted for each in decisions} == {True, False}
     assert "failed" in {each.status for each in records.measurements()}
-    assert replay(records, lambda again: plan_over(settings, again)) == []
+    assert reproduce(records, lambda again: plan_over(settings, again)) == []
     other = settings_of(tmp_path, strategy="random")
-    assert any("was" in each for each in replay(records, lambda again: plan_over(other, again)))
+    assert any("was" in each for each in reproduce(records, lambda again: plan_over(other, again)))

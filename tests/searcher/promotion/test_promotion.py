@@ -50,7 +50,7 @@ def test_nan_never_survives(results: list[RungResult]) -> None:
     assert all(results[number].valid for number in survivors)
     for each in results:
         if not each.valid:
-            assert not halving().decide(each.number, [results]).goes_on
+            assert not halving().decide(each.number, [results]).promoted
 
 
 @pytest.mark.parametrize("strange", [(math.nan, 1.0), (0.5, math.nan), (0.5, math.inf)])
@@ -118,7 +118,7 @@ def test_a_decision_says_why() -> None:
     rule = halving()
     assert "place 1 of 9: 3 go on" in rule.decide(8, [results]).reason
     refused = rule.decide(0, [results])
-    assert not refused.goes_on
+    assert not refused.promoted
     assert "of 9" in refused.reason
     broken = [replace(each, violation=0.25) if each.number == 8 else each for each in results]
     assert "soft constraints are violated by 0.25" in rule.decide(8, [broken]).reason

@@ -11,7 +11,7 @@ import torch
 from proxy_train.data import moving_digits
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import prepare
-from proxy_train.training import checkpoint
+from proxy_train.training.checkpoint import read_checkpoint
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import STREAM, ClipShape, Kernel, Layer, Stage
 from search_space.errors import SettingsError
@@ -84,7 +84,7 @@ def test_training_goes_on_from_rung_to_rung_as_if_it_were_never_stopped(tmp_path
         assert result.epoch == epoch
         assert result.metrics == whole[epoch - 1].metrics
         measured = (*measured, epoch)
-    ends = [checkpoint.read(tmp_path / name) for name in ("whole", "parts")]
+    ends = [read_checkpoint(tmp_path / name) for name in ("whole", "parts")]
     assert ends[0] is not None and ends[1] is not None
     assert ends[0].facts["history"] == ["e1-f2-s8-p50-w50", "e2-f4-s8-p100"]
     for name, tensor in ends[0].tensors.items():

@@ -18,7 +18,7 @@ from searcher.settings.checks import check_settings
 from tests.searcher.conftest import ROOT
 from tests.searcher.invented import invented
 from tests.searcher.postgresql import running
-from tests.searcher.record.test_records import IDENTITY, measurement, propose
+from tests.searcher.recording import IDENTITY, measurement, propose
 from tests.searcher.tiny_driver import tiny_settings
 
 pytest.importorskip("psycopg", reason="the extra postgresql is not installed")

@@ -13,46 +13,13 @@ import optuna
 import pytest
 
 from proxy_train.fidelity import Fidelity
-from proxy_train.measurement import Measurement, Purpose, Status
 from search_space.errors import RecordError, SettingsError
-from searcher.record.candidate import Candidate, Decision
+from searcher.record.candidate import Decision
 from searcher.record.lease import holder
 from searcher.record.records import FILE, Records
-from searcher.strategies.optuna_samplers import distributions, params
 from tests.searcher.conftest import ROOT
 from tests.searcher.domains import SPACE
-
-IDENTITY = {"seed": 0, "search": {"rungs": [1, 2], "reduction": 2}}
-
-
-def measurement(
-    number: int,
-    *,
-    epochs: int = 1,
-    seed: int = 0,
-    purpose: Purpose = "search",
-    status: Status = "complete",
-    top1: float = 0.5,
-) -> Measurement:
-    metrics = {"top1": top1, "top5": 0.9, "loss": 1.5, "macs": 1e6 + number} if status != "failed" else {}
-    return Measurement(
-        digest=f"{number:016x}",
-        architecture=f"text-{number}",
-        fidelity=Fidelity(epochs, 4, 16),
-        seed=seed,
-        purpose=purpose,
-        status=status,
-        metrics=metrics,
-        seconds=1.25,
-        reason="the loss is nan" if status == "failed" else "",
-    )
-
-
-def propose(records: Records, number: int) -> Candidate:
-    genotype = SPACE.encode(SPACE.smallest())
-    candidate = Candidate(number, genotype, f"{number:016x}", f"text-{number}", 1_000_000 + number)
-    records.propose(candidate, params(SPACE.genes, genotype), distributions(SPACE.genes))
-    return candidate
+from tests.searcher.recording import IDENTITY, measurement, propose
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
@@ -76,7 +43,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert read.candidates()[0] == live[0]
     assert read.candidates()[0].accuracy == 0.5
     assert list(read.candidates()[0].metrics) == [1, 2]
-    assert read.candidates()[0].decisions == {1: Decision(True, "front 1", known=4)}
+    assert read.candidates()[0].decisions == {1: Decision(True, "front 1", measured_before=4)}
     assert read.candidates()[1].reason == "the loss is nan"
     assert read.identity == IDENTITY
 

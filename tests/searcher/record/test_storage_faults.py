@@ -14,14 +14,14 @@ import pytest
 
 from search_space.errors import RecordError
 from searcher.cluster.heartbeat import FolderChannel, Pulse
-from searcher.plan.events import Progress
+from searcher.plan.events import PhaseProgress
 from searcher.record.candidate import Decision
 from searcher.record.patience import Patience
 from searcher.record.records import FILE, Records
-from tests.searcher.cluster.test_faults import Driver
+from tests.searcher.driver import Driver
 from tests.searcher.postgresql import Server, running
 from tests.searcher.processes import until
-from tests.searcher.record.test_records import IDENTITY, measurement, propose
+from tests.searcher.recording import IDENTITY, measurement, propose
 
 pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
 
@@ -106,7 +106,7 @@ def test_a_sign_of_life_on_a_full_disk_is_only_missing(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 64) as disk:
         pulse = Pulse(FolderChannel(disk))
         fill(disk)
-        pulse.beat(Progress("search", 1, 0, 0, 0))
+        pulse.beat(PhaseProgress("search", 1, 0, 0, 0))
         pulse.end()
 
 

@@ -13,14 +13,14 @@ import pytest
 import movinas
 from searcher.cluster.heartbeat import FolderChannel, Pulse
 from searcher.cluster.nodes import Node, alive, missing, room
-from searcher.plan.events import Event, Lost, Measured, Progress, Started, Trained
+from searcher.plan.events import EpochTrained, Event, Lost, Measured, PhaseProgress, Started
 from searcher.record.records import Records
 from searcher.record.storage import Database
 from searcher.run.run_log import RunLog, read_log
 from tests.searcher.invented import invented
-from tests.searcher.plan.test_search_plan import plan_over
 from tests.searcher.postgresql import Server, running
-from tests.searcher.record.test_records import IDENTITY, measurement, propose
+from tests.searcher.recording import IDENTITY, measurement, propose
+from tests.searcher.searching import plan_over
 from tests.searcher.serial import run_serially
 from tests.searcher.tiny_driver import tiny_settings
 
@@ -40,9 +40,9 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *w
     return status, printed.out + printed.err
 
 
-def progress(**changes: object) -> Progress:
+def progress(**changes: object) -> PhaseProgress:
     """Of a search that is half done."""
-    return Progress(**{"phase": "search", "planned": 40, "done": 18, "running": 2, "failed": 2,  # type: ignore[arg-type]
+    return PhaseProgress(**{"phase": "search", "planned": 40, "done": 18, "running": 2, "failed": 2,  # type: ignore[arg-type]
                        "seconds": 3600.0, "seconds_left": 7200.0, "ended": 20, **changes})  # fmt: skip
 
 
@@ -127,7 +127,7 @@ def test_the_log_of_a_run_and_of_a_training_are_found_by_digest(
     with RunLog(settings.run_dir, settings) as log:
         listen = log.before(heard.append)
         listen(Started("search", bad.digest, "text-7", 0))
-        listen(Trained("search", bad.digest, 0, 1, 2.5, "host:12", ("WARNING data: a clip is broken",)))
+        listen(EpochTrained("search", bad.digest, 0, 1, 2.5, "host:12", ("WARNING data: a clip is broken",)))
         listen(Lost("search", bad.digest, 0, "its worker was lost", "Traceback: deep inside"))
         listen(progress())
         listen(Measured(bad))

@@ -293,7 +293,7 @@ def test_a_latency_table_has_to_be_of_the_space(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"search\.latency_table: .*table\.json cannot be read"):
         check_settings(changed(tmp_path, search__latency_table=str(path)))
     space = SearchSpace.from_dict(TINY_SPACE, "tiny")
-    times = dict.fromkeys(space_operations(space), 1.0)
+    times = dict.fromkeys(space_operations(space.choices, space.classes), 1.0)
     table = LatencyTable("tiny", repr(space.choices.options), space.classes, "a phone", "pytorch", 1, times)
     table = replace(table, factors=dict.fromkeys(KINDS, 1.0))
     table.write(path)

@@ -13,7 +13,7 @@ from proxy_train.distributed import Group
 from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import prepare
-from proxy_train.training.checkpoint import read
+from proxy_train.training.checkpoint import read_checkpoint
 from proxy_train.training.training_run import EpochLine, TrainingRun
 from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError
@@ -41,7 +41,7 @@ def test_two_workers_train_what_one_does_go_on_and_say_why_they_fail(tmp_path: P
     told: list[EpochLine] = []
     train_in_group(run, 2, on_epoch=told.append)
     assert [line.epoch for line in told] == [2, 3], "it went on from the first epoch"
-    one, two = read(alone.folder), read(run.folder)
+    one, two = read_checkpoint(alone.folder), read_checkpoint(run.folder)
     assert one is not None and two is not None
     for name, value in one.tensors.items():
         if name.startswith("model.") and not name.endswith("num_batches_tracked"):

@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 from movinas import app
 from proxy_train.data import moving_digits
 from proxy_train.data.settings import DataSettings
-from proxy_train.processes import silent
+from proxy_train.processes import ignore_progress
 from proxy_train.recipe import Recipe
 from proxy_train.training.training_run import EpochLine
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
 from search_space.errors import MovinasError, RecordError, SettingsError
-from search_space.network import save_weights
+from search_space.network.weights import save_weights
 from searcher.standalone.single_training import Extras, Trained, train_single
 
 NETWORK = Architecture.parse("stream_4x16x4_s8_w16s2-33e32-a_w16s2-33e32-a_h64x32")
@@ -44,8 +44,8 @@ def train(videos: DataSettings, folder: Path, epochs: int, **extras: Any) -> tup
         epochs=epochs,
         seed=0,
         device="cpu",
-        making=silent,
-        preparing=silent,
+        making=ignore_progress,
+        preparing=ignore_progress,
         on_epoch=told.append,
         extras=Extras(**extras),
     )
@@ -95,17 +95,17 @@ def test_views_that_make_no_sense_are_refused(views: str) -> None:
         Extras(views=views).parsed_views()
 
 
-@pytest.mark.parametrize("direct", [False, True])
-def test_the_command_trains_on_another_clip(direct: bool, videos: DataSettings, tmp_path: Path) -> None:
+@pytest.mark.parametrize("on_demand", [False, True])
+def test_the_command_trains_on_another_clip(on_demand: bool, videos: DataSettings, tmp_path: Path) -> None:
     assert videos.root is not None
     words = ["train", NETWORK.text, "--clip", "2x16x4", "--epochs", "1", "--output", str(tmp_path / "out")]
-    words += ["--direct"] * direct + ["--cache", str(tmp_path / "cache")]
+    words += ["--on-demand"] * on_demand + ["--cache", str(tmp_path / "cache")]
     told = CliRunner().invoke(app, [*words, "--data", f"folder:{videos.root}"])
     assert told.exit_code == 0, told.output
     made = Architecture.from_json(json.loads((tmp_path / "out" / "architecture.json").read_text()))
     assert made == NETWORK.with_input(ClipShape(2, 16, 4))
     (prepared,) = (tmp_path / "cache" / "prepared").iterdir()
-    assert bool(list(prepared.glob("*.npy"))) != direct
+    assert bool(list(prepared.glob("*.npy"))) != on_demand
 
 
 def test_what_is_wrong_is_said_before_videos_are_decoded(videos: DataSettings, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_what_is_wrong_is_said_before_videos_are_decoded(videos: DataSettings, t
                 epochs=1,
                 seed=0,
                 device="cpu",
-                making=silent,
+                making=ignore_progress,
                 preparing=decoding,
                 on_epoch=lambda _: None,
                 extras=extras,

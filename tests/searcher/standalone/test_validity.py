@@ -12,7 +12,7 @@ from scipy.stats import kendalltau
 from proxy_train.evaluation import rank_agreement as proxy_validity
 from proxy_train.measurement import Measurement
 from search_space.architecture.parts import ClipShape
-from search_space.cost.closed_form import cost
+from search_space.cost.closed_form import compute_cost
 from search_space.errors import SettingsError
 from search_space.space.space import SearchSpace
 from searcher.plan.job_plan import JobPlan
@@ -61,7 +61,7 @@ def test_networks_are_spread_over_the_cost() -> None:
     low, high = SPACE.macs_range()
     chosen = spread(SPACE, low, high, 12, 0)
     assert len({each.digest for each in chosen}) == 12
-    costs = np.log([cost(each, SPACE.classes).macs for each in chosen])
+    costs = np.log([compute_cost(each, SPACE.classes).macs for each in chosen])
     assert (np.diff(costs) > 0).mean() > 0.6 and np.ptp(costs) > 0.6 * math.log(high / low)
     assert [each.digest for each in spread(SPACE, low, high, 12, 0)] == [each.digest for each in chosen]
 

@@ -9,17 +9,18 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from search_space.cost.closed_form import cost
+from search_space.cost.closed_form import compute_cost
 from search_space.errors import SpaceError
 from search_space.space.space import SearchSpace
-from searcher.observation import Observation
 from searcher.settings.settings import SearchSettings
-from searcher.simulation.simulation import Simulation, replay
+from searcher.simulation.simulation import Simulation, replay_events
 from searcher.simulation.table import TableDomain
 from searcher.simulation.yardsticks import SyntheticYardstick, TableYardstick
-from searcher.strategies.domain import Design, Domain, SpaceDomain
+from searcher.strategies.domain import Design, Domain
+from searcher.strategies.history import Observation
 from searcher.strategies.predictor.predictor import Predictor
 from searcher.strategies.registry import STRATEGIES, create
+from searcher.strategies.space_domain import SpaceDomain
 from searcher.strategies.strategy import SpaceExhaustedError, Strategy, StratifiedRandom
 from tests.searcher.domains import DOMAINS, HIGH, LOW, SPACE, make_domain, observed, tiny_table, values
 from tests.searcher.tiny_driver import TINY_SPACE
@@ -74,7 +75,9 @@ def test_proposals_are_new_inside_the_windows_and_canonical(name: str, kind: str
     assert all(domain.window[0] <= each.cost <= domain.window[1] for each in found)
     assert all(domain.design(each.genotype).genotype == each.genotype for each in found)
     if kind == "three objectives":
-        assert all(cost(each.architecture, SPACE.classes).parameters <= 15_000 for each in found)
+        assert all(
+            compute_cost(SPACE.decode(each.genotype), SPACE.classes).parameters <= 15_000 for each in found
+        )
 
 
 @pytest.mark.parametrize("kind", ["space", "table"])
@@ -140,7 +143,7 @@ def test_a_domain_that_is_used_up_says_so(name: str) -> None:
 def test_a_search_is_replayed_from_the_order_in_which_measurements_came_in(name: str) -> None:
     yardstick = TableYardstick(tiny_table(rungs=2))
     found = Simulation(yardstick, make(name, yardstick.domain), 24, workers=5, reduction=2).run()
-    again = replay(make(name, yardstick.domain), found.events, yardstick.rungs)
+    again = replay_events(make(name, yardstick.domain), found.events, yardstick.rungs)
     assert genotypes(again) == genotypes(found.designs)
     ends = [event.number for event in found.events if event.rung >= 0]
     assert ends != sorted(ends)
@@ -189,7 +192,7 @@ def test_learning_beats_stratified_random(name: str, margin: float) -> None:
 
 
 def test_the_predictor_stands_back_where_cost_says_more_than_it_does() -> None:
-    """Accuracy is all cost: nothing ranks better, and the other strategy proposes."""
+    """Accuracy is all compute_cost: nothing ranks better, and the other strategy proposes."""
     domain = make_domain("space")
 
     def by_cost(_: int, design: Design) -> Observation:

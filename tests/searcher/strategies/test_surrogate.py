@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from search_space.space.space import Gene
+from search_space.genes.stage_genes import Gene
 from searcher.pareto import hypervolume
 from searcher.strategies.predictor.acquisition import (
     Warp,

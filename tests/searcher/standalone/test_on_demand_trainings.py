@@ -1,4 +1,4 @@
-"""Trainings of a search that decode their clips when their turn comes."""
+"""Trainings of a search that decode their clips on demand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from proxy_train.data.settings import DataSettings
 from proxy_train.fidelity import Fidelity
-from proxy_train.processes import silent
+from proxy_train.processes import ignore_progress
 from proxy_train.recipe import Recipe
 from searcher.cluster import worker
 from searcher.cluster.worker import TrialWorker
@@ -38,7 +38,7 @@ def settings(root: Path, cache: str, source: str = "videos") -> DataSettings:
 
 
 def evaluator(data: DataSettings) -> EvaluatorSpec:
-    found = RunData.open(data, SPACE, workers=1, making=silent, preparing=silent)
+    found = RunData.open(data, SPACE, workers=1, making=ignore_progress, preparing=ignore_progress)
     return video_evaluator(found.paths, Recipe(batch_size=2), data=data)
 
 
@@ -47,11 +47,11 @@ def job(folder: Path) -> Job:
 
 
 def test_measurements_are_those_of_a_store(root: Path, tmp_path: Path) -> None:
-    stored, direct = (
+    stored, on_demand = (
         [each.metrics for each in evaluator(settings(root, "cache", source)).build()(job(tmp_path / source))]
         for source in ("store", "videos")
     )
-    assert stored == direct and len(stored) == 2 and stored[0] is not None
+    assert stored == on_demand and len(stored) == 2 and stored[0] is not None
     names = sorted(path.name for path in (tmp_path / "cache" / "prepared").iterdir())
     assert len(names) == 2 and names[1] == f"{names[0]}-videos"
 
@@ -66,12 +66,12 @@ def test_a_run_may_change_where_its_clips_come_from(root: Path) -> None:
 
 def test_a_machine_without_the_records_measures_its_own(root: Path, tmp_path: Path) -> None:
     driver, node = settings(root, "driver"), settings(root, "node")
-    paths = RunData.open(driver, SPACE, workers=1, making=silent, preparing=silent).paths
+    paths = RunData.open(driver, SPACE, workers=1, making=ignore_progress, preparing=ignore_progress).paths
     shutil.rmtree(tmp_path / "driver")
     built = video_evaluator(paths, Recipe(), data=node).build()
     own = built._data(str(SMALL.input))  # type: ignore[attr-defined]
     assert own.path == tmp_path / "node" / "prepared" / paths[SMALL.input].name
-    assert own.split("train").direct
+    assert own.split("train").on_demand
 
 
 def test_a_worker_waits_for_a_video_that_is_lost(

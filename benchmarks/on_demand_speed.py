@@ -1,6 +1,6 @@
-"""What it costs to decode each clip when its turn comes, against a store of frames.
+"""What it costs to decode each clip on demand, against a store of frames.
 
-    python -m benchmarks.direct_speed [--cache /tmp/movinas-direct] [--videos 32] [--threads 1 2 4]
+    python -m benchmarks.on_demand_speed [--cache /tmp/movinas-on-demand] [--videos 32] [--threads 1 2 4]
 
 The videos are made first: ten seconds of a camera over photographs with noise, H.264 of 340x256 pixels at 25
 frames a second and about half a megabit a second, a key frame every 250 frames, which is how web sites keep
@@ -31,7 +31,7 @@ from proxy_train.store.split import Stretch
 from proxy_train.training.training import Training
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.published import published
-from search_space.network import retain_freed_memory
+from search_space.network.allocator import retain_freed_memory
 
 SMALL = "stream_8x32x5_s8_w8s2-15e16-a_w16s2-33e32-aa_w24s2-53e48-aa_w24s1-33e48-aa_w32s2-53e64-aa_h96x128"
 CLIPS = 24  # read for every rate
@@ -42,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cache", type=Path, default=Path("/tmp/movinas-direct"))
+    parser.add_argument("--cache", type=Path, default=Path("/tmp/movinas-on-demand"))
     parser.add_argument("--videos", type=int, default=32)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2, 4])
     options = parser.parse_args()
@@ -54,7 +54,7 @@ def main() -> None:
         DataSettings.model_validate({"kind": "folder", "root": root, "cache": options.cache})
     )
     preparing(dataset, options.cache)
-    data = prepare(dataset, frames=16, size=172, fps=5, cache=options.cache, direct=True)
+    data = prepare(dataset, frames=16, size=172, fps=5, cache=options.cache, on_demand=True)
     rates(data, options.threads)
     for name, architecture in (
         ("a small network, 8 x 32 px", Architecture.parse(SMALL)),
@@ -101,13 +101,13 @@ def write_videos(root: Path, count: int) -> None:
 def preparing(dataset: Dataset, cache: Path) -> None:
     """CPU time of preparing a video both ways, in a cache that is empty."""
     count = sum(len(items) for items in dataset.items.values())
-    for direct in (False, True):
+    for on_demand in (False, True):
         folder = cache / f"new-{time.time_ns()}"
         began = time.process_time()
-        data = prepare(dataset, frames=16, size=172, fps=5, cache=folder, direct=direct)
+        data = prepare(dataset, frames=16, size=172, fps=5, cache=folder, on_demand=on_demand)
         each = (time.process_time() - began) / count
         size = sum(path.stat().st_size for path in data.path.iterdir()) / count
-        way = "directly" if direct else "to a store"
+        way = "for on-demand reading" if on_demand else "to a store"
         print(f"preparing     {1000 * each:7.1f} ms and {size / 1e3:.1f} KB a video, {way}")
 
 
@@ -166,31 +166,33 @@ def read_all(data: PreparedData, stretches: list[Stretch]) -> None:
 
 
 def waiting(name: str, architecture: Architecture, dataset: Dataset, cache: Path) -> None:
-    """An epoch from a store and directly, in turns: seconds, and the part of them that waits for clips."""
+    """An epoch from a store and on demand, in turns: seconds, and the part of them that waits for clips."""
     clip = architecture.input
     found: dict[bool, list[tuple[float, float, float]]] = {False: [], True: []}
     trainings = {
-        direct: Training(
+        on_demand: Training(
             architecture,
-            prepare(dataset, frames=clip.frames, size=clip.size, fps=clip.fps, cache=cache, direct=direct),
+            prepare(
+                dataset, frames=clip.frames, size=clip.size, fps=clip.fps, cache=cache, on_demand=on_demand
+            ),
             Recipe.model_validate({"batch_size": 8}),
             horizon=Fidelity(9, clip.frames, clip.size),
             seed=0,
         )
-        for direct in (False, True)
+        for on_demand in (False, True)
     }
     for number in range(5):
-        for direct, training in trainings.items():
+        for on_demand, training in trainings.items():
             began = time.process_time()
             report = training.train_epoch()
             if number:
-                found[direct].append((time.process_time() - began, report.seconds, report.data_seconds))
+                found[on_demand].append((time.process_time() - began, report.seconds, report.data_seconds))
     clips = 8 * trainings[True].steps_an_epoch
-    for direct, epochs in found.items():
+    for on_demand, epochs in found.items():
         cpu, seconds, waits = np.array(epochs).sum(0)
         print(
             f"training      {1000 * cpu / len(epochs) / clips:7.1f} ms of CPU a clip, waits"
-            f" {100 * waits / seconds:.1f} % of the time, {'directly' if direct else 'a store'}: {name}"
+            f" {100 * waits / seconds:.1f} % of the time, {'on demand' if on_demand else 'a store'}: {name}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Clips decoded when their turn comes: the pixels, weights and figures of a store, without one."""
+"""Clips decoded on demand: the pixels, weights and figures of a store, without one."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ from proxy_train.store.decoding import Chunk, Decoded, decode_chunk
 from proxy_train.store.prepared_data import PreparedData, prepare
 from proxy_train.store.split import Stretch
 from proxy_train.training.training import Training
-from proxy_train.video import reading as video
+from proxy_train.video import reading
 from proxy_train.video.frame_folder import find_frames
+from proxy_train.video.reading import CRASHES, read_stream
 from search_space.architecture.architecture import Architecture
 from search_space.errors import DataError
 from tests.proxy_train.store.test_store import Counter, grey_dataset, many
@@ -109,12 +110,13 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture(scope="module")
 def both(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[PreparedData, PreparedData]:
-    """From a store, and directly."""
+    """From a store, and on demand."""
     cache = tmp_path_factory.mktemp("cache")
-    stored, direct = (
-        prepare(dataset, frames=4, size=16, fps=7.5, cache=cache, direct=direct) for direct in (False, True)
+    stored, on_demand = (
+        prepare(dataset, frames=4, size=16, fps=7.5, cache=cache, on_demand=on_demand)
+        for on_demand in (False, True)
     )
-    return stored, direct
+    return stored, on_demand
 
 
 def entries(data: PreparedData) -> list[list[Any]]:
@@ -124,10 +126,10 @@ def entries(data: PreparedData) -> list[list[Any]]:
 
 
 def test_every_stretch_has_the_pixels_of_the_store(both: tuple[PreparedData, PreparedData]) -> None:
-    stored, direct = (data.split("train") for data in both)
-    assert direct.direct and not stored.direct and not list(both[1].path.glob("*.npy"))
-    assert direct.ids == stored.ids and direct.lengths.tolist() == stored.lengths.tolist()
-    assert direct.labels.tolist() == stored.labels.tolist() and direct.side == stored.side == 18
+    stored, on_demand = (data.split("train") for data in both)
+    assert on_demand.on_demand and not stored.on_demand and not list(both[1].path.glob("*.npy"))
+    assert on_demand.ids == stored.ids and on_demand.lengths.tolist() == stored.lengths.tolist()
+    assert on_demand.labels.tolist() == stored.labels.tolist() and on_demand.side == stored.side == 18
     wanted = [
         Stretch(index, start, 4)
         for index in range(len(stored))
@@ -136,7 +138,7 @@ def test_every_stretch_has_the_pixels_of_the_store(both: tuple[PreparedData, Pre
     assert len(wanted) > 80
     torch.set_num_threads(2)
     try:
-        found = list(direct.each(wanted))
+        found = list(on_demand.each(wanted))
     finally:
         torch.set_num_threads(1)
     for stretch, frames in zip(wanted, found, strict=True):
@@ -146,14 +148,15 @@ def test_every_stretch_has_the_pixels_of_the_store(both: tuple[PreparedData, Pre
 def test_facts_are_those_of_the_store(tmp_path: Path) -> None:
     dataset = grey_dataset(tmp_path, first=12, hollow=12, third=24, val=12)
     (tmp_path / "hollow.mp4").write_bytes(b"")
-    stored, direct = (
-        prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path, direct=direct) for direct in (False, True)
+    stored, on_demand = (
+        prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path, on_demand=on_demand)
+        for on_demand in (False, True)
     )
-    assert direct.broken == stored.broken and direct.broken[0][0] == "hollow"
-    assert direct.split("train").ids == ("first", "third") and direct.identity == stored.identity
-    assert direct.split("train").lengths.tolist() == stored.split("train").lengths.tolist() == [12, 12]
+    assert on_demand.broken == stored.broken and on_demand.broken[0][0] == "hollow"
+    assert on_demand.split("train").ids == ("first", "third") and on_demand.identity == stored.identity
+    assert on_demand.split("train").lengths.tolist() == stored.split("train").lengths.tolist() == [12, 12]
     with pytest.raises(DataError, match=r"hollow\.mp4.*data\.broken"):
-        prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path, direct=True, refuse_broken=True)
+        prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path, on_demand=True, refuse_broken=True)
 
 
 @pytest.mark.parametrize("recipe", [{}, {"policy": "autoaugment", "box_area": 0.3, "mixup": 0.2}])
@@ -207,7 +210,7 @@ def test_several_processes_get_the_clips_of_the_store(both: tuple[PreparedData, 
 def test_clips_are_decoded_ahead_and_in_order(
     both: tuple[PreparedData, PreparedData], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    direct = both[1].split("train")
+    on_demand = both[1].split("train")
     begun: list[int] = []
     read = places.Places.read
 
@@ -223,7 +226,7 @@ def test_clips_are_decoded_ahead_and_in_order(
             taken.append(start)
             yield Stretch(0, start, 4)
 
-    found = direct.each(wanted())
+    found = on_demand.each(wanted())
     first = next(found)
     np.testing.assert_array_equal(first, both[0].split("train").read(Stretch(0, 0, 4)))
     assert taken == [0, 1, 2], "one thread has two more to do"
@@ -234,33 +237,33 @@ def test_files_whose_seeks_mislead_are_decoded_in_a_row(
     dataset: Dataset, both: tuple[PreparedData, PreparedData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert all(entry[4] for entry in entries(both[1]))
-    seek = video._first_after_seek
+    seek = reading._first_after_seek
 
     def misled(container: object, stream: object, decoded: object, start: float) -> object:
         return seek(container, stream, decoded, start + 0.5 * (start > 1))  # type: ignore[arg-type]
 
-    monkeypatch.setattr(video, "_first_after_seek", misled)
-    data = prepare(dataset, frames=4, size=16, fps=7.5, cache=tmp_path, direct=True)
-    direct, stored = data.split("train"), both[0].split("train")
+    monkeypatch.setattr(reading, "_first_after_seek", misled)
+    data = prepare(dataset, frames=4, size=16, fps=7.5, cache=tmp_path, on_demand=True)
+    on_demand, stored = data.split("train"), both[0].split("train")
     assert not entries(data)[0][4]
     for start in range(int(stored.lengths[0])):
         frame = Stretch(0, start, 1)
-        np.testing.assert_array_equal(direct.read(frame), stored.read(frame))
+        np.testing.assert_array_equal(on_demand.read(frame), stored.read(frame))
 
 
 def test_frames_that_only_decoding_in_a_row_finds_are_not_lost(
     both: tuple[PreparedData, PreparedData], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where a last frame says nothing of how long it is on show."""
-    stream = video.read_stream
+    stream = read_stream
 
     def fewer(*args: Any, seek: bool = True, **given: Any) -> Iterator[Any]:
         frames = stream(*args, seek=seek, **given)
         return islice(frames, 2) if seek else frames
 
-    monkeypatch.setattr(video, "read_stream", fewer)
-    stored, direct = (data.split("train") for data in both)
-    np.testing.assert_array_equal(direct.read(Stretch(0, 3, 4)), stored.read(Stretch(0, 3, 4)))
+    monkeypatch.setattr(places, "read_stream", fewer)
+    stored, on_demand = (data.split("train") for data in both)
+    np.testing.assert_array_equal(on_demand.read(Stretch(0, 3, 4)), stored.read(Stretch(0, 3, 4)))
 
 
 def test_it_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,12 +271,12 @@ def test_it_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with monkeypatch.context() as patch:
         Counter(patch, stop_after=2)
         with pytest.raises(KeyboardInterrupt):
-            prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, direct=True)
+            prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, on_demand=True)
     counter = Counter(monkeypatch)
-    data = prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, direct=True)
+    data = prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, on_demand=True)
     assert counter.videos == 41 - 32 and len(data.split("train")) == 40
     (data.path / "meta.json").write_text("{")
-    again = prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, direct=True)
+    again = prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, on_demand=True)
     assert counter.videos == 41 - 32, "the journal has it all"
     assert entries(again) == entries(data)
 
@@ -284,10 +287,12 @@ def test_a_video_that_kills_its_decoder_has_an_entry(tmp_path: Path, monkeypatch
     def killed(_: object, chunk: Chunk) -> Decoded | None:
         return None if chunk.items[0].id == "deadly" else decode_chunk(chunk)
 
-    monkeypatch.setattr(decoding, "alone", killed)
-    monkeypatch.setattr(building, "each", lambda function, chunks, workers, blame: map(blame, chunks))
-    data = prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, direct=True)
-    assert data.broken == (("deadly", f"{tmp_path / 'deadly.mp4'}: {decoding.KILLS}"),)
+    monkeypatch.setattr(decoding, "run_in_process", killed)
+    monkeypatch.setattr(
+        building, "map_in_processes", lambda function, chunks, workers, blame: map(blame, chunks)
+    )
+    data = prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, on_demand=True)
+    assert data.broken == (("deadly", f"{tmp_path / 'deadly.mp4'}: {CRASHES}"),)
     third = data.split("train").read(Stretch(1, 0, 4))
     assert (third.mean((1, 2, 3)) / 10).round().tolist() == [1, 2, 3, 4]
 
@@ -300,7 +305,7 @@ def test_a_video_that_is_lost_is_named_and_training_goes_on_when_it_is_back(
     damage: str, told: str, small_architecture: Architecture, tmp_path: Path
 ) -> None:
     videos = grey_dataset(tmp_path, a=12, b=12, c=12, d=12, val=12, val2=12)
-    data = prepare(videos, frames=8, size=32, fps=12, cache=tmp_path, direct=True)
+    data = prepare(videos, frames=8, size=32, fps=12, cache=tmp_path, on_demand=True)
     network = small_architecture.with_input(replace(small_architecture.input, fps=12))
 
     def training(folder: str) -> Training:
@@ -334,7 +339,7 @@ def test_a_video_that_is_lost_is_named_and_training_goes_on_when_it_is_back(
 
 def test_a_changed_video_is_measured_again(tmp_path: Path) -> None:
     def data() -> PreparedData:
-        return prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, direct=True)
+        return prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, on_demand=True)
 
     videos = grey_dataset(tmp_path, a=12, b=12, val=12)
     first = data()
@@ -346,10 +351,8 @@ def test_a_changed_video_is_measured_again(tmp_path: Path) -> None:
 
 def test_frames_left_out_change_no_other(dataset: Dataset) -> None:
     for item in dataset.items["train"]:
-        whole = list(video.read_stream(item.path, 7.5, 18, start=0.31, files=item.frames))
+        whole = list(read_stream(item.path, 7.5, 18, start=0.31, files=item.frames))
         for first in (1, len(whole) // 2, len(whole) - 1):
             for seek in (True, False):
-                found = video.read_stream(
-                    item.path, 7.5, 18, start=0.31, files=item.frames, first=first, seek=seek
-                )
+                found = read_stream(item.path, 7.5, 18, start=0.31, files=item.frames, first=first, seek=seek)
                 np.testing.assert_array_equal(list(islice(found, 3)), whole[first : first + 3])
