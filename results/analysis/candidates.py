@@ -5,8 +5,7 @@ A long search leaves a hundred thousand measurements. Objects for all of them ta
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter, itemgetter
 from typing import overload
@@ -86,21 +85,14 @@ class Columns:
 
     @classmethod
     def of(cls, measurements: Iterable[Measurement], purpose: str | None = None) -> Columns:
-        """Those that have an accuracy: finished, or stopped after being evaluated.
+        """Return the columns of those that have an accuracy: finished, or stopped after being evaluated.
 
-        What was last made from a tuple, which cannot change, is kept: a page asks for it a dozen times.
+        Args:
+            measurements: measurements of any purpose and status; a ``MeasurementSet`` has its columns ready.
+            purpose: purpose of those that count; by default all.
         """
-        if not isinstance(measurements, tuple):
-            return cls._made(measurements, purpose)
-        for known, what, columns in _recent:
-            if known is measurements and what == purpose:
-                return columns
-        columns = cls._made(measurements, purpose)
-        _recent.append((measurements, purpose, columns))
-        return columns
-
-    @classmethod
-    def _made(cls, measurements: Iterable[Measurement], purpose: str | None) -> Columns:
+        if isinstance(measurements, MeasurementSet):
+            return measurements.columns(purpose)
         rows = [m for m in measurements if m.status in _MEASURED]
         if purpose is not None:
             rows = [row for row in rows if row.purpose == purpose]
@@ -133,7 +125,35 @@ class Columns:
         return tuple(len(np.unique(self.digest[self.schedule == k])) for k in range(len(self.fidelities)))
 
 
-_recent: deque[tuple[tuple[Measurement, ...], str | None, Columns]] = deque(maxlen=2)
+class MeasurementSet(Sequence[Measurement]):
+    """Measurements that do not change, with their columns worked out once: a page asks for them often.
+
+    Args:
+        measurements: the measurements, in the record's order.
+    """
+
+    def __init__(self, measurements: Iterable[Measurement]) -> None:
+        self._measurements = tuple(measurements)
+        self._columns: dict[str | None, Columns] = {}
+
+    def columns(self, purpose: str | None = None) -> Columns:
+        """Return the columns of the measurements of a purpose, or of all."""
+        if purpose not in self._columns:
+            self._columns[purpose] = Columns.of(self._measurements, purpose)
+        return self._columns[purpose]
+
+    def __iter__(self) -> Iterator[Measurement]:
+        return iter(self._measurements)
+
+    def __len__(self) -> int:
+        return len(self._measurements)
+
+    @overload
+    def __getitem__(self, index: int) -> Measurement: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Measurement]: ...
+    def __getitem__(self, index: int | slice) -> Measurement | Sequence[Measurement]:
+        return self._measurements[index]
 
 
 def _metric(rows: Sequence[Measurement], name: str) -> Floats:
@@ -258,7 +278,7 @@ def objective_values(members: Sequence[FrontierMember], objectives: Sequence[str
     """Objectives to minimise, shape (members, objectives): 1 - accuracy, and costs in their own units.
 
     Raises:
-        SettingsError: an objective is unknown, named twice, or was measured of none; two or three are needed.
+        SettingsError: an objective is unknown, named twice, or was measured of none; at least two are needed.
     """
     check_objectives(objectives)
     found = []
@@ -276,13 +296,13 @@ def check_objectives(objectives: Sequence[str]) -> None:
     """Refuses objectives that a frontier cannot have.
 
     Raises:
-        SettingsError: one is unknown or named twice, or there are not two or three.
+        SettingsError: one is unknown or named twice, or there are fewer than two.
     """
     unknown = [name for name in objectives if name not in OBJECTIVES]
-    if unknown or len(set(objectives)) != len(objectives) or len(objectives) not in (2, 3):
+    if unknown or len(set(objectives)) != len(objectives) or len(objectives) < 2:
         raise SettingsError(
             f"objectives {', '.join(objectives)}",
-            hint=f"give two or three different ones of {', '.join(OBJECTIVES)}",
+            hint=f"give two or more different ones of {', '.join(OBJECTIVES)}",
         )
 
 

@@ -7,14 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from results.analysis.candidates import DEFAULT, Columns, Floats, FrontierMember, objective_values
+from results.analysis.candidates import DEFAULT, Columns, FrontierMember, objective_values
 from results.analysis.measurements import schedule
 from searcher.pareto import non_dominated
 from searcher.record import Measurement
 
 __all__ = ["FrontierMember", "candidates", "frontier", "knee", "latest", "pareto", "within"]
-
-_MANY = 1000
 
 
 def candidates(measurements: Iterable[Measurement], fidelity: str) -> list[FrontierMember]:
@@ -39,7 +37,7 @@ def pareto(members: Sequence[FrontierMember], objectives: Sequence[str] = DEFAUL
 
     Args:
         members: of one fidelity.
-        objectives: two or three names of objectives; a member without one of them is left out.
+        objectives: two names of objectives or more; a member without one of them is left out.
 
     Raises:
         SettingsError: an objective is unknown, or was not measured.
@@ -47,22 +45,9 @@ def pareto(members: Sequence[FrontierMember], objectives: Sequence[str] = DEFAUL
     if not len(members):
         return []
     points = objective_values(members, objectives)
-    kept = _front(points)
+    kept = np.flatnonzero(non_dominated(points)).tolist()
     distinct = {tuple(points[index].tolist()): index for index in reversed(kept)}
     return sorted((members[index] for index in sorted(distinct.values())), key=lambda m: m.macs)
-
-
-def _front(points: Floats) -> list[int]:
-    """Indices of the points that no other one dominates."""
-    left = np.arange(len(points))
-    if len(points) > _MANY:
-        # The front of a few throws out most of the others at a fraction of the cost of sorting them.
-        few = points[:: len(points) // _MANY]
-        for better in few[non_dominated(few)]:
-            there = points[left]
-            left = left[(there < better).any(axis=1) | (there == better).all(axis=1)]
-    kept: list[int] = left[non_dominated(points[left])].tolist()
-    return kept
 
 
 def frontier(
@@ -79,7 +64,7 @@ def frontier(
         measurements: from one record, or from several merged.
         purpose: ``search`` gives the provisional frontier, ``confirmation`` the confirmed one.
         fidelity: key of one with the schedule to compare at; by default the most thorough one measured.
-        objectives: two or three of ``searcher.strategies.domain.OBJECTIVES``.
+        objectives: two names or more of ``searcher.objectives.OBJECTIVES``.
 
     Returns:
         members by rising multiply-adds; empty if nothing was measured.

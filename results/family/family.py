@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from results.family.scaled import Scaler, source
 from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError, SettingsError
 from search_space.files import write_json
+from search_space.json_files import read_json, to_json
 
 NAMES = ("A0", "A1", "A2", "A3", "A4", "A5")
 ENSEMBLE = "A6"
@@ -104,45 +104,24 @@ class Family:
         )
 
     def write(self, path: Path) -> None:
-        """Writes ``family.json``, whole or not at all."""
-        content = {
-            "format": _FORMAT,
-            "span": round(self.span, 3),
-            "cost": self.cost,
-            "notes": list(self.notes),
-            "members": [asdict(m) for m in self.members],
-        }
-        write_json(path, content)
+        """Write ``family.json``, whole or not at all."""
+        write_json(path, {"format": _FORMAT, "span": round(self.span, 3), **to_json(self)})
 
     @classmethod
     def read(cls, path: Path) -> Family:
-        """Reads what :meth:`write` wrote.
+        """Read what :meth:`write` wrote.
 
         Raises:
-            RecordError: if the file is missing, is no JSON, or is of another format.
+            RecordError: the file is missing, damaged or of another version.
         """
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise RecordError(
-                f"{path} does not exist", hint="a run writes it once its frontier is confirmed"
-            ) from error
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise RecordError(
-                f"{path} is damaged: {error}", hint="remove it and start the run again"
-            ) from error
-        found = content.get("format") if isinstance(content, dict) else None
-        if found != _FORMAT:
-            raise RecordError(
-                f"{path} has the format {found!r}, not {_FORMAT!r}", hint="it is of another version"
-            )
-        try:
-            members = tuple(FamilyMember(**{**m, "parts": tuple(m["parts"])}) for m in content["members"])
-            return cls(members, tuple(content["notes"]), content.get("cost", "macs"))
-        except (KeyError, TypeError) as error:
-            raise RecordError(
-                f"{path} is incomplete: {error}", hint="remove it and start the run again"
-            ) from error
+        return read_json(
+            path,
+            cls,
+            error=RecordError,
+            hint="remove it and run the same command again",
+            missing="a run writes it once its frontier is confirmed",
+            format=_FORMAT,
+        )
 
 
 def choose(

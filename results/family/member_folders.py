@@ -16,7 +16,16 @@ from results.export.export_members import export_members
 from results.family.card import write_card
 from results.family.family import Family, FamilyMember
 from results.family.outcome import MemberOutcome, write_failure
-from results.member import ARCHITECTURE, MEMBER, RECIPE, Member, load_member, read_member, write_member
+from results.member import (
+    ARCHITECTURE,
+    MEMBER,
+    RECIPE,
+    Member,
+    architectures_json,
+    load_member,
+    read_member,
+    write_member,
+)
 from results.runtimes.sidecar import Sidecar, sidecar_of
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
@@ -77,8 +86,7 @@ def write_plan(folder: Path, family: Family, recipe_yaml: str, labels: Sequence[
             kept = place.rename(_free(place.with_name(f"{member.name}-{before.digest[:8]}")))
             yield f"{place}: another trained network was there; it is in {kept.name} now"
         place.mkdir(parents=True, exist_ok=True)
-        described = [network.to_json() for network in networks]
-        write_json(place / ARCHITECTURE, described[0] if len(described) == 1 else {"ensemble": described})
+        write_json(place / ARCHITECTURE, architectures_json(networks))
         write_text(place / RECIPE, recipe_yaml)
         origin = (
             f"compound-scaled from {member.scaled_from}; it was not measured" if member.scaled_from else ""

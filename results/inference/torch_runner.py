@@ -11,20 +11,8 @@ from numpy.typing import NDArray
 from results.inference.runners import StepState
 from search_space.cost.stopwatch import PYTORCH, torch_threads
 from search_space.network.ensemble import Ensemble
-from search_space.network.folding import fold
+from search_space.network.folding import deploy
 from search_space.network.model import MoViNet
-
-
-def deploy(model: MoViNet | Ensemble) -> MoViNet | Ensemble:
-    """Return the deploy form of a network or of an ensemble: batch norm folded, evaluation only."""
-    if isinstance(model, Ensemble):
-        return Ensemble([fold(member) for member in parts(model)])
-    return fold(model)
-
-
-def parts(model: MoViNet | Ensemble) -> tuple[MoViNet, ...]:
-    """Return the networks of an ensemble, or the one network."""
-    return tuple(model.networks) if isinstance(model, Ensemble) else (model,)
 
 
 class TorchRunner:

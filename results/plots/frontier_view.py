@@ -9,7 +9,7 @@ import numpy as np
 
 from results.analysis.candidates import Columns, Floats, FrontierMember
 from results.analysis.frontier import frontier
-from results.analysis.hypervolume import Progress
+from results.analysis.hypervolume import HypervolumeHistory
 from results.analysis.measurements import fidelity_order
 from results.family.family import Family
 from results.plots.style import CLOUD_COLORS
@@ -222,7 +222,7 @@ def survival(measurements: Sequence[Measurement]) -> Survival:
     return Survival(tuple(words[f.key] for f in columns.fidelities), columns.counts())
 
 
-def time_unit(runs: Iterable[Progress]) -> tuple[float, str]:
+def time_unit(runs: Iterable[HypervolumeHistory]) -> tuple[float, str]:
     """Seconds of a unit, and its name, that suits the longest of the runs."""
     longest = max((each.seconds[-1] for each in runs if each.seconds), default=0.0)
     return (3600.0, "hours") if longest >= 2 * 3600 else (60.0, "minutes")

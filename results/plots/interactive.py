@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from results import units
 from results.analysis.frontier import FrontierMember
-from results.analysis.hypervolume import Progress
+from results.analysis.hypervolume import HypervolumeHistory
 from results.plots.frontier_view import COST_WORDS, Cloud, FrontierView, Named, Survival, time_unit
 from results.plots.style import (
     AXIS_COLOR,
@@ -62,7 +62,7 @@ def frontier_figure(view: FrontierView) -> go.Figure:
     return figure
 
 
-def progress_figure(runs: Mapping[str, Progress], against: str = "evaluations") -> go.Figure:
+def hypervolume_figure(runs: Mapping[str, HypervolumeHistory], against: str = "evaluations") -> go.Figure:
     """Hypervolume against evaluations or time; of a level stretch only its ends are drawn.
 
     Args:

@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from results import units
 from results.analysis.frontier import FrontierMember
-from results.analysis.hypervolume import Progress
+from results.analysis.hypervolume import HypervolumeHistory
 from results.plots.frontier_view import COST_WORDS, FrontierView, Survival, time_unit
 from results.plots.style import (
     AXIS_COLOR,
@@ -67,7 +67,7 @@ def _reference(axes: Axes, label: str, value: float) -> None:
     )
 
 
-def draw_progress(runs: Mapping[str, Progress], against: str = "evaluations") -> Draw:
+def draw_hypervolume(runs: Mapping[str, HypervolumeHistory], against: str = "evaluations") -> Draw:
     """Hypervolume against evaluations, or against training time."""
 
     def draw(figure: Figure) -> None:

@@ -95,6 +95,7 @@ def read_run(folder: Path, video: Path | None = None) -> Run:
         references={} if chance is None else {"chance": chance},
         finished=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         objectives=records.objectives.names,
+        constraints=records.objectives.constraints,
     )
 
 
@@ -167,5 +168,6 @@ def merged(runs: Sequence[Run], folders: Sequence[Path]) -> Run:
         outcomes={},
         next_commands=(),
         objectives=tuple(common) if len(common) > 1 else ("accuracy", "macs"),
+        constraints=first.constraints if all(run.constraints == first.constraints for run in runs) else {},
         runs={label: run.measurements for label, run in zip(labels, runs, strict=True)},
     )

@@ -15,7 +15,7 @@ from results import units
 from results.analysis.attainment import attainment
 from results.analysis.choices import along_frontier, importance, parallel
 from results.analysis.frontier import frontier, knee
-from results.analysis.hypervolume import Progress, progress
+from results.analysis.hypervolume import HypervolumeHistory, hypervolume_history
 from results.analysis.learning_curves import learning_curves
 from results.plots import choices_interactive as plots_choices
 from results.plots import choices_pictures as plots_choices_static
@@ -30,7 +30,6 @@ from search_space.architecture.architecture import Architecture
 from search_space.errors import MovinasError, SettingsError
 
 _log = logging.getLogger(__name__)
-_MOST_OBJECTIVES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +99,21 @@ def _hypervolume(run: Run, against: str) -> Plot:
         if each.evaluations
     )
     return Plot(
-        plots.progress_figure(runs, against),
-        plots_static.draw_progress(runs, against),
+        plots.hypervolume_figure(runs, against),
+        plots_static.draw_hypervolume(runs, against),
         f"Dominated hypervolume against {against}: {last or 'nothing measured'}.",
         380,
         (7, 4),
     )
 
 
-def hypervolumes(run: Run) -> Mapping[str, Progress]:
-    """How the hypervolume of each run grew, in one box for all of them."""
-    objectives = tuple(run.objectives)[:_MOST_OBJECTIVES]
+def hypervolumes(run: Run) -> Mapping[str, HypervolumeHistory]:
+    """Return how the hypervolume of each run grew, in one box for all of them."""
     return {
-        name: progress(made, objectives=objectives, among=run.measurements)
-        for name, made in (run.runs or {run.name: run.measurements}).items()
+        name: hypervolume_history(
+            measurements, objectives=run.objectives, constraints=run.constraints, among=run.measurements
+        )
+        for name, measurements in (run.runs or {run.name: run.measurements}).items()
     }
 
 

@@ -146,7 +146,7 @@ def test_family_json_round_trips(tmp_path: Path) -> None:
     ("content", "words"),
     [
         ("{", "damaged"),
-        ("[]", "format"),
+        ("[]", "not a mapping"),
         ('{"format": "movinas-family-9"}', "movinas-family-9"),
         ('{"format": "movinas-family-1", "notes": []}', "incomplete"),
         (json.dumps({"format": "movinas-family-1", "notes": [], "members": [{"parts": []}]}), "incomplete"),
