@@ -289,7 +289,7 @@ def data_prepare(
 ) -> None:
     """Decode a data set once for the clips that networks take; interrupted, it goes on when started again."""
     from results.commands.terminal import Terminal
-    from searcher.evaluator.run_data import prepare_clips
+    from searcher.evaluator.clips import prepare_clips
 
     terminal = Terminal()
     with terminal.bar("Decoding videos") as report:

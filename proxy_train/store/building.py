@@ -22,10 +22,11 @@ from typing import IO
 import numpy as np
 
 from proxy_train.data.dataset import Dataset
-from proxy_train.processes import ProgressCallback, map_in_processes
+from proxy_train.processes import map_in_processes
 from proxy_train.store.decoding import CHUNK, Chunk, Clips, Decoded, Plan, decode_apart, decode_chunk
 from search_space.errors import DataError
 from search_space.files import sync
+from search_space.progress import ProgressCallback
 
 _LOG = logging.getLogger(__name__)
 _JOURNAL = "decoded.jsonl"

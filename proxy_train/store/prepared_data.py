@@ -26,13 +26,13 @@ import numpy as np
 
 from proxy_train.data.dataset import Dataset, LeftOut
 from proxy_train.data.labels import LabelsKind, class_counts, label_from_json, label_json, target_array
-from proxy_train.processes import ProgressCallback, ignore_progress
 from proxy_train.store.building import building_folder, decode_all, finish, locked
 from proxy_train.store.decoding import Clips, Decoded, Plan, checksum
 from proxy_train.store.places import Places
 from proxy_train.store.split import Split
 from search_space.errors import DataError
 from search_space.files import write_json
+from search_space.progress import ProgressCallback, ignore_progress
 
 _VERSION = 1
 _LOG = logging.getLogger(__name__)

@@ -10,13 +10,13 @@ from typing import Any
 
 from proxy_train.distributed import Group
 from proxy_train.fidelity import Fidelity
-from proxy_train.processes import ProgressCallback, ignore_progress
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
 from proxy_train.training.checkpoint import BEST, Checkpoint, read_checkpoint
 from proxy_train.training.initial_weights import InitialWeights
 from proxy_train.training.training import Training
 from search_space.architecture.architecture import Architecture
+from search_space.progress import ProgressCallback, ignore_progress
 
 LOG = "log.jsonl"
 

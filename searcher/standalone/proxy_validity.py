@@ -17,11 +17,13 @@ from search_space.architecture.parts import ClipShape
 from search_space.cost.closed_form import compute_cost
 from search_space.errors import SettingsError, SpaceError
 from search_space.files import write_json
+from search_space.progress import ProgressCallback
 from search_space.space.space import SearchSpace
 from searcher.cluster.capacity import Capacity
 from searcher.cluster.cluster import Cluster
 from searcher.cluster.machine import device
-from searcher.evaluator.run_data import Report, RunData, prepare_clip
+from searcher.evaluator.clips import prepare_clip
+from searcher.evaluator.run_data import RunData
 from searcher.evaluator.video_evaluator import video_evaluator
 from searcher.plan.events import OnEvent, ignore
 from searcher.plan.job import Job, job_folder
@@ -175,7 +177,13 @@ class Study:
 
 
 def prepare(
-    settings: Settings, cheap: Effort, dear: Effort, networks: int, *, making: Report, preparing: Report
+    settings: Settings,
+    cheap: Effort,
+    dear: Effort,
+    networks: int,
+    *,
+    making: ProgressCallback,
+    preparing: ProgressCallback,
 ) -> Study:
     """Chooses the networks and decodes the videos.
 

@@ -13,7 +13,8 @@ from searcher.plan.confirmation import choose_members
 from searcher.plan.events import Event, Measured, Started
 from searcher.plan.reproduction import reproduce
 from searcher.promotion.halving import ParetoHalving
-from searcher.record.records import FILE, Records
+from searcher.record.records import Records
+from searcher.record.storage import FILE
 from tests.searcher.invented import invented
 from tests.searcher.searching import THREE, finished, plan_over, search, settings_of, story
 from tests.searcher.serial import run_serially

@@ -17,8 +17,9 @@ from searcher.cluster.heartbeat import Heartbeat
 from searcher.plan.events import PhaseProgress
 from searcher.record.candidate import Decision
 from searcher.record.channel import FolderChannel
-from searcher.record.records import FILE, Records
+from searcher.record.records import Records
 from searcher.record.retrying import Retrying
+from searcher.record.storage import FILE
 from tests.searcher.driver import Driver
 from tests.searcher.postgresql import Server, running
 from tests.searcher.processes import until

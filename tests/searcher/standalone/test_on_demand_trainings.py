@@ -10,8 +10,8 @@ import pytest
 
 from proxy_train.data.settings import DataSettings
 from proxy_train.fidelity import Fidelity
-from proxy_train.processes import ignore_progress
 from proxy_train.recipe import Recipe
+from search_space.progress import ignore_progress
 from searcher.cluster import worker
 from searcher.cluster.worker import TrialWorker
 from searcher.evaluator.run_data import RunData
