@@ -262,7 +262,7 @@ def data_check(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write everything there too.")] = None,
 ) -> None:
     """Decode every video of a data set once, and report counts, durations and what is broken, by name."""
-    from proxy_train.data.check import check
+    from proxy_train.data.check import check_dataset
     from proxy_train.data.settings import load_dataset
     from results.commands.terminal import Terminal
     from searcher.cluster.machine import cpus
@@ -270,7 +270,7 @@ def data_check(
     terminal = Terminal()
     with terminal.bar("Checking videos") as report:
         dataset = load_dataset(_data_settings(data, cache, annotations), trainable=False)
-        found = check(dataset, workers=cpus(), progress=report)
+        found = check_dataset(dataset, workers=cpus(), progress=report)
     terminal.say(found.text())
     if json_file is not None:
         found.write(json_file)
@@ -313,12 +313,12 @@ def space_profile(
 ) -> None:
     """Smallest, median, largest, histogram of multiply-adds, number of networks, reachable budgets."""
     from results.text.costs import space_text
-    from search_space.space.profile import profile, released_budgets
+    from search_space.space.profile import profile_space, released_budgets
     from search_space.space.space import SearchSpace
 
     chosen = SearchSpace.from_yaml(space)
     budgets = dict(_budget(text) for text in budget or ()) or chosen.settings.budgets or released_budgets()
-    typer.echo(space_text(profile(chosen, budgets)))
+    typer.echo(space_text(profile_space(chosen, budgets)))
 
 
 def _data_settings(

@@ -24,7 +24,7 @@ from results.watcher import Watcher
 from search_space.architecture.parts import ClipShape
 from search_space.errors import RecordError
 from search_space.files import write_json
-from search_space.space.profile import profile
+from search_space.space.profile import profile_space
 from search_space.space.space import SearchSpace
 from searcher.cluster.machine import cpus, device, own_device
 from searcher.evaluator.run_data import RunData
@@ -57,7 +57,7 @@ def run(settings: Settings, watcher: Watcher, address: str | None = None) -> Pat
     data = open_data(settings, settings.space, watcher)
     space = settings.space.with_classes(len(data.classes))
     check_settings(settings, space, address=address)
-    watcher.say(space_text(profile(space, settings.family.budgets)))
+    watcher.say(space_text(profile_space(space, settings.family.budgets)))
     with open_session(settings, data, watcher, address) as session:
         write_json(session.run_dir / "environment.json", environment())
         data.write_report(session.run_dir / "data")

@@ -149,7 +149,7 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     _write_sources(folder, seed)
     tasks = [
-        Chunk(str(folder), preset, seed, split, label, first, min(first + _CHUNK, count))
+        ClipRun(str(folder), preset, seed, split, label, first, min(first + _CHUNK, count))
         for split, count in zip(SPLITS, (preset.train, preset.val, preset.test), strict=True)
         for label in range(len(CLASSES))
         for first in range(0, count, _CHUNK)
@@ -204,7 +204,7 @@ def _sources(folder: str, split: str) -> Sources:
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class ClipRun:
     folder: str
     preset: Preset
     seed: int
@@ -214,7 +214,7 @@ class Chunk:
     stop: int
 
 
-def _write_chunk(chunk: Chunk) -> list[dict[str, Any]]:
+def _write_chunk(chunk: ClipRun) -> list[dict[str, Any]]:
     folder = Path(chunk.folder)
     clips = []
     for number in range(chunk.start, chunk.stop):
@@ -240,7 +240,7 @@ def _write_chunk(chunk: Chunk) -> list[dict[str, Any]]:
     return clips
 
 
-def clip_frames(chunk: Chunk, number: int) -> Pixels:
+def clip_frames(chunk: ClipRun, number: int) -> Pixels:
     """The frames of one clip before encoding, from its own generator.
 
     What is measured on comes in pairs: a clip and its twin of the same number share their generator, and show

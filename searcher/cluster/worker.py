@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from ray import tune
 
-from proxy_train.store.places import LostVideoError
+from proxy_train.store.clip_origins import LostVideoError
 from search_space.errors import MovinasError
 from search_space.network.allocator import retain_freed_memory
 from searcher.cluster.checkpoint_mirror import Mirror

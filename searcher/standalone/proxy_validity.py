@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from proxy_train.evaluation.rank_agreement import Agreement, agreement
+from proxy_train.evaluation.rank_agreement import RankAgreement, compare_rankings
 from proxy_train.fidelity import Fidelity
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
@@ -99,7 +99,7 @@ class Validity:
     cheap: Effort
     dear: Effort
     networks: tuple[tuple[str, int, int, float, float], ...]
-    agreements: dict[str, Agreement]
+    agreements: dict[str, RankAgreement]
     k: int
     failed: tuple[tuple[str, str], ...]
     saving: float
@@ -281,7 +281,7 @@ def summarise(
     macs, parameters, low, high = (np.array([row[n] for row in rows], dtype=float) for n in (1, 2, 3, 4))
     k = max(1, math.ceil(len(rows) / 5))
     agreements = {
-        name: agreement(values, high, macs, k, seed=seed)
+        name: compare_rankings(values, high, macs, k, seed=seed)
         for name, values in (("cheap training", low), ("multiply-adds", macs), ("parameters", parameters))
     }
     saving = float(seconds[1] / seconds[0]) if seconds[0] else math.nan

@@ -108,7 +108,7 @@ def train_single(
     making: ProgressCallback,
     preparing: ProgressCallback,
     on_epoch: Callable[[EpochLine], None],
-    on_batch: Report = ignore_progress,
+    on_batch: ProgressCallback = ignore_progress,
     extras: Extras = Extras(),
 ) -> Trained:
     """Train one network; goes on from the checkpoint in ``folder``, which is written after every epoch.

@@ -132,7 +132,7 @@ def test_latency_comes_from_a_table_if_there_is_one(spec: EvaluatorSpec, tmp_pat
         "a phone",
         "pytorch",
         1,
-        milliseconds=dict.fromkeys(space_operations(SPACE.choices, SPACE.classes), 0.5),
+        operations=dict.fromkeys(space_operations(SPACE.choices, SPACE.classes), 0.5),
         factors=dict.fromkeys(KINDS, 2.0),
         constant=3.0,
     )
