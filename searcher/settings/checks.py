@@ -16,6 +16,7 @@ from searcher.cluster.trackers import check_trackers
 from searcher.objectives import KNOWN_COSTS
 from searcher.record.storage import check_database
 from searcher.settings.settings import Settings
+from searcher.strategies.registry import strategy_class
 from searcher.strategies.space_domain import SpaceDomain, known_costs
 
 _TRIES, _SAMPLES = 4, 64
@@ -43,6 +44,7 @@ def check_settings(
         _check_machine(settings)
     else:
         resolve(address)
+    strategy_class(settings.search.strategy)
     _check_folders(settings)
     _check_latency_table(settings, space)
     _check_costs(settings, space)

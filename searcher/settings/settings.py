@@ -27,6 +27,7 @@ from searcher.cluster.trackers import Tracker
 from searcher.objectives import CONSTRAINABLE, KNOWN_COSTS, Objectives
 from searcher.promotion.rung import Rung, require_rising
 from searcher.record.storage import SCHEMES, without_password
+from searcher.strategies.registry import is_strategy_name, strategy_names
 
 MEMBERS = ("A0", "A1", "A2", "A3", "A4", "A5")
 
@@ -82,8 +83,8 @@ class Windows(_Model):
 class SearchSettings(_Model):
     """The ``search`` part: who proposes, for what, how many, how long each is trained, on what."""
 
-    strategy: Literal["tpe", "random", "mutation", "aging", "nsga2", "nsga3", "gp", "predictor"] = Field(
-        default="predictor", description="what proposes candidates"
+    strategy: str = Field(
+        default="predictor", description="strategy that proposes: a name, or an import path, module:Class"
     )
     trials: Count = Field(default=48, description="candidates in all")
     startup: Count = Field(default=16, description="the first ones, spread evenly over the cost range")
@@ -145,6 +146,14 @@ class SearchSettings(_Model):
             rest = {key: value for key, value in windows.items() if key != "macs"}
             return data | {"macs": windows["macs"], "windows": rest}
         return data
+
+    @field_validator("strategy")
+    @classmethod
+    def _known_strategy(cls, strategy: str) -> str:
+        if not is_strategy_name(strategy):
+            names = ", ".join(strategy_names())
+            raise ValueError(f"there are {names}, and import paths such as my_package.module:Mine")
+        return strategy
 
     @field_validator("objectives")
     @classmethod

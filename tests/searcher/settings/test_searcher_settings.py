@@ -18,7 +18,8 @@ from searcher.settings import checks
 from searcher.settings.checks import check_settings
 from searcher.settings.reading import load_settings, preset_names
 from searcher.settings.settings import Settings
-from tests.searcher.tiny_driver import TINY_SPACE, tiny_settings
+from searcher.testing.domains import TINY_SPACE
+from tests.searcher.tiny_driver import tiny_settings
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -64,7 +65,7 @@ def test_resolved_settings_stand_alone(tmp_path: Path) -> None:
         ("search: {trials: 2.5}", r"search\.trials is 2\.5", "integer"),
         ("search: {trials: true}", r"search\.trials is True", "integer"),
         ("search: {trials: 0}", r"search\.trials is 0", "greater than or equal to 1"),
-        ("search: {strategy: magic}", r"search\.strategy is 'magic'", "'tpe'"),
+        ("search: {strategy: magic}", r"search\.strategy is 'magic'", "there are tpe, random"),
         ("search: {rungs: [4, 2]}", r"search\.rungs is \[4, 2\]", "increase"),
         (
             "search: {rungs: [{epochs: 2, shar: 1}, 4]}",

@@ -14,7 +14,7 @@ from searcher.simulation.synthetic import InventedAccuracy, SyntheticDomain, mul
 from searcher.simulation.yardsticks import SyntheticYardstick, TableYardstick, yardstick
 from searcher.strategies.domain import Design
 from searcher.strategies.registry import create
-from tests.searcher.domains import tiny_table
+from searcher.testing.domains import tiny_table
 
 
 def test_the_smallest_synthetic_network_costs_what_counting_by_hand_gives() -> None:
