@@ -124,5 +124,5 @@ def test_strategies_are_compared_line_by_line() -> None:
     assert [line.split()[0] for line in lines[1:]] == ["strategy", "random", "mutation"]
     with pytest.raises(SettingsError, match="nothing to simulate named 'nowhere'"):
         list(compare("nowhere", [], 12))
-    with pytest.raises(SettingsError, match="no strategy luck"):
+    with pytest.raises(SettingsError, match="no strategy 'luck'"):
         list(compare("synthetic", ["luck"], 12))
