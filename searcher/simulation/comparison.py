@@ -9,7 +9,7 @@ import numpy as np
 from searcher.simulation.simulation import Simulated, Simulation, mean_scores
 from searcher.simulation.yardsticks import yardstick
 from searcher.strategies.predictor.predictor import Predictor
-from searcher.strategies.registry import create, strategy_class, strategy_names
+from searcher.strategies.registry import create_strategy, strategy_class, strategy_names
 
 _REDUCTION = 3
 _STARTUP = 16
@@ -51,7 +51,7 @@ def compare(
     for name in names:
         found, quality = [], ""
         for seed in range(seeds):
-            strategy = create(name, on.domain, seed=seed, startup=min(_STARTUP, evaluations))
+            strategy = create_strategy(name, on.domain, seed=seed, startup=min(_STARTUP, evaluations))
             search = Simulation(
                 on, strategy, evaluations, workers=workers, seed=seed, reduction=reduction, score_at=points
             )

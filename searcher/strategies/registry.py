@@ -80,7 +80,7 @@ def strategy_class(name: str) -> type[Strategy]:
         ) from error
 
 
-def create(name: str, domain: Domain, *, seed: int, startup: int) -> Strategy:
+def create_strategy(name: str, domain: Domain, *, seed: int, startup: int) -> Strategy:
     """Create a strategy by its name or import path; see :class:`Strategy` for the arguments.
 
     Raises:

@@ -19,7 +19,7 @@ from searcher.simulation.table import TableDomain
 from searcher.simulation.yardsticks import TableYardstick
 from searcher.strategies.domain import Design, Domain
 from searcher.strategies.history import Observation
-from searcher.strategies.registry import create
+from searcher.strategies.registry import create_strategy
 from searcher.strategies.strategy import SpaceExhaustedError, Strategy
 from searcher.testing.domains import DOMAINS, make_domain, observed, tiny_table, values
 
@@ -71,7 +71,7 @@ class StrategyContract:
 
     def make(self, domain: Domain, seed: int = 0) -> Strategy:
         """Create the strategy over a domain."""
-        return create(self.strategy, domain, seed=seed, startup=STARTUP)
+        return create_strategy(self.strategy, domain, seed=seed, startup=STARTUP)
 
     @pytest.mark.parametrize("kind", DOMAINS)
     def test_proposals_are_new_inside_the_windows_and_canonical(self, kind: str) -> None:

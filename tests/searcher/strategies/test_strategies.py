@@ -18,7 +18,7 @@ from searcher.simulation.yardsticks import SyntheticYardstick
 from searcher.strategies.domain import Design, Domain
 from searcher.strategies.history import Observation
 from searcher.strategies.predictor.predictor import Predictor
-from searcher.strategies.registry import create, register_strategy, strategy_class, strategy_names
+from searcher.strategies.registry import create_strategy, register_strategy, strategy_class, strategy_names
 from searcher.strategies.space_domain import SpaceDomain
 from searcher.strategies.strategy import SpaceExhaustedError, Strategy, StratifiedRandom
 from searcher.testing.domains import HIGH, LOW, SPACE, TINY_SPACE, make_domain, observed, values
@@ -29,7 +29,7 @@ from tests.searcher.tiny_driver import tiny_settings
 
 
 def make(name: str, domain: Domain, seed: int = 0) -> Strategy:
-    return create(name, domain, seed=seed, startup=STARTUP)
+    return create_strategy(name, domain, seed=seed, startup=STARTUP)
 
 
 class TestTpe(StrategyContract):
