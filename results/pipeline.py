@@ -11,7 +11,7 @@ from torch import nn
 
 from results.analysis.candidates import Columns
 from results.analysis.frontier import FrontierMember
-from results.family.budgets import Budgets, with_latency
+from results.family.budgets import limits_over, with_latency
 from results.family.family import Family, choose
 from results.family.final_training import train_members
 from results.family.member_folders import Training, finish_members, write_family, write_plan
@@ -24,6 +24,7 @@ from results.watcher import Watcher
 from search_space.architecture.parts import ClipShape
 from search_space.errors import RecordError
 from search_space.files import write_json
+from search_space.space.budgets import Budgets
 from search_space.space.profile import profile
 from search_space.space.space import SearchSpace
 from searcher.cluster.machine import cpus, device, own_device
@@ -173,7 +174,7 @@ def choose_family(session: Session, data: RunData, budgets: Budgets | None = Non
         return choose(members, session.settings.family.budgets, scaler=scaler)
     if budgets.cost == "latency":
         members = with_latency(members, classes)
-    return choose(members, budgets.over(members), cost=budgets.cost, scaler=scaler)
+    return choose(members, limits_over(budgets, members), cost=budgets.cost, scaler=scaler)
 
 
 def plan_family(session: Session, family: Family, data: RunData, watcher: Watcher) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,8 @@ from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError, SettingsError
 from search_space.files import write_json
 from search_space.json_files import read_json, to_json
+from search_space.space.budgets import ENSEMBLE, MEMBERS, Budget
 
-NAMES = ("A0", "A1", "A2", "A3", "A4", "A5")
-ENSEMBLE = "A6"
 _FORMAT = "movinas-family-1"
 _WORDS = {"macs": "multiply-adds", "latency": "ms of a frame"}
 _FAR = 0.25
@@ -164,7 +162,7 @@ def choose(
 
 
 def _spread(front: Sequence[FrontierMember]) -> tuple[list[FamilyMember], list[str]]:
-    count = min(len(NAMES), len(front))
+    count = min(len(MEMBERS), len(front))
     targets = np.geomspace(front[0].macs, front[-1].macs, count)
     logs, aims = [math.log(m.macs) for m in front], [float(aim) for aim in np.log(targets)]
     # Both ends belong to the family whatever lies between: the cheapest network, and the most accurate one.
@@ -172,14 +170,14 @@ def _spread(front: Sequence[FrontierMember]) -> tuple[list[FamilyMember], list[s
     picks = [0, *middle, len(front) - 1][:count]
     singles = [
         _member(name, front[pick], float(target))
-        for name, pick, target in zip(NAMES, picks, targets, strict=False)
+        for name, pick, target in zip(MEMBERS, picks, targets, strict=False)
     ]
     notes = []
-    if count < len(NAMES):
+    if count < len(MEMBERS):
+        names = f"{MEMBERS[0]} to {MEMBERS[count - 1]}" if count > 1 else f"{MEMBERS[0]} only"
         notes.append(
-            f"The confirmed frontier has {count} member{'s' if count > 1 else ''}: the family has {NAMES[0]}"
-            + (f" to {NAMES[count - 1]}" if count > 1 else " only")
-            + f" and no {' or '.join(NAMES[count:])}; a longer search finds more."
+            f"The confirmed frontier has {count} member{'s' if count > 1 else ''}: the family has {names}"
+            f" and no {' or '.join(MEMBERS[count:])}; a longer search finds more."
         )
     return singles, notes
 
@@ -250,21 +248,9 @@ def _lacking(front: Sequence[FrontierMember], floor: float, budget: float, cost:
 def _check_budgets(
     front: Sequence[FrontierMember], budgets: Mapping[str, float], cost: str, scaler: Scaler | None
 ) -> None:
-    for name, budget in budgets.items():
-        if not (math.isfinite(budget) and budget > 0):
-            raise SettingsError(
-                f"the family budget {name} is {budget}", hint=f"give a number of {_WORDS[cost]} above 0"
-            )
-        if name == ENSEMBLE:
-            raise SettingsError(
-                f"the family budgets name {ENSEMBLE}",
-                hint="that is the ensemble of the two largest; leave it out",
-            )
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
-            raise SettingsError(
-                f"the family budgets name {name!r}",
-                hint="a name is made of letters, digits, '.', '_' and '-'",
-            )
+    """Refuse budgets that are not valid, or that reach no network."""
+    for name, limit in budgets.items():
+        Budget(name, limit)
     reached = budgets and (scaler is not None or max(budgets.values()) >= front[0].value(cost))
     if not reached:
         raise SettingsError(
