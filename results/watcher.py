@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from rich.console import RenderableType
 
-from searcher.evaluator.run_data import Report
 from searcher.plan.events import Event
+
+ProgressCallback = Callable[[int, int], None]
+"""Receives the number of finished parts of a piece of work, and the number of all."""
+
+
+def ignore_progress(_done: int, _total: int) -> None:
+    """Ignore every report of progress."""
 
 
 class Watcher(Protocol):
@@ -20,7 +27,7 @@ class Watcher(Protocol):
     def say(self, message: RenderableType) -> None:
         """Show a sentence or a table that stays."""
 
-    def bar(self, title: str) -> AbstractContextManager[Report]:
+    def bar(self, title: str) -> AbstractContextManager[ProgressCallback]:
         """Open a progress bar for work that counts its parts."""
 
     def phase(self, title: str) -> AbstractContextManager[None]:

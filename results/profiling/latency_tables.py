@@ -7,7 +7,7 @@ import platform
 import random
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from results.inference.runners import ExportRunner, Runner
 from results.inference.torch_runner import TorchRunner
 from results.profiling.operations import operation_call
 from results.profiling.step_profile import Subject, prepared
+from results.watcher import ProgressCallback, ignore_progress
 from search_space.architecture.architecture import Architecture
 from search_space.cost.latency_table import LatencyTable, Operation, Timed, space_operations
 from search_space.cost.stopwatch import PYTORCH, SteadyStopwatch, torch_threads
@@ -26,7 +27,6 @@ from search_space.errors import SettingsError, SpaceError
 from search_space.network.model import build
 from search_space.space.space import SearchSpace
 
-Report = Callable[[int, int], None]
 CALIBRATION, HELD_OUT = 30, 50
 _WRITE_SECONDS = 10.0
 _SEED = 0
@@ -54,8 +54,8 @@ def build_table(
     runtime: str = PYTORCH,
     threads: int = 1,
     effort: TimingEffort = TimingEffort(),
-    operations: Report = lambda _done, _total: None,
-    networks: Report = lambda _done, _total: None,
+    operations: ProgressCallback = ignore_progress,
+    networks: ProgressCallback = ignore_progress,
 ) -> LatencyTable:
     """Times all that is not in the table yet, fits it, and writes it.
 
@@ -112,7 +112,7 @@ def _begun(path: Path, empty: LatencyTable) -> LatencyTable:
 
 
 def _with_operations(
-    table: LatencyTable, wanted: Sequence[Operation], timing: _Timing, report: Report
+    table: LatencyTable, wanted: Sequence[Operation], timing: _Timing, report: ProgressCallback
 ) -> LatencyTable:
     """The table with what each operation takes by itself."""
     known, options = dict(table.milliseconds), timing.space.choices.options
@@ -141,7 +141,7 @@ class _Timing:
     effort: TimingEffort
 
 
-def _with_networks(table: LatencyTable, timing: _Timing, report: Report) -> LatencyTable:
+def _with_networks(table: LatencyTable, timing: _Timing, report: ProgressCallback) -> LatencyTable:
     """The table fitted on networks spread over the costs, and its error on others."""
     space, effort, rng = timing.space, timing.effort, np.random.default_rng(_SEED)
     drawn = space.sample_distinct(rng, effort.calibration + effort.held_out)

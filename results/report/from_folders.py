@@ -21,6 +21,7 @@ from results.report.report import write_report
 from results.report.run_view import Run
 from results.text.costs import space_text
 from search_space.errors import MovinasError, RecordError, SettingsError
+from search_space.space.budgets import macs_limits
 from search_space.space.profile import profile
 from searcher.record import Measurement
 from searcher.record.records import Records
@@ -114,7 +115,7 @@ def _profile(folder: Path, classes: int | None) -> str:
     """Describe the run's space; the settings of an older version may not be readable any more."""
     try:
         settings = load_settings(folder / "settings.yaml")
-        return space_text(profile(settings.search_space(classes), settings.family.budgets))
+        return space_text(profile(settings.search_space(classes), macs_limits(settings.family.budgets)))
     except MovinasError as error:
         return f"The space is not shown: {error}"
 

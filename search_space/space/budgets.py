@@ -14,6 +14,8 @@ from typing import Literal
 from search_space.errors import SettingsError
 
 Unit = Literal["macs", "ms", "%"]
+BudgetValues = Mapping[str, float] | Mapping[str, float | str] | str
+"""Budgets as a settings file has them: a mapping by name, or ``paper``."""
 MEMBERS = ("A0", "A1", "A2", "A3", "A4", "A5")
 ENSEMBLE = "A6"
 """Name of the ensemble of a family's two largest networks; it has no budget of its own."""
@@ -128,7 +130,7 @@ class Budgets:
         return cls(PAPER) if list(texts) == ["paper"] else cls.of([parse_budget(text) for text in texts])
 
     @classmethod
-    def read(cls, content: Mapping[str, float | str] | str) -> Budgets:
+    def read(cls, content: BudgetValues) -> Budgets:
         """Read budgets from a settings file: a mapping by name, or ``paper``.
 
         Raises:
@@ -142,3 +144,15 @@ class Budgets:
     def cost(self) -> Literal["macs", "latency"]:
         """Objective that is limited."""
         return "macs" if self.unit == "macs" else "latency"
+
+
+def macs_limits(
+    content: BudgetValues | None,
+) -> Mapping[str, float] | None:
+    """Return the budgets of a settings file in multiply-adds; None without any, or in another unit.
+
+    Raises:
+        SettingsError: a value is not a budget, or units differ.
+    """
+    budgets = None if content is None else Budgets.read(content)
+    return budgets.limits if budgets is not None and budgets.unit == "macs" else None
