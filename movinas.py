@@ -254,7 +254,7 @@ def data_check(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write everything there too.")] = None,
 ) -> None:
     """Decode every video of a data set once, and report counts, durations and what is broken, by name."""
-    from proxy_train.data.check import check
+    from proxy_train.data.check import check_dataset
     from proxy_train.data.settings import load_dataset
     from results.commands.terminal import Terminal
     from searcher.cluster.machine import cpus
@@ -262,7 +262,7 @@ def data_check(
     terminal = Terminal()
     with terminal.bar("Checking videos") as report:
         dataset = load_dataset(_data_settings(data, cache, annotations), trainable=False)
-        found = check(dataset, workers=cpus(), progress=report)
+        found = check_dataset(dataset, workers=cpus(), progress=report)
     terminal.say(found.text())
     if json_file is not None:
         found.write(json_file)
@@ -281,7 +281,7 @@ def data_prepare(
 ) -> None:
     """Decode a data set once for the clips that networks take; interrupted, it goes on when started again."""
     from results.commands.terminal import Terminal
-    from searcher.evaluator.run_data import prepare_clips
+    from searcher.evaluator.clips import prepare_clips
 
     terminal = Terminal()
     with terminal.bar("Decoding videos") as report:
@@ -308,7 +308,7 @@ def space_profile(
     """Smallest, median, largest, histogram of multiply-adds, number of networks, reachable budgets."""
     from results.text.costs import space_text
     from search_space.space.budgets import Budgets
-    from search_space.space.profile import profile, released_budgets
+    from search_space.space.profile import profile_space, released_budgets
     from search_space.space.space import SearchSpace
 
     chosen = SearchSpace.from_yaml(space)
@@ -318,7 +318,7 @@ def space_profile(
             f"--budget in {given.unit}", hint="a space is profiled by multiply-adds: write A0=2e6"
         )
     budgets = given.limits or chosen.settings.budgets or released_budgets()
-    typer.echo(space_text(profile(chosen, budgets)))
+    typer.echo(space_text(profile_space(chosen, budgets)))
 
 
 def _data_settings(

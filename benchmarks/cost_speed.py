@@ -49,11 +49,11 @@ def fvcore_seconds(name: str) -> float:
     """CPU seconds that fvcore takes to count a published network at its own clip."""
     import torch
 
-    from search_space.cost.fvcore_reference import compare
+    from search_space.cost.fvcore_reference import compare_with_fvcore
 
     torch.set_num_threads(1)
     start = time.process_time()
-    comparison = compare(PUBLISHED[name])
+    comparison = compare_with_fvcore(PUBLISHED[name])
     assert comparison.agrees
     return time.process_time() - start
 

@@ -25,7 +25,7 @@ from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData, prepare
 from proxy_train.training.training import Training
-from proxy_train.video import reading as video
+from proxy_train.video.video import Video
 from search_space.architecture.architecture import Architecture
 from search_space.network.allocator import retain_freed_memory
 
@@ -72,7 +72,7 @@ def decoding(root: Path) -> None:
     rng = np.random.default_rng(0)
     began = time.process_time()
     for path in files:
-        video.read_frames(path, float(rng.uniform(0, 6)), None, 5, 172, limit=16)
+        Video(path).read(5, 172, start=float(rng.uniform(0, 6)), limit=16)
     each = 1000 * (time.process_time() - began) / len(files)
     print(f"decoding      {each:7.1f} ms a clip of 16 frames of 172 px, 320x240 source, a key frame every 16")
 
@@ -111,7 +111,7 @@ def changing(root: Path, cache: Path) -> None:
         began = time.process_time()
         for _ in range(4):
             stretches = augmentation.stretches(split, np.arange(16), rng)
-            augmentation.changed(split.each(stretches), 16, rng)
+            augmentation.changed(split.read_all(stretches), 16, rng)
         print(f"augmenting    {1000 * (time.process_time() - began) / 64:7.2f} ms a clip: {name}")
 
 

@@ -27,7 +27,7 @@ from proxy_train.data.settings import DataSettings, load_dataset
 from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData, prepare
-from proxy_train.store.split import Stretch
+from proxy_train.store.split import FrameRange
 from proxy_train.training.training import Training
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.published import published
@@ -111,11 +111,11 @@ def preparing(dataset: Dataset, cache: Path) -> None:
         print(f"preparing     {1000 * each:7.1f} ms and {size / 1e3:.1f} KB a video, {way}")
 
 
-def wanted(data: PreparedData) -> list[Stretch]:
+def wanted(data: PreparedData) -> list[FrameRange]:
     """Clips of 16 frames from random places."""
     split, rng = data.split("train"), np.random.default_rng(0)
     chosen = rng.integers(0, len(split), CLIPS)
-    return [Stretch(int(at), int(rng.integers(0, split.lengths[at] - 15)), 16) for at in chosen]
+    return [FrameRange(int(at), int(rng.integers(0, split.lengths[at] - 15)), 16) for at in chosen]
 
 
 def rates(data: PreparedData, threads: list[int]) -> None:
@@ -146,20 +146,22 @@ def rates(data: PreparedData, threads: list[int]) -> None:
         pool.shutdown()
 
 
-def by_threads(data: PreparedData, stretches: list[Stretch], count: int) -> None:
+def by_threads(data: PreparedData, stretches: list[FrameRange], count: int) -> None:
     """Reads as trainings do."""
     torch.set_num_threads(count)
-    for _ in data.split("train").each(stretches):
+    for _ in data.split("train").read_all(stretches):
         pass
     torch.set_num_threads(1)
 
 
-def by_processes(data: PreparedData, stretches: list[Stretch], pool: ProcessPoolExecutor, count: int) -> None:
+def by_processes(
+    data: PreparedData, stretches: list[FrameRange], pool: ProcessPoolExecutor, count: int
+) -> None:
     """The same work, in parts; no frame comes back."""
     list(pool.map(read_all, [data] * count, [stretches[at::count] for at in range(count)]))
 
 
-def read_all(data: PreparedData, stretches: list[Stretch]) -> None:
+def read_all(data: PreparedData, stretches: list[FrameRange]) -> None:
     """In a process of its own."""
     for stretch in stretches:
         data.split("train").read(stretch)

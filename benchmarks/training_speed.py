@@ -41,7 +41,7 @@ from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData, prepare
 from proxy_train.training.optimizers import clip_gradients, make_optimizer
 from proxy_train.training.training import Training
-from proxy_train.video import reading as video
+from proxy_train.video.video import Video
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
 from search_space.architecture.published import published
@@ -171,7 +171,7 @@ class Ours(Loop):
         split = self.data.split("train")
         with self.watch.part("augment"):
             stretches = self.augmentation.stretches(split, indices, self.rng)
-            clips = self.augmentation.changed(split.each(stretches), len(indices), self.rng)
+            clips = self.augmentation.changed(split.read_all(stretches), len(indices), self.rng)
         self.learn(self.model, clips, torch.from_numpy(split.labels[indices]))
         with self.watch.part("optimizer"):
             clip_gradients(self.optimizer, 1.0)
@@ -194,7 +194,7 @@ class Plain(Loop):
         split, clip = self.data.split("train"), self.clip
         with self.watch.part("decode"):
             chosen = [self.items[split.ids[index]] for index in indices.tolist()]
-            decoded = [video.read_frames(item.path, None, None, clip.fps, self.data.side) for item in chosen]
+            decoded = [Video(item.path).read(clip.fps, self.data.side) for item in chosen]
         with self.watch.part("augment"):
             clips = torch.stack([self._augmented(frames[: clip.frames]) for frames in decoded])
         self.learn(lambda x: plain(self.model, x), clips, torch.from_numpy(split.labels[indices]))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from typing import Annotated
+
+from pydantic import PlainSerializer, PlainValidator
 
 from search_space.errors import SettingsError
 
@@ -61,6 +64,10 @@ class Fidelity:
     def after(self, epochs: int) -> Fidelity:
         """What has been spent after so many of its epochs."""
         return replace(self, epochs=epochs)
+
+
+FidelityKey = Annotated[Fidelity, PlainValidator(Fidelity.parse), PlainSerializer(lambda f: f.key, str)]
+"""A fidelity that stands in a JSON form as its key."""
 
 
 def _percent(fraction: float) -> str:

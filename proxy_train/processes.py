@@ -15,12 +15,6 @@ from search_space.errors import DataError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-ProgressCallback = Callable[[int, int], None]
-"""Called as ``progress(done, total)`` in the asking process, now and then and at the end."""
-
-
-def ignore_progress(_done: int, _total: int) -> None:
-    """The progress callback that shows nothing."""
 
 
 def map_in_processes(

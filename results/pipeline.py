@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from results.analysis.candidates import Columns
-from results.analysis.frontier import FrontierMember
+from results.analysis.frontier import MeasuredNetwork
 from results.family.budgets import limits_over, with_latency
 from results.family.family import Family, choose
 from results.family.final_training import train_members
@@ -25,7 +25,7 @@ from search_space.architecture.parts import ClipShape
 from search_space.errors import RecordError
 from search_space.files import write_json
 from search_space.space.budgets import Budgets, macs_limits
-from search_space.space.profile import profile
+from search_space.space.profile import profile_space
 from search_space.space.space import SearchSpace
 from searcher.cluster.machine import cpus, device, own_device
 from searcher.evaluator.run_data import RunData
@@ -56,10 +56,10 @@ def run(settings: Settings, watcher: Watcher, address: str | None = None) -> Pat
     """
     started = time.monotonic()
     check_settings(settings, address=address)
-    data = open_data(settings, settings.search_space(), watcher)
-    space = settings.search_space(len(data.classes))
+    data = open_data(settings, settings.space, watcher)
+    space = settings.space.with_classes(len(data.classes))
     check_settings(settings, space, address=address)
-    watcher.say(space_text(profile(space, macs_limits(settings.family.budgets))))
+    watcher.say(space_text(profile_space(space, macs_limits(settings.family.budgets))))
     with open_session(settings, data, watcher, address) as session:
         write_json(session.run_dir / "environment.json", environment())
         data.write_report(session.run_dir / "data")
@@ -190,7 +190,7 @@ def plan_family(session: Session, family: Family, data: RunData, watcher: Watche
     watcher.say(f"What to type next:\n  movinas family {short_path(session.run_dir)} --chosen")
 
 
-def _eligible(records: Records, run_dir: Path) -> list[FrontierMember]:
+def _eligible(records: Records, run_dir: Path) -> list[MeasuredNetwork]:
     """What is confirmed, without what is above a soft limit: networks are chosen for good here."""
     known = confirmed(records)
     fit = {each.digest for each in known if records.objectives.violation(each.metrics) <= 0}
@@ -242,6 +242,6 @@ def reopen(
     where = {"output": str(run_dir.absolute().parent), "name": run_dir.absolute().name}
     settings = load_settings(file, {**where, **overrides})
     check_settings(settings, address=address)
-    data = open_data(settings, settings.search_space(), watcher)
+    data = open_data(settings, settings.space, watcher)
     with open_session(settings, data, watcher, address) as session:
         yield session, data

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from rich.console import RenderableType
 
+from search_space.progress import ProgressCallback
 from searcher.plan.events import Event
-
-ProgressCallback = Callable[[int, int], None]
-"""Receives the number of finished parts of a piece of work, and the number of all."""
-
-
-def ignore_progress(_done: int, _total: int) -> None:
-    """Ignore every report of progress."""
 
 
 class Watcher(Protocol):

@@ -56,7 +56,7 @@ def from_json(content: object, kind: type[T], *, where: str, error: type[Movinas
         MovinasError: of type ``error``, names the first missing or wrong value.
     """
     try:
-        value: T = _adapter(kind).validate_json(json.dumps(content), strict=True)
+        value: T = _validated(content, kind)
     except ValidationError as wrong:
         first = wrong.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
@@ -101,6 +101,18 @@ def read_json(
         if content.get("format") != format:
             raise error(f"{path} has the format {content.get('format')!r}, not {format!r}", hint=hint)
     return from_json(content, kind, where=str(path), error=error, hint=hint)
+
+
+def _validated(content: object, kind: type[T]) -> T:
+    try:
+        text = json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        # Names of files need not be text. Pydantic's parser refuses what stands for their bytes in JSON; from
+        # dictionaries and lists it takes that, but numbers in quotes as well.
+        lenient: T = _adapter(kind).validate_python(content)
+        return lenient
+    strict: T = _adapter(kind).validate_json(text, strict=True)
+    return strict
 
 
 def _adapter(kind: Any) -> TypeAdapter[Any]:

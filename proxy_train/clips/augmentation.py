@@ -18,9 +18,9 @@ from torch import Tensor
 
 from proxy_train.clips.policies import auto_augment, rand_augment
 from proxy_train.recipe import Recipe
-from proxy_train.store.places import Pixels
+from proxy_train.store.clip_origins import Pixels
 from proxy_train.store.prepared_data import PreparedData
-from proxy_train.store.split import Split, Stretch
+from proxy_train.store.split import FrameRange, Split
 
 Indices = npt.NDArray[np.int64]
 
@@ -59,11 +59,11 @@ class Augmentation:
 
     def stretches(
         self, split: Split, indices: npt.NDArray[np.int64], rng: np.random.Generator
-    ) -> list[Stretch]:
+    ) -> list[FrameRange]:
         """A random stretch of each clip."""
         starts = rng.integers(0, np.maximum(1, split.lengths[indices] - self.frames + 1))
         pairs = zip(indices.tolist(), starts.tolist(), strict=True)
-        return [Stretch(index, start, self.frames) for index, start in pairs]
+        return [FrameRange(index, start, self.frames) for index, start in pairs]
 
     def changed(self, clips: Iterator[Pixels], count: int, rng: np.random.Generator) -> Tensor:
         """The next ``count`` stretches changed at random: float32 (count, 3, frames, size, size) in 0..1,
@@ -178,6 +178,6 @@ def evaluation_batch(split: Split, indices: Indices | range, frames: int, size: 
     batch = np.empty((len(indices), frames, size, size, 3), np.uint8)
     for place, index in enumerate(indices):
         start = max(0, (int(split.lengths[index]) - frames) // 2)
-        clip = split.read(Stretch(int(index), start, frames))
+        clip = split.read(FrameRange(int(index), start, frames))
         batch[place] = clip[:, corner : corner + size, corner : corner + size]
     return (torch.from_numpy(batch).to(torch.float32) / 255).permute(0, 4, 1, 2, 3)

@@ -19,7 +19,7 @@ from proxy_train.clips.targets import BatchLabels
 from proxy_train.distributed import Group
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
-from proxy_train.store.split import Split, Stretch
+from proxy_train.store.split import FrameRange, Split
 from search_space.errors import SettingsError
 
 Item = TypeVar("Item")
@@ -48,10 +48,10 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class _BatchPlan:
     """What a batch is made of: stretches, and the generator of all else, or one ``apart`` for each clip."""
 
-    stretches: list[Stretch]
+    stretches: list[FrameRange]
     rng: np.random.Generator
     apart: list[np.random.Generator] = field(default_factory=list)
 
@@ -106,7 +106,7 @@ class Batches:
         plans = self._alone(chosen, rng) if self._group is None else self._apart(chosen, epoch, self._group)
         # One of the two runs ahead: stretches are decoded before their batch is due.
         here, ahead = tee(plans)
-        read = self._split.each(stretch for plan in ahead for stretch in plan.stretches)
+        read = self._split.read_all(stretch for plan in ahead for stretch in plan.stretches)
         for plan in here:
             if plan.apart:
                 each = [self._augmentation.changed(read, 1, own) for own in plan.apart]
@@ -120,12 +120,12 @@ class Batches:
                 clips, labels = mixed.clips, BatchLabels(labels.own, labels.own[mixed.partners], mixed.weight)
             yield Batch(clips, labels, self._size)
 
-    def _alone(self, chosen: list[npt.NDArray[np.int64]], rng: np.random.Generator) -> Iterator[_Plan]:
+    def _alone(self, chosen: list[npt.NDArray[np.int64]], rng: np.random.Generator) -> Iterator[_BatchPlan]:
         """All stretches of the epoch are drawn before anything else: what is drawn later hangs on no clip."""
         drawn = [self._augmentation.stretches(self._split, indices, rng) for indices in chosen]
-        yield from (_Plan(stretches, rng) for stretches in drawn)
+        yield from (_BatchPlan(stretches, rng) for stretches in drawn)
 
-    def _apart(self, chosen: list[npt.NDArray[np.int64]], epoch: int, group: Group) -> Iterator[_Plan]:
+    def _apart(self, chosen: list[npt.NDArray[np.int64]], epoch: int, group: Group) -> Iterator[_BatchPlan]:
         """Clips that depend on their places in the batch only, not on those beside them."""
         for number, indices in enumerate(chosen):
             seeds, places = [self._seed, epoch, number], group.part(indices)
@@ -134,10 +134,10 @@ class Batches:
                 self._augmentation.stretches(self._split, indices[place : place + 1], generator)[0]
                 for place, generator in zip(places.tolist(), own, strict=True)
             ]
-            yield _Plan(stretches, np.random.default_rng([*seeds, 2**31]), own)
+            yield _BatchPlan(stretches, np.random.default_rng([*seeds, 2**31]), own)
 
 
-class Ahead(Generic[Item]):
+class Prefetcher(Generic[Item]):
     """Makes items in a thread of its own while the last ones are used; use it as a context manager.
 
     What a thread raises is raised where its item is asked for. Their order, and what they are, is as if they
@@ -153,7 +153,7 @@ class Ahead(Generic[Item]):
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._make, name="batches", daemon=True)
 
-    def __enter__(self) -> Ahead[Item]:
+    def __enter__(self) -> Prefetcher[Item]:
         self._thread.start()
         return self
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from proxy_train.store.places import Pixels
-from proxy_train.store.split import Split, Stretch
+from proxy_train.store.clip_origins import Pixels
+from proxy_train.store.split import FrameRange, Split
 from search_space.errors import SettingsError
 
 
@@ -51,14 +51,14 @@ class Views:
 
     def stretches(
         self, split: Split, indices: npt.NDArray[np.int64], frames: int, size: int
-    ) -> Iterator[Stretch]:
+    ) -> Iterator[FrameRange]:
         """What ``batch`` reads."""
         for index in indices.tolist():
             length = self.frames(split, index, frames)
             free = max(0, int(split.lengths[index]) - length)
             for number in range(self.clips):
                 start = free // 2 if self.clips == 1 else round(free * number / (self.clips - 1))
-                yield Stretch(index, start, length, size if self.crops == 3 else 0)
+                yield FrameRange(index, start, length, size if self.crops == 3 else 0)
 
     def batch(
         self,
@@ -79,7 +79,7 @@ class Views:
         Returns:
             float32 (videos * views, 3, frames, size, size) in 0..1, the views of a video together.
         """
-        read = split.each(self.stretches(split, indices, frames, size)) if read is None else read
+        read = split.read_all(self.stretches(split, indices, frames, size)) if read is None else read
         length, at = self.frames(split, int(indices[0]), frames), (split.side - size) // 2
         batch = np.empty((len(indices) * self.clips, self.crops, length, size, size, 3), np.uint8)
         for views, clip in zip(batch, read, strict=False):

@@ -11,15 +11,14 @@ from typing import Any, TypeVar
 
 from proxy_train.data.dataset import Dataset, LeftOut, VideoItem
 from proxy_train.data.labels import output_indices
-from proxy_train.processes import ProgressCallback, ignore_progress, map_in_processes, run_in_process
-from proxy_train.video.frame_files import FrameFiles
-from proxy_train.video.reading import CRASHES, VideoInfo, measure_video
+from proxy_train.processes import map_in_processes, run_in_process
+from proxy_train.video.video import CRASHES, Video, VideoInfo
 from search_space.errors import DataError
 from search_space.files import write_json
+from search_space.progress import ProgressCallback, ignore_progress
 
 _CHUNK = 16
 _SHOWN = 20  # names a kind of fault in the text; the JSON has all
-_File = tuple[Path, FrameFiles | None]
 Value = TypeVar("Value")
 
 
@@ -39,7 +38,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class DataCheck:
-    """What ``check`` found.
+    """The findings of ``check_dataset``.
 
     Args:
         name: of the data set.
@@ -151,17 +150,19 @@ class DataCheck:
         return lines
 
 
-def check(dataset: Dataset, *, workers: int = 1, progress: ProgressCallback = ignore_progress) -> DataCheck:
+def check_dataset(
+    dataset: Dataset, *, workers: int = 1, progress: ProgressCallback = ignore_progress
+) -> DataCheck:
     """Decodes every file to its last frame, once: headers lie about lengths, and damage shows only then."""
     items = [*(item for part in dataset.items.values() for item in part), *dataset.unlabelled]
-    files: dict[_File, list[VideoItem]] = {}
+    files: dict[Video, list[VideoItem]] = {}
     for item in items:
-        files.setdefault((item.path, item.frames), []).append(item)
+        files.setdefault(item.video, []).append(item)
     # Long videos of many stretches are few: none may keep the other workers waiting.
     size = max(1, min(_CHUNK, len(files) // (4 * workers)))
     paths = list(files)
     chunks = [tuple(paths[first : first + size]) for first in range(0, len(paths), size)]
-    found: dict[_File, VideoInfo | str] = {}
+    found: dict[Video, VideoInfo | str] = {}
     progress(0, len(files))
     for results in map_in_processes(_look, chunks, workers, blame=_look_apart):
         found.update(results)
@@ -169,24 +170,24 @@ def check(dataset: Dataset, *, workers: int = 1, progress: ProgressCallback = ig
     return _summary(dataset, files, found)
 
 
-def _look(files: tuple[_File, ...]) -> list[tuple[_File, VideoInfo | str]]:
+def _look(files: tuple[Video, ...]) -> list[tuple[Video, VideoInfo | str]]:
     """Each file with what was decoded, or why it could not be."""
-    results: list[tuple[_File, VideoInfo | str]] = []
+    results: list[tuple[Video, VideoInfo | str]] = []
     for file in files:
         try:
-            results.append((file, measure_video(*file)))
+            results.append((file, file.measure()))
         except DataError as error:
             results.append((file, error.message))
     return results
 
 
-def _look_apart(files: tuple[_File, ...]) -> list[tuple[_File, VideoInfo | str]]:
+def _look_apart(files: tuple[Video, ...]) -> list[tuple[Video, VideoInfo | str]]:
     """``_look`` with each file in a process of its own: those that kill it are named."""
-    return [(run_in_process(_look, (file,)) or [(file, f"{file[0]}: {CRASHES}")])[0] for file in files]
+    return [(run_in_process(_look, (file,)) or [(file, f"{file.path}: {CRASHES}")])[0] for file in files]
 
 
 def _summary(
-    dataset: Dataset, files: Mapping[_File, list[VideoItem]], found: Mapping[_File, VideoInfo | str]
+    dataset: Dataset, files: Mapping[Video, list[VideoItem]], found: Mapping[Video, VideoInfo | str]
 ) -> DataCheck:
     names = dataset.output_names
     counts = {split: dict.fromkeys(names, 0) for split in dataset.items}

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from proxy_train.data.labels import Label, LabelsKind, class_counts, label_json
 from proxy_train.video.frame_files import FrameFiles, stamp
+from proxy_train.video.video import Video
 from search_space.errors import DataError
 from search_space.files import write_json
 
@@ -48,6 +49,11 @@ class VideoItem:
     id: str
     split: str
     frames: FrameFiles | None = None
+
+    @property
+    def video(self) -> Video:
+        """The video that the item is a stretch of."""
+        return Video(self.path, self.frames)
 
 
 @dataclass(frozen=True)

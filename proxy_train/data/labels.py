@@ -9,8 +9,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from search_space.errors import DataError
-
 LabelsKind = Literal["single", "multi", "verb_noun"]
 """``single``: one class a video; ``multi``: any number of classes; ``verb_noun``: one verb and one noun."""
 
@@ -69,17 +67,3 @@ def label_json(label: Label) -> Any:
     if isinstance(label, VerbNoun):
         return {"verb": label.verb, "noun": label.noun}
     return list(label) if isinstance(label, tuple) else label
-
-
-def label_from_json(value: Any) -> Label:
-    """The inverse of ``label_json``; DataError for anything else."""
-    match value:
-        case bool():
-            pass
-        case int():
-            return value
-        case list() if all(isinstance(entry, int) for entry in value):
-            return tuple(value)
-        case {"verb": int(verb), "noun": int(noun)}:
-            return VerbNoun(verb, noun)
-    raise DataError(f"label {value!r}", hint="an int, a list of ints, or {'verb': i, 'noun': j}")

@@ -34,9 +34,10 @@ from proxy_train.data.digit_scenes import (
     Sources,
     Sprite,
 )
-from proxy_train.processes import ProgressCallback, ignore_progress, map_in_processes
+from proxy_train.processes import map_in_processes
 from search_space.errors import DataError
 from search_space.files import replacing, write_json
+from search_space.progress import ProgressCallback, ignore_progress
 
 VERSION = 4
 SPLITS = ("train", "val", "test")
@@ -148,7 +149,7 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     _write_sources(folder, seed)
     tasks = [
-        Chunk(str(folder), preset, seed, split, label, first, min(first + _CHUNK, count))
+        ClipRun(str(folder), preset, seed, split, label, first, min(first + _CHUNK, count))
         for split, count in zip(SPLITS, (preset.train, preset.val, preset.test), strict=True)
         for label in range(len(CLASSES))
         for first in range(0, count, _CHUNK)
@@ -203,7 +204,7 @@ def _sources(folder: str, split: str) -> Sources:
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class ClipRun:
     folder: str
     preset: Preset
     seed: int
@@ -213,7 +214,7 @@ class Chunk:
     stop: int
 
 
-def _write_chunk(chunk: Chunk) -> list[dict[str, Any]]:
+def _write_chunk(chunk: ClipRun) -> list[dict[str, Any]]:
     folder = Path(chunk.folder)
     clips = []
     for number in range(chunk.start, chunk.stop):
@@ -239,7 +240,7 @@ def _write_chunk(chunk: Chunk) -> list[dict[str, Any]]:
     return clips
 
 
-def clip_frames(chunk: Chunk, number: int) -> Pixels:
+def clip_frames(chunk: ClipRun, number: int) -> Pixels:
     """The frames of one clip before encoding, from its own generator.
 
     What is measured on comes in pairs: a clip and its twin of the same number share their generator, and show

@@ -192,7 +192,7 @@ def _logits(
         for first in range(0, len(alike), batch_size)
     ]
     clip = (data.frames, data.size)
-    read = part.each(chain.from_iterable(views.stretches(part, indices, *clip) for indices in groups))
+    read = part.read_all(chain.from_iterable(views.stretches(part, indices, *clip) for indices in groups))
     with evaluating(model), torch.inference_mode():
         for indices in groups:
             logits = classify(views.batch(part, indices, *clip, read).to(device)).float()

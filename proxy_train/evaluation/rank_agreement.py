@@ -16,7 +16,7 @@ RESAMPLES = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class RankAgreement:
     """What one measure says about another.
 
     Args:
@@ -34,7 +34,7 @@ class Agreement:
     within: float
 
 
-def agreement(cheap: Values, dear: Values, costs: Values, k: int, *, seed: int = 0) -> Agreement:
+def compare_rankings(cheap: Values, dear: Values, costs: Values, k: int, *, seed: int = 0) -> RankAgreement:
     """Compares two measures of the same networks, of each of which more is better.
 
     Args:
@@ -51,7 +51,7 @@ def agreement(cheap: Values, dear: Values, costs: Values, k: int, *, seed: int =
     low, high = np.percentile(known, (2.5, 97.5)) if len(known) else (math.nan, math.nan)
     top = np.argsort(-dear, kind="stable")[: max(5, math.ceil(len(dear) / 10))]
     near = np.abs(np.subtract.outer(np.log(costs), np.log(costs))) <= math.log(1.5)
-    return Agreement(
+    return RankAgreement(
         Estimate(tau(cheap, dear), float(low), float(high)),
         tau(cheap[top], dear[top]),
         precision_at(cheap, dear, k),

@@ -15,17 +15,26 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
 from proxy_train.data.dataset import Dataset
-from proxy_train.processes import ProgressCallback, map_in_processes
-from proxy_train.store.decoding import CHUNK, Chunk, Clips, Decoded, Plan, decode_apart, decode_chunk
+from proxy_train.processes import map_in_processes
+from proxy_train.store.decoding import (
+    CHUNK,
+    Clips,
+    DecodeChunk,
+    Decoded,
+    DecodePlan,
+    decode_apart,
+    decode_chunk,
+)
 from search_space.errors import DataError
 from search_space.files import sync
+from search_space.json_files import from_json, to_json
+from search_space.progress import ProgressCallback
 
 _LOG = logging.getLogger(__name__)
 _JOURNAL = "decoded.jsonl"
@@ -50,11 +59,15 @@ def locked(building: Path) -> Iterator[None]:
 def _lock(building: Path) -> IO[str]:
     told = False
     while True:
-        building.mkdir(parents=True, exist_ok=True)
         try:
+            building.mkdir(parents=True, exist_ok=True)
             handle = (building / _LOCK).open("w")
         except FileNotFoundError:
             continue  # the folder has just become the store
+        except FileExistsError:
+            if building.is_file():
+                raise
+            continue  # the same, between two looks of ``mkdir``
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # What was locked may be the file of a folder that has become the store meanwhile.
@@ -84,16 +97,21 @@ def finish(building: Path, store: Path) -> None:
 def decode_all(
     building: Path,
     dataset: Dataset,
-    plan: Plan,
+    plan: DecodePlan,
     workers: int,
     progress: ProgressCallback,
     *,
     on_demand: bool = False,
 ) -> list[Decoded]:
-    """Decodes what an earlier process has not; in the end every video is in the folder's ``.npy`` files.
+    """Decode what no earlier process has; in the end every video is in the folder's ``.npy`` files.
 
     Args:
-        on_demand: there are to be none: what is found out about the videos is all that is kept.
+        building: folder in which the store is made.
+        dataset: the labelled videos.
+        plan: the part of every video to keep.
+        workers: processes that decode.
+        progress: called with the number of videos that are decoded.
+        on_demand: make no ``.npy`` files: only the facts about the videos are kept.
 
     Raises:
         DataError: there is no space on the disk.
@@ -103,55 +121,61 @@ def decode_all(
     arrays: dict[str, Clips] = {}
     if not on_demand:
         _require_space(building, shapes)
-        arrays = {name: _array(path, shapes[name]) for name, path in files.items()}
+        arrays = {name: _open_array(path, shapes[name]) for name, path in files.items()}
     chunks = {
-        (name, first): Chunk(path, first, tuple(dataset.items[name][first : first + CHUNK]), plan, on_demand)
+        (name, first): DecodeChunk(
+            path, first, tuple(dataset.items[name][first : first + CHUNK]), plan, on_demand
+        )
         for name, path in files.items()
         for first in range(0, shapes[name][0], CHUNK)
     }
-    found = _journal(building, chunks, arrays)
-    done = sum(len(chunk.lengths) for chunk in found.values())
+    finished = _read_journal(building, chunks, arrays)
+    count = sum(len(chunk.lengths) for chunk in finished.values())
     total = sum(len(chunk.items) for chunk in chunks.values())
-    progress(done, total)
-    open_chunks = [chunk for key, chunk in chunks.items() if key not in found]
+    progress(count, total)
+    open_chunks = [chunk for key, chunk in chunks.items() if key not in finished]
     with (building / _JOURNAL).open("a") as journal:
         for decoded in map_in_processes(decode_chunk, open_chunks, workers, blame=decode_apart):
-            journal.write(json.dumps(asdict(decoded)) + "\n")
+            journal.write(_journal_line(decoded))
             journal.flush()
-            found[decoded.split, decoded.first] = decoded
-            done += len(decoded.lengths)
-            progress(done, total)
-    return [found[key] for key in chunks]
+            finished[decoded.split, decoded.first] = decoded
+            count += len(decoded.lengths)
+            progress(count, total)
+    return [finished[key] for key in chunks]
 
 
-def _array(path: Path, shape: tuple[int, ...]) -> Clips:
-    """The file's clips; it is made if it is not there. What is never written of it takes no space."""
+def _open_array(path: Path, shape: tuple[int, ...]) -> Clips:
+    """Map the file's clips, and make it if it does not exist. What is never written of it takes no space."""
     with suppress(FileNotFoundError, ValueError, EOFError):
         clips: Clips = np.load(path, mmap_mode="r", allow_pickle=False)
         if clips.shape == shape and clips.dtype == np.uint8:
             return clips
-    made: Clips = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    return made
+    empty: Clips = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    return empty
 
 
-def _journal(
-    building: Path, chunks: Mapping[tuple[str, int], Chunk], arrays: Mapping[str, Clips]
+def _read_journal(
+    building: Path, chunks: Mapping[tuple[str, int], DecodeChunk], arrays: Mapping[str, Clips]
 ) -> dict[tuple[str, int], Decoded]:
-    """Chunks that an earlier process decoded and that are there; the file keeps their lines alone."""
+    """Return the chunks that an earlier process decoded and that are whole; keep their lines alone."""
     path = building / _JOURNAL
     lines = path.read_text().splitlines() if path.exists() else []
-    found: dict[tuple[str, int], Decoded] = {}
+    finished: dict[tuple[str, int], Decoded] = {}
     for line in lines:
         try:
-            decoded = Decoded.from_json(json.loads(line))
-        except (ValueError, KeyError, TypeError):
+            decoded = from_json(json.loads(line), Decoded, where=str(path), error=DataError, hint="")
+        except ValueError:
             continue  # a kill tore it
         chunk = chunks.get((decoded.split, decoded.first))
         whole = chunk is not None and len(decoded.lengths) == len(chunk.items)
         if whole and (not arrays or decoded.is_in(arrays[decoded.split])):
-            found[decoded.split, decoded.first] = decoded
-    path.write_text("".join(json.dumps(asdict(decoded)) + "\n" for decoded in found.values()))
-    return found
+            finished[decoded.split, decoded.first] = decoded
+    path.write_text("".join(map(_journal_line, finished.values())))
+    return finished
+
+
+def _journal_line(decoded: Decoded) -> str:
+    return json.dumps(to_json(decoded)) + "\n"
 
 
 def _require_space(building: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:

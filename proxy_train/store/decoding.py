@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,17 +14,16 @@ import numpy.typing as npt
 from proxy_train.data.dataset import Dataset, LeftOut, VideoItem
 from proxy_train.processes import run_in_process
 from proxy_train.video.frame_files import stamp
-from proxy_train.video.reading import CRASHES, measure_video, probe_video, read_stream
+from proxy_train.video.video import CRASHES
 from search_space.errors import DataError
 
 Clips = npt.NDArray[np.uint8]
-Place = tuple[float, bool | None, int, int]
 CHUNK = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What is kept of every video: ``keep`` frames of ``side`` pixels.
+class DecodePlan:
+    """The part that is kept of every video: ``keep`` frames of ``side`` pixels.
 
     Training clips of ``frames`` frames and ``size`` pixels are cut from it, at ``fps`` frames a second.
     """
@@ -37,45 +35,66 @@ class Plan:
     keep: int
 
     @classmethod
-    def of(cls, dataset: Dataset, frames: int, size: int, fps: float) -> Plan:
-        """For clips of that input."""
+    def of(cls, dataset: Dataset, frames: int, size: int, fps: float) -> DecodePlan:
+        """Return the plan for training clips of that shape."""
         keep = max(frames, math.floor(dataset.seconds * fps + 1e-6))
         return cls(frames, size, size + round(size * dataset.margin), fps, keep)
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class DecodeChunk:
     """Videos of a split from ``first`` on, to be decoded into a ``.npy`` file unless read ``on_demand``."""
 
     file: Path
     first: int
     items: tuple[VideoItem, ...]
-    plan: Plan
+    plan: DecodePlan
     on_demand: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What is kept of a video: frames from ``begin`` (seconds) on, and what is doubtful about it, or ''."""
+class KeptFrames:
+    """The kept frames of a video.
+
+    Args:
+        frames: uint8 (frames, side, side, 3).
+        begin: seconds at which they begin.
+        doubt: what is doubtful about the video, or empty.
+    """
 
     frames: Clips
     begin: float
     doubt: str
 
 
+class KeptPart(NamedTuple):
+    """The part that is kept of a video.
+
+    Attributes:
+        begin: seconds at which it begins.
+        seek_is_exact: whether a seek into it leads to the same frames; None if nobody has tried.
+        size: bytes of the file.
+        modified: nanoseconds at which the file was changed last.
+    """
+
+    begin: float
+    seek_is_exact: bool | None
+    size: int
+    modified: int
+
+
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What became of a chunk.
+    """The outcome of a chunk.
 
     Args:
-        split: whose.
+        split: name of its split.
         first: index of its first video.
         lengths: frames of each video; 0 if it cannot be read.
         checksums: CRC-32 of each video's frames.
-        broken: id and reason of those that cannot be read.
-        doubtful: id and fault of those that are used all the same.
-        places: of each video: seconds at which what is kept begins; whether a seek into it leads to the same
-            frames (None: nobody has tried); size and time of the file.
+        broken: videos that cannot be read.
+        doubtful: videos that are used in spite of a fault.
+        places: the part that is kept of each video.
     """
 
     split: str
@@ -84,21 +103,23 @@ class Decoded:
     checksums: list[int]
     broken: list[LeftOut]
     doubtful: list[LeftOut]
-    places: list[Place]
+    places: list[KeptPart]
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Decoded:
-        """The inverse of ``dataclasses.asdict``."""
-        broken, doubtful = (
-            [LeftOut(name, reason) for name, reason in value[key]] for key in ("broken", "doubtful")
-        )
-        places = [(begin, steady, size, time) for begin, steady, size, time in value["places"]]
-        return cls(
-            value["split"], value["first"], value["lengths"], value["checksums"], broken, doubtful, places
-        )
+    def empty(cls, chunk: DecodeChunk) -> Decoded:
+        """Return an outcome without a video."""
+        return cls(chunk.file.stem, chunk.first, [], [], [], [], [])
+
+    def extend(self, other: Decoded) -> None:
+        """Append the videos of another outcome."""
+        self.lengths.extend(other.lengths)
+        self.checksums.extend(other.checksums)
+        self.broken.extend(other.broken)
+        self.doubtful.extend(other.doubtful)
+        self.places.extend(other.places)
 
     def is_in(self, clips: Clips) -> bool:
-        """Whether the clips are there as they were decoded."""
+        """Return whether the clips hold the videos as they were decoded."""
         parts = zip(self.lengths, self.checksums, strict=True)
         return all(
             checksum(clips[index, :length]) == expected
@@ -107,95 +128,93 @@ class Decoded:
 
 
 def checksum(clip: Clips) -> int:
-    """CRC-32 of a clip's bytes."""
+    """Return the CRC-32 of a clip's bytes."""
     return zlib.crc32(np.ascontiguousarray(clip).data)
 
 
-def decode_chunk(chunk: Chunk) -> Decoded:
-    """Decodes a chunk's videos into its file; those that cannot be read are named."""
+def decode_chunk(chunk: DecodeChunk) -> Decoded:
+    """Decode a chunk's videos into its file; the outcome names those that cannot be read."""
     clips = None if chunk.on_demand else np.lib.format.open_memmap(chunk.file, mode="r+")
-    done = Decoded(chunk.file.stem, chunk.first, [], [], [], [], [])
+    decoded = Decoded.empty(chunk)
     for index, item in enumerate(chunk.items, chunk.first):
-        _, size, time = stamp(item.path)
+        _, size, modified = stamp(item.path)
         try:
             kept = decode(item, chunk.plan)
         except DataError as error:
-            done.broken.append(LeftOut(item.id, error.message))
-            kept = Kept(np.empty((0, chunk.plan.side, chunk.plan.side, 3), np.uint8), 0.0, "")
+            decoded.broken.append(LeftOut(item.id, error.message))
+            kept = KeptFrames(_no_frames(chunk.plan), 0.0, "")
         if kept.doubt:
-            done.doubtful.append(LeftOut(item.id, kept.doubt))
+            decoded.doubtful.append(LeftOut(item.id, kept.doubt))
         if clips is not None:
             clips[index, : len(kept.frames)] = kept.frames
-        done.lengths.append(len(kept.frames))
-        done.checksums.append(checksum(kept.frames))
-        done.places.append(
-            (kept.begin, _is_steady(item, chunk.plan, kept) if chunk.on_demand else None, size, time)
-        )
-    return done
+        decoded.lengths.append(len(kept.frames))
+        decoded.checksums.append(checksum(kept.frames))
+        exact = _seek_is_exact(item, chunk.plan, kept) if chunk.on_demand else None
+        decoded.places.append(KeptPart(kept.begin, exact, size, modified))
+    return decoded
 
 
-def _is_steady(item: VideoItem, plan: Plan, kept: Kept) -> bool:
-    """Whether frames that a seek leads to are those that come when a video is decoded in a row.
+def _seek_is_exact(item: VideoItem, plan: DecodePlan, kept: KeptFrames) -> bool:
+    """Return whether a seek leads to the frames that come when the video is decoded in a row.
 
-    Not so where an index is wrong, time stamps are missing, or key frames need what was before them.
+    It does not where an index is wrong, time stamps are missing, or key frames need what was before them.
     """
-    at = len(kept.frames) // 2
-    found = read_stream(
-        item.path, plan.fps, plan.side, start=kept.begin, end=item.end, files=item.frames, first=at
-    )
+    middle = len(kept.frames) // 2
+    stream = item.video.frames(plan.fps, plan.side, start=kept.begin, end=item.end, first=middle)
     try:
-        return not len(kept.frames) or np.array_equal(next(found), kept.frames[at])
+        return not len(kept.frames) or np.array_equal(next(stream), kept.frames[middle])
     except (DataError, StopIteration):
         return False
 
 
-def decode_apart(chunk: Chunk) -> Decoded:
-    """``decode_chunk`` with each video in a process of its own: those that kill it are named."""
-    done = Decoded(chunk.file.stem, chunk.first, [], [], [], [], [])
+def decode_apart(chunk: DecodeChunk) -> Decoded:
+    """Decode each video of a chunk in a process of its own; the outcome names those that crash it."""
+    decoded = Decoded.empty(chunk)
     for index, item in enumerate(chunk.items, chunk.first):
-        found = run_in_process(decode_chunk, Chunk(chunk.file, index, (item,), chunk.plan, chunk.on_demand))
-        if found is None:
-            why = LeftOut(item.id, f"{item.path}: {CRASHES}")
-            found = Decoded(chunk.file.stem, index, [0], [0], [why], [], [(0.0, None, -1, -1)])
-        done.lengths.extend(found.lengths)
-        done.checksums.extend(found.checksums)
-        done.broken.extend(found.broken)
-        done.doubtful.extend(found.doubtful)
-        done.places.extend(found.places)
-    return done
+        alone = DecodeChunk(chunk.file, index, (item,), chunk.plan, chunk.on_demand)
+        result = run_in_process(decode_chunk, alone)
+        if result is None:
+            crash = LeftOut(item.id, f"{item.path}: {CRASHES}")
+            result = Decoded(chunk.file.stem, index, [0], [0], [crash], [], [KeptPart(0.0, None, -1, -1)])
+        decoded.extend(result)
+    return decoded
 
 
-def decode(item: VideoItem, plan: Plan) -> Kept:
-    """The middle ``plan.keep`` frames of an item.
+def decode(item: VideoItem, plan: DecodePlan) -> KeptFrames:
+    """Return the middle ``plan.keep`` frames of an item.
 
     Raises:
         DataError: it cannot be read.
     """
-    told = probe_video(item.path, item.frames).duration
-    if told:
-        begin, expected = _middle(item, plan, told)
+    announced = item.video.probe().duration
+    if announced:
+        begin, expected = _middle(item, plan, announced)
         frames = _read(item, plan, begin)
         if abs(len(frames) - expected) <= 1 and len(frames):
-            return Kept(frames, begin, "")
+            return KeptFrames(frames, begin, "")
     # The header is wrong about the length, or says nothing.
-    measured = measure_video(item.path, item.frames)
+    measured = item.video.measure()
     begin, _ = _middle(item, plan, measured.duration)
     frames = _read(item, plan, begin)
     if not len(frames):
-        begins = item.start or 0.0
-        raise DataError(f"{item.path}: no frame from {begins:g} s on: it ends at {measured.duration:.2f} s")
-    return Kept(frames, begin, measured.note)
+        start = item.start or 0.0
+        raise DataError(f"{item.path}: no frame from {start:g} s on: it ends at {measured.duration:.2f} s")
+    return KeptFrames(frames, begin, measured.note)
 
 
-def _middle(item: VideoItem, plan: Plan, duration: float) -> tuple[float, int]:
-    """Where the frames to keep begin, in seconds, and how many there should be."""
+def _middle(item: VideoItem, plan: DecodePlan, duration: float) -> tuple[float, int]:
+    """Return the seconds at which the frames to keep begin, and their expected number."""
     start = item.start or 0.0
     end = duration if item.end is None else min(item.end, max(duration, start))
     begin = start + max(0.0, end - start - plan.keep / plan.fps) / 2
     return begin, min(plan.keep, math.ceil((end - begin) * plan.fps - 1e-3))
 
 
-def _read(item: VideoItem, plan: Plan, begin: float) -> Clips:
-    sampled = read_stream(item.path, plan.fps, plan.side, start=begin, end=item.end, files=item.frames)
-    frames = [frame for frame, _ in zip(sampled, range(plan.keep), strict=False)]
-    return np.stack(frames) if frames else np.empty((0, plan.side, plan.side, 3), np.uint8)
+def _read(item: VideoItem, plan: DecodePlan, begin: float) -> Clips:
+    stream = item.video.frames(plan.fps, plan.side, start=begin, end=item.end)
+    frames = [frame for frame, _ in zip(stream, range(plan.keep), strict=False)]
+    return np.stack(frames) if frames else _no_frames(plan)
+
+
+def _no_frames(plan: DecodePlan) -> Clips:
+    return np.empty((0, plan.side, plan.side, 3), np.uint8)

@@ -15,24 +15,26 @@ import hashlib
 import json
 import logging
 import shutil
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from proxy_train.data.dataset import Dataset, LeftOut
-from proxy_train.data.labels import LabelsKind, class_counts, label_from_json, label_json, target_array
-from proxy_train.processes import ProgressCallback, ignore_progress
+from proxy_train.data.dataset import Dataset, LeftOut, VideoItem
+from proxy_train.data.labels import LabelsKind, class_counts, target_array
 from proxy_train.store.building import building_folder, decode_all, finish, locked
-from proxy_train.store.decoding import Clips, Decoded, Plan, checksum
-from proxy_train.store.places import Places
+from proxy_train.store.clip_origins import ClipOrigins
+from proxy_train.store.decoding import Clips, Decoded, DecodePlan, checksum
+from proxy_train.store.meta import SplitMeta, StoreMeta, read_meta, write_meta
 from proxy_train.store.split import Split
 from search_space.errors import DataError
 from search_space.files import write_json
+from search_space.progress import ProgressCallback, ignore_progress
+
+Entry = TypeVar("Entry")
 
 _VERSION = 1
 _LOG = logging.getLogger(__name__)
@@ -45,18 +47,19 @@ class PreparedData:
     """A store, opened; pickling it sends its path alone.
 
     Args:
-        path: its folder.
-        name: of the data set.
+        path: folder of the store.
+        name: name of the data set.
         classes: names of a network's outputs: the classes, by label; for verb_noun the verbs, then the nouns.
-        frames: of a training clip.
-        size: pixels of a training clip's side; stored frames are ``side`` pixels wide.
+        frames: frames of a training clip.
+        size: pixels of a training clip's side.
+        side: pixels of a stored frame's side.
         fps: frames a second.
-        splits: by name.
+        splits: the splits by name.
         flips_change_labels: mirroring is not allowed.
-        broken: videos left out, each with the reason.
-        labels_kind: of every clip's label.
-        verbs: how many of ``classes`` are verbs; 0 unless labels are verb_noun.
-        doubtful: videos that are used although something is wrong with them, each with what.
+        broken: videos that are left out because they cannot be read.
+        labels_kind: kind of every clip's label.
+        verbs: number of verbs among ``classes``; 0 unless labels are verb_noun.
+        doubtful: videos that are used in spite of a fault.
     """
 
     path: Path
@@ -75,7 +78,7 @@ class PreparedData:
 
     @property
     def identity(self) -> str:
-        """A text for what is in it; the same whether clips are stored or decoded on demand."""
+        """A text for the content; the same whether clips are stored or decoded on demand."""
         return self.path.name.removesuffix(_ON_DEMAND)
 
     @property
@@ -85,37 +88,35 @@ class PreparedData:
 
     @classmethod
     def open(cls, path: Path) -> PreparedData:
-        """Maps a store that ``prepare`` made.
+        """Map a store that ``prepare`` made.
 
         Raises:
             DataError: there is none, or it is damaged.
         """
-        meta = _read_meta(path)
-        kind: LabelsKind = meta["labels_kind"]
-        outputs = len(meta["classes"])
+        meta = read_meta(path)
         data = cls(
             path=path,
-            name=meta["name"],
-            classes=tuple(meta["classes"]),
-            frames=meta["frames"],
-            size=meta["size"],
-            side=meta["side"],
-            fps=meta["fps"],
-            splits={name: _open_split(path, name, meta, kind, outputs) for name in meta["splits"]},
-            flips_change_labels=meta["flips_change_labels"],
-            broken=tuple(LeftOut(*entry) for entry in meta["broken"]),
-            labels_kind=kind,
-            verbs=meta["verbs"],
-            doubtful=tuple(LeftOut(*entry) for entry in meta["doubtful"]),
+            name=meta.name,
+            classes=meta.classes,
+            frames=meta.frames,
+            size=meta.size,
+            side=meta.side,
+            fps=meta.fps,
+            splits={name: _open_split(path, name, meta) for name in meta.splits},
+            flips_change_labels=meta.flips_change_labels,
+            broken=meta.broken,
+            labels_kind=meta.labels_kind,
+            verbs=meta.verbs,
+            doubtful=meta.doubtful,
         )
-        if not meta.get("direct") and _stamps(path, meta) != _verified(path):
+        if not meta.direct and _stamps(path, meta) != _verified(path):
             data._verify(meta)
         return data
 
-    def _verify(self, meta: Mapping[str, Any]) -> None:
-        """Reads every clip, and notes that the files are right as they are now; DataError if not."""
+    def _verify(self, meta: StoreMeta) -> None:
+        """Read every clip, and note that the files are right as they are now; raise DataError if not."""
         for name, split in self.splits.items():
-            expected = np.array(meta["splits"][name]["checksums"], np.int64)[split.rows]
+            expected = np.array(meta.splits[name].checksums, np.int64)[split.rows]
             for place, (row, length) in enumerate(zip(split.rows, split.lengths, strict=True)):
                 if checksum(split.clips[row, :length]) != expected[place]:
                     raise DataError(
@@ -127,7 +128,11 @@ class PreparedData:
             write_json(self.path / _VERIFIED, _stamps(self.path, meta))
 
     def split(self, name: str) -> Split:
-        """The split, or DataError if the data set has none of that name."""
+        """Return a split.
+
+        Raises:
+            DataError: the data set has none of that name.
+        """
         if name not in self.splits or not len(self.splits[name]):
             raise DataError(f"{self.name}: no {name} split", hint=f"it has {', '.join(self.splits)}")
         return self.splits[name]
@@ -148,17 +153,22 @@ def prepare(
     refuse_broken: bool = False,
     on_demand: bool = False,
 ) -> PreparedData:
-    """Decodes every video once at ``fps`` and ``size`` and opens the store; at once if it is there already.
+    """Decode every video once at ``fps`` and ``size``, and open the store; at once if it exists already.
 
-    Interrupted or killed, it goes on where it was; of a store that was damaged it decodes what is damaged.
-    Videos that cannot be read are left out and listed in ``broken``.
+    Interrupted or killed, it resumes where it was; of a damaged store it decodes what is damaged. Videos that
+    cannot be read are left out and listed in ``broken``. The nine parameters are independent of each other.
 
     Args:
-        frames: of a training clip; each video keeps at least so many if it has them.
-        cache: the store is a folder below it.
-        refuse_broken: raise for them instead.
-        on_demand: keep no frames, only the facts about every video: clips are decoded on
-            demand, and are those of the store to the last bit.
+        dataset: the labelled videos.
+        frames: frames of a training clip; each video keeps at least this many if it has them.
+        size: pixels of a training clip's side.
+        fps: frames a second.
+        cache: folder below which the store's folder is made.
+        workers: processes that decode.
+        progress: called with the number of videos that are decoded.
+        refuse_broken: raise for videos that cannot be read.
+        on_demand: keep no frames, only the facts about every video: clips are decoded when they are read,
+            and are those of the store to the last bit.
 
     Raises:
         DataError: unreadable videos (if refused), nothing readable in train or val, or no space on the disk.
@@ -168,18 +178,18 @@ def prepare(
     digest = hashlib.sha256(facts.encode()).hexdigest()[:16]
     name = f"{dataset.name}-f{frames}-s{size}-{fps:g}fps-{digest}"
     path = cache / "prepared" / (name + _ON_DEMAND if on_demand else name)
-    data = _whole(path)
+    data = _open_if_whole(path)
     if data is None:
         building = building_folder(path)
         with locked(building):
-            data = _whole(path)
+            data = _open_if_whole(path)
             if data is not None:
                 shutil.rmtree(building)  # another process has made it while this one waited
             else:
                 _take_apart(path, building)
-                plan = Plan.of(dataset, frames, size, fps)
+                plan = DecodePlan.of(dataset, frames, size, fps)
                 decoded = decode_all(building, dataset, plan, workers, progress, on_demand=on_demand)
-                _write_meta(building, dataset, plan, decoded, on_demand=on_demand)
+                _write_facts(building, dataset, plan, decoded, on_demand=on_demand)
                 finish(building, path)
         data = data or PreparedData.open(path)
     if data.broken and refuse_broken:
@@ -187,8 +197,8 @@ def prepare(
     return data
 
 
-def _whole(path: Path) -> PreparedData | None:
-    """The store if it is there and right."""
+def _open_if_whole(path: Path) -> PreparedData | None:
+    """Return the store if it exists and is right."""
     if not path.exists():
         return None
     try:
@@ -199,111 +209,101 @@ def _whole(path: Path) -> PreparedData | None:
 
 
 def _take_apart(path: Path, building: Path) -> None:
-    """What is right of a damaged store is used again."""
+    """Move the files of a damaged store to where a store is made, to use again what is right."""
     if path.exists():
         for file in path.iterdir():
             file.replace(building / file.name)
         path.rmdir()
 
 
-def _write_meta(
-    building: Path, dataset: Dataset, plan: Plan, decoded: Sequence[Decoded], *, on_demand: bool
+def _write_facts(
+    building: Path, dataset: Dataset, plan: DecodePlan, decoded: Sequence[Decoded], *, on_demand: bool
 ) -> None:
-    broken = sorted(entry for chunk in decoded for entry in chunk.broken)
-    splits: dict[str, dict[str, Any]] = {
-        name: {
-            "ids": [item.id for item in items],
-            "labels": [label_json(item.label) for item in items],
-            "lengths": [length for chunk in decoded if chunk.split == name for length in chunk.lengths],
-            "checksums": [value for chunk in decoded if chunk.split == name for value in chunk.checksums],
-            "places": Places.write(
-                building / f"{name}.jsonl",
-                items,
-                (place for chunk in decoded if chunk.split == name for place in chunk.places),
-            ),
-        }
+    broken = tuple(sorted(video for chunk in decoded for video in chunk.broken))
+    splits = {
+        name: _split_meta(building, name, items, [chunk for chunk in decoded if chunk.split == name])
         for name, items in dataset.items.items()
         if items
     }
     for name in ("train", "val"):
-        if not any(splits[name]["lengths"]):
+        if not any(splits[name].lengths):
             shutil.rmtree(building)
             raise DataError(
                 f"{dataset.name}: no readable video in its {name} split: {_broken_message(broken)}"
             )
-    meta = {
-        "name": dataset.name,
-        "digest": dataset.digest,
-        "classes": list(dataset.classes),
-        "frames": plan.frames,
-        "size": plan.size,
-        "side": plan.side,
-        "fps": plan.fps,
-        "flips_change_labels": dataset.flips_change_labels,
-        "labels_kind": dataset.labels_kind,
-        "verbs": dataset.verbs,
-        "direct": on_demand,
-        "broken": broken,
-        "doubtful": sorted(entry for chunk in decoded for entry in chunk.doubtful),
-        "splits": splits,
-    }
-    write_json(building / "meta.json", meta | {"checksum": _meta_checksum(meta)})
+    meta = StoreMeta(
+        name=dataset.name,
+        digest=dataset.digest,
+        classes=dataset.classes,
+        frames=plan.frames,
+        size=plan.size,
+        side=plan.side,
+        fps=plan.fps,
+        flips_change_labels=dataset.flips_change_labels,
+        labels_kind=dataset.labels_kind,
+        verbs=dataset.verbs,
+        direct=on_demand,
+        broken=broken,
+        doubtful=tuple(sorted(video for chunk in decoded for video in chunk.doubtful)),
+        splits=splits,
+    )
+    write_meta(building, meta)
     if not on_demand:
         write_json(building / _VERIFIED, _stamps(building, meta))
 
 
-def _read_meta(path: Path) -> dict[str, Any]:
-    try:
-        meta: dict[str, Any] = json.loads((path / "meta.json").read_text(encoding="utf-8"))
-        told = meta.pop("checksum", None)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise DataError(f"{path}: no prepared data there", hint="prepare the data set again") from error
-    except (ValueError, AttributeError) as error:
-        raise DataError(
-            f"{path / 'meta.json'}: damaged: {error}", hint="prepare the data set again"
-        ) from error
-    if told != _meta_checksum(meta):
-        raise DataError(f"{path / 'meta.json'}: damaged, or of another version", hint="prepare it again")
-    return meta
+def _split_meta(
+    building: Path, name: str, items: Sequence[VideoItem], decoded: Sequence[Decoded]
+) -> SplitMeta:
+    """Return the facts of a split, and write the origins of its clips."""
+
+    def joined(entries: Callable[[Decoded], list[Entry]]) -> tuple[Entry, ...]:
+        return tuple(entry for chunk in decoded for entry in entries(chunk))
+
+    return SplitMeta(
+        ids=tuple(item.id for item in items),
+        labels=tuple(item.label for item in items),
+        lengths=joined(lambda chunk: chunk.lengths),
+        checksums=joined(lambda chunk: chunk.checksums),
+        places=ClipOrigins.write(building / f"{name}.jsonl", items, joined(lambda chunk: chunk.places)),
+    )
 
 
-def _meta_checksum(meta: Mapping[str, Any]) -> int:
-    return zlib.crc32(json.dumps(meta, sort_keys=True).encode())
-
-
-def _stamps(path: Path, meta: Mapping[str, Any]) -> dict[str, list[int]]:
-    """Size and time of every file of clips."""
-    stats = {name: (path / f"{name}.npy").stat() for name in meta["splits"]}
+def _stamps(path: Path, meta: StoreMeta) -> dict[str, list[int]]:
+    """Return size and time of every file of clips."""
+    stats = {name: (path / f"{name}.npy").stat() for name in meta.splits}
     return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
 
 
 def _verified(path: Path) -> Any:
-    """The stamps of files that have been read through, or None."""
+    """Return the stamps of files that have been read through, or None."""
     try:
         return json.loads((path / _VERIFIED).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
 
-def _open_split(path: Path, name: str, meta: Mapping[str, Any], kind: LabelsKind, outputs: int) -> Split:
-    part, side = meta["splits"][name], meta["side"]
-    lengths = np.array(part["lengths"], np.int64)
+def _open_split(path: Path, name: str, meta: StoreMeta) -> Split:
+    part = meta.splits[name]
+    lengths = np.array(part.lengths, np.int64)
     rows = np.flatnonzero(lengths)
-    on_demand = meta.get("direct", False)
-    clips = (
-        np.empty((0, 0, side, side, 3), np.uint8) if on_demand else _map(path / f"{name}.npy", len(lengths))
-    )
-    # Stores of earlier versions do not say.
-    crc = part.get("places")
-    if crc is None and on_demand:
+    if part.places is None and meta.direct:
         raise DataError(f"{path}: of another version", hint="prepare the data set again")
     return Split(
-        clips,
-        rows,
-        target_array([label_from_json(part["labels"][row]) for row in rows], kind, outputs),
-        lengths[rows],
-        tuple(part["ids"][row] for row in rows),
-        None if crc is None else Places.open(path / f"{name}.jsonl", crc, meta["fps"], side),
+        clips=(
+            np.empty((0, 0, meta.side, meta.side, 3), np.uint8)
+            if meta.direct
+            else _map(path / f"{name}.npy", len(lengths))
+        ),
+        rows=rows,
+        labels=target_array([part.labels[row] for row in rows], meta.labels_kind, len(meta.classes)),
+        lengths=lengths[rows],
+        ids=tuple(part.ids[row] for row in rows),
+        origins=(
+            None
+            if part.places is None
+            else ClipOrigins.open(path / f"{name}.jsonl", part.places, meta.fps, meta.side)
+        ),
     )
 
 

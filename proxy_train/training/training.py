@@ -20,12 +20,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from proxy_train.clips.batches import Ahead, Batch, Batches
+from proxy_train.clips.batches import Batch, Batches, Prefetcher
 from proxy_train.clips.targets import head_for
 from proxy_train.distributed import Group, share_norms
 from proxy_train.evaluation.evaluation import Metrics, evaluate
 from proxy_train.fidelity import Fidelity
-from proxy_train.processes import ProgressCallback, ignore_progress
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
 from proxy_train.store.split import Split
@@ -42,11 +41,12 @@ from proxy_train.training.optimizers import make_optimizer
 from proxy_train.training.out_of_memory import is_out_of_memory, out_of_memory
 from proxy_train.training.schedule import rate_at
 from proxy_train.training.updates import Diverged, Updater
-from proxy_train.training.weight_average import Average
+from proxy_train.training.weight_average import WeightAverage
 from proxy_train.training.widths import narrowed, widened
 from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError, SettingsError
 from search_space.network.model import MoViNet, build
+from search_space.progress import ProgressCallback, ignore_progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class Training:
         self._live = self._build()
         self._optimizer = make_optimizer(self._live, recipe)
         self._updater = Updater(self._live, self._optimizer, recipe, device, self._group)
-        self._average = Average(self._live, recipe.ema) if recipe.ema else None
+        self._average = WeightAverage(self._live, recipe.ema) if recipe.ema else None
         self._begin(promoted_from)
 
     def _build(self) -> MoViNet:
@@ -179,7 +179,7 @@ class Training:
         loss: Tensor | None = None
         self._train_mode()
         seed, batches = self.batches(self.epoch)
-        with _seeded_torch(self.device, seed + self._group.rank), Ahead(batches) as made:
+        with _seeded_torch(self.device, seed + self._group.rank), Prefetcher(batches) as made:
             started = time.perf_counter()
             for number, batch in enumerate(made):
                 waited += time.perf_counter() - started

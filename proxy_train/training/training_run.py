@@ -6,17 +6,20 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+from pydantic import PlainSerializer
 
 from proxy_train.distributed import Group
-from proxy_train.fidelity import Fidelity
-from proxy_train.processes import ProgressCallback, ignore_progress
+from proxy_train.fidelity import FidelityKey
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
 from proxy_train.training.checkpoint import BEST, Checkpoint, read_checkpoint
 from proxy_train.training.initial_weights import InitialWeights
 from proxy_train.training.training import Training
-from search_space.architecture.architecture import Architecture
+from search_space.errors import RecordError
+from search_space.json_files import ArchitectureJson, from_json, to_json
+from search_space.progress import ProgressCallback, ignore_progress
 
 LOG = "log.jsonl"
 
@@ -43,6 +46,10 @@ class EpochLine:
         )
 
 
+AbsolutePath = Annotated[Path, PlainSerializer(lambda path: str(path.absolute()), str)]
+"""A path that stands in a JSON form from the root on: processes of other folders read it."""
+
+
 @dataclass(frozen=True)
 class TrainingRun:
     """All that decides a training, as JSON: processes on other machines get it as text.
@@ -58,43 +65,28 @@ class TrainingRun:
         promoted_from: folder of a training at a lower fidelity to go on from.
     """
 
-    architecture: Architecture
-    data: Path
+    architecture: ArchitectureJson
+    data: AbsolutePath
     recipe: Recipe
-    horizon: Fidelity
+    horizon: FidelityKey
     seed: int
-    folder: Path
-    initial: Path | None = None
-    promoted_from: Path | None = None
+    folder: AbsolutePath
+    initial: AbsolutePath | None = None
+    promoted_from: AbsolutePath | None = None
 
     def to_json(self) -> str:
-        """One line that ``from_json`` reads back."""
-        return json.dumps(
-            {
-                "architecture": self.architecture.to_json(),
-                "data": str(self.data.absolute()),
-                "recipe": self.recipe.model_dump(mode="json"),
-                "horizon": self.horizon.key,
-                "seed": self.seed,
-                "folder": str(self.folder.absolute()),
-                "initial": None if self.initial is None else str(self.initial.absolute()),
-                "promoted_from": None if self.promoted_from is None else str(self.promoted_from.absolute()),
-            }
-        )
+        """Return one line that ``from_json`` reads back."""
+        return json.dumps(to_json(self))
 
     @classmethod
     def from_json(cls, text: str) -> TrainingRun:
-        """The inverse of ``to_json``."""
-        found: dict[str, Any] = json.loads(text)
-        paths = {name: found[name] and Path(found[name]) for name in ("initial", "promoted_from")}
-        return cls(
-            Architecture.from_json(found["architecture"]),
-            Path(found["data"]),
-            Recipe.model_validate(found["recipe"]),
-            Fidelity.parse(found["horizon"]),
-            found["seed"],
-            Path(found["folder"]),
-            **paths,
+        """Return the training of a line that ``to_json`` gave.
+
+        Raises:
+            RecordError: a value is missing or wrong.
+        """
+        return from_json(
+            json.loads(text), cls, where="the training", error=RecordError, hint="describe it again"
         )
 
     def begin(self, *, device: str = "cpu", group: Group | None = None) -> Training:
@@ -126,7 +118,7 @@ class TrainingRun:
             on_batch: told of the updates of an epoch as they go by.
         """
         leads = training.leads
-        log = Log.open(self.folder, training.epoch) if leads else None
+        log = TrainingLog.open(self.folder, training.epoch) if leads else None
         while training.epoch < self.horizon.epochs:
             report = training.train_epoch(on_batch)
             # The log comes before the checkpoint: a kill between them trains the epoch again, to the same.
@@ -148,7 +140,7 @@ class TrainingRun:
         return read_checkpoint(self.folder, BEST)
 
 
-class Log:
+class TrainingLog:
     """``log.jsonl``, a line an epoch, and the same as TensorBoard scalars in ``events``.
 
     Args:
@@ -166,11 +158,11 @@ class Log:
         self._events = SummaryWriter(str(folder / "events"), purge_step=step)
 
     @classmethod
-    def open(cls, folder: Path, epochs: int) -> Log:
+    def open(cls, folder: Path, epochs: int) -> TrainingLog:
         """The log of a training that has so many epochs behind it; lines beyond them are dropped."""
         folder.mkdir(parents=True, exist_ok=True)
-        lines = [line for line in read_log(folder) if line.epoch <= epochs]
-        (folder / LOG).write_text("".join(json.dumps(asdict(line)) + "\n" for line in lines))
+        lines = [line for line in read_training_log(folder) if line.epoch <= epochs]
+        (folder / LOG).write_text("".join(json.dumps(to_json(line)) + "\n" for line in lines))
         return cls(folder, lines)
 
     @property
@@ -182,7 +174,7 @@ class Log:
         """Takes an epoch in."""
         self._lines.append(line)
         with self._path.open("a") as file:
-            file.write(json.dumps(asdict(line)) + "\n")
+            file.write(json.dumps(to_json(line)) + "\n")
         scalars = {
             "train/loss": line.loss,
             "train/learning_rate": line.learning_rate,
@@ -198,10 +190,28 @@ class Log:
         self._events.close()
 
 
-def read_log(folder: Path) -> list[EpochLine]:
-    """The lines of a training's log; a last line that was torn by a kill is left out."""
+def read_training_log(folder: Path) -> list[EpochLine]:
+    """Return the lines of a training's log; a last line that a kill tore is left out.
+
+    Raises:
+        RecordError: another line is damaged.
+    """
+    path = folder / LOG
     try:
-        text = (folder / LOG).read_text()
+        text = path.read_text()
     except FileNotFoundError:
         return []
-    return [EpochLine(**json.loads(line)) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    return [
+        _epoch_line(line, f"{path}, line {number}")
+        for number, line in enumerate(text.splitlines(keepends=True), 1)
+        if line.endswith("\n")
+    ]
+
+
+def _epoch_line(text: str, where: str) -> EpochLine:
+    hint = "delete the line; the epochs are trained already"
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as damage:
+        raise RecordError(f"{where} is damaged: {damage}", hint=hint) from damage
+    return from_json(content, EpochLine, where=where, error=RecordError, hint=hint)

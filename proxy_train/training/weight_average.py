@@ -11,7 +11,7 @@ from torch import nn
 Network = TypeVar("Network", bound=nn.Module)
 
 
-class Average(Generic[Network]):
+class WeightAverage(Generic[Network]):
     """Follows a network's weights: average = d average + (1 - d) weights, after every update.
 
     The decay d rises to ``decay`` as (1 + updates) / (10 + updates) does, as TensorFlow's and the Model

@@ -10,7 +10,7 @@ import av
 from av.video.reformatter import VideoReformatter
 
 from proxy_train.video.picture import Frame, picture
-from proxy_train.video.reading import read_stream
+from proxy_train.video.video import Video
 from search_space.errors import DataError
 
 CAMERA = "camera"
@@ -81,21 +81,12 @@ def _live(device: str, system: str | None, fps: float, size: int) -> Iterator[Fr
 
 def _watched(path: Path, fps: float, size: int) -> Iterator[Frame]:
     count = 0
-    for frame in read_stream(path, fps, size):
+    for frame in Video(path).frames(fps, size):
         yield frame
         count += 1
-    announced = _announced(path)
+    announced = Video(path).probe().duration
     if announced - count / fps > max(_EARLY_SECONDS + 1 / fps, _EARLY_SHARE * announced):
         raise DataError(
             f"{path} ends at {count / fps:.2f} s and says that it lasts {announced:.2f} s",
             hint="it was cut off; what was said holds for the part that is there",
         )
-
-
-def _announced(path: Path) -> float:
-    """Seconds that the file's header says it lasts; 0 if it does not say."""
-    with av.open(str(path.absolute()), metadata_errors="replace") as container:
-        stream = container.streams.video[0]
-        if stream.duration is not None and stream.time_base is not None:
-            return float(stream.duration * stream.time_base)
-        return (container.duration or 0) / av.time_base

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from results.analysis.candidates import Candidates, Columns, Floats, FrontierMember
+from results.analysis.candidates import Candidates, Columns, Floats, MeasuredNetwork
 from results.analysis.frontier import frontier
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import Stage
@@ -81,15 +81,15 @@ class ChoiceTable:
     names: tuple[str, ...]
     values: Floats
     words: tuple[tuple[str, ...], ...]
-    members: tuple[FrontierMember, ...]
+    members: tuple[MeasuredNetwork, ...]
 
 
-def choice_table(members: Sequence[FrontierMember]) -> ChoiceTable:
+def choice_table(members: Sequence[MeasuredNetwork]) -> ChoiceTable:
     """The choices of networks with as many stages as the first one; others are left out.
 
     So are those whose text this version cannot read: a record may be of a newer one.
     """
-    made: list[tuple[FrontierMember, tuple[Choice, ...]]] = []
+    made: list[tuple[MeasuredNetwork, tuple[Choice, ...]]] = []
     for member in members:
         try:
             row = choices(Architecture.parse(member.architecture))
@@ -114,7 +114,7 @@ def choice_table(members: Sequence[FrontierMember]) -> ChoiceTable:
 class Along:
     """The choices of the frontier's members, the cheapest first."""
 
-    members: tuple[FrontierMember, ...]
+    members: tuple[MeasuredNetwork, ...]
     table: ChoiceTable
     confirmed: bool
 

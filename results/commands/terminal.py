@@ -15,7 +15,7 @@ from rich.text import Text
 
 from results import units
 from results.text.run_tables import provisional_table
-from results.watcher import ProgressCallback
+from search_space.progress import ProgressCallback
 from searcher.plan.events import Event, Measured, PhaseProgress
 
 _QUIET_SECONDS = 10.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from results.analysis.candidates import FrontierMember
+from results.analysis.candidates import MeasuredNetwork
 from search_space.architecture.architecture import Architecture
 from search_space.cost.stopwatch import network_latency
 from search_space.errors import SettingsError
@@ -14,7 +14,7 @@ from search_space.network.model import build
 from search_space.space.budgets import Budgets
 
 
-def limits_over(budgets: Budgets, members: Sequence[FrontierMember]) -> Mapping[str, float]:
+def limits_over(budgets: Budgets, members: Sequence[MeasuredNetwork]) -> Mapping[str, float]:
     """Return budgets in the unit of the cost that they limit: multiply-adds, or milliseconds of a frame.
 
     Args:
@@ -26,7 +26,7 @@ def limits_over(budgets: Budgets, members: Sequence[FrontierMember]) -> Mapping[
     return {name: limit * share for name, limit in budgets.limits.items()}
 
 
-def with_latency(members: Sequence[FrontierMember], classes: int) -> list[FrontierMember]:
+def with_latency(members: Sequence[MeasuredNetwork], classes: int) -> list[MeasuredNetwork]:
     """Return members that all have the latency of a frame; those without it are timed here.
 
     They are timed as a search's workers do it: in PyTorch, with one thread.
@@ -41,7 +41,7 @@ def with_latency(members: Sequence[FrontierMember], classes: int) -> list[Fronti
     return [member if "latency_ms" in member.metrics else _timed(member, classes) for member in members]
 
 
-def _timed(member: FrontierMember, classes: int) -> FrontierMember:
+def _timed(member: MeasuredNetwork, classes: int) -> MeasuredNetwork:
     architecture = Architecture.parse(member.architecture)
     if not architecture.options.causal:
         raise SettingsError(

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from results import units
-from results.analysis.frontier import FrontierMember, pareto
+from results.analysis.frontier import MeasuredNetwork, pareto
 from results.family.scaled import Scaler, source
 from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError, SettingsError
@@ -123,7 +123,7 @@ class Family:
 
 
 def choose(
-    members: Sequence[FrontierMember],
+    members: Sequence[MeasuredNetwork],
     budgets: Mapping[str, float] | None = None,
     *,
     cost: str = "macs",
@@ -161,7 +161,7 @@ def choose(
     return Family(tuple(family), tuple(notes + note), cost)
 
 
-def _spread(front: Sequence[FrontierMember]) -> tuple[list[FamilyMember], list[str]]:
+def _spread(front: Sequence[MeasuredNetwork]) -> tuple[list[FamilyMember], list[str]]:
     count = min(len(MEMBERS), len(front))
     targets = np.geomspace(front[0].macs, front[-1].macs, count)
     logs, aims = [math.log(m.macs) for m in front], [float(aim) for aim in np.log(targets)]
@@ -206,7 +206,7 @@ def _closest(values: Sequence[float], targets: Sequence[float]) -> list[int]:
 
 
 def _by_budget(
-    front: Sequence[FrontierMember], budgets: Mapping[str, float], cost: str, scaler: Scaler | None
+    front: Sequence[MeasuredNetwork], budgets: Mapping[str, float], cost: str, scaler: Scaler | None
 ) -> tuple[list[FamilyMember], list[str]]:
     _check_budgets(front, budgets, cost, scaler)
     singles: list[FamilyMember] = []
@@ -235,7 +235,7 @@ def _by_budget(
     return singles, notes
 
 
-def _lacking(front: Sequence[FrontierMember], floor: float, budget: float, cost: str) -> str:
+def _lacking(front: Sequence[MeasuredNetwork], floor: float, budget: float, cost: str) -> str:
     nearest = min(front, key=lambda m: abs(math.log(m.value(cost) / budget)))
     return (
         "the confirmed frontier has nothing "
@@ -246,7 +246,7 @@ def _lacking(front: Sequence[FrontierMember], floor: float, budget: float, cost:
 
 
 def _check_budgets(
-    front: Sequence[FrontierMember], budgets: Mapping[str, float], cost: str, scaler: Scaler | None
+    front: Sequence[MeasuredNetwork], budgets: Mapping[str, float], cost: str, scaler: Scaler | None
 ) -> None:
     """Refuse budgets that are not valid, or that reach no network."""
     for name, limit in budgets.items():
@@ -260,7 +260,7 @@ def _check_budgets(
         )
 
 
-def _member(name: str, member: FrontierMember, budget: float, origin: str = "") -> FamilyMember:
+def _member(name: str, member: MeasuredNetwork, budget: float, origin: str = "") -> FamilyMember:
     return FamilyMember(
         name=name,
         architecture=member.architecture,

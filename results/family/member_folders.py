@@ -26,7 +26,6 @@ from results.member import (
     write_member,
 )
 from results.runtimes.sidecar import Sidecar, sidecar_of
-from results.watcher import ProgressCallback, ignore_progress
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
 from search_space.cost.stopwatch import network_latency
@@ -35,6 +34,7 @@ from search_space.network.ensemble import Ensemble, networks_of
 from search_space.network.folding import deploy
 from search_space.network.model import MoViNet, build
 from search_space.network.weights import load_weights
+from search_space.progress import ProgressCallback, ignore_progress
 
 MeasureModel = Callable[[nn.Module, ClipShape], Mapping[str, float]]
 """Measures the accuracies of a finished network on the data set's own evaluation videos, as fractions."""

@@ -19,12 +19,12 @@ from results.inference.runners import ExportRunner, Runner
 from results.inference.torch_runner import TorchRunner
 from results.profiling.operations import operation_call
 from results.profiling.step_profile import Subject, prepared
-from results.watcher import ProgressCallback, ignore_progress
 from search_space.architecture.architecture import Architecture
-from search_space.cost.latency_table import LatencyTable, Operation, Timed, space_operations
+from search_space.cost.latency_table import LatencyTable, Operation, TimedNetwork, space_operations
 from search_space.cost.stopwatch import PYTORCH, SteadyStopwatch, torch_threads
 from search_space.errors import SettingsError, SpaceError
 from search_space.network.model import build
+from search_space.progress import ProgressCallback, ignore_progress
 from search_space.space.space import SearchSpace
 
 CALIBRATION, HELD_OUT = 30, 50
@@ -115,7 +115,7 @@ def _with_operations(
     table: LatencyTable, wanted: Sequence[Operation], timing: _Timing, report: ProgressCallback
 ) -> LatencyTable:
     """The table with what each operation takes by itself."""
-    known, options = dict(table.milliseconds), timing.space.choices.options
+    known, options = dict(table.operations), timing.space.choices.options
     missing = [operation for operation in wanted if operation not in known]
     # Not in the order of their sizes: what slows the machine for a while then slows all kinds.
     random.Random(_SEED).shuffle(missing)
@@ -126,9 +126,9 @@ def _with_operations(
             known[operation] = timing.watch.milliseconds(call, timing.effort.calls)
             report(len(known), len(wanted))
             if time.monotonic() - written > _WRITE_SECONDS:
-                replace(table, milliseconds=known).write(timing.path)
+                replace(table, operations=known).write(timing.path)
                 written = time.monotonic()
-    return replace(table, milliseconds=known)
+    return replace(table, operations=known)
 
 
 @dataclass(frozen=True)
@@ -156,10 +156,10 @@ def _with_networks(table: LatencyTable, timing: _Timing, report: ProgressCallbac
     for number, text in enumerate(texts, start=1):
         if text not in known:
             known[text] = _network_milliseconds(Architecture.parse(text), table, timing.watch, effort)
-            partly = [Timed(each, known[each]) for each in texts if each in known]
+            partly = [TimedNetwork(each, known[each]) for each in texts if each in known]
             replace(table, calibration=tuple(partly)).write(timing.path)
         report(number, len(texts))
-    timed = [Timed(text, known[text]) for text in texts]
+    timed = [TimedNetwork(text, known[text]) for text in texts]
     fitted = table.fitted(timed[: effort.calibration])
     return replace(fitted, held_out=tuple(timed[effort.calibration :]))
 

@@ -22,7 +22,7 @@ from results.report.run_view import Run
 from results.text.costs import space_text
 from search_space.errors import MovinasError, RecordError, SettingsError
 from search_space.space.budgets import macs_limits
-from search_space.space.profile import profile
+from search_space.space.profile import profile_space
 from searcher.record import Measurement
 from searcher.record.records import Records
 from searcher.record.trials import differences
@@ -115,7 +115,8 @@ def _profile(folder: Path, classes: int | None) -> str:
     """Describe the run's space; the settings of an older version may not be readable any more."""
     try:
         settings = load_settings(folder / "settings.yaml")
-        return space_text(profile(settings.search_space(classes), macs_limits(settings.family.budgets)))
+        space = settings.space if classes is None else settings.space.with_classes(classes)
+        return space_text(profile_space(space, macs_limits(settings.family.budgets)))
     except MovinasError as error:
         return f"The space is not shown: {error}"
 

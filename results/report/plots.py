@@ -21,13 +21,14 @@ from results.plots import choices_interactive as plots_choices
 from results.plots import choices_pictures as plots_choices_static
 from results.plots import interactive as plots
 from results.plots import pictures as plots_static
-from results.plots.frontier_view import COST_WORDS, FrontierView, frontier_view, survival
+from results.plots.frontier_view import FrontierView, frontier_view, survival
 from results.plots.network_drawing import draw_networks, draw_picture, svg
 from results.plots.pictures import Draw
 from results.plots.style import fragment, write_picture
 from results.report.run_view import Run
 from search_space.architecture.architecture import Architecture
 from search_space.errors import MovinasError, SettingsError
+from searcher.objectives import DEFAULT_OBJECTIVES, OBJECTIVES
 
 _log = logging.getLogger(__name__)
 
@@ -207,7 +208,11 @@ def _curves(run: Run) -> Plot:
 
 MAKERS: Mapping[str, Callable[[Run], Plot]] = {
     "frontier": _frontier,
-    **{f"frontier-{cost}": partial(_frontier, cost=cost) for cost in COST_WORDS if cost != "macs"},
+    **{
+        f"frontier-{cost}": partial(_frontier, cost=cost)
+        for cost in OBJECTIVES
+        if cost not in DEFAULT_OBJECTIVES
+    },
     "hypervolume": partial(_hypervolume, against="evaluations"),
     "hypervolume-time": partial(_hypervolume, against="time"),
     "attainment": _attainment,
@@ -222,7 +227,7 @@ MAKERS: Mapping[str, Callable[[Run], Plot]] = {
 
 def wanted_plots(run: Run) -> list[str]:
     """Names of the plots that a run has: further objectives and several runs have their own."""
-    costs = [f"frontier-{name}" for name in run.objectives if name not in ("accuracy", "macs")]
+    costs = [f"frontier-{name}" for name in run.objectives if name not in DEFAULT_OBJECTIVES]
     few = len(run.runs) < 2
     return [
         name

@@ -63,9 +63,9 @@ def costs_text(architecture: Architecture, classes: int) -> str:
 
 def fvcore_table(architecture: Architecture, classes: int) -> Table:
     """The closed form beside fvcore's count of the real network, by operator; takes seconds."""
-    from search_space.cost.fvcore_reference import compare
+    from search_space.cost.fvcore_reference import compare_with_fvcore
 
-    found = compare(architecture, classes)
+    found = compare_with_fvcore(architecture, classes)
     verdict = "they agree, layer by layer" if found.agrees else "THEY DISAGREE"
     table = Table(title=f"Closed form beside fvcore: {verdict}", title_justify="left")
     table.add_column("operator")

@@ -66,7 +66,7 @@ def scale_architecture(
         stem=round_to_8(architecture.stem * width),
         stages=tuple(_scale_stage(stage, width, c.depth**phi) for stage in architecture.stages),
         head=round_to_8(architecture.head * width),
-        input=scale_input(architecture.input, phi, c),
+        input=scale_clip(architecture.input, phi, c),
     )
 
 
@@ -81,7 +81,7 @@ def _scale_stage(stage: Stage, width: float, depth: float) -> Stage:
     return Stage(round_to_8(stage.width * width), stage.stride, layers)
 
 
-def scale_input(clip: ClipShape, phi: float, coefficients: Coefficients | None = None) -> ClipShape:
+def scale_clip(clip: ClipShape, phi: float, coefficients: Coefficients | None = None) -> ClipShape:
     """A clip of the same duration with more pixels and frames: size to an even number, fps to a half."""
     c = coefficients or family_coefficients()
     fps = max(0.5, round(2 * clip.fps * c.rate**phi) / 2)

@@ -78,7 +78,9 @@ class Comparison:
         return all(row.agrees for row in (*self.totals, *self.layers))
 
 
-def compare(architecture: Architecture, classes: int = 600, *, input: ClipShape | None = None) -> Comparison:
+def compare_with_fvcore(
+    architecture: Architecture, classes: int = 600, *, input: ClipShape | None = None
+) -> Comparison:
     """Count a network both ways.
 
     Args:

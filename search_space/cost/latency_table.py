@@ -7,14 +7,14 @@ whole networks; errors are those on others, held out.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+from pydantic import PlainSerializer, PlainValidator
 from scipy.optimize import nnls
 
 from search_space.architecture.architecture import Architecture
@@ -23,6 +23,7 @@ from search_space.cost.operators import STEM_STRIDE, strided
 from search_space.errors import SpaceError
 from search_space.files import write_json
 from search_space.genes.space_genes import SpaceChoices
+from search_space.json_files import read_json, to_json
 
 FORMAT = "movinas-latency-1"
 _ABOUT = ("space", "options", "classes", "device", "runtime", "threads")
@@ -54,6 +55,12 @@ class Operation(NamedTuple):
         """Reads :attr:`text`."""
         kind, _, shape = text.partition(" ")
         return cls(kind, tuple(map(int, shape.split("-"))))
+
+
+OperationText = Annotated[
+    Operation, PlainValidator(Operation.parse), PlainSerializer(lambda operation: operation.text, str)
+]
+"""An operation that stands in a JSON form as its text."""
 
 
 def _layer_operations(
@@ -137,7 +144,7 @@ def _check(options: Options) -> None:
         )
 
 
-class Timed(NamedTuple):
+class TimedNetwork(NamedTuple):
     """A whole network with what a frame of it took, in milliseconds."""
 
     architecture: str
@@ -149,16 +156,16 @@ class LatencyTable:
     """Times of operations on a device, and how whole networks follow from them.
 
     Args:
-        space: name of the space whose operations are in it.
-        options: of its networks.
-        classes: of its networks.
+        space: name of the space whose operations are in the table.
+        options: text of the options of the space's networks.
+        classes: outputs of the space's networks.
         device: the processor.
-        runtime: what computed.
-        threads: of it.
-        milliseconds: of each operation by itself.
-        factors: by kind.
-        constant: milliseconds that every frame takes besides.
+        runtime: the runtime that computed.
+        threads: threads of the runtime.
+        constant: milliseconds that every frame takes besides its operations.
         reference: milliseconds of the work that calls were timed beside.
+        factors: factor of the times of each kind of operation.
+        operations: milliseconds of each operation by itself.
         calibration: networks that constant and factors were fitted on.
         held_out: networks on which the prediction's error was measured.
     """
@@ -169,12 +176,12 @@ class LatencyTable:
     device: str
     runtime: str
     threads: int
-    milliseconds: Mapping[Operation, float] = field(default_factory=dict)
-    factors: Mapping[str, float] = field(default_factory=dict)
     constant: float = 0.0
     reference: float = 0.0
-    calibration: tuple[Timed, ...] = ()
-    held_out: tuple[Timed, ...] = ()
+    factors: Mapping[str, float] = field(default_factory=dict)
+    operations: Mapping[OperationText, float] = field(default_factory=dict)
+    calibration: tuple[TimedNetwork, ...] = ()
+    held_out: tuple[TimedNetwork, ...] = ()
 
     @property
     def about(self) -> dict[str, Any]:
@@ -200,15 +207,15 @@ class LatencyTable:
         """Milliseconds by kind."""
         sums = dict.fromkeys(KINDS, 0.0)
         for operation in frame_operations(architecture, self.classes):
-            if operation not in self.milliseconds:
+            if operation not in self.operations:
                 raise SpaceError(
                     f"the latency table of {self.space} has no {operation.text}",
                     hint="make a table of the space that is searched: movinas latency-table SPACE",
                 )
-            sums[operation.kind] += self.milliseconds[operation]
+            sums[operation.kind] += self.operations[operation]
         return sums
 
-    def fitted(self, networks: Sequence[Timed]) -> LatencyTable:
+    def fitted(self, networks: Sequence[TimedNetwork]) -> LatencyTable:
         """The same table with constant and factors that fit these networks best, relative errors squared."""
         rows = [self._sums(Architecture.parse(each.architecture)) for each in networks]
         measured = np.array([each.milliseconds for each in networks])
@@ -239,7 +246,7 @@ class LatencyTable:
         """What the table is of, and how good."""
         errors = sorted(map(abs, self.errors))
         return (
-            f"{len(self.milliseconds)} operations of {self.space} in {self.runtime}, {self.threads} threads, "
+            f"{len(self.operations)} operations of {self.space} in {self.runtime}, {self.threads} threads, "
             f"on {self.device}; on {len(errors)} held-out networks the error is "
             f"{100 * self.median_error:.1f} % (median), "
             f"{100 * errors[int(0.9 * (len(errors) - 1))]:.1f} % (9 of 10), "
@@ -247,46 +254,15 @@ class LatencyTable:
         )
 
     def write(self, path: Path) -> None:
-        """Writes the table as JSON, whole or not at all."""
-        content = {
-            "format": FORMAT,
-            **self.about,
-            "constant": self.constant,
-            "reference": self.reference,
-            "factors": dict(self.factors),
-            "operations": {operation.text: spent for operation, spent in self.milliseconds.items()},
-            "calibration": [list(each) for each in self.calibration],
-            "held_out": [list(each) for each in self.held_out],
-        }
-        write_json(path, content)
+        """Write the table as JSON, whole or not at all."""
+        write_json(path, {"format": FORMAT, **to_json(self)})
 
     @classmethod
     def read(cls, path: Path) -> LatencyTable:
-        """Reads what :meth:`write` wrote.
+        """Read a table that :meth:`write` wrote.
 
         Raises:
             SpaceError: the file is missing, damaged or of another version.
         """
         hint = "make it with movinas latency-table SPACE"
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content["format"] != FORMAT:
-                raise SpaceError(f"{path} has the format {content['format']!r}, not {FORMAT!r}", hint=hint)
-            return cls(
-                space=content["space"],
-                options=content["options"],
-                classes=content["classes"],
-                device=content["device"],
-                runtime=content["runtime"],
-                threads=content["threads"],
-                milliseconds={Operation.parse(key): float(ms) for key, ms in content["operations"].items()},
-                factors={key: float(value) for key, value in content["factors"].items()},
-                constant=float(content["constant"]),
-                reference=float(content["reference"]),
-                calibration=tuple(Timed(text, float(ms)) for text, ms in content["calibration"]),
-                held_out=tuple(Timed(text, float(ms)) for text, ms in content["held_out"]),
-            )
-        except OSError as error:
-            raise SpaceError(f"{path} cannot be read: {error.strerror}", hint=hint) from error
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise SpaceError(f"{path} is no latency table: {error}", hint=hint) from error
+        return read_json(path, cls, error=SpaceError, hint=hint, format=FORMAT)

@@ -20,7 +20,7 @@ DRAWS = 40
 NARROW_DRAWS = 4_000
 
 
-class Drawing:
+class WindowSampler:
     """Draws architectures of a space inside a window, both ends included.
 
     Args:

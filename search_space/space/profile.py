@@ -83,7 +83,7 @@ class SpaceProfile:
     budgets: tuple[BudgetReach, ...]
 
 
-def profile(
+def profile_space(
     space: SearchSpace,
     budgets: Mapping[str, float] | None = None,
     samples: int = 1_000,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from search_space.architecture.parts import MAX_LAYERS, ClipShape, round_to_8
-from search_space.architecture.scaling import Coefficients, family_coefficients, scale_input
+from search_space.architecture.scaling import Coefficients, family_coefficients, scale_clip
 from search_space.genes.settings import ExpansionSettings, StageSettings, WidthSettings
 from search_space.space.space import SearchSpace
 
@@ -25,7 +25,7 @@ def scale_space(space: SearchSpace, phi: float, coefficients: Coefficients | Non
     factors = coefficients or family_coefficients()
     settings = space.settings
     clips = [
-        scale_input(ClipShape(frames, size, fps), phi, factors)
+        scale_clip(ClipShape(frames, size, fps), phi, factors)
         for frames in settings.input.frames
         for size in settings.input.size
         for fps in settings.input.fps

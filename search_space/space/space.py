@@ -20,7 +20,7 @@ from search_space.genes.space_genes import Genotype, SpaceChoices
 from search_space.genes.stage_genes import Gene
 from search_space.sampling import moves
 from search_space.sampling.cost_sampler import CostSampler
-from search_space.sampling.window_sampler import Drawing
+from search_space.sampling.window_sampler import WindowSampler
 from search_space.yaml_document import Document
 
 
@@ -190,9 +190,9 @@ class SearchSpace:
         return map(self.choices.decode, self.choices.enumerate())
 
     @cached_property
-    def drawing(self) -> Drawing:
+    def window_sampler(self) -> WindowSampler:
         """Draws inside a window of costs; worked out once."""
-        return Drawing(self.choices, self.classes, self.name)
+        return WindowSampler(self.choices, self.classes, self.name)
 
     def smallest(self) -> Architecture:
         """An architecture with the fewest multiply-adds."""
@@ -229,7 +229,7 @@ class SearchSpace:
         Raises:
             SpaceError: no architecture lies in the window.
         """
-        return self.drawing.sample(rng, *self.drawing.window(low, high))
+        return self.window_sampler.sample(rng, *self.window_sampler.window(low, high))
 
     def sample_distinct(
         self,
@@ -254,7 +254,7 @@ class SearchSpace:
         Returns:
             ``count`` architectures, fewer only if the window seems to hold no more.
         """
-        return self.drawing.distinct(rng, count, self.drawing.window(low, high), exclude)
+        return self.window_sampler.distinct(rng, count, self.window_sampler.window(low, high), exclude)
 
     def project(
         self, architecture: Architecture, low: float, high: float, rng: np.random.Generator
@@ -264,12 +264,12 @@ class SearchSpace:
         Raises:
             SpaceError: the architecture is not in the space, or the window is empty.
         """
-        return self.drawing.project(architecture, rng, *self.drawing.window(low, high))
+        return self.window_sampler.project(architecture, rng, *self.window_sampler.window(low, high))
 
     @property
     def sampler(self) -> CostSampler:
         """The distribution of costs, and draws at a cost."""
-        return self.drawing.sampler
+        return self.window_sampler.sampler
 
     # Steps
 
@@ -290,7 +290,7 @@ class SearchSpace:
         Raises:
             SpaceError: the space, or the window, holds no other architecture.
         """
-        return self.drawing.mutate(architecture, rng, *self.drawing.window(low, high))
+        return self.window_sampler.mutate(architecture, rng, *self.window_sampler.window(low, high))
 
     def describe(self) -> str:
         """A few lines for people: size, range, and the choices of each gene."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from proxy_train.data.settings import DataSettings, load_dataset
 from proxy_train.video.live import pictures
-from proxy_train.video.reading import read_frames
+from proxy_train.video.video import Video
 from search_space.architecture.parts import ClipShape
 from search_space.errors import DataError
 
@@ -19,7 +19,7 @@ __all__ = ["example_clip", "labelled_clips", "pictures"]
 
 def example_clip(video: Path, clip: ClipShape) -> NDArray[np.uint8]:
     """The frames of a video as a network for ``clip`` sees them, (T, size, size, 3), uint8 RGB."""
-    return read_frames(video, None, None, clip.fps, clip.size)
+    return Video(video).read(clip.fps, clip.size)
 
 
 def labelled_clips(
@@ -52,7 +52,7 @@ def labelled_clips(
         raise DataError(f"{data} has no {split} videos of one label each", hint="give another data set")
     for index in np.linspace(0, len(items) - 1, min(count, len(items))).astype(int):
         item = items[index]
-        frames = read_frames(
-            item.path, item.start, item.end, clip.fps, clip.size, limit=clip.frames, files=item.frames
+        frames = Video(item.path, item.frames).read(
+            clip.fps, clip.size, start=item.start, end=item.end, limit=clip.frames
         )
         yield frames, int(item.label) if isinstance(item.label, int) else -1

@@ -38,7 +38,7 @@ def check_settings(
         SettingsError: names the key, the value and the remedy. SpaceError: the space cannot be used.
         ClusterError: no cluster answers at the address.
     """
-    known, space = space is not None, space if space is not None else settings.search_space()
+    known, space = space is not None, space if space is not None else settings.space
     if address is None:
         _check_machine(settings)
     else:

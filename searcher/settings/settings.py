@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    field_validator,
+    model_validator,
+)
 
 from proxy_train.data.settings import DataSettings
 from proxy_train.recipe import Recipe
@@ -35,8 +43,19 @@ def _recipe(value: object) -> object:
     return Recipe.from_yaml(value) if isinstance(value, str) else value
 
 
+def _space(value: object) -> object:
+    """Read a space that is named, a preset or a file, or that stands in the settings itself."""
+    if isinstance(value, str | Path):
+        return SearchSpace.from_yaml(value)
+    return SearchSpace.from_dict(value, "space") if isinstance(value, dict) else value
+
+
+Space = Annotated[SearchSpace, BeforeValidator(_space), PlainSerializer(SearchSpace.to_dict, dict)]
+"""A search space, read once: a file that is edited later changes no run that has started."""
+
+
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
 class Window(_Model):
@@ -225,8 +244,9 @@ class Settings(_Model):
         default=(), description="experiment trackers to follow the search with: mlflow, wandb"
     )
     data: DataSettings = Field(default_factory=lambda: DataSettings.model_validate({}))
-    space: str | dict[str, Any] = Field(
-        default="quickstart", description="a preset, a YAML file, or the space itself"
+    space: Space = Field(
+        default_factory=lambda: SearchSpace.from_yaml("quickstart"),
+        description="a preset, a YAML file, or the space itself",
     )
     recipe: Annotated[Recipe, BeforeValidator(_recipe)] = Field(
         default_factory=lambda: Recipe.model_validate({}), description="its fields, a preset, or a YAML file"
@@ -264,18 +284,6 @@ class Settings(_Model):
         """The run's folder."""
         return self.output.expanduser() / self.name
 
-    def search_space(self, classes: int | None = None) -> SearchSpace:
-        """The space, with costs for so many classes.
-
-        Raises:
-            SpaceError: there is no such preset or file, or what it says is wrong.
-        """
-        if isinstance(self.space, str):
-            space = SearchSpace.from_yaml(self.space)
-        else:
-            space = SearchSpace.from_dict(self.space, "space")
-        return space if classes is None else space.with_classes(classes)
-
     def window(self, space: SearchSpace) -> tuple[float, float]:
         """The multiply-adds that proposals may have."""
         low, high = space.macs_range()
@@ -312,7 +320,7 @@ class Settings(_Model):
         return {
             "seed": self.seed,
             "data": self.data.model_dump(mode="json", exclude={"cache", "source"}),
-            "space": self.search_space().digest,
+            "space": self.space.digest,
             "recipe": self.recipe.model_dump(mode="json"),
             "search": search,
         }
@@ -335,6 +343,6 @@ class Settings(_Model):
 
     def to_yaml(self) -> str:
         """All settings as they were resolved, so that the text stands alone; without a password."""
-        data = self.model_dump(mode="json") | {"space": self.search_space().to_dict()}
+        data = self.model_dump(mode="json")
         data["storage"] = self.public_storage()
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)

@@ -164,7 +164,7 @@ def run_table(run: Path) -> Table:
     values = np.array([objectives.values(each.metrics[rung]) for each in rows])
     return Table(
         name=f"run {run.name}",
-        genes=tuple(load_settings(run / "settings.yaml").search_space().genes),
+        genes=tuple(load_settings(run / "settings.yaml").space.genes),
         genotypes=np.array([each.genotype for each in rows]),
         digests=[each.digest for each in rows],
         objectives=objectives.names,

@@ -17,9 +17,10 @@ from typing import Any
 import torch
 
 from proxy_train.distributed import Group
-from proxy_train.training.training_run import EpochLine, TrainingRun, read_log
+from proxy_train.training.training_run import EpochLine, TrainingRun, read_training_log
 from search_space.errors import MovinasError, RecordError
 from search_space.network.allocator import retain_freed_memory
+from searcher.cluster.capacity import Capacity
 from searcher.cluster.cluster import Cluster
 
 _FAILURE = "failure.txt"
@@ -48,7 +49,7 @@ def train_in_group(
     """
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / _FAILURE).unlink(missing_ok=True)
-    with Cluster(processes, cpus=cpus, gpus=float(gpus)) as cluster, _storage() as storage:
+    with Cluster(Capacity(processes, cpus, float(gpus))) as cluster, _storage() as storage:
         cluster.start()
         from ray import train
         from ray.train.torch import TorchConfig, TorchTrainer
@@ -94,14 +95,14 @@ def _work(config: dict[str, Any]) -> None:
 @contextmanager
 def _following(run: TrainingRun, on_epoch: Callable[[EpochLine], None]) -> Iterator[None]:
     """Tells of the epochs that the leading process logs, while the block runs."""
-    known = len(read_log(run.folder))
+    known = len(read_training_log(run.folder))
     over = threading.Event()
 
     def look() -> None:
         told = known
         while True:
             last = over.wait(_POLL_SECONDS)
-            for line in read_log(run.folder)[told:]:
+            for line in read_training_log(run.folder)[told:]:
                 on_epoch(line)
                 told += 1
             if last:

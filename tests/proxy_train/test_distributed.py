@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import distributed, nn
 
-from proxy_train.clips.batches import Ahead, Batches
+from proxy_train.clips.batches import Batches, Prefetcher
 from proxy_train.distributed import Group, SharedNorm, share_norms
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
@@ -142,7 +142,7 @@ def test_shared_norms_of_one_process_are_batch_norms(
 
 
 def test_what_is_made_ahead_comes_in_order_and_so_do_errors() -> None:
-    with Ahead(iter(range(100))) as items:
+    with Prefetcher(iter(range(100))) as items:
         assert list(items) == list(range(100))
 
     def failing() -> Iterator[int]:
@@ -150,9 +150,9 @@ def test_what_is_made_ahead_comes_in_order_and_so_do_errors() -> None:
         raise ValueError("broken")
 
     seen = []
-    with pytest.raises(ValueError, match="broken"), Ahead(failing()) as items:
+    with pytest.raises(ValueError, match="broken"), Prefetcher(failing()) as items:
         for item in items:
             seen.append(item)
     assert seen == [1]
-    with Ahead(iter(range(10**9))) as items:
+    with Prefetcher(iter(range(10**9))) as items:
         assert next(iter(items)) == 0  # left early, the thread ends

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,16 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 def test_numbers_that_are_none_stay_so() -> None:
     again = json.loads(json.dumps(to_json({"top1": math.nan}, dict[str, float])))
     assert math.isnan(from_json(again, dict[str, float], where="line", error=NetworkError, hint="")["top1"])
+
+
+def test_names_of_files_that_are_no_text_are_kept(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9 \xff")
+    whole = replace(WHOLE, parts=(Part(name, (1,)),), folder=Path(name))
+    write_json(tmp_path / "whole.json", to_json(whole))
+    assert read_json(tmp_path / "whole.json", Whole, error=NetworkError, hint="") == whole
+    write_json(tmp_path / "whole.json", to_json(whole) | {"share": "much"})
+    with pytest.raises(NetworkError, match="damaged: share is 'much'"):
+        read_json(tmp_path / "whole.json", Whole, error=NetworkError, hint="")
 
 
 @pytest.mark.parametrize(

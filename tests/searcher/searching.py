@@ -21,7 +21,7 @@ from tests.searcher.tiny_driver import tiny_settings
 
 
 def plan_over(settings: Settings, records: Records, events: list[Event] | None = None) -> SearchPlan:
-    space, part = settings.search_space(16), settings.search
+    space, part = settings.space.with_classes(16), settings.search
     low, high = settings.window(space)
     domain = SpaceDomain(space, settings.windows(space), part.objectives)
     training = CandidateTraining(settings.run_dir, 0, part.rungs, part.time_limit_minutes)

@@ -7,7 +7,8 @@ import re
 from proxy_train.data.formats.annotation_files import csv_rows, parse_index, parse_number
 from proxy_train.data.formats.listing import Listing
 from proxy_train.data.formats.request import Request, lines_of
-from proxy_train.data.formats.video_index import Found, VideoIndex
+from proxy_train.data.formats.video_index import VideoIndex
+from proxy_train.video.video import Video
 from search_space.errors import DataError
 
 CLASSES = 157
@@ -75,7 +76,7 @@ def _actions(listing: Listing, where: str, row: dict[str, str]) -> list[Action]:
     return actions
 
 
-def _take_segments(listing: Listing, video: Found, name: str, actions: list[Action]) -> None:
+def _take_segments(listing: Listing, video: Video, name: str, actions: list[Action]) -> None:
     if not actions:
         listing.add(video, (), name, "train")
     for number, (_, start, end) in enumerate(actions):

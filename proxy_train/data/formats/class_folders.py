@@ -6,8 +6,9 @@ from pathlib import Path
 
 from proxy_train.data.formats.listing import Listing
 from proxy_train.data.formats.request import SPLITS, Request
-from proxy_train.data.formats.video_index import VIDEOS, Contents, Found, walk
+from proxy_train.data.formats.video_index import VIDEOS, Contents, walk
 from proxy_train.video.frame_folder import find_frames
+from proxy_train.video.video import Video
 from search_space.errors import DataError
 
 
@@ -26,13 +27,13 @@ def read(request: Request) -> Listing:
             names = ", ".join(sorted(part.name for part in splits))
             listing.drop(str(path), f"not a split folder beside {names}")
     class_folders = [(split, path) for part, split in splits.items() for path in _folders(part)]
-    videos: list[tuple[str, str, Found]] = []
+    videos: list[tuple[str, str, Video]] = []
     for split, path in class_folders or [("", path) for path in top]:
         for contents in walk(path):
             if contents.is_video:
                 frames = find_frames(contents.folder, request.frame_rate)
-                videos.append((split, path.name, Found(contents.folder, frames)))
-            videos += [(split, path.name, Found(contents.folder / name)) for name in contents.videos]
+                videos.append((split, path.name, Video(contents.folder, frames)))
+            videos += [(split, path.name, Video(contents.folder / name)) for name in contents.videos]
             _drop_others(contents, listing)
     if not videos:
         raise DataError(

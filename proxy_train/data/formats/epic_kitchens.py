@@ -9,8 +9,9 @@ from dataclasses import replace
 from proxy_train.data.formats.annotation_files import csv_header, csv_rows, parse_index, parse_number
 from proxy_train.data.formats.listing import Listing
 from proxy_train.data.formats.request import Request
-from proxy_train.data.formats.video_index import Found, VideoIndex
+from proxy_train.data.formats.video_index import VideoIndex
 from proxy_train.data.labels import VerbNoun
+from proxy_train.video.video import Video
 from search_space.errors import DataError
 
 VERBS, NOUNS = 97, 300
@@ -89,13 +90,13 @@ def _take(
         listing.add(video, VerbNoun(verb, noun), name, split, start, end, group=recording)
 
 
-def _from_one(video: Found, rate: float | None) -> Found:
+def _from_one(video: Video, rate: float | None) -> Video:
     """Frames count from 1 even if the first ones are not there: times would shift otherwise."""
-    frames = video.frames
-    if frames is None:
+    files = video.files
+    if files is None:
         return video
-    count = frames.offset + frames.count - 1
-    return Found(video.path, replace(frames, offset=1, count=count, fps=rate or frames.fps))
+    count = files.offset + files.count - 1
+    return Video(video.path, replace(files, offset=1, count=count, fps=rate or files.fps))
 
 
 def _frame_rates(rows: list[tuple[str, dict[str, str]]]) -> dict[str, float]:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from proxy_train.data.formats.listing import Listing
 from proxy_train.data.formats.request import SPLITS, Request, lines_of
-from proxy_train.data.formats.video_index import VIDEOS, Found
+from proxy_train.data.formats.video_index import VIDEOS
 from proxy_train.video.frame_folder import find_frames
+from proxy_train.video.video import Video
 from search_space.errors import DataError
 
 _NAMES = rf"({'|'.join(SPLITS)})\.(txt|csv)"
@@ -30,7 +31,7 @@ def read(request: Request) -> Listing:
         DataError: no list, or a line that cannot be read, by file and line number.
     """
     listing = Listing()
-    rows: list[tuple[str, str, Found, list[int]]] = []
+    rows: list[tuple[str, str, Video, list[int]]] = []
     for path in _lists(request):
         for number, line in lines_of(path):
             name, labels = _path_and_labels(line, request.root)
@@ -71,9 +72,9 @@ def _path_and_labels(line: str, root: Path) -> tuple[str, list[int]]:
     return name, labels
 
 
-def _video(request: Request, name: str) -> Found:
+def _video(request: Request, name: str) -> Video:
     path = request.root / name
-    return Found(path, find_frames(path, request.frame_rate) if path.is_dir() else None)
+    return Video(path, find_frames(path, request.frame_rate) if path.is_dir() else None)
 
 
 def _classes(request: Request, count: int) -> tuple[str, ...]:

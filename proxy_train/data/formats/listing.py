@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from proxy_train.data.dataset import LeftOut, VideoItem
-from proxy_train.data.formats.video_index import Found
 from proxy_train.data.labels import Label, LabelsKind
+from proxy_train.video.video import Video
 
 _SHARE = 15  # percent of the videos for val, and again for test, where nothing says
 
@@ -35,7 +35,7 @@ class Listing:
 
     def add(
         self,
-        found: Found,
+        video: Video,
         label: Label,
         name: str,
         split: str,
@@ -45,14 +45,14 @@ class Listing:
         group: str = "",
     ) -> None:
         """Takes a video, or a stretch of one; an empty ``split`` is filled in by ``split_items``."""
-        self.items.append(VideoItem(found.path, start, end, label, name, split, found.frames))
+        self.items.append(VideoItem(video.path, start, end, label, name, split, video.files))
         self.groups[name] = group or name
 
     def add_unlabelled(
-        self, found: Found, name: str, split: str, start: float | None = None, end: float | None = None
+        self, video: Video, name: str, split: str, start: float | None = None, end: float | None = None
     ) -> None:
         """Takes a video whose label is not public."""
-        self.unlabelled.append(VideoItem(found.path, start, end, (), name, split, found.frames))
+        self.unlabelled.append(VideoItem(video.path, start, end, (), name, split, video.files))
 
     def miss(self, name: str, reason: str) -> None:
         """Leaves out a video that is annotated and not there."""

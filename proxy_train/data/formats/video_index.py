@@ -8,19 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxy_train.video.frame_files import FrameFiles
 from proxy_train.video.frame_folder import SUFFIXES as IMAGES
 from proxy_train.video.frame_folder import find_frames
+from proxy_train.video.video import Video
 
 VIDEOS = frozenset({".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp"})
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A video file, or a folder of ``frames``."""
-
-    path: Path
-    frames: FrameFiles | None = None
 
 
 class VideoIndex:
@@ -45,7 +37,7 @@ class VideoIndex:
             for name in contents.videos:
                 self._paths.setdefault(Path(name).stem, []).append(contents.folder / name)
 
-    def find(self, name: str, *, below: str = "") -> Found | None:
+    def find(self, name: str, *, below: str = "") -> Video | None:
         """The video of a name (without folder and suffix), or None.
 
         Args:
@@ -57,9 +49,9 @@ class VideoIndex:
         path = next((path for path in paths if plain(path.parent.name) == plain(below)), paths[0])
         # All of them are accounted for: copies of one video are one video.
         self._used.update(paths)
-        return Found(path, find_frames(path, self._frame_rate) if path in self._folders else None)
+        return Video(path, find_frames(path, self._frame_rate) if path in self._folders else None)
 
-    def find_path(self, relative: str) -> Found | None:
+    def find_path(self, relative: str) -> Video | None:
         """The video at a path below ``root`` or below one of its folders, or None."""
         wanted = Path(relative)
         for path in self._paths.get(wanted.stem, []) + self._paths.get(wanted.name, []):
@@ -68,7 +60,7 @@ class VideoIndex:
                 or path.parts[-len(wanted.parts) :] == wanted.parts
             ):
                 self._used.add(path)
-                return Found(path, find_frames(path, self._frame_rate) if path in self._folders else None)
+                return Video(path, find_frames(path, self._frame_rate) if path in self._folders else None)
         return None
 
     def unused(self) -> Iterator[Path]:

@@ -158,7 +158,7 @@ RECIPES = {
 def changed(augmentation: Augmentation, split: Split, clips: int, rng: np.random.Generator) -> torch.Tensor:
     """The first clips of a split, as a training gets them."""
     stretches = augmentation.stretches(split, np.arange(clips), rng)
-    return augmentation.changed(split.each(stretches), clips, rng)
+    return augmentation.changed(split.read_all(stretches), clips, rng)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -57,7 +57,7 @@ def test_three_crops_are_the_ends_and_the_middle_of_whole_frames(on_demand: bool
 
 def test_a_store_that_does_not_know_its_videos_says_so(tmp_path: Path) -> None:
     data = prepare(grey_dataset(tmp_path, a=12, b=12, val=12), frames=4, size=16, fps=12, cache=tmp_path)
-    earlier = replace(data.split("val"), places=None)
+    earlier = replace(data.split("val"), origins=None)
     assert Views().batch(earlier, np.arange(1), 4, 16).shape == (1, 3, 4, 16, 16)
     with pytest.raises(DataError, match=r"three crops.*prepare it again"):
         Views(crops=3).batch(earlier, np.arange(1), 4, 16)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from proxy_train.data.check import check
+from proxy_train.data.check import check_dataset
 from proxy_train.data.moving_digits import encode
 from proxy_train.data.settings import DataSettings, load_dataset
 
@@ -28,7 +28,7 @@ def test_counts_durations_and_broken_files(tmp_path: Path, workers: int) -> None
     (tmp_path / "val/jump/notes.txt").write_text("hello")
     seen: list[tuple[int, int]] = []
     dataset = load_dataset(DataSettings(kind="folder", root=tmp_path))
-    result = check(dataset, workers=workers, progress=lambda done, total: seen.append((done, total)))
+    result = check_dataset(dataset, workers=workers, progress=lambda done, total: seen.append((done, total)))
     assert result.counts == {
         "train": {"jump": 1, "run": 20},
         "val": {"jump": 0, "run": 1},

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
-from proxy_train.data.check import check
+from proxy_train.data.check import check_dataset
 from proxy_train.data.dataset import Dataset
 from proxy_train.data.formats.registry import FORMATS, detect
 from proxy_train.data.formats.request import Request
@@ -362,7 +362,7 @@ def test_found_by_its_files_decoded_and_prepared(tmp_path: Path, kind: str) -> N
     WRITERS[kind](root)
     assert detect(Request(root)) == kind
     dataset = load(root)
-    found = check(dataset)
+    found = check_dataset(dataset)
     assert found.broken == ()
     assert found.videos == sum(map(len, dataset.items.values()))
     assert found.unlabelled == len(dataset.unlabelled)

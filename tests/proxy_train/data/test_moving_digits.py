@@ -13,8 +13,8 @@ import pytest
 from proxy_train.data import moving_digits
 from proxy_train.data.dataset import Dataset
 from proxy_train.data.digit_scenes import CLASSES, FPS, FRAMES, PLAIN, SIZE, Motion, Scene, trajectory
-from proxy_train.data.moving_digits import PRESETS, Chunk, Preset
-from proxy_train.video.reading import probe_video, read_frames
+from proxy_train.data.moving_digits import PRESETS, ClipRun, Preset
+from proxy_train.video.video import Video
 from search_space.errors import DataError
 
 FEW = Preset(train=1, val=1, test=1)
@@ -22,20 +22,20 @@ FEW = Preset(train=1, val=1, test=1)
 
 def test_clips_are_h264_of_the_promised_shape(tiny_dataset: Dataset) -> None:
     item = tiny_dataset.items["train"][0]
-    info = probe_video(item.path)
+    info = Video(item.path).probe()
     assert (info.codec, info.width, info.height, info.fps) == ("h264", SIZE, SIZE, FPS)
     assert info.duration == pytest.approx(FRAMES / FPS)
-    assert read_frames(item.path, None, None, FPS, SIZE).shape == (FRAMES, SIZE, SIZE, 3)
+    assert Video(item.path).read(FPS, SIZE).shape == (FRAMES, SIZE, SIZE, 3)
 
 
 def test_manifest_hashes_the_frames_before_encoding(tiny_dataset: Dataset) -> None:
     folder = tiny_dataset.items["train"][0].path.parents[2]
     manifest = json.loads((folder / "manifest.json").read_text())
     clip = next(clip for clip in manifest["clips"] if clip["file"] == "val/orbit-clockwise/0000.mp4")
-    chunk = Chunk(str(folder), FEW, 0, "val", CLASSES.index("orbit-clockwise"), 0, 1)
+    chunk = ClipRun(str(folder), FEW, 0, "val", CLASSES.index("orbit-clockwise"), 0, 1)
     frames = moving_digits.clip_frames(chunk, 0)
     assert hashlib.sha256(frames.tobytes()).hexdigest() == clip["sha256"]
-    decoded = read_frames(folder / clip["file"], None, None, FPS, SIZE).astype(int)
+    decoded = Video(folder / clip["file"]).read(FPS, SIZE).astype(int)
     assert np.abs(decoded - frames).mean() < 8, "the file shows the frames that the hash is of"
 
 
@@ -49,7 +49,7 @@ def test_a_killed_writer_goes_on(tmp_path: Path) -> None:
     again = moving_digits.write(tmp_path / "a", FEW)
     assert again == whole
     assert kept.stat().st_mtime_ns == stamp, "a finished clip is not made again"
-    assert len(read_frames(torn, None, None, FPS, SIZE)) == FRAMES
+    assert len(Video(torn).read(FPS, SIZE)) == FRAMES
 
 
 def test_workers_and_progress_change_nothing(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_twins_that_are_measured_on_show_the_same_frames(tiny_dataset: Dataset, 
     folder = str(tiny_dataset.items["train"][0].path.parents[2])
 
     def clip(split: str, label: int) -> npt.NDArray[np.int64]:
-        return moving_digits.clip_frames(Chunk(folder, FEW, 0, split, label, 0, 1), 0).astype(np.int64)
+        return moving_digits.clip_frames(ClipRun(folder, FEW, 0, split, label, 0, 1), 0).astype(np.int64)
 
     first, twin = (clip("test", each) for each in (label, label + 1))
     if label < 8:
@@ -135,6 +135,6 @@ def test_digits_stay_in_the_picture() -> None:
 )
 def test_what_a_scene_adds_changes_the_frames_and_not_the_label(tiny_dataset: Dataset, scene: Scene) -> None:
     folder = str(tiny_dataset.items["train"][0].path.parents[2])
-    plain = Chunk(folder, FEW, 0, "train", 1, 0, 1)
-    changed = Chunk(folder, Preset(1, 1, 1, scene), 0, "train", 1, 0, 1)
+    plain = ClipRun(folder, FEW, 0, "train", 1, 0, 1)
+    changed = ClipRun(folder, Preset(1, 1, 1, scene), 0, "train", 1, 0, 1)
     assert (moving_digits.clip_frames(plain, 0) != moving_digits.clip_frames(changed, 0)).any()

@@ -22,14 +22,15 @@ from proxy_train.data.moving_digits import encode
 from proxy_train.distributed import Group
 from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
-from proxy_train.store import building, decoding, places
-from proxy_train.store.decoding import Chunk, Decoded, decode_chunk
+from proxy_train.store import building, decoding
+from proxy_train.store.clip_origins import ClipOrigin, ClipOrigins, LostVideoError
+from proxy_train.store.decoding import DecodeChunk, Decoded, decode_chunk
 from proxy_train.store.prepared_data import PreparedData, prepare
-from proxy_train.store.split import Stretch
+from proxy_train.store.split import FrameRange
 from proxy_train.training.training import Training
-from proxy_train.video import reading
+from proxy_train.video import shown_frames
 from proxy_train.video.frame_folder import find_frames
-from proxy_train.video.reading import CRASHES, read_stream
+from proxy_train.video.video import CRASHES, Video
 from search_space.architecture.architecture import Architecture
 from search_space.errors import DataError
 from tests.proxy_train.store.test_store import Counter, grey_dataset, many
@@ -119,10 +120,10 @@ def both(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pr
     return stored, on_demand
 
 
-def entries(data: PreparedData) -> list[list[Any]]:
-    found = data.split("train").places
+def origins(data: PreparedData) -> list[ClipOrigin]:
+    found = data.split("train").origins
     assert found is not None
-    return [found.entry(row) for row in data.split("train").rows.tolist()]
+    return [found.origin(row) for row in data.split("train").rows.tolist()]
 
 
 def test_every_stretch_has_the_pixels_of_the_store(both: tuple[PreparedData, PreparedData]) -> None:
@@ -131,14 +132,14 @@ def test_every_stretch_has_the_pixels_of_the_store(both: tuple[PreparedData, Pre
     assert on_demand.ids == stored.ids and on_demand.lengths.tolist() == stored.lengths.tolist()
     assert on_demand.labels.tolist() == stored.labels.tolist() and on_demand.side == stored.side == 18
     wanted = [
-        Stretch(index, start, 4)
+        FrameRange(index, start, 4)
         for index in range(len(stored))
         for start in range(max(1, int(stored.lengths[index]) - 3))
     ]
     assert len(wanted) > 80
     torch.set_num_threads(2)
     try:
-        found = list(on_demand.each(wanted))
+        found = list(on_demand.read_all(wanted))
     finally:
         torch.set_num_threads(1)
     for stretch, frames in zip(wanted, found, strict=True):
@@ -212,23 +213,23 @@ def test_clips_are_decoded_ahead_and_in_order(
 ) -> None:
     on_demand = both[1].split("train")
     begun: list[int] = []
-    read = places.Places.read
+    read = ClipOrigins.read
 
-    def counted(self: places.Places, row: int, first: int, count: int, *, square: bool = True) -> object:
+    def counted(self: ClipOrigins, row: int, first: int, count: int, *, square: bool = True) -> object:
         begun.append(first)
         return read(self, row, first, count, square=square)
 
-    monkeypatch.setattr(places.Places, "read", counted)
+    monkeypatch.setattr(ClipOrigins, "read", counted)
     taken: list[int] = []
 
-    def wanted() -> Iterator[Stretch]:
+    def wanted() -> Iterator[FrameRange]:
         for start in range(9):
             taken.append(start)
-            yield Stretch(0, start, 4)
+            yield FrameRange(0, start, 4)
 
-    found = on_demand.each(wanted())
+    found = on_demand.read_all(wanted())
     first = next(found)
-    np.testing.assert_array_equal(first, both[0].split("train").read(Stretch(0, 0, 4)))
+    np.testing.assert_array_equal(first, both[0].split("train").read(FrameRange(0, 0, 4)))
     assert taken == [0, 1, 2], "one thread has two more to do"
     assert len(list(found)) == 8 and sorted(begun) == list(range(9))
 
@@ -236,18 +237,18 @@ def test_clips_are_decoded_ahead_and_in_order(
 def test_files_whose_seeks_mislead_are_decoded_in_a_row(
     dataset: Dataset, both: tuple[PreparedData, PreparedData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert all(entry[4] for entry in entries(both[1]))
-    seek = reading._first_after_seek
+    assert all(origin.seek_is_exact for origin in origins(both[1]))
+    seek = shown_frames._first_after_seek
 
     def misled(container: object, stream: object, decoded: object, start: float) -> object:
         return seek(container, stream, decoded, start + 0.5 * (start > 1))  # type: ignore[arg-type]
 
-    monkeypatch.setattr(reading, "_first_after_seek", misled)
+    monkeypatch.setattr(shown_frames, "_first_after_seek", misled)
     data = prepare(dataset, frames=4, size=16, fps=7.5, cache=tmp_path, on_demand=True)
     on_demand, stored = data.split("train"), both[0].split("train")
-    assert not entries(data)[0][4]
+    assert not origins(data)[0].seek_is_exact
     for start in range(int(stored.lengths[0])):
-        frame = Stretch(0, start, 1)
+        frame = FrameRange(0, start, 1)
         np.testing.assert_array_equal(on_demand.read(frame), stored.read(frame))
 
 
@@ -255,15 +256,15 @@ def test_frames_that_only_decoding_in_a_row_finds_are_not_lost(
     both: tuple[PreparedData, PreparedData], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where a last frame says nothing of how long it is on show."""
-    stream = read_stream
+    read = Video.frames
 
     def fewer(*args: Any, seek: bool = True, **given: Any) -> Iterator[Any]:
-        frames = stream(*args, seek=seek, **given)
+        frames = read(*args, seek=seek, **given)
         return islice(frames, 2) if seek else frames
 
-    monkeypatch.setattr(places, "read_stream", fewer)
+    monkeypatch.setattr(Video, "frames", fewer)
     stored, on_demand = (data.split("train") for data in both)
-    np.testing.assert_array_equal(on_demand.read(Stretch(0, 3, 4)), stored.read(Stretch(0, 3, 4)))
+    np.testing.assert_array_equal(on_demand.read(FrameRange(0, 3, 4)), stored.read(FrameRange(0, 3, 4)))
 
 
 def test_it_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,13 +279,13 @@ def test_it_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (data.path / "meta.json").write_text("{")
     again = prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, on_demand=True)
     assert counter.videos == 41 - 32, "the journal has it all"
-    assert entries(again) == entries(data)
+    assert origins(again) == origins(data)
 
 
 def test_a_video_that_kills_its_decoder_has_an_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     videos = grey_dataset(tmp_path, first=12, deadly=12, third=12, val=12)
 
-    def killed(_: object, chunk: Chunk) -> Decoded | None:
+    def killed(_: object, chunk: DecodeChunk) -> Decoded | None:
         return None if chunk.items[0].id == "deadly" else decode_chunk(chunk)
 
     monkeypatch.setattr(decoding, "run_in_process", killed)
@@ -293,7 +294,7 @@ def test_a_video_that_kills_its_decoder_has_an_entry(tmp_path: Path, monkeypatch
     )
     data = prepare(videos, frames=4, size=16, fps=12, cache=tmp_path, on_demand=True)
     assert data.broken == (("deadly", f"{tmp_path / 'deadly.mp4'}: {CRASHES}"),)
-    third = data.split("train").read(Stretch(1, 0, 4))
+    third = data.split("train").read(FrameRange(1, 0, 4))
     assert (third.mean((1, 2, 3)) / 10).round().tolist() == [1, 2, 3, 4]
 
 
@@ -351,8 +352,35 @@ def test_a_changed_video_is_measured_again(tmp_path: Path) -> None:
 
 def test_frames_left_out_change_no_other(dataset: Dataset) -> None:
     for item in dataset.items["train"]:
-        whole = list(read_stream(item.path, 7.5, 18, start=0.31, files=item.frames))
+        whole = list(Video(item.path, item.frames).frames(7.5, 18, start=0.31))
         for first in (1, len(whole) // 2, len(whole) - 1):
             for seek in (True, False):
-                found = read_stream(item.path, 7.5, 18, start=0.31, files=item.frames, first=first, seek=seek)
+                found = Video(item.path, item.frames).frames(7.5, 18, start=0.31, first=first, seek=seek)
                 np.testing.assert_array_equal(list(islice(found, 3)), whole[first : first + 3])
+
+
+WRITTEN = {
+    "meta.json": """{
+"name": "grey", "digest": "c89626912202a6db", "classes": ["a", "b"], "frames": 4, "size": 16, "side": 16,
+"fps": 12, "flips_change_labels": false, "labels_kind": "single", "verbs": 0, "direct": true, "broken": [],
+"doubtful": [], "splits": {
+  "train": {"ids": ["first"], "labels": [0], "lengths": [12], "checksums": [3501393822],
+            "places": 1313838976},
+  "val": {"ids": ["val"], "labels": [1], "lengths": [12], "checksums": [3501393822], "places": 2921219359}
+}, "checksum": 3296460534}""",
+    "train.jsonl": '["/videos/first.mp4", 0.0, null, null, true, 1940, 1795983990343902239]\n',
+    "val.jsonl": '["/videos/val.mp4", 0.0, null, null, true, 1940, 1795983990351971530]\n',
+}
+
+
+def test_data_that_is_prepared_already_is_opened(tmp_path: Path) -> None:
+    for name, text in WRITTEN.items():
+        (tmp_path / name).write_text(text)
+    data = PreparedData.open(tmp_path)
+    train = data.split("train")
+    assert (data.name, data.classes, data.fps, data.labels_kind) == ("grey", ("a", "b"), 12, "single")
+    assert train.on_demand and train.ids == ("first",) and train.labels.tolist() == [0]
+    path = Path("/videos/first.mp4")
+    assert origins(data) == [ClipOrigin(path, 0.0, None, None, True, 1940, 1795983990343902239)]
+    with pytest.raises(LostVideoError, match="no such file"):
+        train.read(FrameRange(0, 0, 4))

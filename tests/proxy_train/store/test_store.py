@@ -17,9 +17,9 @@ from proxy_train.data.dataset import Dataset, VideoItem
 from proxy_train.data.moving_digits import encode
 from proxy_train.store import building, decoding, prepared_data
 from proxy_train.store.building import building_folder
-from proxy_train.store.decoding import Chunk, Decoded, decode_chunk
+from proxy_train.store.decoding import DecodeChunk, Decoded, decode_chunk
 from proxy_train.store.prepared_data import PreparedData, prepare
-from proxy_train.video.reading import CRASHES, read_frames
+from proxy_train.video.video import CRASHES, Video
 from search_space.errors import DataError
 
 
@@ -43,7 +43,7 @@ def test_clips_equal_what_is_decoded(tiny_dataset: Dataset, tiny_data: PreparedD
         assert part.labels.tolist() == [item.label for item in items]
         assert part.ids == tuple(item.id for item in items)
         for index in (0, len(items) - 1):
-            frames = read_frames(items[index].path, None, None, 4, 32)
+            frames = Video(items[index].path).read(4, 32)
             np.testing.assert_array_equal(part.clips[part.rows[index]], frames)
     assert tiny_data.classes == tiny_dataset.classes
 
@@ -121,7 +121,7 @@ def test_an_interrupted_build_is_not_taken_for_whole(tmp_path: Path, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(prepared_data, "_write_meta", stop)
+        patch.setattr(prepared_data, "_write_facts", stop)
         with pytest.raises(KeyboardInterrupt):
             prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path)
     assert len(prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path).split("train")) == 1
@@ -139,7 +139,7 @@ class Counter:
         self.videos, self._chunks, self._stop_after = 0, 0, stop_after
         monkeypatch.setattr(building, "decode_chunk", self)
 
-    def __call__(self, chunk: Chunk) -> Decoded:
+    def __call__(self, chunk: DecodeChunk) -> Decoded:
         if self._chunks == self._stop_after:
             raise KeyboardInterrupt
         self._chunks += 1
@@ -248,11 +248,11 @@ def test_two_processes_share_the_work_of_one(tmp_path: Path) -> None:
 def test_a_video_that_kills_its_decoder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = grey_dataset(tmp_path, first=12, deadly=12, third=12, val=12)
 
-    def killed(_: object, chunk: Chunk) -> Decoded | None:
+    def killed(_: object, chunk: DecodeChunk) -> Decoded | None:
         return None if chunk.items[0].id == "deadly" else decode_chunk(chunk)
 
     def each(
-        function: object, chunks: list[Chunk], workers: int, blame: Callable[[Chunk], Decoded]
+        function: object, chunks: list[DecodeChunk], workers: int, blame: Callable[[DecodeChunk], Decoded]
     ) -> object:
         return map(blame, chunks)
 

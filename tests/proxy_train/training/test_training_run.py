@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
 from proxy_train.training.checkpoint import read_checkpoint
 from proxy_train.training.training import Training
-from proxy_train.training.training_run import EpochLine, TrainingRun, read_log
+from proxy_train.training.training_run import EpochLine, TrainingRun, read_training_log
 from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError
 
@@ -49,7 +50,7 @@ def test_a_run_is_logged_and_keeps_its_best_weights(run: TrainingRun) -> None:
     seen: list[tuple[int, int]] = []
     training = run.begin()
     run.finish(training, told.append, lambda done, of: seen.append((done, of)))
-    assert [line.epoch for line in told] == [1, 2, 3, 4] and read_log(run.folder) == told
+    assert [line.epoch for line in told] == [1, 2, 3, 4] and read_training_log(run.folder) == told
     assert seen == [(step, 4) for _ in range(4) for step in (1, 2, 3, 4)]
     best = run.best
     assert best is not None and best.facts["score"] == max(line.score for line in told)
@@ -83,13 +84,13 @@ def test_interrupted_anywhere_it_leaves_the_same_files(
     again = run.begin()
     assert again.epoch == 0
     run.finish(again)
-    assert without_times(read_log(run.folder)) == without_times(read_log(whole.folder))
+    assert without_times(read_training_log(run.folder)) == without_times(read_training_log(whole.folder))
     for name in ("checkpoint.safetensors", "best.safetensors"):
         one, two = read_checkpoint(run.folder, name), read_checkpoint(whole.folder, name)
         assert one is not None and two is not None and one.facts == two.facts
         assert all(torch.equal(value, two.tensors[key]) for key, value in one.tensors.items()), name
     run.finish(run.begin())
-    assert without_times(read_log(run.folder)) == without_times(read_log(whole.folder)), (
+    assert without_times(read_training_log(run.folder)) == without_times(read_training_log(whole.folder)), (
         "nothing is left to do"
     )
 
@@ -101,7 +102,7 @@ def test_a_torn_line_of_the_log_is_left_out(run: TrainingRun) -> None:
     run.finish(run.begin())
     with (run.folder / "log.jsonl").open("a") as file:
         file.write('{"epoch": 5, "loss": 0.')
-    assert [line.epoch for line in read_log(run.folder)] == [2, 3, 4]
+    assert [line.epoch for line in read_training_log(run.folder)] == [2, 3, 4]
 
 
 def test_a_run_travels_as_text(run: TrainingRun, tmp_path: Path) -> None:
@@ -114,3 +115,56 @@ def test_a_run_travels_as_text(run: TrainingRun, tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="no checkpoint to go on from"):
         replace(run, promoted_from=tmp_path / "b").begin()
     assert isinstance(run.begin(), Training)
+
+
+WRITTEN_RUN = """{
+"architecture": {
+  "stem": 8,
+  "stages": [
+    {"width": 8, "stride": 2, "layers": [{"kernel": "3x3x3", "expansion": 16, "squeeze": true}]}
+  ],
+  "head": 32, "hidden": 32, "input": {"frames": 8, "size": 32, "fps": 4.0},
+  "options": {"convolution": "2plus1d", "squeeze": "2plus3d", "activation": "hard_swish",
+              "gate": "hard_sigmoid", "causal": true, "position_encoding": false}
+},
+"data": "/data/prepared",
+"recipe": {"optimizer": "muon", "batch_size": 16, "clip_norm": null, "warmup_epochs": 1},
+"horizon": "e4-f8-s32-p50", "seed": 3, "folder": "/runs/one", "initial": null, "promoted_from": "/runs/lower"
+}"""
+WRITTEN_LINE = (
+    '{"epoch": 1, "loss": 2.5, "learning_rate": 0.01, "seconds": 3.25, "data_seconds": 0.5, "score": 0.25, '
+    '"metrics": {"top1": 0.25, "loss": NaN}, "best": true}'
+)
+
+
+def test_runs_and_logs_that_are_written_already_are_read(tmp_path: Path) -> None:
+    run = TrainingRun.from_json(WRITTEN_RUN)
+    assert run.architecture == Architecture.parse("stream_8x32x4_s8_w8s2-33e16-a_h32x32")
+    assert run.recipe == Recipe(batch_size=16, warmup_epochs=1) and run.horizon == Fidelity(4, 8, 32, 0.5)
+    assert (run.data, run.folder) == (Path("/data/prepared"), Path("/runs/one"))
+    assert (run.seed, run.initial, run.promoted_from) == (3, None, Path("/runs/lower"))
+    again = json.loads(run.to_json())
+    assert again | {"recipe": None} == json.loads(WRITTEN_RUN) | {"recipe": None}
+    (tmp_path / "log.jsonl").write_text(WRITTEN_LINE + "\n")
+    (line,) = read_training_log(tmp_path)
+    assert line == replace(EpochLine(1, 2.5, 0.01, 3.25, 0.5, 0.25, best=True), metrics=line.metrics)
+    assert line.metrics["top1"] == 0.25 and math.isnan(line.metrics["loss"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", r"log\.jsonl, line 2 is damaged"),
+        (WRITTEN_LINE.replace("2.5", '"2.5"'), "line 2 is damaged: loss is '2.5'"),
+        (WRITTEN_LINE.replace("score", "points"), "line 2 is incomplete: it has no 'score'"),
+    ],
+)
+def test_a_damaged_line_of_the_log_is_named(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text(f"{WRITTEN_LINE}\n{text}\n{WRITTEN_LINE}\n")
+    with pytest.raises(RecordError, match=message):
+        read_training_log(tmp_path)
+
+
+def test_a_run_with_a_wrong_value_is_refused() -> None:
+    with pytest.raises(RecordError, match=r"the training is damaged: horizon is 'e4'.*not a fidelity"):
+        TrainingRun.from_json(WRITTEN_RUN.replace("e4-f8-s32-p50", "e4"))

@@ -27,7 +27,7 @@ from proxy_train.training.out_of_memory import OutOfMemory, is_out_of_memory
 from proxy_train.training.schedule import rate_at
 from proxy_train.training.training import Training
 from proxy_train.training.updates import Diverged, Updater
-from proxy_train.training.weight_average import Average
+from proxy_train.training.weight_average import WeightAverage
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import BASE
 from search_space.errors import SettingsError
@@ -222,7 +222,7 @@ def test_recipes_clip_each_variable_once(small_architecture: Architecture) -> No
 def test_average_by_hand() -> None:
     layer = nn.Linear(1, 1, bias=False)
     nn.init.constant_(layer.weight, 1.0)
-    average = Average(layer, 0.5)
+    average = WeightAverage(layer, 0.5)
     expected = 1.0
     for updates in range(12):
         nn.init.constant_(layer.weight, float(updates))

@@ -16,7 +16,7 @@ from PIL import Image
 from proxy_train.data.moving_digits import encode
 from proxy_train.video.frame_files import FrameFiles
 from proxy_train.video.frame_folder import find_frames
-from proxy_train.video.reading import measure_video, probe_video, read_frames, read_stream
+from proxy_train.video.video import Video
 from search_space.errors import DataError
 from tests.proxy_train.video_files import turn
 
@@ -79,26 +79,26 @@ def levels(frames: Pictures) -> list[int]:
 
 def test_every_second_frame_at_half_the_rate(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", frames=24, fps=12)
-    assert levels(read_frames(path, None, None, 6, 16)) == list(range(1, 25, 2))
-    assert levels(read_frames(path, None, None, 12, 16)) == list(range(1, 25))
+    assert levels(Video(path).read(6, 16)) == list(range(1, 25, 2))
+    assert levels(Video(path).read(12, 16)) == list(range(1, 25))
 
 
 def test_frames_repeat_above_the_files_rate(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", frames=6, fps=6)
-    assert levels(read_frames(path, None, None, 12, 16)) == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6]
+    assert levels(Video(path).read(12, 16)) == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6]
 
 
 @pytest.mark.parametrize(("start", "end", "expected"), [(0.5, 1.0, range(7, 13)), (1.0, None, range(13, 25))])
 def test_stretch_of_a_video(tmp_path: Path, start: float, end: float | None, expected: range) -> None:
     path = write_video(tmp_path / "a.mp4", frames=24, fps=12)
-    assert levels(read_frames(path, start, end, 12, 16)) == list(expected)
+    assert levels(Video(path).read(12, 16, start=start, end=end)) == list(expected)
 
 
 def test_limit_and_stream_agree_with_the_whole(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", frames=24, fps=12)
-    whole = read_frames(path, None, None, 8, 16)
-    np.testing.assert_array_equal(read_frames(path, None, None, 8, 16, limit=5), whole[:5])
-    np.testing.assert_array_equal(np.stack(list(read_stream(path, 8, 16))), whole)
+    whole = Video(path).read(8, 16)
+    np.testing.assert_array_equal(Video(path).read(8, 16, limit=5), whole[:5])
+    np.testing.assert_array_equal(np.stack(list(Video(path).frames(8, 16))), whole)
 
 
 def test_variable_frame_rate_goes_by_time(tmp_path: Path) -> None:
@@ -106,14 +106,14 @@ def test_variable_frame_rate_goes_by_time(tmp_path: Path) -> None:
     path = write_variable_rate(
         tmp_path / "a.mp4", [Fraction(0), Fraction(1, 10), Fraction(2, 10), Fraction(1)]
     )
-    assert levels(read_frames(path, None, 1.05, 5, 16)) == [1, 3, 3, 3, 3, 4]
+    assert levels(Video(path).read(5, 16, end=1.05)) == [1, 3, 3, 3, 3, 4]
 
 
 def test_centre_square_of_a_wide_picture(tmp_path: Path) -> None:
     pictures = np.zeros((4, 32, 96, 3), np.uint8)
     pictures[:, :, 32:64] = 200
     path = write_video(tmp_path / "a.mp4", pictures=pictures)
-    assert read_frames(path, None, None, 12, 32).mean() > 180
+    assert Video(path).read(12, 32).mean() > 180
 
 
 def test_rotation_is_honoured(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_rotation_is_honoured(tmp_path: Path) -> None:
     pictures[:, :16] = 200
     path = write_video(tmp_path / "a.mp4", pictures=pictures)
     turn(path)
-    frame = read_frames(path, None, None, 12, 32)[0].astype(int)
+    frame = Video(path).read(12, 32)[0].astype(int)
     assert frame[:, 20:].mean() > 180, "the bright top is on the right now"
     assert frame[:, :12].mean() < 20
 
@@ -153,12 +153,12 @@ def test_every_kind_of_file_shows_its_frames(
     write_odd(tmp_path / name, codec, pixel_format, options)
     monkeypatch.chdir(tmp_path)
     path = Path(name)
-    whole = read_frames(path, None, None, 12, 32)
+    whole = Video(path).read(12, 32)
     assert levels(whole) == list(range(1, 25))
     # From a seek, wherever key frames and the container's index lie.
     for start in (0.5, 1.0, 1.25):
-        np.testing.assert_array_equal(read_frames(path, start, None, 12, 32), whole[round(12 * start) :])
-    info = measure_video(path)
+        np.testing.assert_array_equal(Video(path).read(12, 32, start=start), whole[round(12 * start) :])
+    info = Video(path).measure()
     assert (info.frames, info.width, info.height, info.variable, info.note) == (24, 62, 36, False, "")
     assert info.duration == pytest.approx(2.0, abs=0.002) and info.fps == pytest.approx(12, abs=0.02)
 
@@ -167,14 +167,14 @@ def test_every_kind_of_file_shows_its_frames(
 def test_one_frame_is_a_video(name: str, tmp_path: Path) -> None:
     codec = {".mp4": "libx264", ".webm": "libvpx-vp9", ".avi": "mpeg4"}[Path(name).suffix]
     path = write_odd(tmp_path / name, codec, "yuv420p", {}, count=1)
-    assert len(read_frames(path, None, None, 1, 16)) == 1
-    assert measure_video(path).frames == 1
+    assert len(Video(path).read(1, 16)) == 1
+    assert Video(path).measure().frames == 1
 
 
 def test_odd_sizes_keep_their_shape(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", pictures=grey([1, 2], 626, 360))
-    assert read_frames(path, None, None, 12, 172).shape == (2, 172, 172, 3)
-    assert read_frames(path, None, None, 12, 172, square=False).shape == (2, 172, 299, 3)
+    assert Video(path).read(12, 172).shape == (2, 172, 172, 3)
+    assert Video(path).read(12, 172, square=False).shape == (2, 172, 299, 3)
 
 
 @pytest.mark.parametrize("told", [0, 7, 100_000])
@@ -190,8 +190,8 @@ def test_frame_counts_of_headers_are_not_believed(tmp_path: Path, told: int) -> 
     struct.pack_into("<I", content, main + 16, told)
     struct.pack_into("<I", content, stream + 32, told)
     path.write_bytes(content)
-    assert levels(read_frames(path, None, None, 12, 32)) == list(range(1, 25))
-    info = measure_video(path)
+    assert levels(Video(path).read(12, 32)) == list(range(1, 25))
+    info = Video(path).measure()
     assert info.frames == 24 and info.duration == pytest.approx(2.0)
     assert bool(info.note) == (told > 24), "a header that promises more than there is"
 
@@ -210,13 +210,13 @@ def test_a_cover_is_no_video(tmp_path: Path) -> None:
         noise.sample_rate = 16000
         container.mux([*sound.encode(noise), *sound.encode(None)])
     with pytest.raises(DataError, match="no picture stream"):
-        probe_video(path)
+        Video(path).probe()
 
 
 def test_variable_rates_are_seen(tmp_path: Path) -> None:
     times = [Fraction(0), Fraction(1, 10), Fraction(2, 10), Fraction(1)]
-    assert measure_video(write_variable_rate(tmp_path / "a.mp4", times)).variable
-    assert not measure_video(write_video(tmp_path / "b.mp4")).variable
+    assert Video(write_variable_rate(tmp_path / "a.mp4", times)).measure().variable
+    assert not Video(write_video(tmp_path / "b.mp4")).measure().variable
 
 
 def write_frames(folder: Path, numbers: range, template: str = "frame_%010d.png") -> FrameFiles:
@@ -230,9 +230,9 @@ def write_frames(folder: Path, numbers: range, template: str = "frame_%010d.png"
 def test_a_folder_of_frames_is_read_as_its_video_would_be(tmp_path: Path) -> None:
     files = write_frames(tmp_path, range(1, 25))
     assert files == FrameFiles("frame_%010d.png", 1, 24, 12)
-    assert levels(read_frames(tmp_path, None, None, 6, 16, files=files)) == list(range(1, 25, 2))
-    assert levels(read_frames(tmp_path, 0.5, 1.0, 12, 16, files=files)) == list(range(7, 13))
-    info = measure_video(tmp_path, files)
+    assert levels(Video(tmp_path, files).read(6, 16)) == list(range(1, 25, 2))
+    assert levels(Video(tmp_path, files).read(12, 16, start=0.5, end=1.0)) == list(range(7, 13))
+    info = Video(tmp_path, files).measure()
     assert (info.frames, info.duration, info.fps, info.codec) == (24, 2.0, 12.0, "images")
 
 
@@ -246,17 +246,17 @@ def test_missing_and_damaged_frames_are_named(tmp_path: Path) -> None:
     files = write_frames(tmp_path, range(1, 5))
     (tmp_path / "frame_0000000003.png").unlink()
     with pytest.raises(DataError, match=r"frame_0000000003\.png: no such file"):
-        read_frames(tmp_path, None, None, 12, 16, files=files)
+        Video(tmp_path, files).read(12, 16)
     (tmp_path / "frame_0000000003.png").write_bytes((tmp_path / "frame_0000000002.png").read_bytes()[:60])
     with pytest.raises(DataError, match=r"frame_0000000003\.png: not a readable image"):
-        measure_video(tmp_path, files)
+        Video(tmp_path, files).measure()
 
 
 @pytest.mark.parametrize("name", ["cut.mkv", "cut.ts"])
 def test_what_is_left_of_a_cut_file_is_told(tmp_path: Path, name: str) -> None:
     path = write_odd(tmp_path / name, "libx264", "yuv420p", {"crf": "10", "g": "4", "bf": "0"})
     path.write_bytes(path.read_bytes()[: int(0.85 * path.stat().st_size)])
-    info = measure_video(path)
+    info = Video(path).measure()
     assert 4 <= info.frames < 22
     # A transport stream has no header to compare with.
     assert ("its header says 2.00 s" in info.note) == (name == "cut.mkv")
@@ -275,11 +275,11 @@ def test_a_cut_mp4_is_named_with_the_time(tmp_path: Path) -> None:
     content = (tmp_path / "b.mp4").read_bytes()
     (tmp_path / "b.mp4").write_bytes(content[: int(0.6 * len(content))])
     with pytest.raises(DataError, match=r"b\.mp4: damaged (at|or cut off after) \d\.\d+ s"):
-        measure_video(tmp_path / "b.mp4")
+        Video(tmp_path / "b.mp4").measure()
 
 
 def test_probe_reads_the_header(tmp_path: Path) -> None:
-    info = probe_video(write_video(tmp_path / "a.mp4", frames=24, fps=12))
+    info = Video(write_video(tmp_path / "a.mp4", frames=24, fps=12)).probe()
     assert (info.width, info.height, info.fps, info.codec) == (48, 32, 12, "h264")
     assert info.duration == pytest.approx(2.0)
 
@@ -296,9 +296,9 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
     reasons = {empty: "empty", text: "not a readable video", truncated: "not a readable", audio: "no picture"}
     for path, reason in reasons.items():
         with pytest.raises(DataError, match=f"{path.name}.*{reason}"):
-            read_frames(path, None, None, 12, 16)
+            Video(path).read(12, 16)
     with pytest.raises(DataError, match=r"missing\.mp4: no such file"):
-        probe_video(tmp_path / "missing.mp4")
+        Video(tmp_path / "missing.mp4").probe()
 
 
 def test_damaged_pictures_are_no_frames(tmp_path: Path) -> None:
@@ -309,7 +309,7 @@ def test_damaged_pictures_are_no_frames(tmp_path: Path) -> None:
     content[begin : begin + 3000] = bytes(3000)
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"a\.mp4"):
-        read_frames(path, None, None, 12, 16)
+        Video(path).read(12, 16)
 
 
 def test_a_decoder_that_conceals_damage_is_not_believed(tmp_path: Path) -> None:
@@ -330,8 +330,8 @@ def test_a_decoder_that_conceals_damage_is_not_believed(tmp_path: Path) -> None:
     with av.open(path) as container:
         assert len(list(container.decode(video=0))) == 24, "FFmpeg shows as many frames as ever"
     with pytest.raises(DataError, match=r"a\.avi: damaged at [01]\.\d\d s"):
-        measure_video(path)
-    assert len(read_frames(path, None, 0.1, 12, 16)) == 2, "what comes before can be used"
+        Video(path).measure()
+    assert len(Video(path).read(12, 16, end=0.1)) == 2, "what comes before can be used"
 
 
 def test_a_frame_that_lasts_no_time_is_seen(tmp_path: Path) -> None:
@@ -345,10 +345,10 @@ def test_a_frame_that_lasts_no_time_is_seen(tmp_path: Path) -> None:
         for packet in [*stream.encode(frame), *stream.encode()]:
             packet.duration = 1
             container.mux(packet)
-    assert levels(read_frames(path, None, None, 12, 16)) == [7]
+    assert levels(Video(path).read(12, 16)) == [7]
 
 
 def test_nothing_to_see_after_the_end(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", frames=12, fps=12)
     with pytest.raises(DataError, match="no frame between 5 s"):
-        read_frames(path, 5.0, 6.0, 12, 16)
+        Video(path).read(12, 16, start=5.0, end=6.0)

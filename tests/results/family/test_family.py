@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from results.analysis.frontier import FrontierMember, frontier
+from results.analysis.frontier import MeasuredNetwork, frontier
 from results.family.budgets import limits_over, with_latency
 from results.family.family import Family, choose
 from results.family.member_folders import write_plan
@@ -30,7 +30,7 @@ SOME = st.lists(
 )
 
 
-def line(*macs: int) -> list[FrontierMember]:
+def line(*macs: int) -> list[MeasuredNetwork]:
     return [member(str(index), each, (index + 1) / (len(macs) + 1)) for index, each in enumerate(macs)]
 
 

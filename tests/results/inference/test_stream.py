@@ -13,7 +13,7 @@ import pytest
 
 import movinas
 from proxy_train.video import live
-from proxy_train.video.reading import read_frames
+from proxy_train.video.video import Video
 from results.export.export import export_network
 from results.inference.annotated_video import annotated_video
 from results.inference.memory import peak_bytes, resident_bytes
@@ -84,7 +84,7 @@ def test_last_line_is_what_the_clip_form_says(
     assert [line["frame"] for line in lines] == list(range(3 * FPS))
     assert lines[-1]["seconds"] == pytest.approx((3 * FPS - 1) / FPS)
     assert all(line["ms"] > 0 and line["memory_mib"] > 10 for line in lines)
-    whole = softmax(clip_logits(network(1), read_frames(video, None, None, FPS, SIZE)))
+    whole = softmax(clip_logits(network(1), Video(video).read(FPS, SIZE)))
     told = {each["label"]: each["probability"] for each in lines[-1]["top"]}
     assert [told[label] for label in LABELS] == pytest.approx(list(whole), abs=1e-5)
     with av.open(str(output)) as container:
@@ -192,7 +192,7 @@ def test_a_camera_s_pictures_are_those_that_are_due(tmp_path: Path) -> None:
     path = encode(tmp_path / "camera.mkv", 3, "matroska")
     pictures = list(live._live(str(path), None, FPS / 2, SIZE))
     assert len(pictures) == 3 * FPS // 2
-    expected = read_frames(path, None, None, FPS / 2, SIZE)
+    expected = Video(path).read(FPS / 2, SIZE)
     np.testing.assert_array_equal(np.stack(pictures), expected)
     # A camera slower than the network: each of its pictures once.
     assert len(list(live._live(str(path), None, 3 * FPS, SIZE))) == 3 * FPS

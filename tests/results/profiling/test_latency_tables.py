@@ -98,7 +98,7 @@ def test_an_interrupted_table_is_gone_on_with(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(InterruptedHereError):
         build_table(TINY, path, effort=SMALL, operations=stop)
     begun = LatencyTable.read(path)
-    assert len(begun.milliseconds) == 4
+    assert len(begun.operations) == 4
     seen: list[int] = []
     whole: list[tuple[int, int]] = []
     table = build_table(
@@ -110,7 +110,7 @@ def test_an_interrupted_table_is_gone_on_with(tmp_path: Path, monkeypatch: pytes
     )
     assert seen == list(range(5, total + 1))
     assert whole == [(done, 7) for done in range(1, 8)]
-    assert begun.milliseconds.items() <= table.milliseconds.items()
+    assert begun.operations.items() <= table.operations.items()
     assert table == LatencyTable.read(path)
     assert table.reference == begun.reference > 0
     assert len(table.calibration) == 4 and len(table.held_out) == 3

@@ -15,7 +15,7 @@ from results.report.from_folders import read_run, report_runs
 from results.report.run_files import write_run
 from results.text.costs import space_text
 from search_space.errors import RecordError
-from search_space.space.profile import profile
+from search_space.space.profile import profile_space
 from tests.searcher.invented import invented
 from tests.searcher.searching import THREE, finished, settings_of
 
@@ -46,7 +46,7 @@ def test_chance_and_costs_are_those_of_the_runs_own_classes(
     folder = searched(tmp_path, dataset)
     run = read_run(folder)
     assert run.references == ({} if chance is None else {"chance": chance})
-    assert run.profile == space_text(profile(settings_of(tmp_path).search_space(len(NAMES))))
+    assert run.profile == space_text(profile_space(settings_of(tmp_path).space.with_classes(len(NAMES))))
     page = page_of(folder)
     assert ('"text":"chance"' in page) == (chance is not None)
 

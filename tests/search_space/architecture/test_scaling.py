@@ -12,7 +12,7 @@ from search_space.architecture.scaling import (
     Coefficients,
     family_coefficients,
     scale_architecture,
-    scale_input,
+    scale_clip,
 )
 from search_space.cost.closed_form import macs
 
@@ -68,7 +68,7 @@ def test_layers_keep_their_pattern() -> None:
 
 def test_clips_keep_their_duration() -> None:
     for phi in (-2, -1, 1, 2, 3):
-        clip = scale_input(ClipShape(50, 224, 5), phi)
+        clip = scale_clip(ClipShape(50, 224, 5), phi)
         assert clip.frames / clip.fps == pytest.approx(10, abs=0.5)
         assert clip.size % 2 == 0
-    assert scale_input(ClipShape(50, 224, 5), 1, Coefficients(1, 1, 2.0, 1)) == ClipShape(50, 448, 5)
+    assert scale_clip(ClipShape(50, 224, 5), 1, Coefficients(1, 1, 2.0, 1)) == ClipShape(50, 448, 5)

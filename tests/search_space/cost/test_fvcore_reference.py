@@ -12,7 +12,7 @@ from search_space.architecture.parts import BASE, STREAM, ClipShape, Options
 from search_space.architecture.published import PUBLISHED
 from search_space.cost import fvcore_reference
 from search_space.cost.closed_form import macs
-from search_space.cost.fvcore_reference import Comparison, compare
+from search_space.cost.fvcore_reference import Comparison, compare_with_fvcore
 from search_space.cost.operators import Operator, operators
 from search_space.genes.reading import preset_names
 from search_space.space.space import SearchSpace
@@ -30,20 +30,20 @@ def _check(comparison: Comparison) -> None:
 
 @pytest.mark.parametrize("name", ["T0-base", "T0-stream", "A0-base", "A0-stream"])
 def test_published_networks_at_a_small_clip(name: str) -> None:
-    _check(compare(PUBLISHED[name], 400, input=_CLIP))
+    _check(compare_with_fvcore(PUBLISHED[name], 400, input=_CLIP))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in PUBLISHED if n[:2] not in ("T0", "A0")])
 def test_larger_published_networks_at_a_small_clip(name: str) -> None:
-    _check(compare(PUBLISHED[name], input=_CLIP))
+    _check(compare_with_fvcore(PUBLISHED[name], input=_CLIP))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_networks_at_their_own_clip(name: str) -> None:
-    comparison = compare(PUBLISHED[name])
+    comparison = compare_with_fvcore(PUBLISHED[name])
     _check(comparison)
     counted = sum(row.counted for row in comparison.totals if row.operator != "batch_norm")
     assert counted == macs(PUBLISHED[name])
@@ -61,7 +61,7 @@ _OPTIONS = [
 def test_every_convolution_and_squeeze_type(options: Options) -> None:
     space = SearchSpace.preset("quickstart")
     network = space.sample_at(np.random.default_rng(3), 3e6, 3.5e6).with_options(options)
-    _check(compare(network, 16, input=ClipShape(2, 20, 5)))
+    _check(compare_with_fvcore(network, 16, input=ClipShape(2, 20, 5)))
 
 
 def _random_networks_agree(name: str, count: int) -> None:
@@ -69,7 +69,7 @@ def _random_networks_agree(name: str, count: int) -> None:
     rng = np.random.default_rng(2021)
     for _ in range(count):
         clip = ClipShape(int(rng.integers(1, 4)), int(rng.integers(16, 40)), 5)
-        _check(compare(space.sample_at(rng), int(rng.integers(1, 700)), input=clip))
+        _check(compare_with_fvcore(space.sample_at(rng), int(rng.integers(1, 700)), input=clip))
 
 
 @pytest.mark.parametrize("name", ["quickstart", "t0", "a0-stream"])
@@ -92,7 +92,7 @@ def test_one_multiply_add_too_many_is_noticed(monkeypatch: pytest.MonkeyPatch) -
         ]
 
     monkeypatch.setattr(fvcore_reference, "operators", careless)
-    comparison = compare(PUBLISHED["T0-base"], 10, input=_CLIP)
+    comparison = compare_with_fvcore(PUBLISHED["T0-base"], 10, input=_CLIP)
     assert not comparison.agrees
     wrong = [row for row in (*comparison.totals, *comparison.layers) if not row.agrees]
     assert [(row.layer, row.operator) for row in wrong] == [

@@ -16,7 +16,7 @@ from search_space.cost.latency_table import (
     KINDS,
     LatencyTable,
     Operation,
-    Timed,
+    TimedNetwork,
     frame_operations,
     space_operations,
 )
@@ -27,6 +27,13 @@ from search_space.space.space import SearchSpace
 SPACE = SearchSpace.from_yaml("quickstart")
 
 
+WRITTEN = """{
+"format": "movinas-latency-1", "space": "quickstart", "options": "Options(causal=True)", "classes": 600,
+"device": "a phone", "runtime": "onnx", "threads": 4, "constant": 0.25, "reference": 0.5,
+"factors": {"stem": 1.5}, "operations": {"expand 24-80-43": 0.125, "stem 8-64": 1},
+"calibration": [["stream_8x64x8", 2.5]], "held_out": []}"""
+
+
 def invented(operation: Operation) -> float:
     """A time that grows with what there is to do."""
     return 0.01 + 1e-6 * float(np.prod(operation.shape[:-1])) * operation.shape[-1]
@@ -34,10 +41,12 @@ def invented(operation: Operation) -> float:
 
 def table() -> LatencyTable:
     times = {operation: invented(operation) for operation in space_operations(SPACE.choices, SPACE.classes)}
-    return LatencyTable(SPACE.name, repr(SPACE.choices.options), SPACE.classes, "here", "pytorch", 1, times)
+    return LatencyTable(
+        SPACE.name, repr(SPACE.choices.options), SPACE.classes, "here", "pytorch", 1, operations=times
+    )
 
 
-def truth(texts: list[str], noise: float = 0.0) -> list[Timed]:
+def truth(texts: list[str], noise: float = 0.0) -> list[TimedNetwork]:
     """Networks that take what a fitted table could say, within a noise."""
     factors = dict(zip(KINDS, np.linspace(0.5, 2.0, len(KINDS)), strict=True))
     rng = np.random.default_rng(1)
@@ -45,7 +54,7 @@ def truth(texts: list[str], noise: float = 0.0) -> list[Timed]:
     for text in texts:
         operations = frame_operations(Architecture.parse(text), SPACE.classes)
         spent = 0.3 + sum(factors[each.kind] * invented(each) for each in operations)
-        found.append(Timed(text, spent * (1 + noise * rng.uniform(-1, 1))))
+        found.append(TimedNetwork(text, spent * (1 + noise * rng.uniform(-1, 1))))
     return found
 
 
@@ -99,11 +108,12 @@ def test_networks_that_a_table_does_not_know_are_refused() -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "cannot be read"),
-        ("no json", "no latency table"),
-        ("[]", "no latency table"),
+        (None, "does not exist"),
+        ("no json", "is damaged"),
+        ("[]", "holds a list, not a mapping"),
         (json.dumps({"format": "movinas-latency-9"}), "movinas-latency-9"),
-        (json.dumps({"format": "movinas-latency-1"}), "no latency table"),
+        (json.dumps({"format": "movinas-latency-1"}), "is incomplete: it has no 'space'"),
+        (json.dumps(json.loads(WRITTEN) | {"operations": {"expand": 1}}), "damaged: operations.expand"),
     ],
 )
 def test_files_that_are_no_tables_are_refused(content: str | None, words: str, tmp_path: Path) -> None:
@@ -112,3 +122,14 @@ def test_files_that_are_no_tables_are_refused(content: str | None, words: str, t
         path.write_text(content)
     with pytest.raises(SpaceError, match=words):
         LatencyTable.read(path)
+
+
+def test_tables_that_are_written_already_are_read(tmp_path: Path) -> None:
+    (tmp_path / "table.json").write_text(WRITTEN)
+    found = LatencyTable.read(tmp_path / "table.json")
+    assert found.operations == {Operation("expand", (24, 80, 43)): 0.125, Operation("stem", (8, 64)): 1.0}
+    assert (found.device, found.threads, found.constant, found.reference) == ("a phone", 4, 0.25, 0.5)
+    assert found.factors == {"stem": 1.5} and found.held_out == ()
+    assert found.calibration == (TimedNetwork("stream_8x64x8", 2.5),)
+    found.write(tmp_path / "again.json")
+    assert json.loads((tmp_path / "again.json").read_text()) == json.loads(WRITTEN)

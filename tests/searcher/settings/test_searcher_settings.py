@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from search_space.cost.latency_table import KINDS, LatencyTable, frame_operations, space_operations
-from search_space.errors import MovinasError, RecordError, SettingsError
+from search_space.errors import RecordError, SettingsError
 from search_space.space.space import SearchSpace
 from searcher.cluster import machine
 from searcher.settings import checks
@@ -49,7 +49,7 @@ def test_resolved_settings_stand_alone(tmp_path: Path) -> None:
     again = load_settings(written(tmp_path, settings.to_yaml()))
     assert again.identity() == settings.identity()
     assert again.digest == settings.digest
-    assert again.search_space() == settings.search_space()
+    assert again.space == settings.space
     assert again.to_yaml() == settings.to_yaml()
 
 
@@ -180,7 +180,7 @@ def test_more_workers_than_cpus_are_refused(tmp_path: Path) -> None:
 
 
 def test_costs_outside_the_space_are_refused(tmp_path: Path) -> None:
-    low, high = tiny_settings(tmp_path).search_space().macs_range()
+    low, high = tiny_settings(tmp_path).space.macs_range()
     with pytest.raises(SettingsError, match=r"search\.macs\.high is 1e\+12.*the space goes from"):
         tried(tmp_path, search__macs={"high": 1e12})
     with pytest.raises(SettingsError, match=r"search\.macs\.low is 5"):
@@ -203,11 +203,23 @@ def test_folders_that_cannot_be_used_are_refused(tmp_path: Path, monkeypatch: py
         tried(tmp_path)
 
 
-def test_an_unknown_space_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(MovinasError, match="nonsense"):
-        tried(tmp_path, space="nonsense")
-    with pytest.raises(MovinasError, match="stages"):
-        tried(tmp_path, space=TINY_SPACE | {"stages": []})
+def test_an_unknown_space_is_refused_where_it_stands(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"line 2: space: no space file .*'nonsense'.*presets a0"):
+        load_settings(written(tmp_path, "name: a\nspace: nonsense\n"))
+    text = yaml.safe_dump({"space": TINY_SPACE | {"stages": []}})
+    with pytest.raises(SettingsError, match=r"line 1: space: .*stages"):
+        load_settings(written(tmp_path, text))
+
+
+def test_a_space_file_is_read_once(tmp_path: Path) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_text(yaml.safe_dump(TINY_SPACE))
+    settings = load_settings(written(tmp_path, f"space: {file}\n"))
+    before = settings.identity(), settings.to_yaml(), settings.space.with_classes(7).macs_range()
+    file.write_text(yaml.safe_dump(TINY_SPACE | {"head": 64}))
+    assert (settings.identity(), settings.to_yaml(), settings.space.with_classes(7).macs_range()) == before
+    file.unlink()
+    assert load_settings(written(tmp_path, settings.to_yaml())).identity() == before[0]
 
 
 def test_only_what_measurements_mean_is_part_of_the_identity(tmp_path: Path) -> None:
@@ -244,14 +256,14 @@ def test_windows_may_be_said_in_one_place(tmp_path: Path) -> None:
         written(tmp_path, "search: {windows: {macs: {low: 1.0e+6}, parameters: {high: 3.0e+4}}}")
     )
     assert one.search.macs.low == 1e6
-    space = one.search_space(16)
+    space = one.space.with_classes(16)
     assert one.windows(space) == {"macs": one.window(space), "parameters": (0.0, 3e4)}
     again = load_settings(written(tmp_path, one.to_yaml()))
     assert again.windows(space) == one.windows(space)
 
 
 def test_windows_that_leave_nothing_are_refused_before_anything_starts(tmp_path: Path) -> None:
-    space = tiny_settings(tmp_path).search_space(16)
+    space = tiny_settings(tmp_path).space.with_classes(16)
     possible = {"parameters": {"high": 9000}, "state_bytes": {"low": 300}}
     check_settings(changed(tmp_path, search__windows=possible), space)
     tried(tmp_path, search__windows=possible)
@@ -290,17 +302,19 @@ def test_a_password_stays_out_of_a_run_s_files(tmp_path: Path) -> None:
 
 def test_a_latency_table_has_to_be_of_the_space(tmp_path: Path) -> None:
     path = tmp_path / "table.json"
-    with pytest.raises(SettingsError, match=r"search\.latency_table: .*table\.json cannot be read"):
+    with pytest.raises(SettingsError, match=r"search\.latency_table: .*table\.json does not exist"):
         check_settings(changed(tmp_path, search__latency_table=str(path)))
     space = SearchSpace.from_dict(TINY_SPACE, "tiny")
     times = dict.fromkeys(space_operations(space.choices, space.classes), 1.0)
-    table = LatencyTable("tiny", repr(space.choices.options), space.classes, "a phone", "pytorch", 1, times)
+    table = LatencyTable(
+        "tiny", repr(space.choices.options), space.classes, "a phone", "pytorch", 1, operations=times
+    )
     table = replace(table, factors=dict.fromkeys(KINDS, 1.0))
     table.write(path)
     settings = changed(tmp_path, search__latency_table=str(path))
     check_settings(settings)
     assert settings.identity()["search"]["latency_table"] == str(path)
     del times[frame_operations(space.smallest(), space.classes)[0]]
-    replace(table, milliseconds=times).write(path)
+    replace(table, operations=times).write(path)
     with pytest.raises(SettingsError, match=r"search\.latency_table: .* has no "):
         check_settings(settings)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from proxy_train.evaluation import rank_agreement as proxy_validity
+from proxy_train.evaluation import rank_agreement
+from proxy_train.evaluation.rank_agreement import compare_rankings
 from proxy_train.measurement import Measurement
 from search_space.architecture.parts import ClipShape
 from search_space.cost.closed_form import compute_cost
@@ -29,19 +30,19 @@ def test_tau_over_all_pairs_is_kendalls() -> None:
     rng = np.random.default_rng(0)
     one, two = rng.integers(0, 6, 40).astype(float), rng.normal(size=40)
     expected = kendalltau(one, two).statistic
-    assert proxy_validity.tau(one, two) == pytest.approx(expected)
-    assert proxy_validity.pair_tau(one, two, np.ones((40, 40), bool)) == pytest.approx(expected)
-    assert math.isnan(proxy_validity.tau(np.ones(5), two[:5]))
+    assert rank_agreement.tau(one, two) == pytest.approx(expected)
+    assert rank_agreement.pair_tau(one, two, np.ones((40, 40), bool)) == pytest.approx(expected)
+    assert math.isnan(rank_agreement.tau(np.ones(5), two[:5]))
 
 
 def test_precision_counts_the_best() -> None:
     dear = np.arange(10.0)
-    assert proxy_validity.precision_at(dear, dear, 3) == 1
-    assert proxy_validity.precision_at(-dear, dear, 3) == 0
+    assert rank_agreement.precision_at(dear, dear, 3) == 1
+    assert rank_agreement.precision_at(-dear, dear, 3) == 0
     swapped = dear.copy()
     swapped[[0, 9]] = swapped[[9, 0]]
-    assert proxy_validity.precision_at(swapped, dear, 3) == pytest.approx(2 / 3)
-    assert proxy_validity.precision_at(np.zeros(10), dear, 3) == pytest.approx(0.3), "ties count by chance"
+    assert rank_agreement.precision_at(swapped, dear, 3) == pytest.approx(2 / 3)
+    assert rank_agreement.precision_at(np.zeros(10), dear, 3) == pytest.approx(0.3), "ties count by chance"
 
 
 def test_agreement_within_like_cost_sees_through_size() -> None:
@@ -51,10 +52,10 @@ def test_agreement_within_like_cost_sees_through_size() -> None:
     own = rng.normal(size=60)
     dear, blind = np.log(costs) + 0.5 * own, np.log(costs) + 1e-3 * rng.normal(size=60)
     seeing = np.log(costs) + 0.5 * own + 0.1 * rng.normal(size=60)
-    poor, good = (proxy_validity.agreement(each, dear, costs, 12) for each in (blind, seeing))
+    poor, good = (compare_rankings(each, dear, costs, 12) for each in (blind, seeing))
     assert poor.tau.value > 0.7 and abs(poor.within) < 0.3 and good.within > 0.6
     assert poor.tau.low < poor.tau.value < poor.tau.high and good.precision >= poor.precision
-    assert proxy_validity.agreement(dear, dear, costs, 5).top_tau == pytest.approx(1)
+    assert compare_rankings(dear, dear, costs, 5).top_tau == pytest.approx(1)
 
 
 def test_networks_are_spread_over_the_cost() -> None:
