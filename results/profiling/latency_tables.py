@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -167,16 +168,11 @@ def _with_networks(table: LatencyTable, timing: _Timing, report: ProgressCallbac
 def _network_milliseconds(
     architecture: Architecture, table: LatencyTable, watch: SteadyStopwatch, effort: TimingEffort
 ) -> float:
+    """Return the time of a frame of a whole network, in milliseconds."""
     size = architecture.input.size
     frame: NDArray[np.float32] = np.random.default_rng(0).random((1, 3, size, size), dtype=np.float32)
     with tempfile.TemporaryDirectory() as scratch:
-        runner: Runner
-        if table.runtime == PYTORCH:
-            runner = TorchRunner(build(architecture, table.classes, seed=0))
-        else:
-            subject = Subject((architecture,), table.classes, None)
-            file = prepared(subject, table.runtime, "float32", Path(scratch))
-            runner = ExportRunner(file, threads=table.threads)
+        runner = _network_runner(architecture, table, Path(scratch))
         state = runner.initial_state()
 
         def step() -> None:
@@ -184,3 +180,12 @@ def _network_milliseconds(
             _, state = runner.run(frame, state)
 
         return watch.milliseconds(step, 3 * effort.calls)
+
+
+def _network_runner(architecture: Architecture, table: LatencyTable, scratch: Path) -> Runner[Any]:
+    """Return what runs the network's step in the table's runtime."""
+    if table.runtime == PYTORCH:
+        return TorchRunner(build(architecture, table.classes, seed=0))
+    subject = Subject((architecture,), table.classes, None)
+    file = prepared(subject, table.runtime, "float32", scratch)
+    return ExportRunner(file, threads=table.threads)
