@@ -159,14 +159,16 @@ def _along(run: Run) -> Plot:
 
 def _importance(run: Run) -> Plot:
     view = importance(run.measurements)
+    fits = [f"{model.fit:.2f} for {model.target}" for model in view.models if model.learnt]
+    first = f"the most important first: {', '.join(view.names[:5])}. R² on held-out candidates is "
+    words = first + " and ".join(fits) + "." if fits else "nothing is drawn."
     return Plot(
         plots_choices.importance_figure(view),
         plots_choices_static.draw_importance(view),
-        f"Importance of choices for accuracy after {view.count} candidates at {view.fidelity}; the most "
-        f"important first: {', '.join(view.names[:5])}. R² on held-out candidates is {view.fits[0]:.2f}, and "
-        f"{view.fits[1]:.2f} at equal multiply-adds.",
-        520,
-        (8.4, 6),
+        f"Importance of choices for accuracy after {view.count} candidates at {view.fidelity}; {words} "
+        f"{view.unexplained}".strip(),
+        520 if fits else 180,
+        (8.4, 6 if fits else 2.4),
     )
 
 
