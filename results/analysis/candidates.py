@@ -15,20 +15,17 @@ from numpy.typing import NDArray
 
 from results.analysis.measurements import fidelity_order
 from search_space.errors import SettingsError
-from searcher.objectives import OBJECTIVES
+from searcher.objectives import DEFAULT_OBJECTIVES, OBJECTIVES
 from searcher.record import Fidelity, Measurement
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-DEFAULT = ("accuracy", "macs")
-METRICS: Mapping[str, str] = {"accuracy": "top1", "latency": "latency_ms"}
-"""The metric in which the record has an objective, where it is not called the same."""
 _MEASURED = frozenset({"complete", "pruned"})
 
 
 @dataclass(frozen=True, slots=True)
-class FrontierMember:
+class MeasuredNetwork:
     """One architecture as measured at one fidelity: a point of the plot.
 
     Args:
@@ -60,7 +57,7 @@ class FrontierMember:
         """An objective in its own unit; NaN if it was not measured."""
         if objective in ("accuracy", "macs", "parameters", "state_bytes"):
             return float(getattr(self, objective))
-        return float(self.metrics.get(METRICS.get(objective, objective), np.nan))
+        return float(self.metrics.get(OBJECTIVES[objective].metric, np.nan))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +103,9 @@ class Columns:
 
     def values(self, objective: str) -> Floats:
         """An objective of every row in its own unit; NaN where it was not measured."""
-        if objective in DEFAULT:
+        if objective in DEFAULT_OBJECTIVES:
             return self.top1 if objective == "accuracy" else self.macs
-        return _metric(self.rows, METRICS.get(objective, objective))
+        return _metric(self.rows, OBJECTIVES[objective].metric)
 
     def at(self, schedule: int) -> Candidates:
         """The architectures that were measured at one schedule."""
@@ -192,7 +189,7 @@ def _schedules(rows: Sequence[Measurement]) -> tuple[Indices, tuple[Fidelity, ..
     return rank[np.searchsorted(codes, code)], tuple(first[index] for index in order)
 
 
-class Candidates(Sequence[FrontierMember]):
+class Candidates(Sequence[MeasuredNetwork]):
     """Architectures averaged over their seeds, in order of first appearance.
 
     Args:
@@ -228,10 +225,10 @@ class Candidates(Sequence[FrontierMember]):
         return len(self._first)
 
     @overload
-    def __getitem__(self, index: int) -> FrontierMember: ...
+    def __getitem__(self, index: int) -> MeasuredNetwork: ...
     @overload
-    def __getitem__(self, index: slice) -> list[FrontierMember]: ...
-    def __getitem__(self, index: int | slice) -> FrontierMember | list[FrontierMember]:
+    def __getitem__(self, index: slice) -> list[MeasuredNetwork]: ...
+    def __getitem__(self, index: int | slice) -> MeasuredNetwork | list[MeasuredNetwork]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         index = range(len(self))[index]
@@ -240,7 +237,7 @@ class Candidates(Sequence[FrontierMember]):
         repeats = self._by_code[end - int(self.seeds[index]) : end]
         found = [self._columns.rows[row].metrics for row in self._rows[repeats].tolist()]
         shared = set(found[0]).intersection(*found)
-        return FrontierMember(
+        return MeasuredNetwork(
             architecture=first.architecture,
             digest=first.digest,
             macs=int(self.macs[index]),
@@ -274,7 +271,7 @@ def _without_repeats(columns: Columns, picked: Indices) -> Indices:
     return np.array(list(last.values()), dtype=np.int64)
 
 
-def objective_values(members: Sequence[FrontierMember], objectives: Sequence[str]) -> Floats:
+def objective_values(members: Sequence[MeasuredNetwork], objectives: Sequence[str]) -> Floats:
     """Objectives to minimise, shape (members, objectives): 1 - accuracy, and costs in their own units.
 
     Raises:

@@ -7,15 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from results.analysis.candidates import DEFAULT, Columns, FrontierMember, objective_values
+from results.analysis.candidates import Columns, MeasuredNetwork, objective_values
 from results.analysis.measurements import schedule
+from searcher.objectives import DEFAULT_OBJECTIVES
 from searcher.pareto import non_dominated
 from searcher.record import Measurement
 
-__all__ = ["FrontierMember", "candidates", "frontier", "knee", "latest", "pareto", "within"]
+__all__ = ["MeasuredNetwork", "candidates", "frontier", "knee", "latest", "pareto", "within"]
 
 
-def candidates(measurements: Iterable[Measurement], fidelity: str) -> list[FrontierMember]:
+def candidates(measurements: Iterable[Measurement], fidelity: str) -> list[MeasuredNetwork]:
     """Every architecture measured at ``fidelity``, averaged over its seeds, in order of first appearance."""
     columns = Columns.of(measurements)
     return list(columns.at(_index(columns, fidelity)))
@@ -29,7 +30,9 @@ def _index(columns: Columns, fidelity: str | None) -> int:
     return keys.index(schedule(fidelity)) if schedule(fidelity) in keys else -1
 
 
-def pareto(members: Sequence[FrontierMember], objectives: Sequence[str] = DEFAULT) -> list[FrontierMember]:
+def pareto(
+    members: Sequence[MeasuredNetwork], objectives: Sequence[str] = DEFAULT_OBJECTIVES
+) -> list[MeasuredNetwork]:
     """The members that no other one dominates, by rising multiply-adds.
 
     Of members equal in all objectives, the one measured first stays. With accuracy and multiply-adds alone,
@@ -54,8 +57,8 @@ def frontier(
     measurements: Iterable[Measurement],
     purpose: str = "search",
     fidelity: str | None = None,
-    objectives: Sequence[str] = DEFAULT,
-) -> list[FrontierMember]:
+    objectives: Sequence[str] = DEFAULT_OBJECTIVES,
+) -> list[MeasuredNetwork]:
     """The frontier of the measurements made for ``purpose``.
 
     Measurements of different fidelities are never compared with each other.
@@ -76,12 +79,12 @@ def frontier(
     return pareto(columns.at(_index(columns, fidelity)), objectives)
 
 
-def latest(measurements: Iterable[Measurement], purpose: str = "search") -> list[FrontierMember]:
+def latest(measurements: Iterable[Measurement], purpose: str = "search") -> list[MeasuredNetwork]:
     """Every architecture measured for ``purpose``, each at the most thorough fidelity that it reached."""
     return list(Columns.of(measurements, purpose).latest())
 
 
-def knee(members: Sequence[FrontierMember], cost: str = "macs") -> FrontierMember | None:
+def knee(members: Sequence[MeasuredNetwork], cost: str = "macs") -> MeasuredNetwork | None:
     """The member farthest above the line between the two ends, over the cost's logarithm; None below three.
 
     Args:
@@ -94,7 +97,7 @@ def knee(members: Sequence[FrontierMember], cost: str = "macs") -> FrontierMembe
     first, last = front[0], front[-1]
     width, height = math.log(last.value(cost) / first.value(cost)), last.accuracy - first.accuracy
 
-    def above(member: FrontierMember) -> float:
+    def above(member: MeasuredNetwork) -> float:
         along = math.log(member.value(cost) / first.value(cost)) / width
         return (member.accuracy - first.accuracy) / height - along
 
@@ -102,8 +105,8 @@ def knee(members: Sequence[FrontierMember], cost: str = "macs") -> FrontierMembe
 
 
 def within(
-    members: Sequence[FrontierMember], budgets: Mapping[str, float], cost: str = "macs"
-) -> dict[str, FrontierMember | None]:
+    members: Sequence[MeasuredNetwork], budgets: Mapping[str, float], cost: str = "macs"
+) -> dict[str, MeasuredNetwork | None]:
     """The most accurate member at or below each budget of a cost; None where there is none."""
     front = pareto(members, ("accuracy", cost))
     return {

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from results.analysis.candidates import DEFAULT, Columns, Floats, check_measured, check_objectives
+from results.analysis.candidates import Columns, Floats, check_measured, check_objectives
 from searcher.hypervolume_box import in_box
-from searcher.objectives import LEAST_COST, Objectives
+from searcher.objectives import DEFAULT_OBJECTIVES, LEAST_COST, Objectives
 from searcher.pareto import hypervolume
 from searcher.record import Measurement
 
@@ -43,7 +43,7 @@ class HypervolumeHistory:
 def hypervolume_history(
     measurements: Iterable[Measurement],
     purpose: str = "search",
-    objectives: Sequence[str] = DEFAULT,
+    objectives: Sequence[str] = DEFAULT_OBJECTIVES,
     *,
     constraints: Mapping[str, float] | None = None,
     among: Iterable[Measurement] = (),

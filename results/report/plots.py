@@ -21,13 +21,14 @@ from results.plots import choices_interactive as plots_choices
 from results.plots import choices_pictures as plots_choices_static
 from results.plots import interactive as plots
 from results.plots import pictures as plots_static
-from results.plots.frontier_view import COST_WORDS, FrontierView, frontier_view, survival
+from results.plots.frontier_view import FrontierView, frontier_view, survival
 from results.plots.network_drawing import draw_networks, draw_picture, svg
 from results.plots.pictures import Draw
 from results.plots.style import fragment, write_picture
 from results.report.run_view import Run
 from search_space.architecture.architecture import Architecture
 from search_space.errors import MovinasError, SettingsError
+from searcher.objectives import DEFAULT_OBJECTIVES, OBJECTIVES
 
 _log = logging.getLogger(__name__)
 
@@ -158,14 +159,16 @@ def _along(run: Run) -> Plot:
 
 def _importance(run: Run) -> Plot:
     view = importance(run.measurements)
+    fits = [f"{model.fit:.2f} for {model.target}" for model in view.models if model.learnt]
+    first = f"the most important first: {', '.join(view.names[:5])}. R² on held-out candidates is "
+    words = first + " and ".join(fits) + "." if fits else "nothing is drawn."
     return Plot(
         plots_choices.importance_figure(view),
         plots_choices_static.draw_importance(view),
-        f"Importance of choices for accuracy after {view.count} candidates at {view.fidelity}; the most "
-        f"important first: {', '.join(view.names[:5])}. R² on held-out candidates is {view.fits[0]:.2f}, and "
-        f"{view.fits[1]:.2f} at equal multiply-adds.",
-        520,
-        (8.4, 6),
+        f"Importance of choices for accuracy after {view.count} candidates at {view.fidelity}; {words} "
+        f"{view.unexplained}".strip(),
+        520 if fits else 180,
+        (8.4, 6 if fits else 2.4),
     )
 
 
@@ -207,7 +210,11 @@ def _curves(run: Run) -> Plot:
 
 MAKERS: Mapping[str, Callable[[Run], Plot]] = {
     "frontier": _frontier,
-    **{f"frontier-{cost}": partial(_frontier, cost=cost) for cost in COST_WORDS if cost != "macs"},
+    **{
+        f"frontier-{cost}": partial(_frontier, cost=cost)
+        for cost in OBJECTIVES
+        if cost not in DEFAULT_OBJECTIVES
+    },
     "hypervolume": partial(_hypervolume, against="evaluations"),
     "hypervolume-time": partial(_hypervolume, against="time"),
     "attainment": _attainment,
@@ -222,7 +229,7 @@ MAKERS: Mapping[str, Callable[[Run], Plot]] = {
 
 def wanted_plots(run: Run) -> list[str]:
     """Names of the plots that a run has: further objectives and several runs have their own."""
-    costs = [f"frontier-{name}" for name in run.objectives if name not in ("accuracy", "macs")]
+    costs = [f"frontier-{name}" for name in run.objectives if name not in DEFAULT_OBJECTIVES]
     few = len(run.runs) < 2
     return [
         name

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from results.analysis.candidates import DEFAULT
 from results.family.family import Family
 from results.family.outcome import MemberOutcome
+from searcher.objectives import DEFAULT_OBJECTIVES
 from searcher.record import Measurement
 
 
@@ -44,7 +44,7 @@ class Run:
     references: Mapping[str, float] = field(default_factory=dict)
     seconds: float | None = None
     finished: str = ""
-    objectives: Sequence[str] = DEFAULT
+    objectives: Sequence[str] = DEFAULT_OBJECTIVES
     constraints: Mapping[str, float] = field(default_factory=dict)
     runs: Mapping[str, Sequence[Measurement]] = field(default_factory=dict)
     published: bool = False

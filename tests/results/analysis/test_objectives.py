@@ -165,7 +165,7 @@ def test_a_set_of_measurements_keeps_its_columns_and_a_list_does_not() -> None:
     fixed = MeasurementSet(rows)
     assert list(fixed) == rows and fixed[1:3] == tuple(rows[1:3]) and len(fixed) == len(rows)
     assert Columns.of(fixed, "search") is Columns.of(fixed, "search")
-    assert Columns.of(fixed, "confirmation") is not Columns.of(fixed, "search")
+    assert len(Columns.of(fixed, "confirmation").rows) == 36
     before = len(Columns.of(rows, "search").rows)
     rows.append(measured("later", 0.5, 1e6))
     assert len(Columns.of(rows, "search").rows) == before + 1
