@@ -124,7 +124,8 @@ def _check_costs(settings: Settings, space: SearchSpace) -> None:
     bottom, top = settings.window(space)
     if bottom >= top:
         raise SettingsError(f"search.macs leaves {bottom:.4g} to {top:.4g}", hint=f"{span}: widen the window")
-    for name, budget in (settings.family.budgets or {}).items():
+    budgets = settings.family.budgets
+    for name, budget in ((budgets.macs if budgets else None) or {}).items():
         if not bottom * 0.95 <= budget <= top * 1.05:
             raise SettingsError(
                 f"family.budgets.{name} is {budget:.4g}",

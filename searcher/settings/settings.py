@@ -21,6 +21,7 @@ from pydantic import (
 
 from proxy_train.data.settings import DataSettings
 from proxy_train.recipe import Recipe
+from search_space.space.budgets import Budgets
 from search_space.space.space import SearchSpace
 from searcher.cluster.machine import auto_workers
 from searcher.cluster.trackers import Tracker
@@ -28,8 +29,6 @@ from searcher.objectives import CONSTRAINABLE, KNOWN_COSTS, Objectives
 from searcher.promotion.rung import Rung, require_rising
 from searcher.record.storage import SCHEMES, without_password
 from searcher.strategies.registry import is_strategy_name, strategy_names
-
-MEMBERS = ("A0", "A1", "A2", "A3", "A4", "A5")
 
 NO_LIMIT = 1e18
 """The end of a window that has none: no cost comes near it."""
@@ -53,6 +52,19 @@ def _space(value: object) -> object:
 
 Space = Annotated[SearchSpace, BeforeValidator(_space), PlainSerializer(SearchSpace.to_dict, dict)]
 """A search space, read once: a file that is edited later changes no run that has started."""
+
+
+def _budgets_text(budgets: Budgets | None) -> dict[str, float | str] | None:
+    return None if budgets is None else budgets.to_settings()
+
+
+def _budgets(value: object) -> object:
+    if value == {}:
+        raise ValueError("budgets are empty: name members, or leave budgets out")
+    return Budgets.read(value) if isinstance(value, str | dict) else value
+
+
+FamilyBudgets = Annotated[Budgets | None, BeforeValidator(_budgets), PlainSerializer(_budgets_text)]
 
 
 class _Model(BaseModel):
@@ -209,23 +221,12 @@ class ConfirmationSettings(_Model):
 class FamilySettings(_Model):
     """The ``family`` part: which members, and how long they are trained."""
 
-    budgets: dict[str, Macs] | None = Field(
+    budgets: FamilyBudgets = Field(
         default=None,
-        description="most multiply-adds by member, A0 to A5; by default spread over the frontier",
+        description="upper limits by name, such as {A0: 2e6}, {phone: 5ms} or {fast: 25%}, or paper;"
+        " by default spread over the frontier",
     )
     epochs: Count = Field(default=16, description="length of the final training")
-
-    @field_validator("budgets")
-    @classmethod
-    def _known_members(cls, budgets: dict[str, float] | None) -> dict[str, float] | None:
-        if budgets is not None and not budgets:
-            raise ValueError("budgets are empty: name members, or leave budgets out")
-        unknown = sorted(set(budgets or {}) - set(MEMBERS))
-        if unknown:
-            raise ValueError(
-                f"there is no member {', '.join(unknown)} to give a budget: use {', '.join(MEMBERS)}"
-            )
-        return budgets
 
 
 class Settings(_Model):
