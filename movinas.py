@@ -106,14 +106,6 @@ app.command()(stream)
 app.command()(latency_table)
 
 
-def _budget(text: str) -> tuple[str, float]:
-    name, _, value = text.partition("=")
-    try:
-        return name, float(value)
-    except ValueError:
-        raise SettingsError(f"--budget {text!r}", hint="write NAME=MULTIPLY-ADDS, such as A0=2e6") from None
-
-
 def _is_given(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
@@ -289,7 +281,7 @@ def data_prepare(
 ) -> None:
     """Decode a data set once for the clips that networks take; interrupted, it goes on when started again."""
     from results.commands.terminal import Terminal
-    from searcher.evaluator.run_data import prepare_clips
+    from searcher.evaluator.clips import prepare_clips
 
     terminal = Terminal()
     with terminal.bar("Decoding videos") as report:
@@ -309,15 +301,23 @@ def space_list() -> None:
 @space_app.command("profile")
 def space_profile(
     space: Annotated[str, typer.Argument(help="A preset's name or a YAML file.")] = "quickstart",
-    budget: Annotated[list[str] | None, typer.Option(help="Such as A0=2e6, again for each member.")] = None,
+    budget: Annotated[
+        list[str] | None, typer.Option(help="A0=2e6 (multiply-adds), repeat; or paper.")
+    ] = None,
 ) -> None:
     """Smallest, median, largest, histogram of multiply-adds, number of networks, reachable budgets."""
     from results.text.costs import space_text
+    from search_space.space.budgets import Budgets
     from search_space.space.profile import profile_space, released_budgets
     from search_space.space.space import SearchSpace
 
     chosen = SearchSpace.from_yaml(space)
-    budgets = dict(_budget(text) for text in budget or ()) or chosen.settings.budgets or released_budgets()
+    given = Budgets.parse(budget or ())
+    if given.unit != "macs":
+        raise SettingsError(
+            f"--budget in {given.unit}", hint="a space is profiled by multiply-adds: write A0=2e6"
+        )
+    budgets = given.limits or chosen.settings.budgets or released_budgets()
     typer.echo(space_text(profile_space(chosen, budgets)))
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Measurement
 from results.analysis.frontier import frontier
-from results.analysis.hypervolume import progress
+from results.analysis.hypervolume import hypervolume_history
 from results.plots.frontier_view import frontier_view
 from results.plots.interactive import frontier_figure
 from results.plots.pictures import write_frontier
@@ -74,7 +74,7 @@ def main() -> None:
             "a pass over all": lambda: sum(row.metrics["macs"] for row in rows),
             "frontier": lambda: frontier(rows),
             "frontier, three objectives": lambda: frontier(rows, objectives=("accuracy", "macs", "latency")),
-            "hypervolume after each": lambda: progress(rows),
+            "hypervolume after each": lambda: hypervolume_history(rows),
             "view of the plot": lambda: frontier_view(rows),
             "plot as PNG": lambda: write_frontier(view, Path(folder) / "frontier.png"),
             "plot as HTML": lambda: write_html(frontier_figure(view), Path(folder) / "frontier.html"),

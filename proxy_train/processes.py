@@ -15,12 +15,6 @@ from search_space.errors import DataError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-ProgressCallback = Callable[[int, int], None]
-"""A function that is called as ``progress(done, total)`` in the asking process, repeatedly and at the end."""
-
-
-def ignore_progress(_done: int, _total: int) -> None:
-    """Ignore progress."""
 
 
 def map_in_processes(

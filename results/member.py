@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from search_space.architecture.parts import ClipShape
 from search_space.cost.closed_form import compute_cost
 from search_space.errors import NetworkError
 from search_space.files import write_json, write_text
+from search_space.json_files import ArchitectureJson, ArchitectureText, from_json, read_json, to_json
 from search_space.network.ensemble import Ensemble, networks_of
 from search_space.network.model import MoViNet, build
 from search_space.network.weights import load_weights, save_weights
@@ -23,25 +23,27 @@ WEIGHTS = "weights.safetensors"
 RECIPE = "recipe.yaml"
 MEMBER = "member.json"
 _FORMAT = "movinas-member-1"
+_HINT = "train the member again"
+_MISSING = "give a member's folder, such as runs/NAME/family/A0"
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What is known of a member beside its weights.
+    """Description of a member: all that is known of it beside its weights.
 
     Args:
-        name: its name in the family.
-        architectures: one, or those of an ensemble.
-        labels: one for each class.
-        metrics: measured on the evaluation videos, such as ``top1`` and ``stream_top1`` (fractions).
-        trained: how, in a few words each: epochs, seed, data set, ...
-        parts: names of an ensemble's members.
-        weights_sha256: of the weights file.
-        versions: of what wrote it.
+        name: name in the family.
+        architectures: architecture of the network, or of each network of an ensemble.
+        labels: label of each class.
+        metrics: metrics on the evaluation videos, such as ``top1`` and ``stream_top1`` (fractions).
+        trained: facts of the training in a few words each: epochs, seed, data set, ...
+        parts: names of an ensemble's members; empty for a single network.
+        weights_sha256: SHA-256 of the weights file; empty if the member is not trained yet.
+        versions: versions of the programs that wrote it.
     """
 
     name: str
-    architectures: tuple[Architecture, ...]
+    architectures: tuple[ArchitectureText, ...]
     labels: tuple[str, ...]
     metrics: Mapping[str, float]
     trained: Mapping[str, str | int | float]
@@ -51,7 +53,7 @@ class Member:
 
     @property
     def input(self) -> ClipShape:
-        """The clip that it takes; an ensemble's members take the same."""
+        """Shape of the clip that it takes; an ensemble's networks take the same."""
         return self.architectures[0].input
 
     @property
@@ -61,12 +63,12 @@ class Member:
 
     @property
     def digest(self) -> str:
-        """Identity of the architecture, or of the ensemble's joined by ``+``."""
+        """Identity of the architecture, or those of an ensemble's joined by ``+``."""
         return "+".join(a.digest for a in self.architectures)
 
     @property
     def macs(self) -> int:
-        """Multiply-adds of a clip."""
+        """Multiply-adds of one clip."""
         return sum(compute_cost(a, len(self.labels)).macs for a in self.architectures)
 
     @property
@@ -96,19 +98,27 @@ def write_member(
     trained: Mapping[str, str | int | float] | None = None,
     part_names: Sequence[str] = (),
 ) -> Member:
-    """Writes ``architecture.json``, ``weights.safetensors``, ``recipe.yaml`` and ``member.json`` into
-    ``folder``.
+    """Write ``architecture.json``, ``weights.safetensors``, ``recipe.yaml`` and ``member.json``.
 
     An ensemble's ``architecture.json`` is ``{"ensemble": [...]}``, and its weights file holds all of its
     networks.
 
+    Args:
+        folder: folder of the member; created if it does not exist.
+        name: name in the family.
+        model: trained network, or ensemble.
+        recipe_yaml: recipe of the training, as YAML.
+        labels: label of each class.
+        metrics: metrics on the evaluation videos (fractions).
+        trained: facts of the training in a few words each.
+        part_names: names of an ensemble's members.
+
     Raises:
-        NetworkError: if the labels are not as many as the classes, or an ensemble's inputs differ.
+        NetworkError: there is not one label for each class, or an ensemble's inputs differ.
     """
     networks = networks_of(model)
     _check(name, networks, labels)
     folder.mkdir(parents=True, exist_ok=True)
-    described = [network.architecture.to_json() for network in networks]
     save_weights(model, folder / WEIGHTS)
     member = Member(
         name=name,
@@ -120,9 +130,9 @@ def write_member(
         weights_sha256=sha256(folder / WEIGHTS),
         versions=versions("torch"),
     )
-    write_json(folder / ARCHITECTURE, described[0] if len(described) == 1 else {"ensemble": described})
+    write_json(folder / ARCHITECTURE, architectures_json(member.architectures))
     write_text(folder / RECIPE, recipe_yaml)
-    write_json(folder / MEMBER, _to_json(member))
+    write_json(folder / MEMBER, _content(member))
     return member
 
 
@@ -140,90 +150,72 @@ def _check(name: str, networks: Sequence[MoViNet], labels: Sequence[str]) -> Non
         )
 
 
-def _to_json(member: Member) -> dict[str, object]:
+def _content(member: Member) -> dict[str, object]:
+    """Return the content of ``member.json``, with costs for people to read."""
     return {
         "format": _FORMAT,
-        "name": member.name,
-        "architectures": [a.text for a in member.architectures],
+        **to_json(member),
         "digest": member.digest,
-        "parts": list(member.parts),
-        "labels": list(member.labels),
-        "metrics": dict(member.metrics),
-        "trained": dict(member.trained),
         "costs": {
             "macs": member.macs,
             "macs_per_frame": member.macs_per_frame,
             "parameters": member.parameters,
             "state_bytes": member.state_bytes,
         },
-        "weights_sha256": member.weights_sha256,
-        "versions": dict(member.versions),
     }
 
 
 def read_member(folder: Path) -> Member:
-    """Reads what is known of the member in ``folder``, without its weights.
+    """Read the description of the member in ``folder``, without its weights.
 
     Raises:
-        NetworkError: if a file is missing, damaged or of another version.
+        NetworkError: a file is missing, damaged or of another version.
     """
-    about = _read(folder / MEMBER)
-    if about.get("format") != _FORMAT:
-        raise NetworkError(
-            f"{folder / MEMBER} has the format {about.get('format')!r}, not {_FORMAT!r}",
-            hint="it is of another version",
-        )
-    described = _read(folder / ARCHITECTURE)
-    try:
-        architectures = tuple(Architecture.from_json(a) for a in described.get("ensemble", [described]))
-        return Member(
-            name=about["name"],
-            architectures=architectures,
-            labels=tuple(about["labels"]),
-            metrics=about["metrics"],
-            trained=about["trained"],
-            parts=tuple(about["parts"]),
-            weights_sha256=about["weights_sha256"],
-            versions=about["versions"],
-        )
-    except (KeyError, TypeError) as error:
-        raise NetworkError(
-            f"{folder / MEMBER} is incomplete: {error}", hint="train the member again"
-        ) from error
+    member = read_json(
+        folder / MEMBER, Member, error=NetworkError, hint=_HINT, missing=_MISSING, format=_FORMAT
+    )
+    return replace(member, architectures=read_architectures(folder))
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise NetworkError(
-            f"{path} does not exist", hint="give a member's folder, such as runs/NAME/family/A0"
-        ) from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise NetworkError(f"{path} is damaged: {error}", hint="train the member again") from error
-    if not isinstance(content, dict):
-        raise NetworkError(
-            f"{path} holds a {type(content).__name__}, not a mapping", hint="train the member again"
-        )
-    return content
+def read_architectures(folder: Path) -> tuple[Architecture, ...]:
+    """Read the architectures of the member in ``folder``: one, or those of an ensemble.
+
+    Raises:
+        NetworkError: the file is missing or damaged.
+        ArchitectureError: an architecture is not valid.
+    """
+    path = folder / ARCHITECTURE
+    content = read_json(path, dict[str, Any], error=NetworkError, hint=_HINT, missing=_MISSING)
+    described = content.get("ensemble", [content])
+    kind = tuple[ArchitectureJson, ...]
+    return from_json(described, kind, where=str(path), error=NetworkError, hint=_HINT)
+
+
+def architectures_json(architectures: Sequence[Architecture]) -> dict[str, object]:
+    """Return the content of ``architecture.json``; an ensemble's is ``{"ensemble": [...]}``."""
+    described = [architecture.to_json() for architecture in architectures]
+    return described[0] if len(described) == 1 else {"ensemble": described}
 
 
 def load_member(folder: Path) -> tuple[MoViNet | Ensemble, Member]:
-    """Builds the network in ``folder`` with its weights, ready to evaluate, and says what is known of it.
+    """Build the network in ``folder`` with its weights, ready to evaluate.
+
+    Returns:
+        The network or ensemble in evaluation mode, and its description.
 
     Raises:
-        NetworkError: if a file is missing, or the weights are damaged or do not fit the architecture.
+        NetworkError: a file is missing, or the weights are damaged or do not fit the architecture.
     """
-    about = read_member(folder)
+    member = read_member(folder)
     weights = folder / WEIGHTS
     if not weights.is_file():
-        raise NetworkError(f"{weights} does not exist", hint="train the member again")
-    if sha256(weights) != about.weights_sha256:
+        raise NetworkError(f"{weights} does not exist", hint=_HINT)
+    if sha256(weights) != member.weights_sha256:
         raise NetworkError(
             f"{weights} is not the file that {MEMBER} describes: its SHA-256 differs",
             hint="it is damaged or of another training; copy the folder again or train the member again",
         )
-    networks = [build(a, len(about.labels)) for a in about.architectures]
+    networks = [build(architecture, len(member.labels)) for architecture in member.architectures]
     model: MoViNet | Ensemble = networks[0] if len(networks) == 1 else Ensemble(networks)
     load_weights(model, weights)
-    return model.eval(), about
+    return model.eval(), member

@@ -10,11 +10,11 @@ from pathlib import Path
 from torch import nn
 
 from results.analysis.candidates import Columns
-from results.analysis.frontier import FrontierMember
-from results.family.budgets import Budgets, with_latency
+from results.analysis.frontier import MeasuredNetwork
+from results.family.budgets import limits_over, with_latency
 from results.family.family import Family, choose
 from results.family.final_training import train_members
-from results.family.member_folders import Training, finish_members, write_family, write_plan
+from results.family.member_folders import FamilyTraining, finish_members, write_family, write_plan
 from results.family.scaled import Scaler
 from results.report.next_commands import next_commands, short_path, where_to_look
 from results.report.run_files import environment, write_run
@@ -24,12 +24,14 @@ from results.watcher import Watcher
 from search_space.architecture.parts import ClipShape
 from search_space.errors import RecordError
 from search_space.files import write_json
+from search_space.space.budgets import Budgets
 from search_space.space.profile import profile_space
 from search_space.space.space import SearchSpace
 from searcher.cluster.machine import cpus, device, own_device
 from searcher.evaluator.run_data import RunData
 from searcher.evaluator.video_evaluator import video_evaluator
 from searcher.plan.confirmation import confirmed
+from searcher.plan.job_plan import JobOutcome
 from searcher.record.records import Records
 from searcher.run.session import Session
 from searcher.settings.checks import check_settings
@@ -54,10 +56,11 @@ def run(settings: Settings, watcher: Watcher, address: str | None = None) -> Pat
     """
     started = time.monotonic()
     check_settings(settings, address=address)
-    data = open_data(settings, settings.search_space(), watcher)
-    space = settings.search_space(len(data.classes))
+    data = open_data(settings, settings.space, watcher)
+    space = settings.space.with_classes(len(data.classes))
     check_settings(settings, space, address=address)
-    watcher.say(space_text(profile_space(space, settings.family.budgets)))
+    budgets = settings.family.budgets
+    watcher.say(space_text(profile_space(space, budgets.macs if budgets else None)))
     with open_session(settings, data, watcher, address) as session:
         write_json(session.run_dir / "environment.json", environment())
         data.write_report(session.run_dir / "data")
@@ -119,17 +122,33 @@ def make_family(
     Raises:
         RecordError: nothing is confirmed yet.
     """
-    settings = session.settings
     family = family or choose_family(session, data)
     with watcher.phase("Family"):
-        found = train_members(session, family, len(data.dataset.items["val"]))
-    trained = {name: each.job for name, each in found.items() if not each.failed}
-    for name, job in trained.items():
-        if job.seed != settings.seed:
-            watcher.say(f"{name} failed or fell short of a cheaper network; again, seed {job.seed} was best")
-    training = Training(
-        {name: job.weights for name, job in trained.items()},
-        {name: job.seed for name, job in trained.items()},
+        outcomes = train_members(session, family, len(data.dataset.items["val"]))
+    training = _family_training(session.settings, data, outcomes)
+    for name, seed in training.seeds.items():
+        if seed != session.settings.seed:
+            watcher.say(f"{name} failed or fell short of a cheaper network; again, seed {seed} was best")
+    written = write_family(session.run_dir / "family", family, training, _measure(session, data))
+    family.write(session.run_dir / "family.json")
+    example = data.example(session.space.largest().input)
+    workers = min(session.settings.search.workers, cpus())
+    with watcher.bar("Exporting to ONNX") as progress:
+        finished = finish_members(written, example, workers=workers, progress=progress)
+    video = data.dataset.items[data.final_split][0].path
+    seconds = None if started is None else time.monotonic() - started
+    write_run(session.run_dir, finished, video=video, seconds=seconds)
+    watcher.say(family_table(family, finished))
+    watcher.say(where_to_look(session.run_dir, next_commands(session.run_dir, family, video)))
+    return family
+
+
+def _family_training(settings: Settings, data: RunData, outcomes: Mapping[str, JobOutcome]) -> FamilyTraining:
+    """Return the weights of the trainings that did not fail, and what they were trained with."""
+    jobs = {name: outcome.job for name, outcome in outcomes.items() if not outcome.failed}
+    return FamilyTraining(
+        {name: job.weights for name, job in jobs.items()},
+        {name: job.seed for name, job in jobs.items()},
         data.classes,
         settings.recipe.text(),
         {
@@ -138,22 +157,6 @@ def make_family(
             "accuracy measured on": f"{data.final_split} split",
         },
     )
-    folders = write_family(session.run_dir / "family", family, training, _measure(session, data))
-    family.write(session.run_dir / "family.json")
-    with watcher.bar("Exporting to ONNX") as exporting:
-        clip = session.space.largest().input
-        finished = finish_members(
-            folders,
-            data.example(clip),
-            workers=min(settings.search.workers, cpus()),
-            progress=exporting,
-        )
-    video = data.dataset.items[data.final_split][0].path
-    seconds = None if started is None else time.monotonic() - started
-    write_run(session.run_dir, finished, video=video, seconds=seconds)
-    watcher.say(family_table(family, finished))
-    watcher.say(where_to_look(session.run_dir, next_commands(session.run_dir, family, video)))
-    return family
 
 
 def choose_family(session: Session, data: RunData, budgets: Budgets | None = None) -> Family:
@@ -169,11 +172,12 @@ def choose_family(session: Session, data: RunData, budgets: Budgets | None = Non
     """
     members, classes = _eligible(session.records, session.run_dir), len(data.classes)
     scaler = Scaler(classes, tuple(data.stores))
+    budgets = budgets or session.settings.family.budgets
     if budgets is None:
-        return choose(members, session.settings.family.budgets, scaler=scaler)
+        return choose(members, scaler=scaler)
     if budgets.cost == "latency":
         members = with_latency(members, classes)
-    return choose(members, budgets.over(members), cost=budgets.cost, scaler=scaler)
+    return choose(members, limits_over(budgets, members), cost=budgets.cost, scaler=scaler)
 
 
 def plan_family(session: Session, family: Family, data: RunData, watcher: Watcher) -> None:
@@ -186,7 +190,7 @@ def plan_family(session: Session, family: Family, data: RunData, watcher: Watche
     watcher.say(f"What to type next:\n  movinas family {short_path(session.run_dir)} --chosen")
 
 
-def _eligible(records: Records, run_dir: Path) -> list[FrontierMember]:
+def _eligible(records: Records, run_dir: Path) -> list[MeasuredNetwork]:
     """What is confirmed, without what is above a soft limit: networks are chosen for good here."""
     known = confirmed(records)
     fit = {each.digest for each in known if records.objectives.violation(each.metrics) <= 0}
@@ -238,6 +242,6 @@ def reopen(
     where = {"output": str(run_dir.absolute().parent), "name": run_dir.absolute().name}
     settings = load_settings(file, {**where, **overrides})
     check_settings(settings, address=address)
-    data = open_data(settings, settings.search_space(), watcher)
+    data = open_data(settings, settings.space, watcher)
     with open_session(settings, data, watcher, address) as session:
         yield session, data

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from rich.console import RenderableType
 
-from searcher.evaluator.run_data import Report
+from search_space.progress import ProgressCallback
 from searcher.plan.events import Event
 
 
@@ -20,7 +20,7 @@ class Watcher(Protocol):
     def say(self, message: RenderableType) -> None:
         """Show a sentence or a table that stays."""
 
-    def bar(self, title: str) -> AbstractContextManager[Report]:
+    def bar(self, title: str) -> AbstractContextManager[ProgressCallback]:
         """Open a progress bar for work that counts its parts."""
 
     def phase(self, title: str) -> AbstractContextManager[None]:

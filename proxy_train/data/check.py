@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 
 from proxy_train.data.dataset import Dataset, LeftOut, VideoItem
 from proxy_train.data.labels import output_indices
-from proxy_train.processes import ProgressCallback, ignore_progress, map_in_processes, run_in_process
+from proxy_train.processes import map_in_processes, run_in_process
 from proxy_train.video.video import CRASHES, Video, VideoInfo
 from search_space.errors import DataError
 from search_space.files import write_json
+from search_space.progress import ProgressCallback, ignore_progress
 
 _CHUNK = 16
 _SHOWN = 20  # names a kind of fault in the text; the JSON has all

@@ -34,9 +34,10 @@ from proxy_train.data.digit_scenes import (
     Sources,
     Sprite,
 )
-from proxy_train.processes import ProgressCallback, ignore_progress, map_in_processes
+from proxy_train.processes import map_in_processes
 from search_space.errors import DataError
 from search_space.files import replacing, write_json
+from search_space.progress import ProgressCallback, ignore_progress
 
 VERSION = 4
 SPLITS = ("train", "val", "test")

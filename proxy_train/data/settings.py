@@ -12,8 +12,8 @@ from proxy_train.data.dataset import Dataset
 from proxy_train.data.formats.listing import Listing, split_items
 from proxy_train.data.formats.registry import FORMATS, Format, detect
 from proxy_train.data.formats.request import Request
-from proxy_train.processes import ProgressCallback, ignore_progress
 from search_space.errors import DataError, SettingsError
+from search_space.progress import ProgressCallback, ignore_progress
 
 MARGIN = 0.125  # fraction of the clip's side that is kept around it for random crops
 

@@ -21,7 +21,7 @@ from typing import IO
 import numpy as np
 
 from proxy_train.data.dataset import Dataset
-from proxy_train.processes import ProgressCallback, map_in_processes
+from proxy_train.processes import map_in_processes
 from proxy_train.store.decoding import (
     CHUNK,
     Clips,
@@ -34,6 +34,7 @@ from proxy_train.store.decoding import (
 from search_space.errors import DataError
 from search_space.files import sync
 from search_space.json_files import from_json, to_json
+from search_space.progress import ProgressCallback
 
 _LOG = logging.getLogger(__name__)
 _JOURNAL = "decoded.jsonl"

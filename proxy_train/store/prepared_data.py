@@ -25,7 +25,6 @@ import numpy as np
 
 from proxy_train.data.dataset import Dataset, LeftOut, VideoItem
 from proxy_train.data.labels import LabelsKind, class_counts, target_array
-from proxy_train.processes import ProgressCallback, ignore_progress
 from proxy_train.store.building import building_folder, decode_all, finish, locked
 from proxy_train.store.clip_origins import ClipOrigins
 from proxy_train.store.decoding import Clips, Decoded, DecodePlan, checksum
@@ -33,6 +32,7 @@ from proxy_train.store.meta import SplitMeta, StoreMeta, read_meta, write_meta
 from proxy_train.store.split import Split
 from search_space.errors import DataError
 from search_space.files import write_json
+from search_space.progress import ProgressCallback, ignore_progress
 
 Entry = TypeVar("Entry")
 

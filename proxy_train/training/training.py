@@ -25,7 +25,6 @@ from proxy_train.clips.targets import head_for
 from proxy_train.distributed import Group, share_norms
 from proxy_train.evaluation.evaluation import Metrics, evaluate
 from proxy_train.fidelity import Fidelity
-from proxy_train.processes import ProgressCallback, ignore_progress
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
 from proxy_train.store.split import Split
@@ -47,6 +46,7 @@ from proxy_train.training.widths import narrowed, widened
 from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError, SettingsError
 from search_space.network.model import MoViNet, build
+from search_space.progress import ProgressCallback, ignore_progress
 
 
 @dataclass(frozen=True, slots=True)

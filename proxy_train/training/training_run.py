@@ -12,7 +12,6 @@ from pydantic import PlainSerializer
 
 from proxy_train.distributed import Group
 from proxy_train.fidelity import FidelityKey
-from proxy_train.processes import ProgressCallback, ignore_progress
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
 from proxy_train.training.checkpoint import BEST, Checkpoint, read_checkpoint
@@ -20,6 +19,7 @@ from proxy_train.training.initial_weights import InitialWeights
 from proxy_train.training.training import Training
 from search_space.errors import RecordError
 from search_space.json_files import ArchitectureJson, from_json, to_json
+from search_space.progress import ProgressCallback, ignore_progress
 
 LOG = "log.jsonl"
 

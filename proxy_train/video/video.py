@@ -1,4 +1,4 @@
-"""Videos to frames: by time, not by frame count, at any rate and size, of files and of folders of images."""
+"""Videos to frames: by time and not by frame count, at any rate and size, from files and folders."""
 
 from __future__ import annotations
 

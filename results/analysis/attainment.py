@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from results.analysis.candidates import Floats, FrontierMember
+from results.analysis.candidates import Floats, MeasuredNetwork
 from search_space.errors import SettingsError
 
 
@@ -28,7 +28,7 @@ class Surface:
     accuracies: tuple[float, ...]
 
 
-def attainment(fronts: Sequence[Sequence[FrontierMember]], cost: str = "macs") -> tuple[Surface, ...]:
+def attainment(fronts: Sequence[Sequence[MeasuredNetwork]], cost: str = "macs") -> tuple[Surface, ...]:
     """Best, median and worst attainment surface of the runs' frontiers (Fonseca and Fleming 1996).
 
     Args:

@@ -5,8 +5,7 @@ A long search leaves a hundred thousand measurements. Objects for all of them ta
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter, itemgetter
 from typing import overload
@@ -16,20 +15,17 @@ from numpy.typing import NDArray
 
 from results.analysis.measurements import fidelity_order
 from search_space.errors import SettingsError
-from searcher.objectives import OBJECTIVES
+from searcher.objectives import DEFAULT_OBJECTIVES, OBJECTIVES
 from searcher.record import Fidelity, Measurement
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-DEFAULT = ("accuracy", "macs")
-METRICS: Mapping[str, str] = {"accuracy": "top1", "latency": "latency_ms"}
-"""The metric in which the record has an objective, where it is not called the same."""
 _MEASURED = frozenset({"complete", "pruned"})
 
 
 @dataclass(frozen=True, slots=True)
-class FrontierMember:
+class MeasuredNetwork:
     """One architecture as measured at one fidelity: a point of the plot.
 
     Args:
@@ -61,7 +57,7 @@ class FrontierMember:
         """An objective in its own unit; NaN if it was not measured."""
         if objective in ("accuracy", "macs", "parameters", "state_bytes"):
             return float(getattr(self, objective))
-        return float(self.metrics.get(METRICS.get(objective, objective), np.nan))
+        return float(self.metrics.get(OBJECTIVES[objective].metric, np.nan))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +82,14 @@ class Columns:
 
     @classmethod
     def of(cls, measurements: Iterable[Measurement], purpose: str | None = None) -> Columns:
-        """Those that have an accuracy: finished, or stopped after being evaluated.
+        """Return the columns of those that have an accuracy: finished, or stopped after being evaluated.
 
-        What was last made from a tuple, which cannot change, is kept: a page asks for it a dozen times.
+        Args:
+            measurements: measurements of any purpose and status; a ``MeasurementSet`` has its columns ready.
+            purpose: purpose of those that count; by default all.
         """
-        if not isinstance(measurements, tuple):
-            return cls._made(measurements, purpose)
-        for known, what, columns in _recent:
-            if known is measurements and what == purpose:
-                return columns
-        columns = cls._made(measurements, purpose)
-        _recent.append((measurements, purpose, columns))
-        return columns
-
-    @classmethod
-    def _made(cls, measurements: Iterable[Measurement], purpose: str | None) -> Columns:
+        if isinstance(measurements, MeasurementSet):
+            return measurements.columns(purpose)
         rows = [m for m in measurements if m.status in _MEASURED]
         if purpose is not None:
             rows = [row for row in rows if row.purpose == purpose]
@@ -114,9 +103,9 @@ class Columns:
 
     def values(self, objective: str) -> Floats:
         """An objective of every row in its own unit; NaN where it was not measured."""
-        if objective in DEFAULT:
+        if objective in DEFAULT_OBJECTIVES:
             return self.top1 if objective == "accuracy" else self.macs
-        return _metric(self.rows, METRICS.get(objective, objective))
+        return _metric(self.rows, OBJECTIVES[objective].metric)
 
     def at(self, schedule: int) -> Candidates:
         """The architectures that were measured at one schedule."""
@@ -133,7 +122,35 @@ class Columns:
         return tuple(len(np.unique(self.digest[self.schedule == k])) for k in range(len(self.fidelities)))
 
 
-_recent: deque[tuple[tuple[Measurement, ...], str | None, Columns]] = deque(maxlen=2)
+class MeasurementSet(Sequence[Measurement]):
+    """Measurements that do not change, with their columns worked out once: a page asks for them often.
+
+    Args:
+        measurements: the measurements, in the record's order.
+    """
+
+    def __init__(self, measurements: Iterable[Measurement]) -> None:
+        self._measurements = tuple(measurements)
+        self._columns: dict[str | None, Columns] = {}
+
+    def columns(self, purpose: str | None = None) -> Columns:
+        """Return the columns of the measurements of a purpose, or of all."""
+        if purpose not in self._columns:
+            self._columns[purpose] = Columns.of(self._measurements, purpose)
+        return self._columns[purpose]
+
+    def __iter__(self) -> Iterator[Measurement]:
+        return iter(self._measurements)
+
+    def __len__(self) -> int:
+        return len(self._measurements)
+
+    @overload
+    def __getitem__(self, index: int) -> Measurement: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Measurement]: ...
+    def __getitem__(self, index: int | slice) -> Measurement | Sequence[Measurement]:
+        return self._measurements[index]
 
 
 def _metric(rows: Sequence[Measurement], name: str) -> Floats:
@@ -172,7 +189,7 @@ def _schedules(rows: Sequence[Measurement]) -> tuple[Indices, tuple[Fidelity, ..
     return rank[np.searchsorted(codes, code)], tuple(first[index] for index in order)
 
 
-class Candidates(Sequence[FrontierMember]):
+class Candidates(Sequence[MeasuredNetwork]):
     """Architectures averaged over their seeds, in order of first appearance.
 
     Args:
@@ -208,10 +225,10 @@ class Candidates(Sequence[FrontierMember]):
         return len(self._first)
 
     @overload
-    def __getitem__(self, index: int) -> FrontierMember: ...
+    def __getitem__(self, index: int) -> MeasuredNetwork: ...
     @overload
-    def __getitem__(self, index: slice) -> list[FrontierMember]: ...
-    def __getitem__(self, index: int | slice) -> FrontierMember | list[FrontierMember]:
+    def __getitem__(self, index: slice) -> list[MeasuredNetwork]: ...
+    def __getitem__(self, index: int | slice) -> MeasuredNetwork | list[MeasuredNetwork]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         index = range(len(self))[index]
@@ -220,7 +237,7 @@ class Candidates(Sequence[FrontierMember]):
         repeats = self._by_code[end - int(self.seeds[index]) : end]
         found = [self._columns.rows[row].metrics for row in self._rows[repeats].tolist()]
         shared = set(found[0]).intersection(*found)
-        return FrontierMember(
+        return MeasuredNetwork(
             architecture=first.architecture,
             digest=first.digest,
             macs=int(self.macs[index]),
@@ -254,11 +271,11 @@ def _without_repeats(columns: Columns, picked: Indices) -> Indices:
     return np.array(list(last.values()), dtype=np.int64)
 
 
-def objective_values(members: Sequence[FrontierMember], objectives: Sequence[str]) -> Floats:
+def objective_values(members: Sequence[MeasuredNetwork], objectives: Sequence[str]) -> Floats:
     """Objectives to minimise, shape (members, objectives): 1 - accuracy, and costs in their own units.
 
     Raises:
-        SettingsError: an objective is unknown, named twice, or was measured of none; two or three are needed.
+        SettingsError: an objective is unknown, named twice, or was measured of none; at least two are needed.
     """
     check_objectives(objectives)
     found = []
@@ -276,13 +293,13 @@ def check_objectives(objectives: Sequence[str]) -> None:
     """Refuses objectives that a frontier cannot have.
 
     Raises:
-        SettingsError: one is unknown or named twice, or there are not two or three.
+        SettingsError: one is unknown or named twice, or there are fewer than two.
     """
     unknown = [name for name in objectives if name not in OBJECTIVES]
-    if unknown or len(set(objectives)) != len(objectives) or len(objectives) not in (2, 3):
+    if unknown or len(set(objectives)) != len(objectives) or len(objectives) < 2:
         raise SettingsError(
             f"objectives {', '.join(objectives)}",
-            hint=f"give two or three different ones of {', '.join(OBJECTIVES)}",
+            hint=f"give two or more different ones of {', '.join(OBJECTIVES)}",
         )
 
 

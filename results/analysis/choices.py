@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from results.analysis.candidates import Candidates, Columns, Floats, FrontierMember
+from results.analysis.candidates import Candidates, Columns, Floats, MeasuredNetwork
 from results.analysis.frontier import frontier
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import Stage
@@ -81,15 +81,15 @@ class ChoiceTable:
     names: tuple[str, ...]
     values: Floats
     words: tuple[tuple[str, ...], ...]
-    members: tuple[FrontierMember, ...]
+    members: tuple[MeasuredNetwork, ...]
 
 
-def choice_table(members: Sequence[FrontierMember]) -> ChoiceTable:
+def choice_table(members: Sequence[MeasuredNetwork]) -> ChoiceTable:
     """The choices of networks with as many stages as the first one; others are left out.
 
     So are those whose text this version cannot read: a record may be of a newer one.
     """
-    made: list[tuple[FrontierMember, tuple[Choice, ...]]] = []
+    made: list[tuple[MeasuredNetwork, tuple[Choice, ...]]] = []
     for member in members:
         try:
             row = choices(Architecture.parse(member.architecture))
@@ -114,7 +114,7 @@ def choice_table(members: Sequence[FrontierMember]) -> ChoiceTable:
 class Along:
     """The choices of the frontier's members, the cheapest first."""
 
-    members: tuple[FrontierMember, ...]
+    members: tuple[MeasuredNetwork, ...]
     table: ChoiceTable
     confirmed: bool
 
@@ -209,27 +209,56 @@ def _some(candidates: Candidates, most: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """How much of what explains accuracy is lost when a choice is shuffled.
+    """How much of what explains accuracy is lost when a choice is shuffled, by two models.
 
     Args:
-        names: of the choices, the most important first.
-        plain: for accuracy as it is: by how much R² on held-out candidates falls.
-        at_cost: the same for what is left of accuracy once multiply-adds have explained what they can.
-        fits: R² on held-out candidates of the two models; 1 explains everything, 0 nothing.
-        count: candidates that the models were fitted to.
-        fidelity: at which they were measured.
+        names: names of the choices, the most important first.
+        plain: model of accuracy as it is.
+        at_cost: model of what is left of accuracy once multiply-adds have explained what they can.
+        count: number of candidates that the models were fitted to.
+        fidelity: key of the fidelity that they were measured at.
     """
 
     names: tuple[str, ...]
-    plain: tuple[float, ...]
-    at_cost: tuple[float, ...]
-    fits: tuple[float, float]
+    plain: Explained
+    at_cost: Explained
     count: int
     fidelity: str
 
+    @property
+    def models(self) -> tuple[Explained, Explained]:
+        """Both models."""
+        return self.plain, self.at_cost
+
+    @property
+    def unexplained(self) -> str:
+        """What nothing was learnt about, in words; empty if both models learnt something."""
+        targets = [f"{model.target} (R² {model.fit:.2f})" for model in self.models if not model.learnt]
+        return f"Nothing was learnt about {' or '.join(targets)}." if targets else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What a model explains of accuracy on candidates that it was not fitted to.
+
+    Args:
+        target: what it explains, in words.
+        losses: by how much R² falls when a choice is shuffled, one for each name of the :class:`Importance`.
+        fit: R² of the model; 1 explains everything, 0 and below nothing.
+    """
+
+    target: str
+    losses: tuple[float, ...]
+    fit: float
+
+    @property
+    def learnt(self) -> bool:
+        """Whether the model explains anything, so that its losses mean anything."""
+        return self.fit > 0
+
 
 def importance(measurements: Sequence[Measurement]) -> Importance:
-    """Permutation importance of random forests (Breiman 2001), measured on held-out candidates.
+    """Return the permutation importance of random forests (Breiman 2001), measured on held-out candidates.
 
     Candidates of one fidelity are used: the most thorough one with enough of them.
 
@@ -252,19 +281,24 @@ def importance(measurements: Sequence[Measurement]) -> Importance:
     left: Floats = accuracies - np.polyval(np.polyfit(logs, accuracies, 2), logs)
     plain, fit = _permuted(table.values, accuracies)
     at_cost, fit_at_cost = _permuted(table.values, left)
-    order = np.argsort(-np.maximum(plain, at_cost), kind="stable").tolist()
+    # Losses of a model that learnt nothing order nothing.
+    learnt = [losses for losses, r2 in ((plain, fit), (at_cost, fit_at_cost)) if r2 > 0] or [plain]
+    order = np.argsort(-np.max(learnt, axis=0), kind="stable").tolist()
     return Importance(
         tuple(table.names[index] for index in order),
-        tuple(float(plain[index]) for index in order),
-        tuple(float(at_cost[index]) for index in order),
-        (fit, fit_at_cost),
+        Explained("accuracy", tuple(plain[order].tolist()), fit),
+        Explained("accuracy at equal multiply-adds", tuple(at_cost[order].tolist()), fit_at_cost),
         len(accuracies),
         columns.fidelities[enough[-1]].key,
     )
 
 
 def _permuted(inputs: Floats, targets: Floats) -> tuple[Floats, float]:
-    """For each column by how much R² falls when it is shuffled, and R² itself; on held-out rows."""
+    """Return by how much R² falls when each column is shuffled, and R² itself, on held-out rows.
+
+    scikit-learn's ``permutation_importance`` predicts once for each column and repeat, which takes five times
+    as long.
+    """
     from sklearn.ensemble import RandomForestRegressor
 
     rng = np.random.default_rng(0)

@@ -7,17 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from results.analysis.candidates import DEFAULT, Columns, Floats, FrontierMember, objective_values
+from results.analysis.candidates import Columns, MeasuredNetwork, objective_values
 from results.analysis.measurements import schedule
+from searcher.objectives import DEFAULT_OBJECTIVES
 from searcher.pareto import non_dominated
 from searcher.record import Measurement
 
-__all__ = ["FrontierMember", "candidates", "frontier", "knee", "latest", "pareto", "within"]
-
-_MANY = 1000
+__all__ = ["MeasuredNetwork", "candidates", "frontier", "knee", "latest", "pareto", "within"]
 
 
-def candidates(measurements: Iterable[Measurement], fidelity: str) -> list[FrontierMember]:
+def candidates(measurements: Iterable[Measurement], fidelity: str) -> list[MeasuredNetwork]:
     """Every architecture measured at ``fidelity``, averaged over its seeds, in order of first appearance."""
     columns = Columns.of(measurements)
     return list(columns.at(_index(columns, fidelity)))
@@ -31,7 +30,9 @@ def _index(columns: Columns, fidelity: str | None) -> int:
     return keys.index(schedule(fidelity)) if schedule(fidelity) in keys else -1
 
 
-def pareto(members: Sequence[FrontierMember], objectives: Sequence[str] = DEFAULT) -> list[FrontierMember]:
+def pareto(
+    members: Sequence[MeasuredNetwork], objectives: Sequence[str] = DEFAULT_OBJECTIVES
+) -> list[MeasuredNetwork]:
     """The members that no other one dominates, by rising multiply-adds.
 
     Of members equal in all objectives, the one measured first stays. With accuracy and multiply-adds alone,
@@ -39,7 +40,7 @@ def pareto(members: Sequence[FrontierMember], objectives: Sequence[str] = DEFAUL
 
     Args:
         members: of one fidelity.
-        objectives: two or three names of objectives; a member without one of them is left out.
+        objectives: two names of objectives or more; a member without one of them is left out.
 
     Raises:
         SettingsError: an objective is unknown, or was not measured.
@@ -47,30 +48,17 @@ def pareto(members: Sequence[FrontierMember], objectives: Sequence[str] = DEFAUL
     if not len(members):
         return []
     points = objective_values(members, objectives)
-    kept = _front(points)
+    kept = np.flatnonzero(non_dominated(points)).tolist()
     distinct = {tuple(points[index].tolist()): index for index in reversed(kept)}
     return sorted((members[index] for index in sorted(distinct.values())), key=lambda m: m.macs)
-
-
-def _front(points: Floats) -> list[int]:
-    """Indices of the points that no other one dominates."""
-    left = np.arange(len(points))
-    if len(points) > _MANY:
-        # The front of a few throws out most of the others at a fraction of the cost of sorting them.
-        few = points[:: len(points) // _MANY]
-        for better in few[non_dominated(few)]:
-            there = points[left]
-            left = left[(there < better).any(axis=1) | (there == better).all(axis=1)]
-    kept: list[int] = left[non_dominated(points[left])].tolist()
-    return kept
 
 
 def frontier(
     measurements: Iterable[Measurement],
     purpose: str = "search",
     fidelity: str | None = None,
-    objectives: Sequence[str] = DEFAULT,
-) -> list[FrontierMember]:
+    objectives: Sequence[str] = DEFAULT_OBJECTIVES,
+) -> list[MeasuredNetwork]:
     """The frontier of the measurements made for ``purpose``.
 
     Measurements of different fidelities are never compared with each other.
@@ -79,7 +67,7 @@ def frontier(
         measurements: from one record, or from several merged.
         purpose: ``search`` gives the provisional frontier, ``confirmation`` the confirmed one.
         fidelity: key of one with the schedule to compare at; by default the most thorough one measured.
-        objectives: two or three of ``searcher.strategies.domain.OBJECTIVES``.
+        objectives: two names or more of ``searcher.objectives.OBJECTIVES``.
 
     Returns:
         members by rising multiply-adds; empty if nothing was measured.
@@ -91,12 +79,12 @@ def frontier(
     return pareto(columns.at(_index(columns, fidelity)), objectives)
 
 
-def latest(measurements: Iterable[Measurement], purpose: str = "search") -> list[FrontierMember]:
+def latest(measurements: Iterable[Measurement], purpose: str = "search") -> list[MeasuredNetwork]:
     """Every architecture measured for ``purpose``, each at the most thorough fidelity that it reached."""
     return list(Columns.of(measurements, purpose).latest())
 
 
-def knee(members: Sequence[FrontierMember], cost: str = "macs") -> FrontierMember | None:
+def knee(members: Sequence[MeasuredNetwork], cost: str = "macs") -> MeasuredNetwork | None:
     """The member farthest above the line between the two ends, over the cost's logarithm; None below three.
 
     Args:
@@ -109,7 +97,7 @@ def knee(members: Sequence[FrontierMember], cost: str = "macs") -> FrontierMembe
     first, last = front[0], front[-1]
     width, height = math.log(last.value(cost) / first.value(cost)), last.accuracy - first.accuracy
 
-    def above(member: FrontierMember) -> float:
+    def above(member: MeasuredNetwork) -> float:
         along = math.log(member.value(cost) / first.value(cost)) / width
         return (member.accuracy - first.accuracy) / height - along
 
@@ -117,8 +105,8 @@ def knee(members: Sequence[FrontierMember], cost: str = "macs") -> FrontierMembe
 
 
 def within(
-    members: Sequence[FrontierMember], budgets: Mapping[str, float], cost: str = "macs"
-) -> dict[str, FrontierMember | None]:
+    members: Sequence[MeasuredNetwork], budgets: Mapping[str, float], cost: str = "macs"
+) -> dict[str, MeasuredNetwork | None]:
     """The most accurate member at or below each budget of a cost; None where there is none."""
     front = pareto(members, ("accuracy", cost))
     return {

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from results.analysis.candidates import DEFAULT, Columns, Floats, check_measured, check_objectives
+from results.analysis.candidates import Columns, Floats, check_measured, check_objectives
+from searcher.hypervolume_box import in_box
+from searcher.objectives import DEFAULT_OBJECTIVES, LEAST_COST, Objectives
 from searcher.pareto import hypervolume
 from searcher.record import Measurement
 
@@ -15,15 +17,14 @@ _BLOCK = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class HypervolumeHistory:
     """Hypervolume after each evaluation, in [0, 1].
 
     Args:
         evaluations: 1, 2, ... one for each measurement made in the search, at whichever fidelity.
         architectures: number of distinct architectures measured by then.
-        hypervolume: the dominated share of the box of accuracy 0 to 1 and the logarithm of each cost from the
-            cheapest measured network to the dearest, and a tenth of that range beyond.
-        seconds: training time spent by then, summed over the workers.
+        hypervolume: dominated share of the box of ``searcher.hypervolume_box``.
+        seconds: training time spent by then, summed over the workers, in seconds.
     """
 
     evaluations: tuple[int, ...]
@@ -39,58 +40,57 @@ class Progress:
         return sorted({0, last, *rises.tolist()}) if last >= 0 else []
 
 
-def progress(
+def hypervolume_history(
     measurements: Iterable[Measurement],
     purpose: str = "search",
-    objectives: Sequence[str] = DEFAULT,
+    objectives: Sequence[str] = DEFAULT_OBJECTIVES,
+    *,
+    constraints: Mapping[str, float] | None = None,
     among: Iterable[Measurement] = (),
-) -> Progress:
-    """How the dominated hypervolume grew; every rung's measurement counts as an evaluation.
+) -> HypervolumeHistory:
+    """Return how the dominated hypervolume grew; every rung's measurement counts as an evaluation.
 
     Args:
-        measurements: of one run.
-        purpose: of the measurements that count.
-        objectives: two or three of ``searcher.strategies.domain.OBJECTIVES``.
-        among: measurements of more runs whose costs stretch the box, so that runs can be compared.
+        measurements: measurements of one run.
+        purpose: purpose of the measurements that count.
+        objectives: two names or more of ``searcher.objectives.OBJECTIVES``.
+        constraints: upper limits of metrics by name; a measurement above one adds no volume.
+        among: measurements of more runs whose costs widen the box, so that runs can be compared.
 
     Raises:
-        SettingsError: an objective is unknown, or was measured of none.
+        SettingsError: an objective is unknown, or no measurement has it.
     """
     check_objectives(objectives)
     columns = Columns.of(measurements, purpose)
     if not len(columns.rows):
-        return Progress((), (), (), ())
-    points = _in_box(columns, Columns.of(among, purpose), objectives)
-    volumes = _running_hypervolume(points)
-    seen = np.maximum.accumulate(columns.digest) + 1
+        return HypervolumeHistory((), (), (), ())
+    limits = Objectives(tuple(objectives), constraints or {})
+    values, others = (_values(part, limits) for part in (columns, Columns.of(among, purpose)))
+    volumes = _running_hypervolume(in_box(values, objectives, others))
+    architectures = np.maximum.accumulate(columns.digest) + 1
     seconds = np.cumsum([row.seconds for row in columns.rows])
-    return Progress(
-        tuple(range(1, len(points) + 1)),
-        tuple(seen.tolist()),
+    return HypervolumeHistory(
+        tuple(range(1, len(volumes) + 1)),
+        tuple(architectures.tolist()),
         tuple(volumes.tolist()),
         tuple(seconds.tolist()),
     )
 
 
-def _in_box(columns: Columns, among: Columns, objectives: Sequence[str]) -> Floats:
-    """Every objective to minimise, from 0 to 1; 1 and above adds nothing."""
-    found = []
-    for name in objectives:
-        values = columns.values(name)
-        check_measured(name, values)
-        if name == "accuracy":
-            found.append(1.0 - values)
-            continue
-        logs = np.log(np.maximum(values, 1e-9))
-        everywhere = np.append(logs, np.log(np.maximum(among.values(name), 1e-9)))
-        # A tenth beyond the dearest network, which would otherwise add no volume however accurate it is.
-        low, high = np.nanmin(everywhere, initial=np.inf), np.nanmax(everywhere, initial=-np.inf)
-        found.append((logs - low) / max(1.1 * (high - low), 1e-9))
-    return np.column_stack(found)
+def _values(columns: Columns, objectives: Objectives) -> Floats:
+    """Return every objective to minimise, (rows, objectives): NaN for a row that breaks a limit."""
+    values = np.empty((len(columns.rows), len(objectives.names)))
+    for place, name in enumerate(objectives.names):
+        measured = columns.values(name)
+        check_measured(name, measured)
+        values[:, place] = 1 - measured if name == "accuracy" else np.log(np.maximum(measured, LEAST_COST))
+    if objectives.constraints:
+        values[[objectives.violation(row.metrics) > 0 for row in columns.rows]] = np.nan
+    return values
 
 
 def _running_hypervolume(points: Floats) -> Floats:
-    """The volume after each point; only a point that enters the front changes it, and most do not."""
+    """Return the volume after each point; only a point that enters the front changes it, and most do not."""
     reference = (1.0,) * points.shape[1]
     front = np.empty((0, points.shape[1]))
     volumes = np.zeros(len(points))

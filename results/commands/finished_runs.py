@@ -44,11 +44,11 @@ def family(
 ) -> None:
     """Choose a family from a confirmed run (by your budgets), train it, export it, and report."""
     from results.commands.terminal import Terminal
-    from results.family.budgets import parse_budgets
     from results.family.family import Family
     from results.pipeline import choose_family, make_family, plan_family, reopen
+    from search_space.space.budgets import Budgets
 
-    budgets, terminal = parse_budgets(budget or ()), Terminal()
+    budgets, terminal = Budgets.parse(budget) if budget else None, Terminal()
     if chosen and budgets:
         raise SettingsError("--chosen and --budget", hint="give one of them")
     length = {} if epochs is None else {"family.epochs": epochs}

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from results import units
 from results.text.run_tables import provisional_table
-from searcher.evaluator.run_data import Report
+from search_space.progress import ProgressCallback
 from searcher.plan.events import Event, Measured, PhaseProgress
 
 _QUIET_SECONDS = 10.0
@@ -39,7 +39,7 @@ class Terminal:
         self.console.print(what, markup=False, highlight=False, soft_wrap=isinstance(what, str))
 
     @contextmanager
-    def bar(self, what: str) -> Iterator[Report]:
+    def bar(self, what: str) -> Iterator[ProgressCallback]:
         """A progress bar that appears with the first report, so that work already done shows none."""
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         bars = Bars(*columns, console=self.console)

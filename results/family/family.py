@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from results import units
-from results.analysis.frontier import FrontierMember, pareto
+from results.analysis.frontier import MeasuredNetwork, pareto
 from results.family.scaled import Scaler, source
 from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError, SettingsError
 from search_space.files import write_json
+from search_space.json_files import read_json, to_json
+from search_space.space.budgets import ENSEMBLE, MEMBERS, Budget
 
-NAMES = ("A0", "A1", "A2", "A3", "A4", "A5")
-ENSEMBLE = "A6"
 _FORMAT = "movinas-family-1"
 _WORDS = {"macs": "multiply-adds", "latency": "ms of a frame"}
 _FAR = 0.25
@@ -104,49 +102,28 @@ class Family:
         )
 
     def write(self, path: Path) -> None:
-        """Writes ``family.json``, whole or not at all."""
-        content = {
-            "format": _FORMAT,
-            "span": round(self.span, 3),
-            "cost": self.cost,
-            "notes": list(self.notes),
-            "members": [asdict(m) for m in self.members],
-        }
-        write_json(path, content)
+        """Write ``family.json``, whole or not at all."""
+        write_json(path, {"format": _FORMAT, "span": round(self.span, 3), **to_json(self)})
 
     @classmethod
     def read(cls, path: Path) -> Family:
-        """Reads what :meth:`write` wrote.
+        """Read what :meth:`write` wrote.
 
         Raises:
-            RecordError: if the file is missing, is no JSON, or is of another format.
+            RecordError: the file is missing, damaged or of another version.
         """
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise RecordError(
-                f"{path} does not exist", hint="a run writes it once its frontier is confirmed"
-            ) from error
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise RecordError(
-                f"{path} is damaged: {error}", hint="remove it and start the run again"
-            ) from error
-        found = content.get("format") if isinstance(content, dict) else None
-        if found != _FORMAT:
-            raise RecordError(
-                f"{path} has the format {found!r}, not {_FORMAT!r}", hint="it is of another version"
-            )
-        try:
-            members = tuple(FamilyMember(**{**m, "parts": tuple(m["parts"])}) for m in content["members"])
-            return cls(members, tuple(content["notes"]), content.get("cost", "macs"))
-        except (KeyError, TypeError) as error:
-            raise RecordError(
-                f"{path} is incomplete: {error}", hint="remove it and start the run again"
-            ) from error
+        return read_json(
+            path,
+            cls,
+            error=RecordError,
+            hint="remove it and run the same command again",
+            missing="a run writes it once its frontier is confirmed",
+            format=_FORMAT,
+        )
 
 
 def choose(
-    members: Sequence[FrontierMember],
+    members: Sequence[MeasuredNetwork],
     budgets: Mapping[str, float] | None = None,
     *,
     cost: str = "macs",
@@ -184,8 +161,8 @@ def choose(
     return Family(tuple(family), tuple(notes + note), cost)
 
 
-def _spread(front: Sequence[FrontierMember]) -> tuple[list[FamilyMember], list[str]]:
-    count = min(len(NAMES), len(front))
+def _spread(front: Sequence[MeasuredNetwork]) -> tuple[list[FamilyMember], list[str]]:
+    count = min(len(MEMBERS), len(front))
     targets = np.geomspace(front[0].macs, front[-1].macs, count)
     logs, aims = [math.log(m.macs) for m in front], [float(aim) for aim in np.log(targets)]
     # Both ends belong to the family whatever lies between: the cheapest network, and the most accurate one.
@@ -193,14 +170,14 @@ def _spread(front: Sequence[FrontierMember]) -> tuple[list[FamilyMember], list[s
     picks = [0, *middle, len(front) - 1][:count]
     singles = [
         _member(name, front[pick], float(target))
-        for name, pick, target in zip(NAMES, picks, targets, strict=False)
+        for name, pick, target in zip(MEMBERS, picks, targets, strict=False)
     ]
     notes = []
-    if count < len(NAMES):
+    if count < len(MEMBERS):
+        names = f"{MEMBERS[0]} to {MEMBERS[count - 1]}" if count > 1 else f"{MEMBERS[0]} only"
         notes.append(
-            f"The confirmed frontier has {count} member{'s' if count > 1 else ''}: the family has {NAMES[0]}"
-            + (f" to {NAMES[count - 1]}" if count > 1 else " only")
-            + f" and no {' or '.join(NAMES[count:])}; a longer search finds more."
+            f"The confirmed frontier has {count} member{'s' if count > 1 else ''}: the family has {names}"
+            f" and no {' or '.join(MEMBERS[count:])}; a longer search finds more."
         )
     return singles, notes
 
@@ -229,7 +206,7 @@ def _closest(values: Sequence[float], targets: Sequence[float]) -> list[int]:
 
 
 def _by_budget(
-    front: Sequence[FrontierMember], budgets: Mapping[str, float], cost: str, scaler: Scaler | None
+    front: Sequence[MeasuredNetwork], budgets: Mapping[str, float], cost: str, scaler: Scaler | None
 ) -> tuple[list[FamilyMember], list[str]]:
     _check_budgets(front, budgets, cost, scaler)
     singles: list[FamilyMember] = []
@@ -258,7 +235,7 @@ def _by_budget(
     return singles, notes
 
 
-def _lacking(front: Sequence[FrontierMember], floor: float, budget: float, cost: str) -> str:
+def _lacking(front: Sequence[MeasuredNetwork], floor: float, budget: float, cost: str) -> str:
     nearest = min(front, key=lambda m: abs(math.log(m.value(cost) / budget)))
     return (
         "the confirmed frontier has nothing "
@@ -269,23 +246,11 @@ def _lacking(front: Sequence[FrontierMember], floor: float, budget: float, cost:
 
 
 def _check_budgets(
-    front: Sequence[FrontierMember], budgets: Mapping[str, float], cost: str, scaler: Scaler | None
+    front: Sequence[MeasuredNetwork], budgets: Mapping[str, float], cost: str, scaler: Scaler | None
 ) -> None:
-    for name, budget in budgets.items():
-        if not (math.isfinite(budget) and budget > 0):
-            raise SettingsError(
-                f"the family budget {name} is {budget}", hint=f"give a number of {_WORDS[cost]} above 0"
-            )
-        if name == ENSEMBLE:
-            raise SettingsError(
-                f"the family budgets name {ENSEMBLE}",
-                hint="that is the ensemble of the two largest; leave it out",
-            )
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
-            raise SettingsError(
-                f"the family budgets name {name!r}",
-                hint="a name is made of letters, digits, '.', '_' and '-'",
-            )
+    """Refuse budgets that are not valid, or that reach no network."""
+    for name, limit in budgets.items():
+        Budget(name, limit)
     reached = budgets and (scaler is not None or max(budgets.values()) >= front[0].value(cost))
     if not reached:
         raise SettingsError(
@@ -295,7 +260,7 @@ def _check_budgets(
         )
 
 
-def _member(name: str, member: FrontierMember, budget: float, origin: str = "") -> FamilyMember:
+def _member(name: str, member: MeasuredNetwork, budget: float, origin: str = "") -> FamilyMember:
     return FamilyMember(
         name=name,
         architecture=member.architecture,

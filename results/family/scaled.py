@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from results.analysis.candidates import FrontierMember
+from results.analysis.candidates import MeasuredNetwork
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
 from search_space.architecture.scaling import FAMILY_EXPONENTS, scale_architecture
@@ -30,7 +30,9 @@ class Scaler:
     classes: int
     clips: Sequence[ClipShape] = ()
 
-    def __call__(self, front: Sequence[FrontierMember], above: float, budget: float) -> FrontierMember | None:
+    def __call__(
+        self, front: Sequence[MeasuredNetwork], above: float, budget: float
+    ) -> MeasuredNetwork | None:
         """The largest network within a budget that scaling gives, from the member nearest to it in log macs.
 
         It has no accuracy yet (NaN, over 0 seeds). Exponents stay within those of the released family, beyond
@@ -63,9 +65,9 @@ class Scaler:
 
         return network.with_input(min(self.clips, key=distance))
 
-    def _member(self, network: Architecture) -> FrontierMember:
+    def _member(self, network: Architecture) -> MeasuredNetwork:
         found = compute_cost(network, self.classes)
-        return FrontierMember(
+        return MeasuredNetwork(
             architecture=network.text,
             digest=network.digest,
             macs=found.macs,
@@ -78,6 +80,6 @@ class Scaler:
         )
 
 
-def source(front: Sequence[FrontierMember], budget: float) -> FrontierMember:
+def source(front: Sequence[MeasuredNetwork], budget: float) -> MeasuredNetwork:
     """The member that a network for ``budget`` is scaled from."""
     return min(front, key=lambda m: abs(math.log(m.macs / budget)))

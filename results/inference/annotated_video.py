@@ -1,4 +1,4 @@
-"""A video of what a stream saw, with what was said of it below: encoded while it runs, in constant memory."""
+"""A video of what a stream saw, with labels below each frame, encoded while it runs, in constant memory."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class AnnotatedVideo:
     """Frames with labels and bars of their probabilities; ``annotated_video`` opens one.
 
     Args:
-        container: open for writing.
-        stream: of it, without a size yet.
-        lines: room for so many labels, and one for the heading.
+        container: container that is open for writing.
+        stream: video stream of the container, without a size yet.
+        lines: number of labels that have room below the heading.
     """
 
     def __init__(self, container: av.container.OutputContainer, stream: av.VideoStream, lines: int) -> None:
@@ -41,7 +41,13 @@ class AnnotatedVideo:
         stream.codec_context.thread_count = 1
 
     def add(self, frame: NDArray[np.uint8], heading: str, best: Sequence[tuple[str, float]]) -> None:
-        """The next frame (size, size, 3), with a line of text, and labels with their probabilities."""
+        """Add the next frame.
+
+        Args:
+            frame: pixels (size, size, 3), uint8 RGB.
+            heading: line of text below it.
+            best: labels with their probabilities.
+        """
         page = Image.new("RGB", (self._stream.width, self._stream.height), "black")
         page.paste(Image.fromarray(frame).resize((_WIDTH, _WIDTH), Image.Resampling.BILINEAR))
         pen = ImageDraw.Draw(page)
@@ -56,12 +62,12 @@ class AnnotatedVideo:
 
 @contextmanager
 def annotated_video(path: Path, fps: float, lines: int) -> Iterator[AnnotatedVideo]:
-    """A video file to add frames to; it is whole when the block is left, also by an error of its source.
+    """Open a video file to add frames to; it is whole when the block is left, also by an error of its source.
 
     Args:
-        path: such as ``out.mp4``; its suffix decides the kind of file.
+        path: file such as ``out.mp4``, whose suffix decides its kind.
         fps: frames a second.
-        lines: labels a frame, at most.
+        lines: largest number of labels of a frame.
 
     Raises:
         DataError: the file cannot be written, or its suffix is of no known kind.

@@ -1,7 +1,7 @@
 """A network in a process of its own: what it computes on given frames, its time and its memory.
 
-Run as ``python -m results.inference.isolated_run MODEL INPUT.npz OUTPUT.npz``: a runtime that crashes takes
-nobody with it, and its memory is its own.
+It runs as ``python -m results.inference.isolated_run MODEL INPUT.npz OUTPUT.npz``: a runtime that crashes
+takes no other process with it, and the memory is the network's own.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _USER_ERROR = 2
 
 @dataclass(frozen=True)
 class IsolatedRun:
-    """What a network did in a process of its own.
+    """What a network computed in a process of its own, its times and its memory.
 
     Args:
-        logits: (calls, classes), after each call.
-        milliseconds: of each call, wall clock.
-        cpu_milliseconds: of each call, processor time of all its threads.
-        peak_bytes: the most memory that the process had.
-        model_bytes: how much of that came after the interpreter and its packages were loaded, with the model.
+        logits: logits (calls, classes) after each call.
+        milliseconds: wall-clock time of each call (calls,).
+        cpu_milliseconds: processor time of all threads during each call (calls,).
+        peak_bytes: largest memory of the process.
+        model_bytes: part of ``peak_bytes`` that came with the model, after interpreter and packages.
     """
 
     logits: NDArray[np.float32]
@@ -49,25 +49,32 @@ class IsolatedRun:
 def isolated_run(
     model: Path, frames: NDArray[np.float32], *, calls: int, form: Form = "step", threads: int = 1
 ) -> IsolatedRun:
-    """Run a model over frames, again from the first when they are over.
+    """Run a model over frames, from the first one again when they are used up.
 
     Args:
-        model: an exported file, or a member's folder.
-        frames: (frames, 3, size, size); chained for a step, or whole clips one after another.
-        calls: frames to feed to a step, or clips.
+        model: exported file, or folder of a member.
+        frames: pixels (frames, 3, size, size): chained for a step, or whole clips one after another.
+        calls: number of frames to feed to a step, or of clips.
         form: ``step`` or ``clip``.
-        threads: of the runtime.
+        threads: number of threads of the runtime.
 
     Raises:
         ExportError: the model cannot be opened, or its process died.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        given, found = Path(scratch) / "input.npz", Path(scratch) / "output.npz"
+        given, computed = Path(scratch) / "input.npz", Path(scratch) / "output.npz"
         np.savez(given, frames=frames, calls=calls)
-        command = [sys.executable, "-m", "results.inference.isolated_run", str(model), str(given), str(found)]
+        command = [
+            sys.executable,
+            "-m",
+            "results.inference.isolated_run",
+            str(model),
+            str(given),
+            str(computed),
+        ]
         paths = {"PYTHONPATH": os.pathsep.join(path or os.curdir for path in sys.path)}
         threading = {"OMP_NUM_THREADS": str(threads)}
-        done = subprocess.run(
+        process = subprocess.run(
             [*command, "--form", form, "--threads", str(threads)],
             env={**os.environ, **paths, **threading},
             capture_output=True,
@@ -75,9 +82,9 @@ def isolated_run(
             errors="replace",
             check=False,
         )
-        if done.returncode:
-            raise _failure(model, done.returncode, done.stderr)
-        with np.load(found) as content:
+        if process.returncode:
+            raise _failure(model, process.returncode, process.stderr)
+        with np.load(computed) as content:
             return IsolatedRun(
                 content["logits"],
                 content["milliseconds"],
@@ -87,8 +94,9 @@ def isolated_run(
             )
 
 
-def _failure(model: Path, status: int, said: str) -> ExportError:
-    last = said.strip().splitlines()[-1] if said.strip() else "it said nothing"
+def _failure(model: Path, status: int, output: str) -> ExportError:
+    """Return the error of a process that ended with a status, by the last line that it wrote."""
+    last = output.strip().splitlines()[-1] if output.strip() else "it wrote nothing"
     if status == _USER_ERROR:
         return ExportError(last)
     ended = f"was ended by signal {-status}" if status < 0 else f"failed with status {status}"
@@ -99,18 +107,18 @@ def _failure(model: Path, status: int, said: str) -> ExportError:
 
 
 def main() -> None:
-    """What the process does."""
+    """Run the model in this process, and write what it computed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("given", type=Path)
-    parser.add_argument("found", type=Path)
+    parser.add_argument("computed", type=Path)
     parser.add_argument("--form", default="step")
     parser.add_argument("--threads", type=int, default=1)
-    asked = parser.parse_args()
-    with np.load(asked.given) as content:
+    arguments = parser.parse_args()
+    with np.load(arguments.given) as content:
         frames, calls = content["frames"], int(content["calls"])
     try:
-        call, before = _opened(asked.model, asked.form, asked.threads, frames)
+        call, before = _open_call(arguments.model, arguments.form, arguments.threads, frames)
     except MovinasError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(_USER_ERROR)
@@ -121,7 +129,7 @@ def main() -> None:
         processor.append((time.process_time_ns() - worked) / 1e6)
         wall.append((time.perf_counter_ns() - began) / 1e6)
     np.savez(
-        asked.found,
+        arguments.computed,
         logits=np.stack(logits),
         milliseconds=wall,
         cpu_milliseconds=processor,
@@ -129,10 +137,10 @@ def main() -> None:
     )
 
 
-def _opened(
+def _open_call(
     model: Path, form: str, threads: int, frames: NDArray[np.float32]
 ) -> tuple[Callable[[int], NDArray[np.float32]], int]:
-    """What computes a call by its number, and the memory before the model was loaded."""
+    """Return what computes a call by its number, and the memory in bytes before the model was loaded."""
     from results.inference.open_step import open_step
     from results.inference.runners import ClipRunner
 
@@ -144,13 +152,13 @@ def _opened(
         clip = ClipRunner(model, threads=threads)
         clips = frames.reshape(-1, clip.sidecar.frames, *frames.shape[1:])
         return lambda index: clip.run(clips[index % len(clips)]), before
-    step, _, _ = open_step(model, threads=threads)
-    state = step.initial_state()
+    runner = open_step(model, threads=threads).runner
+    state = runner.initial_state()
 
     def call(index: int) -> NDArray[np.float32]:
         nonlocal state
         number = index % len(frames)
-        logits, state = step.run(frames[number : number + 1], state)
+        logits, state = runner.run(frames[number : number + 1], state)
         return logits
 
     return call, before

@@ -1,4 +1,4 @@
-"""How much memory this process has."""
+"""Memory of this process."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _STATM = Path("/proc/self/statm")
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has had, in bytes."""
-    # The system brings the maximum up to date now and then only.
+    """Return the largest memory that this process has had, in bytes."""
+    # The system updates its maximum only now and then.
     return max(_maximum(), resident_bytes())
 
 
 def resident_bytes() -> int:
-    """The memory that this process has now, in bytes; where the system does not tell, the most it has had."""
+    """Return the memory of this process in bytes; where the system does not tell, the largest so far."""
     if not _STATM.is_file():
         return _maximum()
     return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from results.inference.runners import ExportRunner, Runner
 from results.runtimes import SUFFIXES
@@ -10,12 +12,27 @@ from results.runtimes.preprocessing import Preprocessing
 from search_space.errors import NetworkError
 
 
-def open_step(path: Path, *, threads: int = 1) -> tuple[Runner, Preprocessing, tuple[str, ...]]:
-    """A step, what it wants of pictures, and its labels.
+@dataclass(frozen=True)
+class OpenedStep:
+    """A step that is ready to run.
 
     Args:
-        path: a member's folder, or an exported file with its sidecar beside it.
-        threads: of the runtime.
+        runner: runner that computes the step.
+        preprocessing: preprocessing from a picture to the step's input.
+        labels: label of each class.
+    """
+
+    runner: Runner[Any]
+    preprocessing: Preprocessing
+    labels: tuple[str, ...]
+
+
+def open_step(path: Path, *, threads: int = 1) -> OpenedStep:
+    """Open the step of a member or of an export.
+
+    Args:
+        path: folder of a member, or an exported file with its sidecar beside it.
+        threads: number of threads of the runtime.
 
     Raises:
         NetworkError: there is no such thing, its weights are damaged or do not fit, or it cannot stream.
@@ -23,7 +40,7 @@ def open_step(path: Path, *, threads: int = 1) -> tuple[Runner, Preprocessing, t
     """
     if path.suffix in SUFFIXES:
         runner = ExportRunner(path, threads=threads)
-        return runner, runner.sidecar.preprocessing, runner.sidecar.labels
+        return OpenedStep(runner, runner.sidecar.preprocessing, runner.sidecar.labels)
     if not path.is_dir():
         raise NetworkError(
             f"{path} is neither a member's folder nor an exported step",
@@ -33,9 +50,9 @@ def open_step(path: Path, *, threads: int = 1) -> tuple[Runner, Preprocessing, t
     from results.inference.torch_runner import TorchRunner
     from results.member import load_member
 
-    model, about = load_member(path)
-    if not about.streams:
+    model, member = load_member(path)
+    if not member.streams:
         raise NetworkError(
             f"{path} holds a base network, which needs whole clips", hint="only causal networks can stream"
         )
-    return TorchRunner(model, threads), Preprocessing.of(about.input), about.labels
+    return OpenedStep(TorchRunner(model, threads), Preprocessing.of(member.input), member.labels)

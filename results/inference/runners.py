@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,34 +14,44 @@ from results.runtimes import runtime_of
 from results.runtimes.sidecar import Form, Sidecar, sidecar_of
 from search_space.errors import ExportError
 
-StepState = Mapping[str, Any]
+State = TypeVar("State")
+ArrayState = Mapping[str, NDArray[Any]]
+"""State of an export's stream: the arrays that it hands on, by name, and the number of frames so far."""
 _FRAMES = "frames"
 
 
-class Runner(Protocol):
-    """Computes a step; one runner serves any number of streams, each with its own state."""
+class Runner(Protocol[State]):
+    """Runs a step; one runner serves any number of streams, each with its own state."""
 
     @property
     def runtime(self) -> str:
-        """What computes it: ``pytorch``, or a name of ``results.runtimes.RUNTIMES``."""
+        """Name of what computes it: ``pytorch``, or one of ``results.runtimes.RUNTIMES``."""
 
-    def initial_state(self) -> StepState:
-        """The state before the first frame of a video."""
+    def initial_state(self) -> State:
+        """Return the state before the first frame of a video."""
 
-    def run(self, frame: NDArray[np.float32], state: StepState) -> tuple[NDArray[np.float32], StepState]:
-        """A (1, 3, size, size) frame and a state -> logits (classes,) so far, and the next state."""
+    def run(self, frame: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
+        """Feed a frame.
+
+        Args:
+            frame: pixels (1, 3, size, size) in [0, 1].
+            state: state after the frame before.
+
+        Returns:
+            The logits (classes,) over all frames so far, and the next state.
+        """
 
 
 class _Export:
     """An exported file in its runtime.
 
     Args:
-        path: the exported file, its sidecar beside it.
-        sidecar: the sidecar if it has been read already.
-        threads: threads within an operator.
+        path: exported file, its sidecar beside it.
+        sidecar: sidecar of the file, if it has been read already.
+        threads: number of threads within an operator.
 
     Raises:
-        ExportError: if the file, its sidecar or the runtime is missing or damaged, or they do not belong
+        ExportError: the file, its sidecar or the runtime is missing or damaged, or they do not belong
             together.
     """
 
@@ -81,15 +91,18 @@ class ExportRunner(_Export):
 
     form = "step"
 
-    def initial_state(self) -> StepState:
-        """Zeros, by name, and how many frames have been."""
-        zeros = {s.name: np.zeros(s.shape, dtype=np.dtype(s.dtype)) for s in self.sidecar.states}
+    def initial_state(self) -> ArrayState:
+        """Return zeros by name, and that no frame has been fed."""
+        zeros = {state.name: np.zeros(state.shape, np.dtype(state.dtype)) for state in self.sidecar.states}
         return {_FRAMES: np.zeros((), dtype=np.int64), **zeros}
 
-    def run(self, frame: NDArray[np.float32], state: StepState) -> tuple[NDArray[np.float32], StepState]:
-        """A (1, 3, size, size) frame and a state -> logits (classes,) so far, and the next state."""
+    def run(self, frame: NDArray[np.float32], state: ArrayState) -> tuple[NDArray[np.float32], ArrayState]:
+        """Feed a frame; see :meth:`Runner.run`."""
         count = int(state[_FRAMES]) + 1
-        counters = {c.name: np.full(c.shape, c.at(count), dtype=c.dtype) for c in self.sidecar.counters}
+        counters = {
+            counter.name: np.full(counter.shape, counter.at(count), dtype=counter.dtype)
+            for counter in self.sidecar.counters
+        }
         before = {tensor.name: state[tensor.name] for tensor in self.sidecar.states}
         outputs = self._compute({self.sidecar.pixels.name: frame, **counters, **before})
         values = {**before, **outputs}
@@ -103,7 +116,7 @@ class ClipRunner(_Export):
     form = "clip"
 
     def run(self, clip: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A clip (frames, 3, size, size) -> logits (classes,)."""
+        """Return the logits (classes,) of a clip (frames, 3, size, size)."""
         outputs = self._compute({self.sidecar.pixels.name: clip})
         logits: NDArray[np.float32] = outputs[self.sidecar.logits.name][0]
         return logits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from search_space.errors import ExportError
 
 
 class StreamingClassifier:
-    """Takes pictures one by one and says after each what the video shows so far.
+    """Classifies a video picture by picture: after each one it knows what the video shows so far.
 
         classifier = StreamingClassifier.open("runs/quickstart/family/A2")
         for frame in frames:                       # (height, width, 3), uint8, RGB
@@ -22,12 +23,12 @@ class StreamingClassifier:
         print(classifier.top(3))
 
     Args:
-        runner: computes the step; may be shared by many streams.
-        preprocessing: from a picture to the network's input.
-        labels: one for each class.
+        runner: runner of the step; many streams may share it.
+        preprocessing: preprocessing from a picture to the network's input.
+        labels: label of each class.
     """
 
-    def __init__(self, runner: Runner, preprocessing: Preprocessing, labels: tuple[str, ...]) -> None:
+    def __init__(self, runner: Runner[Any], preprocessing: Preprocessing, labels: tuple[str, ...]) -> None:
         self.labels = labels
         self.preprocessing = preprocessing
         self.frames = 0
@@ -37,22 +38,25 @@ class StreamingClassifier:
 
     @classmethod
     def open(cls, path: str | Path, *, threads: int = 1) -> StreamingClassifier:
-        """Opens a member's folder (PyTorch) or an exported step of any runtime with its sidecar.
+        """Open the folder of a member (PyTorch), or an exported step of any runtime with its sidecar.
+
+        Args:
+            path: folder or exported file.
+            threads: number of threads of the runtime.
 
         Raises:
-            NetworkError: if there is no such thing, or the weights are damaged or do not fit.
-            ExportError: if the export is damaged or of another version.
+            NetworkError: there is no such thing, or the weights are damaged or do not fit.
+            ExportError: the export is damaged or of another version.
         """
-        runner, preprocessing, labels = open_step(Path(path), threads=threads)
-        return cls(runner, preprocessing, labels)
+        step = open_step(Path(path), threads=threads)
+        return cls(step.runner, step.preprocessing, step.labels)
 
     def push(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Takes the next frame, (H, W, 3) uint8 RGB of any size, and returns the probabilities (classes,) so
-        far.
+        """Feed the next frame, (H, W, 3) uint8 RGB of any size; return the probabilities (classes,) so far.
 
         Raises:
-            DataError: if the frame is no picture; the stream is as it was before.
-            ExportError: if the network gives something that is no number.
+            DataError: the frame is not a picture; the stream is as it was before.
+            ExportError: the network gives logits that are not finite.
         """
         logits, state = self._runner.run(self.preprocessing.apply(frame), self._state)
         if not np.isfinite(logits).all():
@@ -66,23 +70,23 @@ class StreamingClassifier:
         return self._probabilities
 
     def top(self, count: int = 5) -> list[tuple[str, float]]:
-        """The ``count`` most probable labels with their probabilities, the most probable first."""
+        """Return the ``count`` most probable labels with their probabilities, the most probable first."""
         order = np.argsort(-self._probabilities, kind="stable")[:count]
         return [(self.labels[index], float(self._probabilities[index])) for index in order]
 
     def reset(self) -> None:
-        """Forgets the video so far; the next frame is the first of another one."""
+        """Forget the video so far; the next frame is the first of another one."""
         self._state = self._runner.initial_state()
         self.frames = 0
         self._probabilities = np.full(len(self.labels), 1.0 / len(self.labels), dtype=np.float32)
 
     def another(self) -> StreamingClassifier:
-        """A further stream, at its start, that shares this one's network."""
+        """Return a further stream, at its start, that shares this one's network."""
         return StreamingClassifier(self._runner, self.preprocessing, self.labels)
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probabilities of logits (classes,)."""
+    """Return the probabilities of logits (classes,)."""
     powers = np.exp(logits - logits.max())
     probabilities: NDArray[np.float32] = powers / powers.sum()
     return probabilities

@@ -8,23 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from results.inference.runners import StepState
 from search_space.cost.stopwatch import PYTORCH, torch_threads
 from search_space.network.ensemble import Ensemble
-from search_space.network.folding import fold
+from search_space.network.folding import deploy
 from search_space.network.model import MoViNet
-
-
-def deploy(model: MoViNet | Ensemble) -> MoViNet | Ensemble:
-    """Return the deploy form of a network or of an ensemble: batch norm folded, evaluation only."""
-    if isinstance(model, Ensemble):
-        return Ensemble([fold(member) for member in parts(model)])
-    return fold(model)
-
-
-def parts(model: MoViNet | Ensemble) -> tuple[MoViNet, ...]:
-    """Return the networks of an ensemble, or the one network."""
-    return tuple(model.networks) if isinstance(model, Ensemble) else (model,)
+from search_space.network.state import State
 
 
 class TorchRunner:
@@ -41,21 +29,13 @@ class TorchRunner:
         self._model = deploy(model).eval()
         self._threads = threads
 
-    def initial_state(self) -> StepState:
+    def initial_state(self) -> State:
         """Return zeros by name."""
         return self._model.initial_state(1)
 
-    def run(self, frame: NDArray[np.float32], state: StepState) -> tuple[NDArray[np.float32], StepState]:
-        """Feed a frame.
-
-        Args:
-            frame: pixels (1, 3, size, size) in [0, 1].
-            state: state after the frame before.
-
-        Returns:
-            The logits (classes,) over all frames so far, and the next state.
-        """
+    def run(self, frame: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
+        """Feed a frame; see :meth:`~results.inference.runners.Runner.run`."""
         limit = nullcontext() if self._threads is None else torch_threads(self._threads)
         with limit, torch.inference_mode():
-            logits, following = self._model.step(torch.from_numpy(frame).unsqueeze(2), dict(state))
+            logits, following = self._model.step(torch.from_numpy(frame).unsqueeze(2), state)
         return logits[0].numpy(), following

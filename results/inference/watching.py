@@ -16,15 +16,15 @@ from results.inference.streaming import StreamingClassifier
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a stream said after a frame.
+    """What a stream shows after a frame.
 
     Args:
-        frame: its number, from 0.
-        seconds: when it is on show.
-        milliseconds: what it took, preprocessing and network.
-        memory: bytes of the process.
-        top: labels with their probabilities, the most probable first.
-        picture: the frame, (size, size, 3), uint8 RGB.
+        frame: number of the frame, from 0.
+        seconds: time of the frame in the video, in seconds.
+        milliseconds: time that preprocessing and network took.
+        memory: memory of the process in bytes.
+        top: most probable labels with their probabilities, the most probable first.
+        picture: the frame (size, size, 3), uint8 RGB.
     """
 
     frame: int
@@ -35,16 +35,16 @@ class Seen:
     picture: NDArray[np.uint8]
 
     def text(self) -> str:
-        """As a line to read."""
+        """Return a line to read."""
         return f"{self.heading}  {'  '.join(f'{label} {100 * share:.1f} %' for label, share in self.top)}"
 
     @property
     def heading(self) -> str:
-        """When, how long, how much memory."""
+        """Time in the video, duration and memory, in one line."""
         return f"{self.seconds:7.2f} s  {self.milliseconds:6.2f} ms  {self.memory / 2**20:5.0f} MiB"
 
     def json(self) -> str:
-        """As a JSON object on one line."""
+        """Return a JSON object on one line."""
         return json.dumps(
             {
                 "frame": self.frame,
@@ -57,12 +57,12 @@ class Seen:
 
 
 def watch(classifier: StreamingClassifier, pictures: Iterable[NDArray[np.uint8]], top: int) -> Iterator[Seen]:
-    """Push every picture, and say after each what the stream shows so far.
+    """Push every picture, and yield after each what the stream shows so far.
 
     Args:
-        classifier: at the start of a video.
-        pictures: at the frame rate that the network was made for.
-        top: labels to name.
+        classifier: stream at the start of a video.
+        pictures: pictures at the frame rate that the network was made for.
+        top: number of labels to name.
     """
     fps = classifier.preprocessing.fps
     for number, picture in enumerate(pictures):

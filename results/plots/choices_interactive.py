@@ -101,25 +101,38 @@ def relative(values: Floats) -> Floats:
 
 
 def importance_figure(view: Importance, most: int = 15) -> go.Figure:
-    """By how much a model's fit falls when a choice is shuffled, as it is and at equal cost."""
+    """Draw by how much R² falls when a choice is shuffled; a model that learnt nothing has words, no bars."""
     figure = go.Figure()
     names = list(view.names[:most])
-    for name, values, color, fit in (
-        ("accuracy", view.plain, BLUE, view.fits[0]),
-        ("accuracy at equal multiply-adds", view.at_cost, VERMILION, view.fits[1]),
-    ):
-        figure.add_trace(
-            go.Bar(
-                x=list(values[:most]),
-                y=names,
-                orientation="h",
-                name=f"{name} (R² {fit:.2f})",
-                marker={"color": color},
-                hovertemplate="%{y}<br>R² falls by %{x:.3f}<extra></extra>",
+    for model, color in zip(view.models, (BLUE, VERMILION), strict=True):
+        if model.learnt:
+            figure.add_trace(
+                go.Bar(
+                    x=list(model.losses[:most]),
+                    y=names,
+                    orientation="h",
+                    name=f"{model.target} (R² {model.fit:.2f})",
+                    marker={"color": color},
+                    hovertemplate="%{y}<br>R² falls by %{x:.3f}<extra></extra>",
+                )
             )
-        )
     style(figure, "Which choices matter", "fall of R² on held-out candidates when shuffled", "")
-    figure.update_yaxes(autorange="reversed", title=None, automargin=True, ticks="")
+    if view.unexplained:
+        figure.add_annotation(
+            text=html.escape(view.unexplained),
+            xref="paper",
+            yref="paper",
+            x=0 if figure.data else 0.5,
+            y=1.0 if figure.data else 0.5,
+            yanchor="bottom" if figure.data else "middle",
+            xanchor="left" if figure.data else "center",
+            showarrow=False,
+        )
+    if figure.data:
+        figure.update_yaxes(autorange="reversed", title=None, automargin=True, ticks="")
+    else:
+        figure.update_xaxes(visible=False)
+        figure.update_yaxes(visible=False)
     figure.update_layout(barmode="group", bargap=0.3)
     return figure
 

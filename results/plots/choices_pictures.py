@@ -79,18 +79,24 @@ def draw_along(view: Along) -> Draw:
 
 
 def draw_importance(view: Importance, most: int = 15) -> Draw:
-    """By how much a model's fit falls when a choice is shuffled, as it is and at equal cost."""
+    """Draw by how much R² falls when a choice is shuffled; a model that learnt nothing has words, no bars."""
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         frame(axes, "Which choices matter", "fall of R² on held-out candidates when shuffled")
-        at = np.arange(len(view.names[:most]))
-        for offset, name, values, color, fit in (
-            (-0.2, "accuracy", view.plain, BLUE, view.fits[0]),
-            (0.2, "accuracy at equal multiply-adds", view.at_cost, VERMILION, view.fits[1]),
-        ):
-            axes.barh(at + offset, values[:most], 0.38, color=color, label=f"{name} (R² {fit:.2f})")
-        axes.set_yticks(at, view.names[:most], fontsize=8.5)
+        names = view.names[:most]
+        places = np.arange(len(names))
+        learnt = [model for model in view.models if model.learnt]
+        for model, offset, color in zip(view.models, (-0.2, 0.2), (BLUE, VERMILION), strict=True):
+            if model.learnt:
+                words = f"{model.target} (R² {model.fit:.2f})"
+                axes.barh(places + offset, model.losses[:most], 0.38, color=color, label=words)
+        if not learnt:
+            axes.axis("off")
+            axes.text(0.5, 0.5, view.unexplained, ha="center", va="center", transform=axes.transAxes)
+            return
+        axes.set_xlabel(f"{axes.get_xlabel()}\n{view.unexplained}".strip())
+        axes.set_yticks(places, names, fontsize=8.5)
         axes.invert_yaxis()
         axes.legend(fontsize=8.5)
 

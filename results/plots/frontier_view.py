@@ -7,28 +7,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from results.analysis.candidates import Columns, Floats, FrontierMember
+from results.analysis.candidates import Columns, Floats, MeasuredNetwork
 from results.analysis.frontier import frontier
-from results.analysis.hypervolume import Progress
+from results.analysis.hypervolume import HypervolumeHistory
 from results.analysis.measurements import fidelity_order
 from results.family.family import Family
 from results.plots.style import CLOUD_COLORS
 from search_space.architecture.published import PUBLISHED
 from search_space.cost.closed_form import compute_cost
-from searcher.objectives import KNOWN_COSTS
+from searcher.objectives import KNOWN_COSTS, OBJECTIVES
 from searcher.record import Fidelity, Measurement
 
 # Above this many points the browser draws on the graphics card (below it, sharp vectors), and only those on a
 # frontier carry their architecture, so that pages stay small.
 MANY = 3000
 _MOST_DRAWN = 20_000
-COST_WORDS: Mapping[str, str] = {
-    "macs": "multiply-adds of a clip",
-    "parameters": "parameters",
-    "latency": "latency of a frame, ms",
-    "state_bytes": "bytes of stream state",
-    "activation_bytes": "bytes of activations",
-}
 # Top-1 on Kinetics-600 of the released checkpoints, percent (the official repository's table of models).
 _PUBLISHED_TOP1 = {
     "base": (72.28, 76.69, 78.62, 81.79, 83.48, 84.27),
@@ -54,7 +47,7 @@ class Cloud:
     count: int
     costs: Floats
     accuracies: Floats
-    members: tuple[FrontierMember, ...] = ()
+    members: tuple[MeasuredNetwork, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +79,20 @@ class FrontierView:
     title: str
     cost: str = "macs"
     clouds: tuple[Cloud, ...] = ()
-    provisional: tuple[FrontierMember, ...] = ()
-    confirmed: tuple[FrontierMember, ...] = ()
+    provisional: tuple[MeasuredNetwork, ...] = ()
+    confirmed: tuple[MeasuredNetwork, ...] = ()
     family: tuple[Named, ...] = ()
     references: Mapping[str, float] = field(default_factory=dict)
     published: tuple[Named, ...] = ()
 
     @property
-    def _points(self) -> list[FrontierMember | Named]:
+    def _points(self) -> list[MeasuredNetwork | Named]:
         return [*self.provisional, *self.confirmed, *self.family, *self.published]
 
     @property
     def costs(self) -> Floats:
         """Cost of every point."""
-        found = [m.value(self.cost) if isinstance(m, FrontierMember) else m.cost for m in self._points]
+        found = [m.value(self.cost) if isinstance(m, MeasuredNetwork) else m.cost for m in self._points]
         return np.concatenate([*(c.costs for c in self.clouds), found])
 
     @property
@@ -136,7 +129,7 @@ def frontier_view(
         for purpose in ("search", "confirmation")
     )
     return FrontierView(
-        title=f"Accuracy against {COST_WORDS[cost]}",
+        title=f"Accuracy against {OBJECTIVES[cost].words}",
         cost=cost,
         clouds=_clouds(measurements, cost),
         provisional=searched,
@@ -222,7 +215,7 @@ def survival(measurements: Sequence[Measurement]) -> Survival:
     return Survival(tuple(words[f.key] for f in columns.fidelities), columns.counts())
 
 
-def time_unit(runs: Iterable[Progress]) -> tuple[float, str]:
+def time_unit(runs: Iterable[HypervolumeHistory]) -> tuple[float, str]:
     """Seconds of a unit, and its name, that suits the longest of the runs."""
     longest = max((each.seconds[-1] for each in runs if each.seconds), default=0.0)
     return (3600.0, "hours") if longest >= 2 * 3600 else (60.0, "minutes")

@@ -10,9 +10,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from results import units
-from results.analysis.frontier import FrontierMember
-from results.analysis.hypervolume import Progress
-from results.plots.frontier_view import COST_WORDS, Cloud, FrontierView, Named, Survival, time_unit
+from results.analysis.frontier import MeasuredNetwork
+from results.analysis.hypervolume import HypervolumeHistory
+from results.plots.frontier_view import Cloud, FrontierView, Named, Survival, time_unit
 from results.plots.style import (
     AXIS_COLOR,
     CONFIRMED_COLOR,
@@ -24,6 +24,7 @@ from results.plots.style import (
     style,
     wrap,
 )
+from searcher.objectives import OBJECTIVES
 
 
 def frontier_figure(view: FrontierView) -> go.Figure:
@@ -42,9 +43,9 @@ def frontier_figure(view: FrontierView) -> go.Figure:
             )
         )
     if view.family:
-        figure.add_trace(_family(view.family, COST_WORDS[view.cost]))
+        figure.add_trace(_family(view.family, OBJECTIVES[view.cost].words))
     if view.published:
-        figure.add_trace(_published(view.published, COST_WORDS[view.cost]))
+        figure.add_trace(_published(view.published, OBJECTIVES[view.cost].words))
     for label, value in view.references.items():
         figure.add_hline(
             y=value,
@@ -52,7 +53,7 @@ def frontier_figure(view: FrontierView) -> go.Figure:
             annotation={"text": html.escape(label), "font": {"size": 11, "color": SOFT}},
             annotation_position="top right",
         )
-    style(figure, view.title, COST_WORDS[view.cost], "top-1 accuracy")
+    style(figure, view.title, OBJECTIVES[view.cost].words, "top-1 accuracy")
     figure.update_yaxes(tickformat=".0%")
     figure.update_xaxes(type="log")
     if len(view.costs):
@@ -62,7 +63,7 @@ def frontier_figure(view: FrontierView) -> go.Figure:
     return figure
 
 
-def progress_figure(runs: Mapping[str, Progress], against: str = "evaluations") -> go.Figure:
+def hypervolume_figure(runs: Mapping[str, HypervolumeHistory], against: str = "evaluations") -> go.Figure:
     """Hypervolume against evaluations or time; of a level stretch only its ends are drawn.
 
     Args:
@@ -141,7 +142,9 @@ def _dense_cloud(cloud: Cloud) -> go.Scattergl:
     )
 
 
-def _line(members: Sequence[FrontierMember], cost: str, name: str, color: str, *, dashed: bool) -> go.Scatter:
+def _line(
+    members: Sequence[MeasuredNetwork], cost: str, name: str, color: str, *, dashed: bool
+) -> go.Scatter:
     return go.Scatter(
         x=[m.value(cost) for m in members],
         y=[m.accuracy for m in members],
@@ -213,7 +216,7 @@ def _published(networks: Sequence[Named], unit: str) -> go.Scatter:
     )
 
 
-def _hover(member: FrontierMember) -> str:
+def _hover(member: MeasuredNetwork) -> str:
     seeds = f", {member.seeds} seeds" if member.seeds > 1 else ""
     return (
         f"<b>{units.accuracy(member.accuracy, member.spread, member.seeds)}</b>{seeds}<br>"

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
 from results import units
-from results.analysis.frontier import FrontierMember
-from results.analysis.hypervolume import Progress
-from results.plots.frontier_view import COST_WORDS, FrontierView, Survival, time_unit
+from results.analysis.frontier import MeasuredNetwork
+from results.analysis.hypervolume import HypervolumeHistory
+from results.plots.frontier_view import FrontierView, Survival, time_unit
 from results.plots.style import (
     AXIS_COLOR,
     CONFIRMED_COLOR,
@@ -25,6 +25,7 @@ from results.plots.style import (
     frame,
     write_picture,
 )
+from searcher.objectives import OBJECTIVES
 
 Draw = Callable[[Figure], None]
 
@@ -39,7 +40,7 @@ def draw_frontier(view: FrontierView) -> Draw:
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
-        frame(axes, view.title, COST_WORDS[view.cost], "top-1 accuracy")
+        frame(axes, view.title, OBJECTIVES[view.cost].words, "top-1 accuracy")
         _clouds(axes, view)
         _fronts(axes, view)
         _family(axes, view)
@@ -67,7 +68,7 @@ def _reference(axes: Axes, label: str, value: float) -> None:
     )
 
 
-def draw_progress(runs: Mapping[str, Progress], against: str = "evaluations") -> Draw:
+def draw_hypervolume(runs: Mapping[str, HypervolumeHistory], against: str = "evaluations") -> Draw:
     """Hypervolume against evaluations, or against training time."""
 
     def draw(figure: Figure) -> None:
@@ -152,7 +153,7 @@ def _fronts(axes: Axes, view: FrontierView) -> None:
         )
 
 
-def _xy(members: tuple[FrontierMember, ...], cost: str) -> tuple[list[float], list[float]]:
+def _xy(members: tuple[MeasuredNetwork, ...], cost: str) -> tuple[list[float], list[float]]:
     return [m.value(cost) for m in members], [m.accuracy for m in members]
 
 

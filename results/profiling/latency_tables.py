@@ -7,9 +7,10 @@ import platform
 import random
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,9 +25,9 @@ from search_space.cost.latency_table import LatencyTable, Operation, TimedNetwor
 from search_space.cost.stopwatch import PYTORCH, SteadyStopwatch, torch_threads
 from search_space.errors import SettingsError, SpaceError
 from search_space.network.model import build
+from search_space.progress import ProgressCallback, ignore_progress
 from search_space.space.space import SearchSpace
 
-Report = Callable[[int, int], None]
 CALIBRATION, HELD_OUT = 30, 50
 _WRITE_SECONDS = 10.0
 _SEED = 0
@@ -54,8 +55,8 @@ def build_table(
     runtime: str = PYTORCH,
     threads: int = 1,
     effort: TimingEffort = TimingEffort(),
-    operations: Report = lambda _done, _total: None,
-    networks: Report = lambda _done, _total: None,
+    operations: ProgressCallback = ignore_progress,
+    networks: ProgressCallback = ignore_progress,
 ) -> LatencyTable:
     """Times all that is not in the table yet, fits it, and writes it.
 
@@ -112,7 +113,7 @@ def _begun(path: Path, empty: LatencyTable) -> LatencyTable:
 
 
 def _with_operations(
-    table: LatencyTable, wanted: Sequence[Operation], timing: _Timing, report: Report
+    table: LatencyTable, wanted: Sequence[Operation], timing: _Timing, report: ProgressCallback
 ) -> LatencyTable:
     """The table with what each operation takes by itself."""
     known, options = dict(table.operations), timing.space.choices.options
@@ -141,7 +142,7 @@ class _Timing:
     effort: TimingEffort
 
 
-def _with_networks(table: LatencyTable, timing: _Timing, report: Report) -> LatencyTable:
+def _with_networks(table: LatencyTable, timing: _Timing, report: ProgressCallback) -> LatencyTable:
     """The table fitted on networks spread over the costs, and its error on others."""
     space, effort, rng = timing.space, timing.effort, np.random.default_rng(_SEED)
     drawn = space.sample_distinct(rng, effort.calibration + effort.held_out)
@@ -167,16 +168,11 @@ def _with_networks(table: LatencyTable, timing: _Timing, report: Report) -> Late
 def _network_milliseconds(
     architecture: Architecture, table: LatencyTable, watch: SteadyStopwatch, effort: TimingEffort
 ) -> float:
+    """Return the time of a frame of a whole network, in milliseconds."""
     size = architecture.input.size
     frame: NDArray[np.float32] = np.random.default_rng(0).random((1, 3, size, size), dtype=np.float32)
     with tempfile.TemporaryDirectory() as scratch:
-        runner: Runner
-        if table.runtime == PYTORCH:
-            runner = TorchRunner(build(architecture, table.classes, seed=0))
-        else:
-            subject = Subject((architecture,), table.classes, None)
-            file = prepared(subject, table.runtime, "float32", Path(scratch))
-            runner = ExportRunner(file, threads=table.threads)
+        runner = _network_runner(architecture, table, Path(scratch))
         state = runner.initial_state()
 
         def step() -> None:
@@ -184,3 +180,12 @@ def _network_milliseconds(
             _, state = runner.run(frame, state)
 
         return watch.milliseconds(step, 3 * effort.calls)
+
+
+def _network_runner(architecture: Architecture, table: LatencyTable, scratch: Path) -> Runner[Any]:
+    """Return what runs the network's step in the table's runtime."""
+    if table.runtime == PYTORCH:
+        return TorchRunner(build(architecture, table.classes, seed=0))
+    subject = Subject((architecture,), table.classes, None)
+    file = prepared(subject, table.runtime, "float32", scratch)
+    return ExportRunner(file, threads=table.threads)

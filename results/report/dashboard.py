@@ -18,12 +18,12 @@ from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from results.analysis.candidates import METRICS
 from results.analysis.choices import choices
 from results.analysis.frontier import frontier
 from results.family.family import Family
 from search_space.architecture.architecture import Architecture
 from search_space.errors import ArchitectureError, SettingsError
+from searcher.objectives import OBJECTIVES
 from searcher.record.candidate import Candidate
 from searcher.record.records import Records
 
@@ -96,7 +96,7 @@ def _trial(
     objectives: Sequence[str],
     tags: Mapping[str, str],
 ) -> FrozenTrial:
-    found = [candidate.latest.get(METRICS.get(name, name)) for name in objectives]
+    found = [candidate.latest.get(OBJECTIVES[name].metric) for name in objectives]
     values = [float(value) for value in found if value is not None]
     measured = candidate.state in _STATES and len(values) == len(objectives)
     shown = {name: value for name, value in parameters.items() if name in ranges}

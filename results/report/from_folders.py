@@ -95,6 +95,7 @@ def read_run(folder: Path, video: Path | None = None) -> Run:
         references={} if chance is None else {"chance": chance},
         finished=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         objectives=records.objectives.names,
+        constraints=records.objectives.constraints,
     )
 
 
@@ -113,7 +114,9 @@ def _profile(folder: Path, classes: int | None) -> str:
     """Describe the run's space; the settings of an older version may not be readable any more."""
     try:
         settings = load_settings(folder / "settings.yaml")
-        return space_text(profile_space(settings.search_space(classes), settings.family.budgets))
+        space = settings.space if classes is None else settings.space.with_classes(classes)
+        budgets = settings.family.budgets
+        return space_text(profile_space(space, budgets.macs if budgets else None))
     except MovinasError as error:
         return f"The space is not shown: {error}"
 
@@ -166,5 +169,6 @@ def merged(runs: Sequence[Run], folders: Sequence[Path]) -> Run:
         outcomes={},
         next_commands=(),
         objectives=tuple(common) if len(common) > 1 else ("accuracy", "macs"),
+        constraints=first.constraints if all(run.constraints == first.constraints for run in runs) else {},
         runs={label: run.measurements for label, run in zip(labels, runs, strict=True)},
     )

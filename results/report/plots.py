@@ -15,22 +15,22 @@ from results import units
 from results.analysis.attainment import attainment
 from results.analysis.choices import along_frontier, importance, parallel
 from results.analysis.frontier import frontier, knee
-from results.analysis.hypervolume import Progress, progress
+from results.analysis.hypervolume import HypervolumeHistory, hypervolume_history
 from results.analysis.learning_curves import learning_curves
 from results.plots import choices_interactive as plots_choices
 from results.plots import choices_pictures as plots_choices_static
 from results.plots import interactive as plots
 from results.plots import pictures as plots_static
-from results.plots.frontier_view import COST_WORDS, FrontierView, frontier_view, survival
+from results.plots.frontier_view import FrontierView, frontier_view, survival
 from results.plots.network_drawing import draw_networks, draw_picture, svg
 from results.plots.pictures import Draw
 from results.plots.style import fragment, write_picture
 from results.report.run_view import Run
 from search_space.architecture.architecture import Architecture
 from search_space.errors import MovinasError, SettingsError
+from searcher.objectives import DEFAULT_OBJECTIVES, OBJECTIVES
 
 _log = logging.getLogger(__name__)
-_MOST_OBJECTIVES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +100,21 @@ def _hypervolume(run: Run, against: str) -> Plot:
         if each.evaluations
     )
     return Plot(
-        plots.progress_figure(runs, against),
-        plots_static.draw_progress(runs, against),
+        plots.hypervolume_figure(runs, against),
+        plots_static.draw_hypervolume(runs, against),
         f"Dominated hypervolume against {against}: {last or 'nothing measured'}.",
         380,
         (7, 4),
     )
 
 
-def hypervolumes(run: Run) -> Mapping[str, Progress]:
-    """How the hypervolume of each run grew, in one box for all of them."""
-    objectives = tuple(run.objectives)[:_MOST_OBJECTIVES]
+def hypervolumes(run: Run) -> Mapping[str, HypervolumeHistory]:
+    """Return how the hypervolume of each run grew, in one box for all of them."""
     return {
-        name: progress(made, objectives=objectives, among=run.measurements)
-        for name, made in (run.runs or {run.name: run.measurements}).items()
+        name: hypervolume_history(
+            measurements, objectives=run.objectives, constraints=run.constraints, among=run.measurements
+        )
+        for name, measurements in (run.runs or {run.name: run.measurements}).items()
     }
 
 
@@ -158,14 +159,16 @@ def _along(run: Run) -> Plot:
 
 def _importance(run: Run) -> Plot:
     view = importance(run.measurements)
+    fits = [f"{model.fit:.2f} for {model.target}" for model in view.models if model.learnt]
+    first = f"the most important first: {', '.join(view.names[:5])}. R² on held-out candidates is "
+    words = first + " and ".join(fits) + "." if fits else "nothing is drawn."
     return Plot(
         plots_choices.importance_figure(view),
         plots_choices_static.draw_importance(view),
-        f"Importance of choices for accuracy after {view.count} candidates at {view.fidelity}; the most "
-        f"important first: {', '.join(view.names[:5])}. R² on held-out candidates is {view.fits[0]:.2f}, and "
-        f"{view.fits[1]:.2f} at equal multiply-adds.",
-        520,
-        (8.4, 6),
+        f"Importance of choices for accuracy after {view.count} candidates at {view.fidelity}; {words} "
+        f"{view.unexplained}".strip(),
+        520 if fits else 180,
+        (8.4, 6 if fits else 2.4),
     )
 
 
@@ -207,7 +210,11 @@ def _curves(run: Run) -> Plot:
 
 MAKERS: Mapping[str, Callable[[Run], Plot]] = {
     "frontier": _frontier,
-    **{f"frontier-{cost}": partial(_frontier, cost=cost) for cost in COST_WORDS if cost != "macs"},
+    **{
+        f"frontier-{cost}": partial(_frontier, cost=cost)
+        for cost in OBJECTIVES
+        if cost not in DEFAULT_OBJECTIVES
+    },
     "hypervolume": partial(_hypervolume, against="evaluations"),
     "hypervolume-time": partial(_hypervolume, against="time"),
     "attainment": _attainment,
@@ -222,7 +229,7 @@ MAKERS: Mapping[str, Callable[[Run], Plot]] = {
 
 def wanted_plots(run: Run) -> list[str]:
     """Names of the plots that a run has: further objectives and several runs have their own."""
-    costs = [f"frontier-{name}" for name in run.objectives if name not in ("accuracy", "macs")]
+    costs = [f"frontier-{name}" for name in run.objectives if name not in DEFAULT_OBJECTIVES]
     few = len(run.runs) < 2
     return [
         name

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
+from results.analysis.candidates import MeasurementSet
 from results.report import sections
 from results.report.page import Section, guarded, page
 from results.report.run_view import Run
@@ -38,7 +39,7 @@ def write_report(run: Run, path: Path) -> None:
 
 def report(run: Run) -> str:
     """The page as HTML."""
-    run = replace(run, measurements=tuple(run.measurements))
+    run = replace(run, measurements=MeasurementSet(run.measurements))
     parts = [
         Section(key, title, guarded(f"The part {title!r}", partial(make, run))) for key, title, make in _PARTS
     ]

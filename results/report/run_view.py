@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from results.analysis.candidates import DEFAULT
 from results.family.family import Family
 from results.family.outcome import MemberOutcome
+from searcher.objectives import DEFAULT_OBJECTIVES
 from searcher.record import Measurement
 
 
@@ -27,7 +27,8 @@ class Run:
         references: horizontal lines in the frontier plot, label -> accuracy (a fraction).
         seconds: wall time of the run so far.
         finished: when, in words.
-        objectives: of the search; the first two or three draw the frontier and the hypervolume.
+        objectives: names of the search's objectives, which draw the frontiers and the hypervolume.
+        constraints: upper limits of metrics by name, which feasible networks keep.
         runs: the measurements of each run by name, where several are merged.
         published: whether the released networks are laid over the frontier.
     """
@@ -43,7 +44,8 @@ class Run:
     references: Mapping[str, float] = field(default_factory=dict)
     seconds: float | None = None
     finished: str = ""
-    objectives: Sequence[str] = DEFAULT
+    objectives: Sequence[str] = DEFAULT_OBJECTIVES
+    constraints: Mapping[str, float] = field(default_factory=dict)
     runs: Mapping[str, Sequence[Measurement]] = field(default_factory=dict)
     published: bool = False
 

@@ -161,7 +161,7 @@ def choices_part(run: Run) -> str:
                 run,
                 "By how much a random forest explains less of held-out candidates once a choice is shuffled. "
                 "Much of what matters for accuracy only costs more; what matters at equal multiply-adds does "
-                "not. Where R² is near or below 0 the model has learnt nothing, and its bars mean nothing.",
+                "not. Where R² is not above 0 a model has learnt nothing, and no bars are drawn.",
             ),
             _plot("parallel", run, "Drag along an axis to keep the lines that cross there."),
         )

@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 
 from results import units
-from results.analysis.frontier import FrontierMember
+from results.analysis.frontier import MeasuredNetwork
 from results.family.family import Family
 from results.family.outcome import MemberOutcome
 from searcher.objectives import DEFAULT_OBJECTIVES, OBJECTIVES
@@ -75,7 +75,7 @@ def _cell(name: str, value: float | None) -> str:
     return units.size(value) if name.endswith("_bytes") else units.count(value)
 
 
-def members_table(members: Sequence[FrontierMember]) -> Table:
+def members_table(members: Sequence[MeasuredNetwork]) -> Table:
     """Return the provisional frontier as a table, the cheapest first."""
     title = "Provisional frontier (not confirmed yet)"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)

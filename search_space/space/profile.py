@@ -21,7 +21,7 @@ BINS = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class BudgetReach:
     """A number of multiply-adds, and whether a space reaches it.
 
     Attributes:
@@ -80,7 +80,7 @@ class SpaceProfile:
     largest: Architecture
     costs: tuple[Cost, Cost, Cost]
     bins: tuple[Bin, ...]
-    budgets: tuple[Budget, ...]
+    budgets: tuple[BudgetReach, ...]
 
 
 def profile_space(
@@ -144,13 +144,13 @@ def _histogram(
     return tuple(Bin(edges[i], edges[i + 1], uniform[i], float(stratified[i])) for i in range(BINS))
 
 
-def _budget(space: SearchSpace, name: str, wanted: float, rng: np.random.Generator) -> Budget:
+def _budget(space: SearchSpace, name: str, wanted: float, rng: np.random.Generator) -> BudgetReach:
     if not wanted > 0:
         raise SpaceError(f"budget {name!r} is {wanted:g} multiply-adds", hint="give a positive number")
     try:
-        return Budget(name, wanted, space.sample_at(rng, 0.98 * wanted, 1.02 * wanted), "")
+        return BudgetReach(name, wanted, space.sample_at(rng, 0.98 * wanted, 1.02 * wanted), "")
     except SpaceError:
-        return Budget(name, wanted, None, _limit(space, wanted))
+        return BudgetReach(name, wanted, None, _limit(space, wanted))
 
 
 def _limit(space: SearchSpace, wanted: float) -> str:

@@ -8,19 +8,19 @@ record and in the jobs' own folders.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shutil
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_space.errors import Stopped
 from searcher.cluster.address import ClusterError, resolve
-from searcher.cluster.heartbeat import Pulse
+from searcher.cluster.capacity import Capacity, FaultTolerance
+from searcher.cluster.heartbeat import Heartbeat
 from searcher.cluster.machine import sweep, temporary_folder
-from searcher.cluster.nodes import Node, alive, room
 from searcher.cluster.trackers import Tracker, callbacks
 from searcher.plan.job import EvaluatorSpec
 from searcher.plan.plan import Plan
@@ -33,7 +33,6 @@ _LOG = logging.getLogger(__name__)
 # wait for the last of its trainings, so that many workers get more.
 _TRIALS_A_TUNER, _TRIALS_A_WORKER = 2000, 16
 _OBJECT_STORE_BYTES = 100 * 2**20
-_LOOK_SECONDS = 2.0
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -54,43 +53,30 @@ class Cluster:
     Use it as a context manager: at its end all of Ray's processes that it started are gone.
 
     Args:
-        workers: jobs at a time, at most.
-        cpus: CPUs of each; so many threads does a worker compute with.
-        gpus: GPUs of each, a fraction shares one.
-        retries: how often in a row a job is tried again whose worker was lost, from its own checkpoint.
-        address: of a cluster to join, ``auto`` or HOST:PORT; by default Ray starts on this machine.
-        elastic: as many jobs at a time as the cluster has room for, whatever ``workers`` says.
-        stall: seconds without a finished epoch after which a worker counts as hung and is killed.
-        patience: seconds that a training waits for space on a full disk, or for a video that is lost.
-        pulse: is told how things are, and may ask to stop.
-        trackers: follow the trainings, under the run's ``name``.
-        mirror: address of the checkpoints, if not the jobs' own folders.
+        capacity: number and size of the workers, and the cluster they are on.
+        faults: what is done about workers that are lost, hang or cannot go on.
+        heartbeat: receives the state of the plan, and knows of requests to stop.
+        trackers: experiment trackers that follow the trainings.
+        name: name of the run, for the trackers.
+        mirror: address of the checkpoints in an object store; by default they are in the jobs' own folders.
     """
 
     def __init__(
         self,
-        workers: int,
+        capacity: Capacity,
+        faults: FaultTolerance | None = None,
         *,
-        cpus: int = 1,
-        gpus: float = 0,
-        retries: int = 3,
-        address: str | None = None,
-        elastic: bool = False,
-        stall: float | None = None,
-        patience: float = 600.0,
-        pulse: Pulse | None = None,
+        heartbeat: Heartbeat | None = None,
         trackers: Sequence[Tracker] = (),
         name: str = "",
         mirror: str | None = None,
     ) -> None:
-        self.workers, self.cpus, self.gpus, self.retries = workers, cpus, gpus, retries
-        self.address, self.stall, self.patience, self.pulse = address, stall, patience, pulse
-        self.elastic = elastic and address is not None
-        self.trackers, self.name, self.mirror = tuple(trackers), name, mirror
+        self.capacity = capacity
+        self._faults = faults or FaultTolerance()
+        self._heartbeat = heartbeat
+        self._trackers, self._name, self._mirror = tuple(trackers), name, mirror
         self._folder: Path | None = None
         self._joined = False
-        self._nodes: tuple[Node, ...] = ()
-        self._looked = -_LOOK_SECONDS
 
     def __enter__(self) -> Cluster:
         return self
@@ -98,31 +84,12 @@ class Cluster:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def nodes(self) -> tuple[Node, ...]:
-        """The living machines, as they were at most two seconds ago."""
-        import ray
-
-        if time.monotonic() - self._looked >= _LOOK_SECONDS:
-            self._nodes, self._looked = alive(ray.nodes()), time.monotonic()
-        return self._nodes
-
-    def room(self) -> int:
-        """How many jobs may be handed out at a time now.
-
-        On a cluster, no more than fit, since a proposal that has to wait is made with less knowledge; but
-        one, so that Ray, and whoever enlarges the cluster, sees what is wanted.
-        """
-        if self.address is None:
-            return self.workers
-        fitting = max(1, room(self.nodes(), self.cpus, self.gpus))
-        return fitting if self.elastic else min(self.workers, fitting)
-
     def run(self, plan: Plan, evaluator: EvaluatorSpec) -> None:
-        """Runs every job of the plan; returns when nothing is left.
+        """Run every job of the plan.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C, or with ``Stopped`` a request; what was measured is recorded, and the
-                same plan made anew goes on.
+            KeyboardInterrupt: on Ctrl-C, or as ``Stopped`` on request; what was measured is recorded, and a
+                new plan over the same record resumes.
             ClusterError: the cluster cannot be joined.
         """
         over = False
@@ -131,18 +98,19 @@ class Cluster:
         plan.close()
         progress = plan.progress()
         plan.on_event(progress)
-        if self.pulse is not None:
-            self.pulse.beat(progress, nodes=self._nodes)
+        if self._heartbeat is not None:
+            self._heartbeat.beat(progress, nodes=self.capacity.last_nodes())
 
     def _run_some(self, plan: Plan, evaluator: EvaluatorSpec) -> bool:
-        """Runs one Tuner's share of the plan; answers whether the plan is through."""
+        """Run one Tuner's share of the plan; return whether the plan is finished."""
         first = plan.next()
         if first is None:
             return True
         self.start()
         from searcher.cluster.ray_adapters import Bridge
 
-        bridge = Bridge(plan, first, self, max(_TRIALS_A_TUNER, _TRIALS_A_WORKER * self.room()))
+        most = max(_TRIALS_A_TUNER, _TRIALS_A_WORKER * self.capacity.jobs())
+        bridge = Bridge(plan, first, self.capacity, self._faults, most, self._heartbeat)
         self._tune(bridge, evaluator)
         bridge.raise_error()
         if bridge.stopping:
@@ -158,12 +126,17 @@ class Cluster:
         from searcher.cluster.ray_adapters import PlanScheduler, PlanSearcher, Ticker
         from searcher.cluster.worker import TrialWorker
 
-        # Read by Ray at every start: how many trainings may wait for a place at a time.
-        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1" if self.address is None else "100000"
-        fixed = {"threads": self.cpus, "patience": self.patience, "mirror": self.mirror}
-        with _results_folder() as folder:
+        capacity = self.capacity
+        fixed = {
+            "threads": capacity.cpus,
+            "retry_seconds": self._faults.retry_seconds,
+            "mirror": self._mirror,
+        }
+        # Ray reads at every start how many trainings may wait for a place at a time.
+        pending = {"TUNE_MAX_PENDING_TRIALS_PG": "1" if capacity.address is None else "100000"}
+        with _results_folder() as folder, _environment(pending):
             tuner = tune.Tuner(
-                tune.with_resources(TrialWorker, {"CPU": self.cpus, "GPU": self.gpus}),
+                tune.with_resources(TrialWorker, {"CPU": capacity.cpus, "GPU": capacity.gpus}),
                 tune_config=tune.TuneConfig(
                     num_samples=-1,
                     search_alg=PlanSearcher(bridge, evaluator, fixed),
@@ -175,14 +148,14 @@ class Cluster:
                     name="jobs",
                     storage_path=str(folder),
                     verbose=0,
-                    failure_config=tune.FailureConfig(max_failures=self.retries),
-                    callbacks=[Ticker(bridge), *callbacks(self.trackers, self.name)],
+                    failure_config=tune.FailureConfig(max_failures=self._faults.retries),
+                    callbacks=[Ticker(bridge), *callbacks(self._trackers, self._name)],
                 ),
             )
             tuner.fit()
 
     def start(self) -> None:
-        """Starts Ray, or joins the cluster, unless that was done; ``run`` does so by itself.
+        """Start Ray, or join the cluster, unless that was done; ``run`` does so by itself.
 
         Raises:
             ClusterError: the cluster cannot be joined.
@@ -191,13 +164,13 @@ class Cluster:
 
         if ray.is_initialized():
             return
-        for name, value in (_ENVIRONMENT | ({} if self.address else _ALONE)).items():
+        for name, value in (_ENVIRONMENT | ({} if self.capacity.address else _ALONE)).items():
             os.environ.setdefault(name, value)
         sweep()
-        if self.address is None:
+        if self.capacity.address is None:
             self._start_alone()
         else:
-            self._join(resolve(self.address))
+            self._join(resolve(self.capacity.address))
         logging.getLogger("ray").setLevel(logging.ERROR)
         # It prints a traceback for every lost worker; they are in the run's log.
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
@@ -208,8 +181,8 @@ class Cluster:
         self._folder = temporary_folder("ray")
         ray.init(
             address="local",
-            num_cpus=self.workers * self.cpus,
-            num_gpus=int(-(-self.workers * self.gpus // 1)),
+            num_cpus=self.capacity.workers * self.capacity.cpus,
+            num_gpus=math.ceil(self.capacity.workers * self.capacity.gpus),
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
@@ -229,25 +202,27 @@ class Cluster:
                 hint="run this on one of its nodes, with its Ray, its Python and its RAY_AUTH_MODE",
             ) from error
         self._joined = True
-        if not self.elastic:
-            self._ask_for(self.workers)
+        if not self.capacity.elastic:
+            self._request(self.capacity.workers)
 
-    def _ask_for(self, workers: int) -> None:
-        """Tells an autoscaler, if the cluster has one, how much is wanted in all."""
+    def _request(self, workers: int) -> None:
+        """Request room for workers from the cluster's autoscaler, if it has one."""
         from ray.autoscaler.sdk import request_resources
 
-        bundle = {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
+        capacity = self.capacity
+        bundle = {"CPU": capacity.cpus, **({"GPU": capacity.gpus} if capacity.gpus else {})}
         with suppress(Exception):  # a wish; a cluster of a fixed size need not understand it
             request_resources(bundles=[bundle] * workers)
 
     def close(self) -> None:
-        """Ends all of Ray's processes that this driver started, and removes their files; leaves a cluster."""
+        """End all of Ray's processes that this driver started and remove their files, or leave the
+        cluster."""
         if not self._joined and self._folder is None:
             return
         import ray
 
-        if self._joined and not self.elastic and ray.is_initialized():
-            self._ask_for(0)
+        if self._joined and not self.capacity.elastic and ray.is_initialized():
+            self._request(0)
         ray.shutdown()
         self._joined = False
         if self._folder is not None:
@@ -257,9 +232,24 @@ class Cluster:
 
 @contextmanager
 def _results_folder() -> Iterator[Path]:
-    """A place for what Ray insists on writing about trials."""
+    """Yield a temporary folder for what Ray insists on writing about trials."""
     folder = temporary_folder("tune")
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables while the block runs."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,4 +1,4 @@
-"""What a cluster has: its machines, how many trainings they have room for, and what is missing."""
+"""The machines of a cluster: how many trainings fit on them, and what is missing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One machine of a cluster, with all that it has, in use or not."""
+    """One machine of a cluster, with all its CPUs and GPUs, in use or not."""
 
     name: str
     cpus: float
@@ -18,7 +18,7 @@ class Node:
 
 
 def alive(nodes: Sequence[Mapping[str, Any]]) -> tuple[Node, ...]:
-    """The living machines of what ``ray.nodes()`` answers."""
+    """Return the living machines among what ``ray.nodes()`` returns."""
     return tuple(
         Node(
             str(each.get("NodeManagerHostname") or each.get("NodeManagerAddress", "?")),
@@ -30,12 +30,12 @@ def alive(nodes: Sequence[Mapping[str, Any]]) -> tuple[Node, ...]:
     )
 
 
-def room(nodes: Sequence[Node], cpus: float, gpus: float) -> int:
-    """How many trainings fit at a time that take so many CPUs and GPUs each, none on two machines."""
-    return sum(_fitting(node, cpus, gpus) for node in nodes)
+def fitting(nodes: Sequence[Node], cpus: float, gpus: float) -> int:
+    """Return how many trainings of ``cpus`` CPUs and ``gpus`` GPUs fit at a time, each on one machine."""
+    return sum(_fitting_on(node, cpus, gpus) for node in nodes)
 
 
-def _fitting(node: Node, cpus: float, gpus: float) -> int:
+def _fitting_on(node: Node, cpus: float, gpus: float) -> int:
     by_cpus = math.inf if cpus <= 0 else node.cpus // cpus
     if gpus <= 0:
         return int(by_cpus)
@@ -45,7 +45,7 @@ def _fitting(node: Node, cpus: float, gpus: float) -> int:
 
 
 def missing(nodes: Sequence[Node], cpus: float, gpus: float) -> str:
-    """Why nothing starts, such as ``needs 1 GPU, cluster has 0``."""
+    """Return why nothing starts, such as ``needs 1 GPU, cluster has 0``."""
     for wanted, unit, have in (
         (gpus, "GPU", [node.gpus for node in nodes]),
         (cpus, "CPU", [node.cpus for node in nodes]),
@@ -54,6 +54,6 @@ def missing(nodes: Sequence[Node], cpus: float, gpus: float) -> str:
             return f"needs {wanted:g} {unit}, cluster has {sum(have):g}"
         if wanted > max(have, default=0):
             return f"needs {wanted:g} {unit} on one node, none has more than {max(have, default=0):g}"
-    if not room(nodes, cpus, gpus):
+    if not fitting(nodes, cpus, gpus):
         return f"needs {cpus:g} CPU and {gpus:g} GPU on one node, no node has both"
     return "the cluster has enough, but others use it, or its workers do not start"

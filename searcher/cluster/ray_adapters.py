@@ -1,7 +1,7 @@
-"""A plan in the terms of Ray Tune: a searcher that asks it for jobs, a scheduler that tells it of results.
+"""A plan in the terms of Ray Tune: a searcher that asks it for jobs, a scheduler that hands it results.
 
-Neither keeps a state of its own, for Ray keeps no record here: a restarted driver builds both anew around a
-plan that was rebuilt from the record.
+Neither keeps a state of its own, for Ray keeps no record here: a restarted driver builds both around a plan
+that was rebuilt from the record.
 """
 
 from __future__ import annotations
@@ -9,42 +9,51 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import ray
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from searcher.cluster.capacity import Capacity, FaultTolerance
+from searcher.cluster.heartbeat import Heartbeat
 from searcher.cluster.nodes import missing
+from searcher.cluster.watchdog import Watchdog
 from searcher.plan.events import EpochTrained, Lost
 from searcher.plan.job import EpochResult, EvaluatorSpec, Job
 from searcher.plan.plan import Plan
 
-if TYPE_CHECKING:
-    from searcher.cluster.cluster import Cluster
-
 _LOG = logging.getLogger(__name__)
 _LOST = "its worker was lost"
-_PATIENCE = 10.0
+_IDLE_SECONDS = 10.0
+"""Seconds without any training after which the heartbeat says why."""
 _DETAILS = 20_000
 
 
 class Bridge:
-    """What searcher and scheduler share: the plan, and which Ray trial runs which job.
+    """The plan, and the jobs that Ray trials run: what searcher and scheduler share.
 
     Args:
-        plan: what to run.
-        first: a job that the plan has handed out already.
-        cluster: where it runs.
-        limit: how many Ray trials this Tuner runs: Ray's memory grows with each, so that long plans take
-            several.
+        plan: plan to run.
+        first: job that the plan has handed out already.
+        capacity: how many jobs run at a time.
+        faults: what is done about workers that are lost or hang.
+        trials: number of Ray trials that this Tuner runs: Ray's memory grows with each, so that long plans
+            take several.
+        heartbeat: receives the state of the plan, and knows of requests to stop.
     """
 
-    def __init__(self, plan: Plan, first: Job, cluster: Cluster, limit: int) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        first: Job,
+        capacity: Capacity,
+        faults: FaultTolerance,
+        trials: int,
+        heartbeat: Heartbeat | None = None,
+    ) -> None:
         self.plan = plan
         self.jobs: dict[str, Job] = {}
         self.errors: dict[str, str] = {}
@@ -52,11 +61,10 @@ class Bridge:
         self.error: BaseException | None = None
         self.over = False
         self.stopping = False
-        self._cluster = cluster
-        self._left = limit
+        self._capacity, self._faults, self._heartbeat = capacity, faults, heartbeat
+        self._left = trials
         self._first: Job | None = first
-        self._working: dict[str, _Working] = {}
-        self._idle_since = time.monotonic()
+        self._watchdog = Watchdog(plan, faults)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Ray writes its parts to a file for a Tuner.restore that is never called; a plan's listener may be
@@ -64,17 +72,17 @@ class Bridge:
         return object, ()
 
     def raise_error(self) -> None:
-        """Raises what a hook could not."""
+        """Raise the error that a hook could not raise, if there is one."""
         if self.error is not None:
             raise self.error
 
     def next(self, trial_id: str) -> Job | None:
-        """The job for a new Ray trial, or None: not now, or with ``over`` never."""
+        """Return the job for a new Ray trial; None if there is none now, or with ``over`` for good."""
         self.raise_error()
         if self.stopping:
             self.over = not self.jobs
             return None
-        if self.jobs and len(self.jobs) >= self._cluster.room():
+        if self.jobs and len(self.jobs) >= self._capacity.jobs():
             return None
         job, self._first = self._first, None
         if job is None and self._left:
@@ -86,16 +94,16 @@ class Bridge:
         self.jobs[trial_id] = job
         return job
 
-    def started(self, trial: Trial) -> None:
-        """Takes the start of a Ray trial on a worker."""
-        self._working[trial.trial_id] = _Working(trial, time.monotonic())
+    def on_start(self, trial: Trial) -> None:
+        """Note that a Ray trial has started on a worker."""
+        self._watchdog.heard(trial)
 
     def observe(self, trial: Trial, result: dict[str, Any]) -> bool:
-        """Takes a worker's result; answers whether its job goes on."""
+        """Hand a worker's result to the plan; return whether its job goes on."""
         job = self.jobs[trial.trial_id]
-        self.started(trial)
-        # Who has got further may be lost again as often.
-        trial.max_failures = trial.num_failures + self._cluster.retries
+        self._watchdog.heard(trial)
+        # A job that got further may be lost again as often.
+        trial.max_failures = trial.num_failures + self._faults.retries
         try:
             if "failure" in result:
                 self.plan.fail(job, result["failure"])
@@ -112,75 +120,44 @@ class Bridge:
             self.error = error
             return False
 
-    def lost(self, trial: Trial, reason: str, details: str) -> None:
-        """Takes the loss of a Ray trial's worker, before Ray tries again, or does not."""
-        working = self._working.pop(trial.trial_id, None)
-        if working is not None and working.killed:
-            reason, details = working.killed, ""
+    def on_lost(self, trial: Trial, reason: str, details: str) -> None:
+        """Note that a Ray trial's worker was lost, before Ray retries it, or gives up."""
+        killed = self._watchdog.forget(trial.trial_id)
+        if killed:
+            reason, details = killed, ""
         self.errors[trial.trial_id] = reason
         job = self.jobs.get(trial.trial_id)
         _LOG.warning("a worker failed at %s: %s", job.name if job else trial.trial_id, reason)
         if job is not None:
             self.plan.on_event(Lost(job.purpose, job.architecture.digest, job.seed, reason, details))
 
-    def ended(self, trial_id: str, *, failed: bool) -> None:
-        """Takes the end of a Ray trial."""
+    def on_end(self, trial_id: str, *, failed: bool) -> None:
+        """Hand the end of a Ray trial to the plan."""
         job = self.jobs.pop(trial_id, None)
-        working = self._working.pop(trial_id, None)
+        killed = self._watchdog.forget(trial_id)
         if job is None:
             return
         try:
             if failed:
-                reason = working.killed if working is not None else ""
-                self.plan.fail(job, reason or self.errors.get(trial_id, _LOST))
+                self.plan.fail(job, killed or self.errors.get(trial_id, _LOST))
             self.plan.on_job_end(job)
         except Exception as error:
             # Not swallowed: raised by the next call that Ray lets raise.
             self.error = error
 
     def tick(self) -> None:
-        """Looks after what does not report by itself: hung workers, listeners, the wish to stop."""
-        now = time.monotonic()
-        for trial_id, working in self._working.items():
-            if trial_id in self.jobs and not working.killed:
-                self._end_overdue(self.jobs[trial_id], working, now - working.since)
-        if self._working:
-            self._idle_since = now
-        pulse = self._cluster.pulse
-        if pulse is not None and pulse.due:
-            nodes = self._cluster.nodes()
-            idle = now - self._idle_since if self.jobs else 0.0
-            why = missing(nodes, self._cluster.cpus, self._cluster.gpus) if idle > _PATIENCE else ""
-            pulse.beat(self.plan.progress(), nodes=nodes, waiting=why, waiting_seconds=idle)
-            self.stopping = self.stopping or pulse.stopping
-
-    def _end_overdue(self, job: Job, working: _Working, silent: float) -> None:
-        """Kills the worker of a job that hangs, or has taken too long; its process need not listen."""
-        allowed, stall = self.plan.allowed(job), self._cluster.stall
-        if allowed is not None and self.plan.spent(job) + silent > allowed:
-            working.killed = f"it took more than {allowed / 60:g} minutes"
-            # Trying again would only take longer.
-            working.trial.max_failures = 0
-        elif stall is not None and silent > stall:
-            working.killed = f"it hung: no epoch was finished within {stall / 60:g} minutes"
-        else:
-            return
-        actor = working.trial.temporary_state.ray_actor
-        if actor is not None:
-            ray.kill(actor)
-
-
-@dataclass
-class _Working:
-    """A Ray trial on a worker, when it last gave a sign, and why it was killed if it was."""
-
-    trial: Trial
-    since: float
-    killed: str = ""
+        """Kill hung workers, write the heartbeat and obey a request to stop."""
+        idle = self._watchdog.check(self.jobs)
+        heartbeat, capacity = self._heartbeat, self._capacity
+        if heartbeat is not None and heartbeat.due:
+            nodes = capacity.nodes()
+            reason = missing(nodes, capacity.cpus, capacity.gpus) if idle > _IDLE_SECONDS else ""
+            heartbeat.beat(self.plan.progress(), nodes=nodes, waiting=reason, waiting_seconds=idle)
+            self.stopping = self.stopping or heartbeat.stopping
 
 
 class PlanSearcher(Searcher):  # type: ignore[misc]
-    """Ray's question "what next", answered by the plan only when a worker is free.
+    """Ray's searcher: asks the plan for a job only when a worker is free.
 
     Ray would ask ahead of time; a proposal made before the results it could have learned from is worse, and
     its order would depend on timing.
@@ -192,7 +169,7 @@ class PlanSearcher(Searcher):  # type: ignore[misc]
         self._fixed = {"evaluator": evaluator.to_json(), **fixed}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The configuration of a new trial, None for later, or FINISHED."""
+        """Return the configuration of a new trial, None for later, or FINISHED."""
         job = self._bridge.next(trial_id)
         if job is not None:
             # The network by itself is for people who look at a tracker.
@@ -203,19 +180,19 @@ class PlanSearcher(Searcher):  # type: ignore[misc]
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """A trial is over, stopped by the scheduler or failed too often."""
+        """Note that a trial has ended, was stopped by the scheduler or failed too often."""
         del result
-        self._bridge.ended(trial_id, failed=error)
+        self._bridge.on_end(trial_id, failed=error)
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the record is the state."""
+        """Do nothing: the record is the state."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing: the record is the state."""
+        """Do nothing: the record is the state."""
 
 
 class PlanScheduler(TrialScheduler):  # type: ignore[misc]
-    """Ray's question "go on?", answered by the plan: by Pareto-rank halving in a search."""
+    """Ray's scheduler: asks the plan after every result whether a trial goes on."""
 
     # Results are decided one by one.
     _supports_buffered_results = False
@@ -225,42 +202,42 @@ class PlanScheduler(TrialScheduler):  # type: ignore[misc]
         self._bridge = bridge
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Goes on or stops; a trial is never paused, for a held candidate comes back as a new trial."""
+        """Continue or stop a trial; none is paused, for a held candidate comes back as a new trial."""
         del tune_controller
         goes_on = self._bridge.observe(trial, _unflatten(result))
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """Remembers why; Ray tries again unless it has done so often enough."""
+        """Keep the reason; Ray retries the trial unless it has done so often enough."""
         del tune_controller
-        self._bridge.lost(trial, *_last_error(trial))
+        self._bridge.on_lost(trial, *_last_error(trial))
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """The oldest trial that waits for a worker."""
+        """Return the oldest trial that waits for a worker."""
         waiting = [trial for trial in tune_controller.get_trials() if trial.status == Trial.PENDING]
         if self._bridge.stopping:
-            # They may wait for ever.
+            # They could wait for ever.
             for trial in waiting:
                 tune_controller.stop_trial(trial)
             return None
         return next(iter(waiting), None)
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def debug_string(self) -> str:
-        """What Ray prints about a scheduler."""
+        """Return what Ray prints about a scheduler."""
         return "Pareto-rank successive halving"
 
 
 class Ticker(Callback):  # type: ignore[misc]
-    """Sends the plan's progress to whoever listens, at most twice a second."""
+    """Sends the plan's progress to its listener, at most twice a second."""
 
     def __init__(self, bridge: Bridge, seconds: float = 0.5) -> None:
         self._bridge = bridge
@@ -268,12 +245,12 @@ class Ticker(Callback):  # type: ignore[misc]
         self._last = -float("inf")
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Called by Ray when a worker takes a trial, the first time or again."""
+        """Note that a worker takes a trial, the first time or again; called by Ray."""
         del iteration, trials, info
-        self._bridge.started(trial)
+        self._bridge.on_start(trial)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """Called by Ray about ten times a second."""
+        """Look after the workers and send progress; called by Ray about ten times a second."""
         del iteration, trials, info
         self._bridge.raise_error()
         self._bridge.tick()
@@ -284,7 +261,7 @@ class Ticker(Callback):  # type: ignore[misc]
 
 
 def _unflatten(result: dict[str, Any]) -> dict[str, Any]:
-    """Ray flattens nested results to keys with slashes; this undoes it for what a worker sent."""
+    """Undo Ray's flattening of nested results to keys with slashes, for what a worker sent."""
     sent: dict[str, Any] = {key: result[key] for key in ("failure", "where", "log") if key in result}
     if "failure" in sent:
         return sent
@@ -299,7 +276,7 @@ def _unflatten(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _last_error(trial: Trial) -> tuple[str, str]:
-    """The last line of the error file that Ray keeps for a trial, and the end of all of it."""
+    """Return the last line of the error file that Ray keeps for a trial, and the end of the whole file."""
     try:
         text = Path(trial.error_file).read_text().strip()
     except (TypeError, OSError):

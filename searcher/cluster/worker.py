@@ -30,9 +30,9 @@ _LINES = 50
 class TrialWorker(tune.Trainable):  # type: ignore[misc]
     """A Ray Tune trainable whose step is one epoch of a job; Ray reuses it for the next job.
 
-    Its configuration is ``{"job": JSON, "evaluator": JSON, "threads": int, "patience": seconds, "mirror":
-    address or None}``. Training checkpoints itself in the job's folder, so that Ray's own checkpoints are
-    empty and a lost worker's job goes on wherever it is restarted.
+    Its configuration is ``{"job": JSON, "evaluator": JSON, "threads": int, "retry_seconds": seconds,
+    "mirror": address or None}``. Training checkpoints itself in the job's folder, so that Ray's own
+    checkpoints are empty and a lost worker's job goes on wherever it is restarted.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -64,7 +64,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
     def _epoch(self) -> EpochResult:
         """The job's next epoch; without space on the disk, or a video, it waits, and goes on from its
         checkpoint."""
-        deadline = time.monotonic() + float(self.config["patience"])
+        deadline = time.monotonic() + float(self.config["retry_seconds"])
         while True:
             try:
                 if self._epochs is None:

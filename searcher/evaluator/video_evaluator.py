@@ -12,7 +12,6 @@ import torch
 
 from proxy_train.data.settings import DataSettings, load_dataset
 from proxy_train.distributed import Group
-from proxy_train.processes import ignore_progress
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
 from proxy_train.training.training import Training
@@ -20,21 +19,11 @@ from search_space.architecture.parts import ClipShape
 from search_space.cost.latency_table import LatencyTable
 from search_space.errors import DataError, SettingsError
 from search_space.network.weights import save_weights
-from search_space.space.space import SearchSpace
+from search_space.progress import ignore_progress
+from searcher.evaluator.clips import prepare_clip
 from searcher.evaluator.latency import latency
 from searcher.evaluator.team import team
 from searcher.plan.job import EpochResult, EvaluatorSpec, Job, Stage
-
-
-def inputs(space: SearchSpace) -> tuple[ClipShape, ...]:
-    """The clips that networks of a space take: the data has to be prepared for each."""
-    choices = space.choices
-    return tuple(
-        ClipShape(frames, size, fps)
-        for frames in choices.frames
-        for size in choices.sizes
-        for fps in choices.rates
-    )
 
 
 def video_evaluator(
@@ -146,8 +135,6 @@ class VideoEvaluator:
 
     def _prepared(self, clip: str, name: str) -> PreparedData:
         """The store of this machine, made by the first of its workers that needs it; the others wait."""
-        from searcher.evaluator.run_data import prepare_clip
-
         assert self._settings is not None
         dataset = load_dataset(self._settings)
         data = prepare_clip(

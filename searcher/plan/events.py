@@ -24,7 +24,7 @@ class PhaseProgress:
         stopped: of those done, the ones that were stopped or are held before the last rung.
         epochs: trained in this session.
         frontier: the best candidates so far, the cheapest first; empty outside the search.
-        hypervolume: of that frontier, 0 to 1; see ``frontier_so_far``.
+        hypervolume: share of the box that the measurements so far dominate; see ``search_hypervolume``.
         seconds: since the phase began in this session.
         seconds_left: an estimate, None while there is nothing to go by.
         objectives: of the search.

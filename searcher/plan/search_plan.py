@@ -12,11 +12,12 @@ from pathlib import Path
 
 from search_space.architecture.architecture import Architecture
 from search_space.space.space import SearchSpace
+from searcher.hypervolume_box import search_hypervolume
 from searcher.plan.events import Measured, OnEvent, PhaseProgress, ignore
 from searcher.plan.job import EpochResult, Job, job_folder
 from searcher.plan.next_step import Promotion, next_step
 from searcher.plan.plan import Plan
-from searcher.plan.provisional_frontier import frontier_so_far
+from searcher.plan.provisional_frontier import FrontierPoint, provisional_frontier
 from searcher.plan.search_standing import SearchStanding
 from searcher.promotion.halving import SURPLUS, ParetoHalving
 from searcher.promotion.rung import Rung
@@ -116,7 +117,7 @@ class SearchPlan(Plan):
         self._distributions = distributions(space.genes)
         self._exhausted = False
         self._active: dict[str, Candidate] = {}
-        self._frontier = (-1, frontier_so_far([], self._objectives, strategy.low, strategy.high))
+        self._frontier: tuple[int, tuple[FrontierPoint, ...], float] = (-1, (), 0.0)
         self._reconcile()
 
     def _reconcile(self) -> None:
@@ -266,9 +267,8 @@ class SearchPlan(Plan):
         stopped = sum(candidate.waits or candidate.state == "pruned" for candidate in candidates)
         count = len(self.records.measurements())
         if self._frontier[0] != count:
-            low, high = self._strategy.low, self._strategy.high
-            self._frontier = count, frontier_so_far(candidates, self._objectives, low, high)
-        frontier, volume = self._frontier[1]
+            frontier = provisional_frontier(candidates, self._objectives)
+            self._frontier = count, frontier, search_hypervolume(candidates, self._objectives)
         return PhaseProgress(
             phase="search",
             planned=len(candidates) if self._exhausted else max(self._limits.trials, len(candidates)),
@@ -277,8 +277,8 @@ class SearchPlan(Plan):
             failed=failed,
             stopped=stopped,
             epochs=self.epochs,
-            frontier=frontier,
-            hypervolume=volume,
+            frontier=self._frontier[1],
+            hypervolume=self._frontier[2],
             seconds=self.seconds(),
             seconds_left=self.seconds_for(self._epochs_left(candidates)),
             objectives=self._objectives.names,

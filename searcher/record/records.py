@@ -11,7 +11,7 @@ measurements there were at the time, so that a run can be replayed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,29 +19,19 @@ from typing import Any
 import optuna
 import pandas as pd
 from optuna.distributions import BaseDistribution
-from optuna.storages import BaseStorage, InMemoryStorage
+from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Key, Measurement, Purpose
 from search_space.errors import RecordError, SettingsError
-from searcher.cluster.heartbeat import Channel, FolderChannel, StudyChannel
 from searcher.objectives import Objectives
-from searcher.record import journal
 from searcher.record.candidate import Candidate, CandidateState, Decision
+from searcher.record.channel import StudyChannel
 from searcher.record.frame import frame
-from searcher.record.lease import Lease
-from searcher.record.patience import Patience
-from searcher.record.storage import (
-    FILE,
-    Database,
-    DatabaseLock,
-    open_database,
-    open_journal,
-    stored_runs,
-    without_password,
-)
+from searcher.record.opening import OpenedRecord, open_by_name, open_for_reading, open_for_writing
+from searcher.record.retrying import Retrying
 from searcher.record.trials import (
     TRIAL_STATES,
     decision_attribute,
@@ -52,36 +42,36 @@ from searcher.record.trials import (
     trial_measurement,
 )
 
-__all__ = ["FILE", "SCHEMA", "Records"]
-
 SCHEMA = 2
 """1 had accuracy and multiply-adds only, no constraints, and no order of proposals among measurements."""
 
 
 class Records:
-    """Everything that a run has proposed and measured. Open it with ``writing`` or ``reading``."""
+    """Everything that a run has proposed and measured; open it with ``writing`` or ``reading``.
+
+    Args:
+        opened: storage of the record.
+        writable: whether proposals and measurements can be added.
+        identity: settings that decide what the measurements mean; they are stored in a new record, and must
+            be those of an existing one.
+
+    Raises:
+        RecordError: the record is of a newer version, or has no studies yet.
+        SettingsError: the run was started with another identity; names what differs.
+    """
 
     def __init__(
-        self,
-        storage: BaseStorage,
-        name: str,
-        *,
-        writable: bool,
-        identity: Mapping[str, Any] | None = None,
-        patience: Patience | None = None,
-        channel: Channel | None = None,
+        self, opened: OpenedRecord, *, writable: bool, identity: Mapping[str, Any] | None = None
     ) -> None:
-        self.storage = storage
-        self.name = name
-        self._writable = writable
-        self._patience = patience or Patience(name)
+        self.storage, self.name = opened.storage, opened.name
+        self._writable, self._retrying = writable, opened.retrying
         if writable:
             self._create(identity or {})
-        self._studies = {study: self._study_id(study) for study in (name, f"{name}/measurements")}
+        self._studies = {study: self._study_id(study) for study in (self.name, f"{self.name}/measurements")}
         self._check_schema()
         if identity is not None:
             self._check_identity(identity)
-        self.channel = channel or StudyChannel(storage, self._studies[name])
+        self.channel = opened.channel or StudyChannel(self.storage, self._studies[self.name])
         self.objectives = Objectives.of(self.identity)
         self._measurements: list[Measurement] = []
         self._candidates: list[Candidate] = []
@@ -96,93 +86,54 @@ class Records:
         identity: Mapping[str, Any],
         storage: str | None = None,
         *,
-        patience: float = 0.0,
+        retry_seconds: float = 0.0,
     ) -> Iterator[Records]:
-        """Opens or creates the record of the run in ``run_dir`` and holds its lease.
+        """Open or create the record of a run and hold its lease; see ``open_for_writing``.
 
         Args:
-            run_dir: the run's folder; it is created.
-            identity: nested settings that decide what the measurements mean; see ``Settings.identity``.
-            storage: address of a PostgreSQL database for a new record, or of the one that has this run's,
-                with a password if it needs one; by default where the record is, else a journal file in the
-                folder.
-            patience: seconds that a write waits for a full disk, or for a database that is away.
+            run_dir: folder of the run; it is created.
+            identity: settings that decide what the measurements mean; see ``Settings.identity``.
+            storage: address of a database; by default where the record is, or a journal in the folder.
+            retry_seconds: seconds for which a write is retried.
 
         Raises:
             RecordError: another driver writes it, or it is damaged, of a newer version, or cannot be reached.
             SettingsError: the run was started with another identity or storage; names what differs.
         """
-        try:
-            run_dir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SettingsError(
-                f"the run folder {run_dir} cannot be created: {error.strerror}", hint="choose another output"
-            ) from error
-        with ExitStack() as held:
-            held.callback(Lease(run_dir).release)
-            database = placed(run_dir, storage)
-            if database is None:
-                file = run_dir / FILE
-                journal.repair(file)
-                opened = open_journal(file)
-                name = _stored_name(opened) or run_dir.name
-                wait = Patience(name, patience, mend=lambda: journal.mend(file))
-                channel: Channel | None = FolderChannel(run_dir)
-            else:
-                url, name = storage or database.url, database.study
-                lock = held.enter_context(DatabaseLock(database, url))
-                opened = open_database(url)
-                held.callback(opened.remove_session)
-                wait, channel = Patience(name, patience, guard=lock.ensure), None
-            yield cls(opened, name, writable=True, identity=identity, patience=wait, channel=channel)
+        with open_for_writing(run_dir, storage, retry_seconds) as opened:
+            yield cls(opened, writable=True, identity=identity)
 
     @classmethod
     def reading(cls, run_dir: Path) -> Records:
-        """Opens the record of the run in ``run_dir`` to look at it, while a driver may be writing.
+        """Open the record of the run in ``run_dir`` to look at it, while a driver may be writing.
 
         Raises:
             RecordError: there is none, or it cannot be read.
         """
-        database = Database.of(run_dir)
-        if database is not None:
-            return cls(open_database(database.url), database.study, writable=False)
-        path = run_dir / FILE
-        if not path.is_file():
-            raise RecordError(f"{run_dir} holds no run: there is no {FILE}", hint="give the folder of a run")
-        storage = open_journal(path)
-        name = _stored_name(storage)
-        if name is None:
-            raise RecordError(f"{path} holds no run yet", hint="wait until its search has started")
-        return cls(storage, name, writable=False, channel=FolderChannel(run_dir))
+        return cls(open_for_reading(run_dir), writable=False)
 
     @classmethod
     def reading_from(cls, storage: str, name: str) -> Records:
-        """Opens the record of the run of that name in a database, without the run's folder.
+        """Open the record of the run of that name in a database, without the run's folder.
 
         Raises:
             RecordError: there is no such run, there are several, or the database cannot be used.
         """
-        opened = open_database(storage)
-        found = stored_runs(opened, name)
-        if len(found) != 1:
-            raise RecordError(
-                f"{without_password(storage)} holds {len(found)} runs named {name!r}"
-                + "".join(f", {each}" for each in found),
-                hint="give the folder of the run, or one of these names" if found else "check the name",
-            )
-        return cls(opened, found[0], writable=False)
+        return cls(open_by_name(storage, name), writable=False)
 
     @classmethod
     def in_memory(cls, identity: Mapping[str, Any]) -> Records:
-        """A record that is gone with the process: for replays and simulations."""
-        return cls(InMemoryStorage(), "memory", writable=True, identity=identity)
+        """Create a record that is gone with the process, to reproduce a search."""
+        return cls(
+            OpenedRecord(InMemoryStorage(), "memory", Retrying("memory")), writable=True, identity=identity
+        )
 
     def _create(self, identity: Mapping[str, Any]) -> None:
-        """Makes the two studies, and says of what, unless that was done."""
-        known = {study.study_name for study in self.storage.get_all_studies()}
+        """Create the two studies with their identity, unless they exist."""
+        existing = {study.study_name for study in self.storage.get_all_studies()}
         objectives = Objectives.of(identity)
         for study, names in ((f"{self.name}/measurements", ("top1", "macs")), (self.name, objectives.names)):
-            if study not in known:
+            if study not in existing:
                 directions = [StudyDirection.MAXIMIZE] + [StudyDirection.MINIMIZE] * (len(names) - 1)
                 study_id = self.storage.create_new_study(directions, study)
                 self.storage.set_study_system_attr(study_id, "study:metric_names", list(names))
@@ -200,36 +151,36 @@ class Records:
             ) from None
 
     def _check_schema(self) -> None:
-        found = self.storage.get_study_user_attrs(self._studies[self.name]).get("schema", SCHEMA)
-        if not isinstance(found, int) or not 1 <= found <= SCHEMA:
+        schema = self.storage.get_study_user_attrs(self._studies[self.name]).get("schema", SCHEMA)
+        if not isinstance(schema, int) or not 1 <= schema <= SCHEMA:
             raise RecordError(
-                f"the record of {self.name!r} has schema {found!r}, this version reads 1 to {SCHEMA}",
+                f"the record of {self.name!r} has schema {schema!r}, this version reads 1 to {SCHEMA}",
                 hint="update movinas",
             )
 
     def _check_identity(self, identity: Mapping[str, Any]) -> None:
-        found = differences(self.identity, identity)
-        if found:
+        changes = differences(self.identity, identity)
+        if changes:
             raise SettingsError(
-                f"the run {self.name!r} was started with other settings: {'; '.join(found)}",
+                f"the run {self.name!r} was started with other settings: {'; '.join(changes)}",
                 hint="restore them, or give this run another name",
             )
 
     @property
     def schema(self) -> int:
-        """The version of its format."""
+        """Version of the record's format."""
         return int(self.storage.get_study_user_attrs(self._studies[self.name]).get("schema", SCHEMA))
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The settings that the run was started with, as far as they decide what it measures."""
+        """Settings that the run was started with, as far as they decide what its measurements mean."""
         stored = self.storage.get_study_user_attrs(self._studies[self.name]).get("identity", {})
         return dict(stored)
 
     # Reading
 
     def refresh(self) -> None:
-        """Reads what was written since; a writer is always up to date."""
+        """Read what was written since the record was opened; a writer is always up to date."""
         trials = self.storage.get_all_trials(self._studies[f"{self.name}/measurements"], deepcopy=False)
         self._measurements = [trial_measurement(trial) for trial in trials]
         candidates = self.storage.get_all_trials(self._studies[self.name], deepcopy=False)
@@ -245,7 +196,7 @@ class Records:
             self._add(measurement)
 
     def _add(self, measurement: Measurement) -> None:
-        """Indexes a measurement, and brings the candidate that it measured in line with it."""
+        """Index a measurement and bring the candidate that it measured in line with it."""
         self._by_key.setdefault(measurement.key, []).append(measurement)
         self._of_network.setdefault(measurement.digest, []).append(measurement)
         candidate = self._by_digest.get(measurement.digest)
@@ -258,40 +209,49 @@ class Records:
             candidate.metrics[measurement.fidelity.epochs] = measurement.metrics
 
     def measurements(self, purpose: Purpose | None = None) -> list[Measurement]:
-        """All measurements, or those of one purpose, in the order in which they were finished."""
-        return [each for each in self._measurements if purpose is None or each.purpose == purpose]
+        """Return all measurements, or those of one purpose, in the order of completion."""
+        return [m for m in self._measurements if purpose is None or m.purpose == purpose]
 
     def of_network(self, digest: str) -> list[Measurement]:
-        """All measurements of one network, in the order in which they were finished."""
+        """Return all measurements of one network, in the order of completion."""
         return list(self._of_network.get(digest, ()))
 
     def candidates(self) -> list[Candidate]:
-        """All proposals, in the order in which they were made."""
+        """Return all proposals, in the order in which they were made."""
         return list(self._candidates)
 
     def find(
         self, digest: str, fidelity: Fidelity, seed: int, purpose: Purpose | None = None
     ) -> Measurement | None:
-        """The successful measurement of this experiment, asked for by ``purpose`` if that is given."""
-        for each in self._by_key.get((digest, fidelity.key, seed), ()):
-            if purpose in (None, each.purpose) and succeeded(each):
-                return each
+        """Return the successful measurement of an experiment, None if there is none.
+
+        Args:
+            digest: digest of the architecture.
+            fidelity: fidelity of the training.
+            seed: seed of the training.
+            purpose: part of the run that asked for the measurement; by default any.
+        """
+        for measurement in self._by_key.get((digest, fidelity.key, seed), ()):
+            if purpose in (None, measurement.purpose) and succeeded(measurement):
+                return measurement
         return None
 
     def frame(self) -> pd.DataFrame:
-        """One row a measurement in the order of completion; see ``searcher.record.frame.frame``."""
-        return frame(self._measurements, {each.digest: each.state for each in self._candidates})
+        """Return one row a measurement in the order of completion; see ``searcher.record.frame.frame``."""
+        return frame(
+            self._measurements, {candidate.digest: candidate.state for candidate in self._candidates}
+        )
 
     # Writing
 
     def append(self, measurement: Measurement) -> bool:
-        """Adds a measurement for good, or answers False if this experiment is already in the record.
+        """Append a measurement; return False if the record already holds this experiment.
 
-        A failure does not stand in the way of a later success at the same key.
+        A failure does not prevent a later success of the same experiment.
         """
         assert self._writable, measurement.key
-        known = self.find(measurement.digest, measurement.fidelity, measurement.seed, measurement.purpose)
-        if known is not None:
+        same = self.find(measurement.digest, measurement.fidelity, measurement.seed, measurement.purpose)
+        if same is not None:
             return False
         trial = measurement_trial(measurement)
         self._add_trial(f"{self.name}/measurements", trial, len(self._measurements))
@@ -300,19 +260,19 @@ class Records:
         return True
 
     def _add_trial(self, study: str, trial: FrozenTrial, number: int) -> int:
-        """Adds a trial as the ``number``-th of a study; answers its id."""
+        """Add a trial as the ``number``-th of a study; return its id."""
         study_id = self._studies[study]
 
         def written() -> int | None:
             trials = self.storage.get_all_trials(study_id, deepcopy=False)
             return trials[number]._trial_id if len(trials) > number else None
 
-        return self._patience.do(lambda: self.storage.create_new_trial(study_id, trial), written)
+        return self._retrying.do(lambda: self.storage.create_new_trial(study_id, trial), written)
 
     def propose(
         self, candidate: Candidate, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
     ) -> None:
-        """Writes down a proposal before it is tried; its number must be the next one."""
+        """Record a proposal before it is trained; its number must be the next one."""
         assert self._writable and candidate.number == len(self._candidates), candidate
         candidate.measured_before = len(self._measurements)
         trial = create_trial(
@@ -329,28 +289,28 @@ class Records:
         )
         trial_id = self._add_trial(self.name, trial, candidate.number)
         # A journal makes objects of its own for each gene of each trial: a third of a search's memory.
-        self._patience.do(lambda: self.storage.get_trial(trial_id)).distributions = trial.distributions
+        self._retrying.do(lambda: self.storage.get_trial(trial_id)).distributions = trial.distributions
         self._trial_ids.append(trial_id)
         self._candidates.append(candidate)
         self._by_digest[candidate.digest] = candidate
 
     def decide(self, number: int, epochs: int, decision: Decision) -> None:
-        """Writes down what became of a candidate at a rung, in place of an earlier decision there."""
+        """Record the decision about a candidate at a rung, in place of an earlier one."""
         decision = replace(decision, measured_before=len(self._measurements))
         key, value = f"rung {epochs}", decision_attribute(decision)
-        self._patience.do(lambda: self.storage.set_trial_user_attr(self._trial_ids[number], key, value))
+        self._retrying.do(lambda: self.storage.set_trial_user_attr(self._trial_ids[number], key, value))
         self._candidates[number].decisions[epochs] = decision
 
     def close(self, number: int, state: CandidateState) -> None:
-        """Ends a candidate for good; its objectives and constraints are those at its highest rung."""
+        """Record the final state of a candidate; its objectives are those at its highest rung."""
         candidate, trial_id = self._candidates[number], self._trial_ids[number]
-        if not self._patience.do(lambda: self.storage.get_trial(trial_id)).state.is_finished():
-            self._patience.do(lambda: self._close(candidate, trial_id, state))
+        if not self._retrying.do(lambda: self.storage.get_trial(trial_id)).state.is_finished():
+            self._retrying.do(lambda: self._close(candidate, trial_id, state))
             candidate.state = state
 
     def _close(self, candidate: Candidate, trial_id: int, state: CandidateState) -> None:
         if self.storage.get_trial(trial_id).state.is_finished():
-            # An earlier attempt got so far, and did not hear of it.
+            # An earlier attempt succeeded without getting an answer.
             return
         values = None
         if state in ("complete", "pruned"):
@@ -361,7 +321,7 @@ class Records:
         self.storage.set_trial_state_values(trial_id, TRIAL_STATES[state], values)
 
     def _constrain(self, trial_id: int, excess: Mapping[str, float]) -> None:
-        """Tells Optuna of soft constraints, in whose terms 0 or less is feasible."""
+        """Record soft constraints in Optuna's terms, where 0 or less is feasible."""
         if not excess:
             return
         study = optuna.load_study(
@@ -370,30 +330,3 @@ class Records:
         trial = Trial(study, trial_id)
         for name, value in excess.items():
             trial.set_constraint(name, value)
-
-
-def placed(run_dir: Path, storage: str | None) -> Database | None:
-    """Where the record of a run is, or will be; None is a journal in its folder.
-
-    Raises:
-        SettingsError: the run has its record somewhere else than ``storage`` says.
-    """
-    known = Database.of(run_dir)
-    if known is None:
-        if storage is None:
-            return None
-        if not (run_dir / FILE).exists():
-            return Database.create(run_dir, storage)
-    there = str(run_dir / FILE) if known is None else known.url
-    if storage is not None and without_password(storage) != there:
-        raise SettingsError(
-            f"storage is {without_password(storage)}, but this run has its record in {there}",
-            hint="restore it, or give this run another name",
-        )
-    return known
-
-
-def _stored_name(storage: BaseStorage) -> str | None:
-    """The run's name as its journal has it: a folder may be renamed afterwards."""
-    names = [study.study_name.removesuffix("/measurements") for study in storage.get_all_studies()]
-    return next(iter(names), None)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from proxy_train.measurement import Measurement
 from searcher.cluster.heartbeat import Beat, last_beat
-from searcher.plan.provisional_frontier import FrontierPoint, frontier_so_far
+from searcher.hypervolume_box import search_hypervolume
+from searcher.plan.provisional_frontier import FrontierPoint, provisional_frontier
 from searcher.record.lease import holder
 from searcher.record.records import Records
 
@@ -95,9 +96,6 @@ def overview(run_dir: Path, storage: str | None = None) -> Overview:
     records = reading(run_dir, storage)
     beat = last_beat(records.channel)
     candidates, measurements = records.candidates(), records.measurements()
-    costs = [each.macs for each in candidates]
-    low, high = (min(costs), max(costs)) if costs else (1, 2)
-    frontier, volume = frontier_so_far(candidates, records.objectives, low, high)
     purposes = dict.fromkeys(each.purpose for each in measurements)
     return Overview(
         name=records.name,
@@ -108,8 +106,8 @@ def overview(run_dir: Path, storage: str | None = None) -> Overview:
             for purpose in purposes
         },
         failures=tuple(each for each in measurements if each.status == "failed"),
-        frontier=frontier,
-        hypervolume=volume,
+        frontier=provisional_frontier(candidates, records.objectives),
+        hypervolume=search_hypervolume(candidates, records.objectives),
         objectives=records.objectives.names,
         beat=beat,
         silent=0.0 if beat is None else max(0.0, time.time() - beat.time),

@@ -13,9 +13,10 @@ from proxy_train.measurement import Purpose
 from search_space.architecture.architecture import Architecture
 from search_space.files import replacing
 from search_space.space.space import SearchSpace
+from searcher.cluster.capacity import Capacity, FaultTolerance
 from searcher.cluster.checkpoint_mirror import Mirror
 from searcher.cluster.cluster import Cluster
-from searcher.cluster.heartbeat import Pulse
+from searcher.cluster.heartbeat import Heartbeat
 from searcher.plan.confirmation import Confirmed, choose_members, summarise
 from searcher.plan.events import OnEvent, PhaseProgress, ignore
 from searcher.plan.job import EvaluatorSpec, Job, job_folder
@@ -25,7 +26,7 @@ from searcher.promotion.halving import ParetoHalving
 from searcher.record.records import Records
 from searcher.run.run_log import RunLog
 from searcher.settings.settings import Settings
-from searcher.strategies.registry import create
+from searcher.strategies.registry import create_strategy
 from searcher.strategies.space_domain import SpaceDomain
 
 
@@ -83,24 +84,26 @@ class Session:
             started with other settings, or its folder cannot be written.
         """
         search = settings.search
-        run_dir, patience = settings.run_dir.absolute(), 60 * settings.storage_patience_minutes
+        run_dir, retry_seconds = settings.run_dir.absolute(), 60 * settings.storage_patience_minutes
+        capacity = Capacity(
+            search.workers,
+            search.cpus_per_trial,
+            search.gpus_per_trial,
+            address=address,
+            elastic=search.elastic,
+        )
+        faults = FaultTolerance(search.retries, 60 * search.stall_minutes, retry_seconds)
         with ExitStack() as held:
             records = held.enter_context(
-                Records.writing(run_dir, settings.identity(), settings.storage, patience=patience)
+                Records.writing(run_dir, settings.identity(), settings.storage, retry_seconds=retry_seconds)
             )
-            pulse = Pulse(records.channel)
-            held.callback(pulse.end)
+            heartbeat = Heartbeat(records.channel)
+            held.callback(heartbeat.end)
             log = held.enter_context(RunLog(run_dir, settings))
             cluster = Cluster(
-                search.workers,
-                cpus=search.cpus_per_trial,
-                gpus=search.gpus_per_trial,
-                retries=search.retries,
-                address=address,
-                elastic=search.elastic,
-                stall=60 * search.stall_minutes,
-                patience=patience,
-                pulse=pulse,
+                capacity,
+                faults,
+                heartbeat=heartbeat,
                 trackers=settings.trackers,
                 name=settings.name,
                 mirror=settings.mirror(),
@@ -108,7 +111,7 @@ class Session:
             held.enter_context(cluster)
             with replacing(run_dir / "settings.yaml") as temporary:
                 temporary.write_text(settings.to_yaml(), encoding="utf-8")
-            space = settings.search_space(classes)
+            space = settings.space.with_classes(classes)
             yield cls(settings, space, records, cluster, evaluator, on_event=log.before(on_event))
 
     @property
@@ -127,7 +130,7 @@ class Session:
         domain = SpaceDomain(self.space, self.settings.windows(self.space), search.objectives)
         plan = SearchPlan(
             self.records,
-            create(search.strategy, domain, seed=self.settings.seed, startup=search.startup),
+            create_strategy(search.strategy, domain, seed=self.settings.seed, startup=search.startup),
             ParetoHalving([rung.epochs for rung in search.rungs], search.reduction, low, high),
             self.space,
             CandidateTraining(

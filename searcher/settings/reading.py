@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from search_space.errors import SettingsError, SpaceError
+from search_space.errors import MovinasError, SettingsError, SpaceError
 from search_space.yaml_document import Document, read_yaml
 from searcher.settings.settings import Settings
 
@@ -76,6 +76,9 @@ def _explained(document: Document, error: ValidationError) -> SettingsError:
     if first["type"] == "extra_forbidden":
         known = ", ".join(_fields_at(location[:-1]))
         return SettingsError(f"{place}: there is no such setting", hint=f"there are {known}")
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, MovinasError):
+        return SettingsError(f"{place}: {cause.message}", hint=cause.hint)
     message = first["msg"].removeprefix("Value error, ")
     if isinstance(first["input"], BaseModel | Mapping):
         return SettingsError(f"{place}: {message}")

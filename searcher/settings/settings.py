@@ -9,18 +9,26 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    field_validator,
+    model_validator,
+)
 
 from proxy_train.data.settings import DataSettings
 from proxy_train.recipe import Recipe
+from search_space.space.budgets import Budgets
 from search_space.space.space import SearchSpace
 from searcher.cluster.machine import auto_workers
 from searcher.cluster.trackers import Tracker
 from searcher.objectives import CONSTRAINABLE, KNOWN_COSTS, Objectives
 from searcher.promotion.rung import Rung, require_rising
 from searcher.record.storage import SCHEMES, without_password
-
-MEMBERS = ("A0", "A1", "A2", "A3", "A4", "A5")
+from searcher.strategies.registry import is_strategy_name, strategy_names
 
 NO_LIMIT = 1e18
 """The end of a window that has none: no cost comes near it."""
@@ -35,8 +43,32 @@ def _recipe(value: object) -> object:
     return Recipe.from_yaml(value) if isinstance(value, str) else value
 
 
+def _space(value: object) -> object:
+    """Read a space that is named, a preset or a file, or that stands in the settings itself."""
+    if isinstance(value, str | Path):
+        return SearchSpace.from_yaml(value)
+    return SearchSpace.from_dict(value, "space") if isinstance(value, dict) else value
+
+
+Space = Annotated[SearchSpace, BeforeValidator(_space), PlainSerializer(SearchSpace.to_dict, dict)]
+"""A search space, read once: a file that is edited later changes no run that has started."""
+
+
+def _budgets_text(budgets: Budgets | None) -> dict[str, float | str] | None:
+    return None if budgets is None else budgets.to_settings()
+
+
+def _budgets(value: object) -> object:
+    if value == {}:
+        raise ValueError("budgets are empty: name members, or leave budgets out")
+    return Budgets.read(value) if isinstance(value, str | dict) else value
+
+
+FamilyBudgets = Annotated[Budgets | None, BeforeValidator(_budgets), PlainSerializer(_budgets_text)]
+
+
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
 class Window(_Model):
@@ -63,8 +95,8 @@ class Windows(_Model):
 class SearchSettings(_Model):
     """The ``search`` part: who proposes, for what, how many, how long each is trained, on what."""
 
-    strategy: Literal["tpe", "random", "mutation", "aging", "nsga2", "nsga3", "gp", "predictor"] = Field(
-        default="predictor", description="what proposes candidates"
+    strategy: str = Field(
+        default="predictor", description="strategy that proposes: a name, or an import path, module:Class"
     )
     trials: Count = Field(default=48, description="candidates in all")
     startup: Count = Field(default=16, description="the first ones, spread evenly over the cost range")
@@ -127,6 +159,14 @@ class SearchSettings(_Model):
             return data | {"macs": windows["macs"], "windows": rest}
         return data
 
+    @field_validator("strategy")
+    @classmethod
+    def _known_strategy(cls, strategy: str) -> str:
+        if not is_strategy_name(strategy):
+            names = ", ".join(strategy_names())
+            raise ValueError(f"there are {names}, and import paths such as my_package.module:Mine")
+        return strategy
+
     @field_validator("objectives")
     @classmethod
     def _accuracy_first(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
@@ -181,23 +221,12 @@ class ConfirmationSettings(_Model):
 class FamilySettings(_Model):
     """The ``family`` part: which members, and how long they are trained."""
 
-    budgets: dict[str, Macs] | None = Field(
+    budgets: FamilyBudgets = Field(
         default=None,
-        description="most multiply-adds by member, A0 to A5; by default spread over the frontier",
+        description="upper limits by name, such as {A0: 2e6}, {phone: 5ms} or {fast: 25%}, or paper;"
+        " by default spread over the frontier",
     )
     epochs: Count = Field(default=16, description="length of the final training")
-
-    @field_validator("budgets")
-    @classmethod
-    def _known_members(cls, budgets: dict[str, float] | None) -> dict[str, float] | None:
-        if budgets is not None and not budgets:
-            raise ValueError("budgets are empty: name members, or leave budgets out")
-        unknown = sorted(set(budgets or {}) - set(MEMBERS))
-        if unknown:
-            raise ValueError(
-                f"there is no member {', '.join(unknown)} to give a budget: use {', '.join(MEMBERS)}"
-            )
-        return budgets
 
 
 class Settings(_Model):
@@ -225,8 +254,9 @@ class Settings(_Model):
         default=(), description="experiment trackers to follow the search with: mlflow, wandb"
     )
     data: DataSettings = Field(default_factory=lambda: DataSettings.model_validate({}))
-    space: str | dict[str, Any] = Field(
-        default="quickstart", description="a preset, a YAML file, or the space itself"
+    space: Space = Field(
+        default_factory=lambda: SearchSpace.from_yaml("quickstart"),
+        description="a preset, a YAML file, or the space itself",
     )
     recipe: Annotated[Recipe, BeforeValidator(_recipe)] = Field(
         default_factory=lambda: Recipe.model_validate({}), description="its fields, a preset, or a YAML file"
@@ -264,18 +294,6 @@ class Settings(_Model):
         """The run's folder."""
         return self.output.expanduser() / self.name
 
-    def search_space(self, classes: int | None = None) -> SearchSpace:
-        """The space, with costs for so many classes.
-
-        Raises:
-            SpaceError: there is no such preset or file, or what it says is wrong.
-        """
-        if isinstance(self.space, str):
-            space = SearchSpace.from_yaml(self.space)
-        else:
-            space = SearchSpace.from_dict(self.space, "space")
-        return space if classes is None else space.with_classes(classes)
-
     def window(self, space: SearchSpace) -> tuple[float, float]:
         """The multiply-adds that proposals may have."""
         low, high = space.macs_range()
@@ -312,7 +330,7 @@ class Settings(_Model):
         return {
             "seed": self.seed,
             "data": self.data.model_dump(mode="json", exclude={"cache", "source"}),
-            "space": self.search_space().digest,
+            "space": self.space.digest,
             "recipe": self.recipe.model_dump(mode="json"),
             "search": search,
         }
@@ -335,6 +353,6 @@ class Settings(_Model):
 
     def to_yaml(self) -> str:
         """All settings as they were resolved, so that the text stands alone; without a password."""
-        data = self.model_dump(mode="json") | {"space": self.search_space().to_dict()}
+        data = self.model_dump(mode="json")
         data["storage"] = self.public_storage()
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)

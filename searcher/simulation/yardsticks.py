@@ -117,8 +117,7 @@ class TableYardstick:
         logs = np.log(np.maximum(table.costs, 1e-9))
         span = np.ptp(logs, axis=0)
         costs = (logs - logs.min(axis=0)) / np.where(span > 0, span, 1)
-        # Hypervolume takes up to three columns: of more objectives, the first ones are scored.
-        self._points = np.column_stack([costs, 1 - final / final.max()])[:, -3:]
+        self._points = np.column_stack([costs, 1 - final / final.max()])
         self._corner = [1.0] * self._points.shape[1]
         self._all = hypervolume(self._points, self._corner)
 
@@ -165,7 +164,7 @@ def run_table(run: Path) -> Table:
     values = np.array([objectives.values(each.metrics[rung]) for each in rows])
     return Table(
         name=f"run {run.name}",
-        genes=tuple(load_settings(run / "settings.yaml").search_space().genes),
+        genes=tuple(load_settings(run / "settings.yaml").space.genes),
         genotypes=np.array([each.genotype for each in rows]),
         digests=[each.digest for each in rows],
         objectives=objectives.names,

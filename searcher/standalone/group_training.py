@@ -20,6 +20,7 @@ from proxy_train.distributed import Group
 from proxy_train.training.training_run import EpochLine, TrainingRun, read_training_log
 from search_space.errors import MovinasError, RecordError
 from search_space.network.allocator import retain_freed_memory
+from searcher.cluster.capacity import Capacity
 from searcher.cluster.cluster import Cluster
 
 _FAILURE = "failure.txt"
@@ -48,7 +49,7 @@ def train_in_group(
     """
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / _FAILURE).unlink(missing_ok=True)
-    with Cluster(processes, cpus=cpus, gpus=float(gpus)) as cluster, _storage() as storage:
+    with Cluster(Capacity(processes, cpus, float(gpus))) as cluster, _storage() as storage:
         cluster.start()
         from ray import train
         from ray.train.torch import TorchConfig, TorchTrainer

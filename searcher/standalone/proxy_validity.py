@@ -17,10 +17,13 @@ from search_space.architecture.parts import ClipShape
 from search_space.cost.closed_form import compute_cost
 from search_space.errors import SettingsError, SpaceError
 from search_space.files import write_json
+from search_space.progress import ProgressCallback
 from search_space.space.space import SearchSpace
+from searcher.cluster.capacity import Capacity
 from searcher.cluster.cluster import Cluster
 from searcher.cluster.machine import device
-from searcher.evaluator.run_data import Report, RunData, prepare_clip
+from searcher.evaluator.clips import prepare_clip
+from searcher.evaluator.run_data import RunData
 from searcher.evaluator.video_evaluator import video_evaluator
 from searcher.plan.events import OnEvent, ignore
 from searcher.plan.job import Job, job_folder
@@ -174,7 +177,13 @@ class Study:
 
 
 def prepare(
-    settings: Settings, cheap: Effort, dear: Effort, networks: int, *, making: Report, preparing: Report
+    settings: Settings,
+    cheap: Effort,
+    dear: Effort,
+    networks: int,
+    *,
+    making: ProgressCallback,
+    preparing: ProgressCallback,
 ) -> Study:
     """Chooses the networks and decodes the videos.
 
@@ -191,12 +200,12 @@ def prepare(
     check_settings(settings)
     data = RunData.open(
         settings.data,
-        settings.search_space(),
+        settings.space,
         workers=settings.search.workers,
         making=making,
         preparing=preparing,
     )
-    space = settings.search_space(len(data.classes))
+    space = settings.space.with_classes(len(data.classes))
     jobs = tuple(
         _job(_folder(settings), each, effort, settings.seed + number)
         for each in spread(space, *settings.window(space), networks, settings.seed)
@@ -225,7 +234,7 @@ def proxy_validity(study: Study, on_event: OnEvent = ignore) -> Validity:
     identity |= {"macs": search.macs.model_dump(), "cheap": asdict(study.cheap), "dear": asdict(study.dear)}
     with (
         Records.writing(study.folder, identity) as records,
-        Cluster(search.workers, cpus=search.cpus_per_trial, gpus=search.gpus_per_trial) as cluster,
+        Cluster(Capacity(search.workers, search.cpus_per_trial, search.gpus_per_trial)) as cluster,
     ):
         plan = JobPlan(
             records, "validity", study.classes, study.jobs, workers=search.workers, on_event=on_event

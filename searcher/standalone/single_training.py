@@ -12,7 +12,6 @@ from proxy_train.data.settings import DataSettings, load_dataset
 from proxy_train.evaluation.assessment import Assessment, assess
 from proxy_train.evaluation.evaluation import predict
 from proxy_train.fidelity import Fidelity
-from proxy_train.processes import ignore_progress
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
 from proxy_train.training.initial_weights import InitialWeights
@@ -23,8 +22,10 @@ from search_space.errors import RecordError, SettingsError
 from search_space.files import write_json
 from search_space.network.allocator import retain_freed_memory
 from search_space.network.model import MoViNet, build
+from search_space.progress import ProgressCallback, ignore_progress
 from searcher.cluster.machine import cpus
-from searcher.evaluator.run_data import Report, final_split, finished_metrics, prepare_clip
+from searcher.evaluator.clips import prepare_clip
+from searcher.evaluator.run_data import final_split, finished_metrics
 from searcher.standalone.group_training import train_in_group
 
 
@@ -104,10 +105,10 @@ def train_single(
     epochs: int,
     seed: int,
     device: str,
-    making: Report,
-    preparing: Report,
+    making: ProgressCallback,
+    preparing: ProgressCallback,
     on_epoch: Callable[[EpochLine], None],
-    on_batch: Report = ignore_progress,
+    on_batch: ProgressCallback = ignore_progress,
     extras: Extras = Extras(),
 ) -> Trained:
     """Train one network; goes on from the checkpoint in ``folder``, which is written after every epoch.

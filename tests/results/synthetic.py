@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Measurement, Purpose, Status
-from results.analysis.frontier import FrontierMember
+from results.analysis.frontier import MeasuredNetwork
 from results.runtimes.preprocessing import Preprocessing
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import STREAM, ClipShape, Kernel, Layer, Options, Stage
@@ -101,9 +101,11 @@ def _clip(value: float) -> float:
     return float(min(0.99, max(0.02, value)))
 
 
-def member(digest: str, macs: int, accuracy: float, spread: float = 0.01, size: int = SIZE) -> FrontierMember:
+def member(
+    digest: str, macs: int, accuracy: float, spread: float = 0.01, size: int = SIZE
+) -> MeasuredNetwork:
     """A confirmed member, for clips of ``size`` pixels."""
-    return FrontierMember(
+    return MeasuredNetwork(
         architecture(size=size).text, digest, macs, accuracy, spread, 3, "e16", macs // 50, macs // 1000
     )
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from proxy_train.measurement import Measurement
 from results.analysis.choices import along_frontier, choice_table, choices, importance, parallel
 from results.analysis.frontier import latest
 from results.analysis.learning_curves import learning_curves
+from results.plots.choices_interactive import importance_figure
+from results.plots.choices_pictures import draw_importance
 from results.plots.network_drawing import draw_networks, svg
 from results.report.plots import write_pictures
 from results.report.run_view import Run
@@ -57,8 +61,8 @@ def test_importance_finds_the_choice_that_was_planted() -> None:
     # Expansion is a ratio to the width, so that it knows of it.
     assert found.names[0] in ("stage 2 width", "stage 2 expansion")
     assert "stage 2 width" in found.names[:2]
-    assert found.plain[0] > 5 * max(found.plain[2:])
-    assert min(found.fits) > 0.8
+    assert found.plain.losses[0] > 5 * max(found.plain.losses[2:])
+    assert min(model.fit for model in found.models) > 0.8 and found.unexplained == ""
     assert importance(planted()) == found
 
 
@@ -67,7 +71,26 @@ def test_importance_of_noise_is_said_to_mean_nothing() -> None:
     rows = [
         measured(str(i), float(rng.uniform(0.2, 0.8)), float(10 ** rng.uniform(6, 7))) for i in range(120)
     ]
-    assert max(importance(rows).fits) < 0.15
+    assert max(model.fit for model in importance(rows).models) < 0.15
+
+
+@pytest.mark.parametrize(("fits", "bars"), [((0.5, 0.4), 2), ((0.5, -0.1), 1), ((0.0, -0.1), 0)])
+def test_a_model_that_learnt_nothing_has_words_and_no_bars(
+    fits: tuple[float, float], bars: int, tmp_path: Path
+) -> None:
+    found = importance(planted())
+    plain, at_cost = (replace(model, fit=fit) for model, fit in zip(found.models, fits, strict=True))
+    view = replace(found, plain=plain, at_cost=at_cost)
+    assert view.unexplained.count("R²") == 2 - bars
+    figure = importance_figure(view)
+    assert len(figure.data) == bars
+    words = [annotation.text for annotation in figure.layout.annotations]
+    assert words == ([view.unexplained] if bars < 2 else [])
+    drawn = Figure()
+    draw_importance(view)(drawn)
+    assert len(drawn.axes[0].containers) == bars
+    texts = [drawn.axes[0].get_xlabel(), *(text.get_text() for text in drawn.axes[0].texts)]
+    assert any("Nothing was learnt" in text for text in texts) == (bars < 2)
 
 
 @pytest.mark.parametrize(
@@ -125,5 +148,6 @@ def test_every_plot_is_a_picture(tmp_path: Path) -> None:
         *("parallel", "along", "importance", "members"),
     }
     for path in written:
-        assert path.stat().st_size > 5000
+        # Of these candidates nothing is learnt, which is said in a few words.
+        assert path.stat().st_size > (1000 if path.stem == "importance" else 5000)
     assert b"<svg" in (tmp_path / "frontier.svg").read_bytes()[:2000]

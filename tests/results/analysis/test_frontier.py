@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from proxy_train.measurement import Status
 from results.analysis.frontier import candidates, frontier, knee, latest, pareto, within
-from results.analysis.hypervolume import progress
+from results.analysis.hypervolume import hypervolume_history
 from results.analysis.measurements import fidelities
 from tests.results.synthetic import fidelity, measured, measurement, member, whole_run
 
@@ -85,7 +85,7 @@ def test_nothing_measured_gives_nothing() -> None:
     assert frontier([]) == []
     assert frontier([], "confirmation", "e4") == []
     assert latest([]) == []
-    assert progress([]).hypervolume == ()
+    assert hypervolume_history([]).hypervolume == ()
 
 
 def test_latest_takes_each_candidate_at_its_most_thorough_fidelity() -> None:
@@ -100,7 +100,7 @@ def test_latest_takes_each_candidate_at_its_most_thorough_fidelity() -> None:
 
 def test_hypervolume_only_grows_and_counts_every_evaluation() -> None:
     rows = whole_run()
-    growth = progress(rows)
+    growth = hypervolume_history(rows)
     searched = [m for m in rows if m.purpose == "search" and m.status == "complete"]
     assert growth.evaluations == tuple(range(1, len(searched) + 1))
     assert growth.architectures[-1] == 48
@@ -111,7 +111,7 @@ def test_hypervolume_only_grows_and_counts_every_evaluation() -> None:
 
 def test_hypervolume_of_one_and_of_two_points() -> None:
     rows = [measured("a", 0.5, 1e6), measured("b", 1.0, 1e7)]
-    first, second = progress(rows).hypervolume
+    first, second = hypervolume_history(rows).hypervolume
     # The box is one decade and a tenth wide: half of it at first, then the last tenth up to the top as well.
     assert first == pytest.approx(0.5)
     assert second == pytest.approx(0.5 + 0.5 * 0.1 / 1.1)

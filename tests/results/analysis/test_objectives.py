@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from proxy_train.measurement import Measurement
 from results.analysis.attainment import attainment
-from results.analysis.candidates import Columns, objective_values
+from results.analysis.candidates import Columns, MeasurementSet, objective_values
 from results.analysis.frontier import frontier, knee, pareto, within
-from results.analysis.hypervolume import progress
+from results.analysis.hypervolume import hypervolume_history
 from search_space.errors import SettingsError
 from searcher.pareto import hypervolume
 from tests.results.synthetic import fidelity, measured, measurement, member, whole_run
@@ -39,6 +39,22 @@ def test_three_objectives_keep_what_nothing_beats_in_all(points: list[tuple[int,
     assert found == {p for p in points if not any(beats(other, p) for other in points)}
 
 
+def test_any_number_of_objectives_has_a_frontier_and_a_hypervolume() -> None:
+    rows = whole_run()
+    four = ("accuracy", "macs", "parameters", "state_bytes")
+    # Parameters and states are proportional to multiply-adds here, so that nothing else is on the frontier.
+    assert [m.digest for m in frontier(rows, objectives=four)] == [m.digest for m in frontier(rows)]
+    history = hypervolume_history(rows, objectives=four).hypervolume
+    assert 0 < history[0] <= history[-1] < hypervolume_history(rows).hypervolume[-1]
+
+
+def test_what_breaks_a_limit_adds_no_volume() -> None:
+    rows = timed([(9, 5, 6), (5, 5, 2), (4, 2, 1)])
+    limited = hypervolume_history(rows, constraints={"latency_ms": 5})
+    assert limited.hypervolume[0] == 0 < limited.hypervolume[1]
+    assert limited.hypervolume[-1] == hypervolume_history(rows[1:]).hypervolume[-1]
+
+
 def test_a_frontier_of_thousands_is_that_of_a_slow_reference() -> None:
     rng = np.random.default_rng(3)
     points = [(int(a), int(b), int(c)) for a, b, c in rng.integers(1, 400, (4000, 3))]
@@ -50,7 +66,7 @@ def test_a_frontier_of_thousands_is_that_of_a_slow_reference() -> None:
 def test_hypervolume_after_every_evaluation_is_that_of_the_points_so_far(objectives: tuple[str, ...]) -> None:
     rng = np.random.default_rng(1)
     rows = timed([(int(a), int(b), int(c)) for a, b, c in rng.integers(1, 9, (700, 3))])
-    grown = progress(rows, objectives=objectives)
+    grown = hypervolume_history(rows, objectives=objectives)
     values = np.log(np.array([[r.metrics["macs"], r.metrics["latency_ms"]] for r in rows]))
     values = (values - values.min(axis=0)) / (1.1 * np.ptp(values, axis=0))
     box = np.column_stack([[1 - r.metrics["top1"] for r in rows], values])[:, : len(objectives)]
@@ -61,8 +77,8 @@ def test_hypervolume_after_every_evaluation_is_that_of_the_points_so_far(objecti
 
 def test_runs_that_share_a_box_can_be_compared() -> None:
     small, large = [measured("a", 0.5, 1e5)], [measured("b", 0.5, 1e7)]
-    alone = [progress(run).hypervolume[-1] for run in (small, large)]
-    together = [progress(run, among=small + large).hypervolume[-1] for run in (small, large)]
+    alone = [hypervolume_history(run).hypervolume[-1] for run in (small, large)]
+    together = [hypervolume_history(run, among=small + large).hypervolume[-1] for run in (small, large)]
     assert alone[0] == alone[1]
     assert together[0] > 5 * together[1] > 0
 
@@ -74,14 +90,14 @@ def test_objectives_that_cannot_be_are_refused(objectives: tuple[str, ...]) -> N
     with pytest.raises(SettingsError, match="objectives"):
         frontier(whole_run(), objectives=objectives)
     with pytest.raises(SettingsError, match="objectives"):
-        progress(whole_run(), objectives=objectives)
+        hypervolume_history(whole_run(), objectives=objectives)
 
 
 def test_an_objective_that_nobody_measured_is_named() -> None:
     with pytest.raises(SettingsError, match="latency"):
         frontier(whole_run(), objectives=THREE)
     with pytest.raises(SettingsError, match="latency"):
-        progress(whole_run(), objectives=THREE)
+        hypervolume_history(whole_run(), objectives=THREE)
 
 
 def test_who_lacks_an_objective_is_left_out() -> None:
@@ -144,11 +160,13 @@ def test_one_run_attains_nothing() -> None:
         attainment([[member("a", 10, 0.5)], []])
 
 
-def test_columns_of_a_tuple_are_kept_and_those_of_a_list_are_not() -> None:
+def test_a_set_of_measurements_keeps_its_columns_and_a_list_does_not() -> None:
     rows = whole_run()
-    fixed = tuple(rows)
+    fixed = MeasurementSet(rows)
+    assert list(fixed) == rows and fixed[1:3] == tuple(rows[1:3]) and len(fixed) == len(rows)
     assert Columns.of(fixed, "search") is Columns.of(fixed, "search")
     assert len(Columns.of(fixed, "confirmation").rows) == 36
     before = len(Columns.of(rows, "search").rows)
-    rows.append(measured("new", 0.9, 1e6))
+    rows.append(measured("later", 0.5, 1e6))
     assert len(Columns.of(rows, "search").rows) == before + 1
+    assert len(Columns.of(fixed, "search").rows) == before

@@ -296,7 +296,7 @@ def test_what_is_no_picture_leaves_the_stream_as_it_was(exported: Path, frame: N
     classifier = StreamingClassifier.open(exported / "A4")
     video = clip(2)
     classifier.push(video[0])
-    with pytest.raises(DataError, match="no picture"):
+    with pytest.raises(DataError, match="not a picture"):
         classifier.push(frame)
     after = classifier.push(video[1])
     fresh = classifier.another()
@@ -331,7 +331,7 @@ def test_damaged_exports_are_refused(exported: Path, tmp_path: Path) -> None:
     ("key", "value", "words"),
     [
         ("format", "movinas-step-9", "movinas-step-9"),
-        ("states", None, "incomplete"),
+        ("states", None, "states"),
         ("preprocessing", {"size": 24, "fps": 8, "range": [-1, 1]}, "range"),
         ("check", {}, "incomplete"),
     ],

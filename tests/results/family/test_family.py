@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from results.analysis.frontier import FrontierMember, frontier
-from results.family.budgets import PAPER, Budgets, parse_budgets, with_latency
+from results.analysis.frontier import MeasuredNetwork, frontier
+from results.family.budgets import limits_over, with_latency
 from results.family.family import Family, choose
 from results.family.member_folders import write_plan
 from results.family.scaled import Scaler
@@ -22,6 +22,7 @@ from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import BASE, ClipShape
 from search_space.cost.closed_form import compute_cost
 from search_space.errors import RecordError, SettingsError
+from search_space.space.budgets import Budgets
 from tests.results.synthetic import CLASSES, LABELS, SIZE, architecture, member, network, whole_run
 
 SOME = st.lists(
@@ -29,7 +30,7 @@ SOME = st.lists(
 )
 
 
-def line(*macs: int) -> list[FrontierMember]:
+def line(*macs: int) -> list[MeasuredNetwork]:
     return [member(str(index), each, (index + 1) / (len(macs) + 1)) for index, each in enumerate(macs)]
 
 
@@ -146,7 +147,7 @@ def test_family_json_round_trips(tmp_path: Path) -> None:
     ("content", "words"),
     [
         ("{", "damaged"),
-        ("[]", "format"),
+        ("[]", "not a mapping"),
         ('{"format": "movinas-family-9"}', "movinas-family-9"),
         ('{"format": "movinas-family-1", "notes": []}', "incomplete"),
         (json.dumps({"format": "movinas-family-1", "notes": [], "members": [{"parts": []}]}), "incomplete"),
@@ -219,33 +220,12 @@ def test_a_pick_far_below_its_budget_is_remarked() -> None:
     assert "far below" in choose(line(100, 200), {"A0": 1e6}).notes[0]
 
 
-@pytest.mark.parametrize(
-    ("texts", "limits", "unit"),
-    [
-        (["A0=2e6", "A1=6e6"], {"A0": 2e6, "A1": 6e6}, "macs"),
-        (["phone=5ms"], {"phone": 5.0}, "ms"),
-        (["a=25%", "b=100 %"], {"a": 25.0, "b": 100.0}, "%"),
-        (["paper"], PAPER, "macs"),
-    ],
-)
-def test_budgets_are_read(texts: list[str], limits: dict[str, float], unit: str) -> None:
-    found = parse_budgets(texts)
-    assert found is not None and found.limits == limits and found.unit == unit
-
-
-@pytest.mark.parametrize("texts", [["A0"], ["A0=lots"], ["=5"], ["A0=5kg"], ["A0=5ms", "A1=5"], ["A0=1e"]])
-def test_budgets_that_cannot_be_read_are_named(texts: list[str]) -> None:
-    with pytest.raises(SettingsError, match="budget"):
-        parse_budgets(texts)
-    assert parse_budgets([]) is None
-
-
 def test_shares_are_of_the_slowest_network() -> None:
     front = [
         replace(each, metrics={"latency_ms": ms}) for each, ms in zip(line(10, 20), (2.0, 8.0), strict=True)
     ]
-    assert Budgets({"a": 25.0}, "%").over(front) == {"a": 2.0}
-    assert Budgets({"a": 3.0}, "ms").over(front) == {"a": 3.0}
+    assert limits_over(Budgets({"a": 25.0}, "%"), front) == {"a": 2.0}
+    assert limits_over(Budgets({"a": 3.0}, "ms"), front) == {"a": 3.0}
 
 
 def test_networks_without_a_latency_are_timed_and_base_ones_are_refused() -> None:

@@ -18,7 +18,8 @@ from results.report.dashboard import HOST, Dashboard, copied
 from search_space.architecture.published import PUBLISHED
 from search_space.errors import RecordError, SettingsError
 from searcher.record.candidate import Candidate
-from searcher.record.records import FILE, Records
+from searcher.record.records import Records
+from searcher.record.storage import FILE
 
 NAMES = ("A0-stream", "A1-stream", "A2-stream")
 

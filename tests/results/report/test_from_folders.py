@@ -46,7 +46,7 @@ def test_chance_and_costs_are_those_of_the_runs_own_classes(
     folder = searched(tmp_path, dataset)
     run = read_run(folder)
     assert run.references == ({} if chance is None else {"chance": chance})
-    assert run.profile == space_text(profile_space(settings_of(tmp_path).search_space(len(NAMES))))
+    assert run.profile == space_text(profile_space(settings_of(tmp_path).space.with_classes(len(NAMES))))
     page = page_of(folder)
     assert ('"text":"chance"' in page) == (chance is not None)
 

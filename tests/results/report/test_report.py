@@ -15,7 +15,7 @@ from PIL import Image
 
 from proxy_train.measurement import Measurement
 from results.analysis.frontier import frontier
-from results.analysis.hypervolume import progress
+from results.analysis.hypervolume import hypervolume_history
 from results.export.export import ExportResult
 from results.family.family import choose
 from results.family.outcome import MemberOutcome
@@ -156,14 +156,14 @@ def test_everything_given_is_escaped(run: Run) -> None:
     assert "order-blind at most <50 %>" not in text
 
 
-@pytest.mark.parametrize("name", ["frontier_figure", "progress_figure", "survival_figure"])
+@pytest.mark.parametrize("name", ["frontier_figure", "hypervolume_figure", "survival_figure"])
 def test_a_failing_plot_does_not_kill_the_page(run: Run, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> go.Figure:
         raise RuntimeError("no <ink> left")
 
     monkeypatch.setattr(plots, name, fail)
     page = Page(report(run))
-    failed = {"frontier_figure": 1, "progress_figure": 2, "survival_figure": 1}[name]
+    failed = {"frontier_figure": 1, "hypervolume_figure": 2, "survival_figure": 1}[name]
     assert page.text.count("could not be made: RuntimeError: no <ink> left") == failed
     assert "The plot " in page.text
     assert sum(identity in page.ids for identity in PLOTS) == len(PLOTS) - failed
@@ -229,7 +229,7 @@ def test_survival_counts_architectures_of_every_rung() -> None:
 def test_pictures_and_pages_are_written(run: Run, tmp_path: Path) -> None:
     view = frontier_view(run.measurements, run.family, run.trained, references=run.references)
     plots_static.write_frontier(view, tmp_path / "frontier.png")
-    draw = plots_static.draw_progress({"run": progress(run.measurements)})
+    draw = plots_static.draw_hypervolume({"run": hypervolume_history(run.measurements)})
     plot_style.write_picture(draw, tmp_path / "hypervolume.png")
     plots_static.write_frontier(frontier_view([]), tmp_path / "empty.png")
     for name in ("frontier", "hypervolume"):

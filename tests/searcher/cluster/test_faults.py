@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from searcher.cluster.heartbeat import FolderChannel, ask_to_stop, last_beat
+from searcher.cluster.heartbeat import ask_to_stop, last_beat
+from searcher.record.channel import FolderChannel
 from searcher.record.records import Records
 from searcher.run.overview import overview
 from searcher.run.run_log import read_log

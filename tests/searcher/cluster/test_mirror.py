@@ -61,7 +61,7 @@ def test_a_worker_goes_on_from_the_store_and_leaves_nothing_here(tmp_path: Path)
     assert job is not None
     log = tmp_path / "log"
     config = {
-        "job": job.to_json(), "evaluator": invented(log).to_json(), "threads": 1, "patience": 0.0,
+        "job": job.to_json(), "evaluator": invented(log).to_json(), "threads": 1, "retry_seconds": 0.0,
         "mirror": f"file://{tmp_path}/store",
     }  # fmt: skip
     # The second rung was not told of to the record, so that it is measured again, and not trained.

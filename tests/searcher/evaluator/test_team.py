@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from proxy_train.data.settings import DataSettings, load_dataset
-from proxy_train.processes import ignore_progress
 from proxy_train.recipe import Recipe
-from searcher.evaluator.run_data import prepare_clip
+from search_space.progress import ignore_progress
+from searcher.evaluator.clips import prepare_clip
 from searcher.evaluator.video_evaluator import video_evaluator
 from searcher.plan.job import Job
 from tests.proxy_train.video_files import write_videos
@@ -24,7 +24,7 @@ def helpers() -> list[int]:
     found = []
     for child in Path("/proc/self/task").glob("*/children"):
         for pid in child.read_text().split():
-            if "searcher.evaluator.team" in Path(f"/proc/{pid}/cmdline").read_text():
+            if "searcher.evaluator.helper" in Path(f"/proc/{pid}/cmdline").read_text():
                 found.append(int(pid))
     return found
 

@@ -12,22 +12,20 @@ import torch
 from proxy_train.data.settings import DataSettings, load_dataset
 from proxy_train.evaluation.evaluation import Metrics
 from proxy_train.fidelity import Fidelity
-from proxy_train.processes import ignore_progress
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
 from search_space.cost.latency_table import KINDS, LatencyTable, frame_operations, space_operations
 from search_space.errors import DataError, SettingsError
 from search_space.network.model import build
+from search_space.progress import ignore_progress
 from search_space.space.space import SearchSpace
 from searcher.evaluator import video_evaluator
+from searcher.evaluator.clips import clip_shapes, prepare_clip
 from searcher.evaluator.latency import latency
-from searcher.evaluator.run_data import prepare_clip
-from searcher.evaluator.video_evaluator import inputs
 from searcher.plan.job import EpochResult, EvaluatorSpec
+from searcher.testing.domains import SPACE, TINY_SPACE
 from tests.proxy_train.video_files import write_videos
-from tests.searcher.domains import SPACE
 from tests.searcher.jobs import SMALL, job
-from tests.searcher.tiny_driver import TINY_SPACE
 
 
 @dataclass
@@ -180,7 +178,7 @@ def test_the_fidelity_decides_the_clip(spec: EvaluatorSpec, tmp_path: Path) -> N
 
 
 def test_inputs_are_those_that_the_space_can_choose() -> None:
-    assert inputs(SPACE) == (SMALL.input,)
+    assert clip_shapes(SPACE) == (SMALL.input,)
 
 
 def test_evaluators_that_do_not_exist_and_jobs_that_make_no_sense_are_refused(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from searcher.plan.confirmation import choose_members
 from searcher.plan.events import Event, Measured, Started
 from searcher.plan.reproduction import reproduce
 from searcher.promotion.halving import ParetoHalving
-from searcher.record.records import FILE, Records
+from searcher.record.records import Records
+from searcher.record.storage import FILE
 from tests.searcher.invented import invented
 from tests.searcher.searching import THREE, finished, plan_over, search, settings_of, story
 from tests.searcher.serial import run_serially
@@ -123,7 +124,7 @@ def test_a_training_that_takes_too_long_fails(tmp_path: Path) -> None:
 
 
 def test_a_used_up_window_ends_the_search_early(tmp_path: Path) -> None:
-    space = tiny_settings(tmp_path).search_space(16)
+    space = tiny_settings(tmp_path).space.with_classes(16)
     low = float(space.macs_range()[0])
     records = finished(tmp_path, trials=500, startup=4, rungs=[1, 2], macs={"low": low, "high": low * 1.25})
     assert 2 <= len(records.candidates()) < 500

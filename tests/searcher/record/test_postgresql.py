@@ -12,7 +12,8 @@ import optuna
 import pytest
 
 from search_space.errors import RecordError, SettingsError
-from searcher.record.records import FILE, Records
+from searcher.record.records import Records
+from searcher.record.storage import FILE
 from searcher.run.session import Session
 from searcher.settings.checks import check_settings
 from tests.searcher.conftest import ROOT

@@ -16,9 +16,10 @@ from proxy_train.fidelity import Fidelity
 from search_space.errors import RecordError, SettingsError
 from searcher.record.candidate import Decision
 from searcher.record.lease import holder
-from searcher.record.records import FILE, Records
+from searcher.record.records import Records
+from searcher.record.storage import FILE
+from searcher.testing.domains import SPACE
 from tests.searcher.conftest import ROOT
-from tests.searcher.domains import SPACE
 from tests.searcher.recording import IDENTITY, measurement, propose
 
 

@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from search_space.errors import RecordError
-from searcher.cluster.heartbeat import FolderChannel, Pulse
+from searcher.cluster.heartbeat import Heartbeat
 from searcher.plan.events import PhaseProgress
 from searcher.record.candidate import Decision
-from searcher.record.patience import Patience
-from searcher.record.records import FILE, Records
+from searcher.record.channel import FolderChannel
+from searcher.record.records import Records
+from searcher.record.retrying import Retrying
+from searcher.record.storage import FILE
 from tests.searcher.driver import Driver
 from tests.searcher.postgresql import Server, running
 from tests.searcher.processes import until
@@ -71,7 +73,7 @@ def later(seconds: float, action: object) -> Iterator[None]:
 
 def test_a_record_on_a_full_disk_waits_for_space_and_is_whole(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 256) as disk:
-        with Records.writing(disk / "run", IDENTITY, patience=30) as records:
+        with Records.writing(disk / "run", IDENTITY, retry_seconds=30) as records:
             propose(records, 0)
             ballast, count = fill(disk), 1
             with later(1.5, ballast.unlink):
@@ -87,11 +89,11 @@ def test_a_record_on_a_full_disk_waits_for_space_and_is_whole(tmp_path: Path) ->
         assert read.candidates()[0].decisions and not list((disk / "run").glob("*.torn*"))
 
 
-def test_without_patience_a_full_disk_ends_the_driver_and_the_next_one_goes_on(tmp_path: Path) -> None:
+def test_without_retries_a_full_disk_ends_the_driver_and_the_next_one_goes_on(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 256) as disk:
         with Records.writing(disk / "run", IDENTITY) as records:
             ballast = fill(disk)
-            with pytest.raises(RecordError, match=r"No space left on device.*the same command goes on"):
+            with pytest.raises(RecordError, match=r"No space left on device.*the same command to resume"):
                 for count in range(1000):
                     records.append(measurement(count))
             known = len(records.measurements())
@@ -104,7 +106,7 @@ def test_without_patience_a_full_disk_ends_the_driver_and_the_next_one_goes_on(t
 
 def test_a_sign_of_life_on_a_full_disk_is_only_missing(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 64) as disk:
-        pulse = Pulse(FolderChannel(disk))
+        pulse = Heartbeat(FolderChannel(disk))
         fill(disk)
         pulse.beat(PhaseProgress("search", 1, 0, 0, 0))
         pulse.end()
@@ -113,7 +115,7 @@ def test_a_sign_of_life_on_a_full_disk_is_only_missing(tmp_path: Path) -> None:
 def test_a_write_that_was_done_and_not_confirmed_is_not_done_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Records.writing(tmp_path / "run", IDENTITY, patience=30) as records:
+    with Records.writing(tmp_path / "run", IDENTITY, retry_seconds=30) as records:
         create = records.storage.create_new_trial
         calls = []
 
@@ -129,20 +131,20 @@ def test_a_write_that_was_done_and_not_confirmed_is_not_done_again(
     assert len(read.measurements()) == len(read.candidates()) == 1
 
 
-def test_patience_ends() -> None:
+def test_retries_end() -> None:
     def fails() -> None:
         raise OSError("away")
 
     began = time.monotonic()
     with pytest.raises(RecordError, match="'run' cannot be written: away"):
-        Patience("run", 1.2).do(fails)
+        Retrying("run", 1.2).do(fails)
     assert time.monotonic() - began >= 1.0
 
 
 @pytest.mark.parametrize("away", [0.0, 2.0])
 def test_a_database_that_is_started_again_costs_nothing(tmp_path: Path, server: Server, away: float) -> None:
     run = tmp_path / "run"
-    with Records.writing(run, IDENTITY, server.url, patience=60) as records:
+    with Records.writing(run, IDENTITY, server.url, retry_seconds=60) as records:
         propose(records, 0)
         server.stop()
         with later(away, server.start):
@@ -162,7 +164,7 @@ def test_a_database_that_is_started_again_costs_nothing(tmp_path: Path, server: 
 
 def test_a_driver_that_lost_its_lock_to_another_writes_nothing(tmp_path: Path, server: Server) -> None:
     run = tmp_path / "run"
-    with Records.writing(run, IDENTITY, server.url, patience=2) as records:
+    with Records.writing(run, IDENTITY, server.url, retry_seconds=2) as records:
         server.stop()
         server.start()
         (run / "driver.lease").unlink()

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 import movinas
-from searcher.cluster.heartbeat import FolderChannel, Pulse
-from searcher.cluster.nodes import Node, alive, missing, room
+from searcher.cluster.heartbeat import Heartbeat
+from searcher.cluster.nodes import Node, alive, fitting, missing
 from searcher.plan.events import EpochTrained, Event, Lost, Measured, PhaseProgress, Started
+from searcher.record.channel import FolderChannel
 from searcher.record.records import Records
 from searcher.record.storage import Database
 from searcher.run.run_log import RunLog, read_log
@@ -53,7 +54,7 @@ def test_a_run_tells_how_it_is_and_what_it_waits_for(
     with Records.writing(run, IDENTITY) as records:
         propose(records, 0)
         records.append(measurement(0, status="failed"))
-        pulse = Pulse(records.channel)
+        pulse = Heartbeat(records.channel)
         nodes = [Node("one", 8, 2), Node("two", 8, 0)]
         pulse.beat(progress(), nodes=nodes)
         _, told = call(monkeypatch, capsys, "status", str(run))
@@ -83,7 +84,7 @@ def test_a_wish_to_stop_is_heard_once(
 ) -> None:
     run = tmp_path / "run"
     with Records.writing(run, IDENTITY) as records:
-        pulse = Pulse(records.channel)
+        pulse = Heartbeat(records.channel)
         pulse.beat(progress())
         assert not pulse.stopping
         assert call(monkeypatch, capsys, "stop", str(run), "--no-wait")[0] == 0
@@ -94,7 +95,7 @@ def test_a_wish_to_stop_is_heard_once(
         assert status == 2 and "still works after 0 minutes" in told
         pulse.end()
     assert "nobody is working on it" in call(monkeypatch, capsys, "stop", str(run))[1]
-    again = Pulse(FolderChannel(run))
+    again = Heartbeat(FolderChannel(run))
     again.beat(progress())
     assert not again.stopping, "the next driver is not meant"
 
@@ -108,8 +109,8 @@ def test_nodes_have_room_for_whole_trainings_only() -> None:
         ]
     )
     assert [each.name for each in nodes] == ["a", "b"]
-    assert (room(nodes, 2, 0), room(nodes, 1, 0.4), room(nodes, 4, 0.25)) == (5, 4, 2)
-    assert (room(nodes, 1, 2), room(nodes, 1, 3), room(nodes, 9, 0)) == (1, 0, 0)
+    assert (fitting(nodes, 2, 0), fitting(nodes, 1, 0.4), fitting(nodes, 4, 0.25)) == (5, 4, 2)
+    assert (fitting(nodes, 1, 2), fitting(nodes, 1, 3), fitting(nodes, 9, 0)) == (1, 0, 0)
     assert missing(nodes, 1, 3) == "needs 3 GPU, cluster has 2"
     assert missing(nodes, 9, 0) == "needs 9 CPU on one node, none has more than 8"
     assert missing(nodes, 12, 1) == "needs 12 CPU, cluster has 11"
@@ -169,7 +170,7 @@ def test_a_password_is_in_no_file_and_in_no_message(
         RunLog(settings.run_dir, settings) as log,
     ):
         run_serially(plan_over(settings, records), invented())
-        Pulse(records.channel).beat(progress())
+        Heartbeat(records.channel).beat(progress())
         log.log(Lost("search", "0123", 0, f"a message with {PASSWORD}", f"and {url}"))
     (settings.run_dir / "settings.yaml").write_text(settings.to_yaml())
     dump = guarded.dump(PASSWORD)

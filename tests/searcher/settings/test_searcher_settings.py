@@ -11,14 +11,16 @@ import pytest
 import yaml
 
 from search_space.cost.latency_table import KINDS, LatencyTable, frame_operations, space_operations
-from search_space.errors import MovinasError, RecordError, SettingsError
+from search_space.errors import RecordError, SettingsError
+from search_space.space.budgets import PAPER
 from search_space.space.space import SearchSpace
 from searcher.cluster import machine
 from searcher.settings import checks
 from searcher.settings.checks import check_settings
 from searcher.settings.reading import load_settings, preset_names
 from searcher.settings.settings import Settings
-from tests.searcher.tiny_driver import TINY_SPACE, tiny_settings
+from searcher.testing.domains import TINY_SPACE
+from tests.searcher.tiny_driver import tiny_settings
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -49,7 +51,7 @@ def test_resolved_settings_stand_alone(tmp_path: Path) -> None:
     again = load_settings(written(tmp_path, settings.to_yaml()))
     assert again.identity() == settings.identity()
     assert again.digest == settings.digest
-    assert again.search_space() == settings.search_space()
+    assert again.space == settings.space
     assert again.to_yaml() == settings.to_yaml()
 
 
@@ -64,7 +66,7 @@ def test_resolved_settings_stand_alone(tmp_path: Path) -> None:
         ("search: {trials: 2.5}", r"search\.trials is 2\.5", "integer"),
         ("search: {trials: true}", r"search\.trials is True", "integer"),
         ("search: {trials: 0}", r"search\.trials is 0", "greater than or equal to 1"),
-        ("search: {strategy: magic}", r"search\.strategy is 'magic'", "'tpe'"),
+        ("search: {strategy: magic}", r"search\.strategy is 'magic'", "there are tpe, random"),
         ("search: {rungs: [4, 2]}", r"search\.rungs is \[4, 2\]", "increase"),
         (
             "search: {rungs: [{epochs: 2, shar: 1}, 4]}",
@@ -119,7 +121,9 @@ def test_resolved_settings_stand_alone(tmp_path: Path) -> None:
         ("search: {budget_minutes: 0}", r"search\.budget_minutes is 0", "greater than 0"),
         ("storage: sqlite:///x.db", r"storage is 'sqlite:///x\.db'", "postgresql://"),
         ("confirmation: {epochs: 1}", r"confirmation\.epochs 1 is below the last of search\.rungs, 8", ""),
-        ("family: {budgets: {A9: 1.0e+6}}", r"family\.budgets", "A9"),
+        ("family: {budgets: {A6: 1.0e+6}}", r"line 1: family\.budgets.* A6", "ensemble"),
+        ("family: {budgets: {phone: 5 miles}}", r"family\.budgets: budget phone=5 miles", "5ms"),
+        ("family: {budgets: {phone: 5ms, A0: 2e6}}", r"family\.budgets: .*several units: macs, ms", "in one"),
         ("family: {budgets: {}}", r"budgets are empty", ""),
         ("name: ../../etc", r"name is '\.\./\.\./etc'", "letters"),
         ("seed: -1", r"seed is -1", "greater than or equal to 0"),
@@ -180,7 +184,7 @@ def test_more_workers_than_cpus_are_refused(tmp_path: Path) -> None:
 
 
 def test_costs_outside_the_space_are_refused(tmp_path: Path) -> None:
-    low, high = tiny_settings(tmp_path).search_space().macs_range()
+    low, high = tiny_settings(tmp_path).space.macs_range()
     with pytest.raises(SettingsError, match=r"search\.macs\.high is 1e\+12.*the space goes from"):
         tried(tmp_path, search__macs={"high": 1e12})
     with pytest.raises(SettingsError, match=r"search\.macs\.low is 5"):
@@ -203,11 +207,41 @@ def test_folders_that_cannot_be_used_are_refused(tmp_path: Path, monkeypatch: py
         tried(tmp_path)
 
 
-def test_an_unknown_space_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(MovinasError, match="nonsense"):
-        tried(tmp_path, space="nonsense")
-    with pytest.raises(MovinasError, match="stages"):
-        tried(tmp_path, space=TINY_SPACE | {"stages": []})
+def test_an_unknown_space_is_refused_where_it_stands(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"line 2: space: no space file .*'nonsense'.*presets a0"):
+        load_settings(written(tmp_path, "name: a\nspace: nonsense\n"))
+    text = yaml.safe_dump({"space": TINY_SPACE | {"stages": []}})
+    with pytest.raises(SettingsError, match=r"line 1: space: .*stages"):
+        load_settings(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("budgets", "limits", "unit"),
+    [
+        ("{A0: 2.0e+6, phone: 3000000}", {"A0": 2e6, "phone": 3e6}, "macs"),
+        ("{phone: 5ms, tablet: 7.5 ms}", {"phone": 5.0, "tablet": 7.5}, "ms"),
+        ("{fast: 25%}", {"fast": 25.0}, "%"),
+        ("paper", dict(PAPER), "macs"),
+    ],
+)
+def test_budgets_have_any_name_and_unit_and_round_trip(
+    budgets: str, limits: dict[str, float], unit: str, tmp_path: Path
+) -> None:
+    settings = load_settings(written(tmp_path, f"family: {{budgets: {budgets}}}"))
+    again = load_settings(written(tmp_path, settings.to_yaml()))
+    for found in (settings.family.budgets, again.family.budgets):
+        assert found is not None and (dict(found.limits), found.unit) == (limits, unit)
+
+
+def test_a_space_file_is_read_once(tmp_path: Path) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_text(yaml.safe_dump(TINY_SPACE))
+    settings = load_settings(written(tmp_path, f"space: {file}\n"))
+    before = settings.identity(), settings.to_yaml(), settings.space.with_classes(7).macs_range()
+    file.write_text(yaml.safe_dump(TINY_SPACE | {"head": 64}))
+    assert (settings.identity(), settings.to_yaml(), settings.space.with_classes(7).macs_range()) == before
+    file.unlink()
+    assert load_settings(written(tmp_path, settings.to_yaml())).identity() == before[0]
 
 
 def test_only_what_measurements_mean_is_part_of_the_identity(tmp_path: Path) -> None:
@@ -244,14 +278,14 @@ def test_windows_may_be_said_in_one_place(tmp_path: Path) -> None:
         written(tmp_path, "search: {windows: {macs: {low: 1.0e+6}, parameters: {high: 3.0e+4}}}")
     )
     assert one.search.macs.low == 1e6
-    space = one.search_space(16)
+    space = one.space.with_classes(16)
     assert one.windows(space) == {"macs": one.window(space), "parameters": (0.0, 3e4)}
     again = load_settings(written(tmp_path, one.to_yaml()))
     assert again.windows(space) == one.windows(space)
 
 
 def test_windows_that_leave_nothing_are_refused_before_anything_starts(tmp_path: Path) -> None:
-    space = tiny_settings(tmp_path).search_space(16)
+    space = tiny_settings(tmp_path).space.with_classes(16)
     possible = {"parameters": {"high": 9000}, "state_bytes": {"low": 300}}
     check_settings(changed(tmp_path, search__windows=possible), space)
     tried(tmp_path, search__windows=possible)

@@ -10,16 +10,16 @@ import pytest
 
 from proxy_train.data.settings import DataSettings
 from proxy_train.fidelity import Fidelity
-from proxy_train.processes import ignore_progress
 from proxy_train.recipe import Recipe
+from search_space.progress import ignore_progress
 from searcher.cluster import worker
 from searcher.cluster.worker import TrialWorker
 from searcher.evaluator.run_data import RunData
 from searcher.evaluator.video_evaluator import video_evaluator
 from searcher.plan.job import EvaluatorSpec, Job
 from searcher.settings.settings import Settings
+from searcher.testing.domains import SPACE
 from tests.proxy_train.video_files import write_videos
-from tests.searcher.domains import SPACE
 
 SMALL = SPACE.smallest()
 
@@ -83,7 +83,7 @@ def test_a_worker_waits_for_a_video_that_is_lost(
         "job": job(tmp_path / "job").to_json(),
         "evaluator": spec.to_json(),
         "threads": 1,
-        "patience": 60,
+        "retry_seconds": 60,
         "mirror": None,
     }
     monkeypatch.setattr(worker, "_PAUSE", 0.05)
@@ -112,7 +112,7 @@ def test_a_worker_waits_for_a_video_that_is_lost(
     assert [each["epoch"]["metrics"] for each in found] == [whole[0], whole[0], whole[1]]
     assert any("2.mp4: no such file" in line and "waiting" in line for line in found[1]["log"])
 
-    config["patience"] = 0
+    config["retry_seconds"] = 0
     path.unlink()
     impatient = TrialWorker(config | {"job": job(tmp_path / "other").to_json()})
     assert "2.mp4: no such file" in impatient.step()["failure"]

@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 from movinas import app
 from proxy_train.data import moving_digits
 from proxy_train.data.settings import DataSettings
-from proxy_train.processes import ignore_progress
 from proxy_train.recipe import Recipe
 from proxy_train.training.training_run import EpochLine
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
 from search_space.errors import MovinasError, RecordError, SettingsError
 from search_space.network.weights import save_weights
+from search_space.progress import ignore_progress
 from searcher.standalone.single_training import Extras, Trained, train_single
 
 NETWORK = Architecture.parse("stream_4x16x4_s8_w16s2-33e32-a_w16s2-33e32-a_h64x32")

@@ -1,4 +1,4 @@
-"""Writing to a storage that may be away for a while: a full disk, a database that is started again."""
+"""Writing to a storage that may be unavailable for a while: a full disk, a database that restarts."""
 
 from __future__ import annotations
 
@@ -18,48 +18,48 @@ _FIRST, _LONGEST = 0.5, 15.0
 
 T = TypeVar("T")
 
-AWAY = (OSError, StorageInternalError, SQLAlchemyError)
-"""What storages raise when they cannot be used."""
+UNAVAILABLE = (OSError, StorageInternalError, SQLAlchemyError)
+"""Errors of storages that cannot be used."""
 
 Action = Callable[[], None]
 
 
 def _nothing() -> None:
-    """The default action."""
+    """Do nothing."""
 
 
-class Patience:
-    """Tries again until a storage can be used.
+class Retrying:
+    """Retries writes until a storage can be used.
 
     A write that failed may have been done all the same: a database may lose its client after the commit, a
     file may be whole although the disk did not answer. So nothing is written again before the storage was
     looked at.
 
     Args:
-        name: of the run.
-        seconds: for how long; 0 is not at all.
-        guard: called before every write: whether this driver still has the right to.
-        mend: brings the storage in order after a failure, such as a torn line.
+        name: name of the run.
+        retry_seconds: seconds for which a write is retried; 0 is not at all.
+        guard: called before every write; raises if this driver may no longer write.
+        mend: repairs the storage after a failure, such as a torn line.
     """
 
     def __init__(
-        self, name: str, seconds: float = 0.0, *, guard: Action = _nothing, mend: Action = _nothing
+        self, name: str, retry_seconds: float = 0.0, *, guard: Action = _nothing, mend: Action = _nothing
     ) -> None:
-        self._name, self._seconds, self._guard, self._mend = name, seconds, guard, mend
+        self._name, self._retry_seconds, self._guard, self._mend = name, retry_seconds, guard, mend
 
     def do(self, write: Callable[[], T], done: Callable[[], T | None] = lambda: None) -> T:
-        """What ``write`` answers, or ``done`` if an attempt that failed turns out to have been written.
+        """Return the result of ``write``, or of ``done`` if a failed attempt turns out to have been written.
 
         Raises:
-            RecordError: the storage was away for too long.
+            RecordError: the storage was unavailable for too long.
         """
         began, pause = time.monotonic(), _FIRST
         try:
             self._guard()
             return write()
-        except AWAY as error:
+        except UNAVAILABLE as error:
             failure: Exception = error
-        while time.monotonic() - began < self._seconds:
+        while time.monotonic() - began < self._retry_seconds:
             _LOG.warning("the record of %s cannot be written, trying again: %s", self._name, _text(failure))
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST)
@@ -68,11 +68,11 @@ class Patience:
                 self._mend()
                 found = done()
                 return write() if found is None else found
-            except AWAY as error:
+            except UNAVAILABLE as error:
                 failure = error
         raise RecordError(
             f"the record of {self._name!r} cannot be written: {_text(failure)}",
-            hint="when disk or database can be used again, the same command goes on",
+            hint="once the disk or the database can be used again, run the same command to resume",
         ) from failure
 
 

@@ -1,0 +1,76 @@
+"""Data sets decoded for the clips that networks take."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+
+from proxy_train.data.dataset import Dataset
+from proxy_train.data.settings import DataSettings, load_dataset
+from proxy_train.store.prepared_data import PreparedData, prepare
+from search_space.architecture.parts import ClipShape
+from search_space.errors import SettingsError
+from search_space.progress import ProgressCallback
+from search_space.space.space import SearchSpace
+from searcher.cluster.machine import cpus
+
+_LOG = logging.getLogger(__name__)
+
+
+def clip_shapes(space: SearchSpace) -> tuple[ClipShape, ...]:
+    """Return the shapes of the clips that networks of a space take: data is prepared for each."""
+    choices = space.choices
+    return tuple(
+        ClipShape(frames, size, fps)
+        for frames in choices.frames
+        for size in choices.sizes
+        for fps in choices.rates
+    )
+
+
+def prepare_clips(
+    settings: DataSettings, space: str | None, clips: Sequence[str], progress: ProgressCallback
+) -> Iterator[str]:
+    """Prepare a data set ahead of a run; yield a line for each clip shape, with its folder and its counts.
+
+    Args:
+        settings: settings of the data set.
+        space: preset's name or YAML file of a space whose clips are prepared; None is none.
+        clips: further clip shapes, as FRAMESxSIZExFPS.
+        progress: receives the number of videos that are decoded.
+
+    Raises:
+        SettingsError: no clip shape is given. ArchitectureError: a text is no clip shape. DataError: there
+            are no usable videos.
+    """
+    wanted = list(clip_shapes(SearchSpace.from_yaml(space))) if space else []
+    wanted += [ClipShape.parse(text) for text in clips]
+    if not wanted:
+        raise SettingsError("no clips to prepare", hint="give --space NAME, or --clip 8x32x4")
+    dataset = load_dataset(settings, workers=cpus(), progress=progress)
+    for clip in wanted:
+        data = prepare_clip(dataset, settings, clip, cpus(), progress)
+        counts = ", ".join(f"{len(split)} {name}" for name, split in data.splits.items())
+        yield f"{data.path}: {counts}, {len(data.broken)} unreadable, {len(dataset.missing)} missing"
+
+
+def prepare_clip(
+    dataset: Dataset, settings: DataSettings, clip: ClipShape, workers: int, progress: ProgressCallback
+) -> PreparedData:
+    """Decode a data set for networks that take ``clip``; log the videos that are left out, by name."""
+    data = prepare(
+        dataset,
+        frames=clip.frames,
+        size=clip.size,
+        fps=clip.fps,
+        cache=settings.cache_folder,
+        workers=workers,
+        progress=progress,
+        refuse_broken=settings.broken == "refuse",
+        on_demand=settings.source == "videos",
+    )
+    for file, reason in data.broken:
+        _LOG.warning("left out %s: %s", file, reason)
+    for file, fault in data.doubtful:
+        _LOG.warning("used %s: %s", file, fault)
+    return data

@@ -1,0 +1,67 @@
+"""Small values beside the record of a run, which whoever can read the record can read and write.
+
+A record in a journal has a file for each in the run's folder, one in a database an attribute of its study.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from optuna.storages import BaseStorage
+
+from search_space.files import replacing
+
+
+class Channel(Protocol):
+    """Small values beside a run's record: the driver's heartbeat and requests to stop."""
+
+    def write(self, key: str, value: Mapping[str, Any] | None) -> None:
+        """Replace a value; None removes it."""
+
+    def read(self, key: str) -> Mapping[str, Any] | None:
+        """Return the value; None if there is none."""
+
+
+@dataclass(frozen=True)
+class FolderChannel:
+    """Values as files in the run's folder."""
+
+    run_dir: Path
+
+    def write(self, key: str, value: Mapping[str, Any] | None) -> None:
+        """Replace the file of a value; None removes it."""
+        path = self.run_dir / f"{key}.json"
+        if value is None:
+            path.unlink(missing_ok=True)
+            return
+        with replacing(path, durable=False) as temporary:
+            temporary.write_text(json.dumps(value), encoding="utf-8")
+
+    def read(self, key: str) -> Mapping[str, Any] | None:
+        """Return the content of the file; None if there is none, or it is damaged."""
+        try:
+            data = json.loads((self.run_dir / f"{key}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return data if isinstance(data, dict) else None
+
+
+@dataclass(frozen=True)
+class StudyChannel:
+    """Values as attributes of the run's study."""
+
+    storage: BaseStorage
+    study_id: int
+
+    def write(self, key: str, value: Mapping[str, Any] | None) -> None:
+        """Replace the attribute; None removes its value."""
+        self.storage.set_study_user_attr(self.study_id, key, None if value is None else dict(value))
+
+    def read(self, key: str) -> Mapping[str, Any] | None:
+        """Return the attribute; None if there is none."""
+        data = self.storage.get_study_user_attrs(self.study_id).get(key)
+        return data if isinstance(data, dict) else None

@@ -1,0 +1,143 @@
+"""Opening the record of a run: its journal or its database, for its one driver or to look at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from optuna.storages import BaseStorage
+
+from search_space.errors import RecordError, SettingsError
+from searcher.record import journal
+from searcher.record.channel import Channel, FolderChannel
+from searcher.record.lease import Lease
+from searcher.record.retrying import Retrying
+from searcher.record.storage import (
+    FILE,
+    Database,
+    DatabaseLock,
+    open_database,
+    open_journal,
+    stored_runs,
+    without_password,
+)
+
+
+@dataclass(frozen=True)
+class OpenedRecord:
+    """The storage of a run's record.
+
+    Args:
+        storage: Optuna storage that holds the run's studies.
+        name: name of the run's study.
+        retrying: how writes are retried.
+        channel: values beside the record; None if they are attributes of the study.
+    """
+
+    storage: BaseStorage
+    name: str
+    retrying: Retrying
+    channel: Channel | None = None
+
+
+@contextmanager
+def open_for_writing(run_dir: Path, storage: str | None, retry_seconds: float) -> Iterator[OpenedRecord]:
+    """Open or create the record of the run in ``run_dir``, and hold its lease while the block runs.
+
+    Args:
+        run_dir: folder of the run; it is created.
+        storage: address of a PostgreSQL database, with a password if it needs one; by default where the
+            record is, or a journal file in the folder.
+        retry_seconds: seconds for which a write is retried on a full disk or an unavailable database.
+
+    Raises:
+        RecordError: another driver writes the record, or it is damaged, or cannot be reached.
+        SettingsError: the run has its record elsewhere, or its folder cannot be created.
+    """
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"the run folder {run_dir} cannot be created: {error.strerror}", hint="choose another output"
+        ) from error
+    with ExitStack() as held:
+        held.callback(Lease(run_dir).release)
+        database = locate(run_dir, storage)
+        if database is None:
+            file = run_dir / FILE
+            journal.repair(file)
+            opened = open_journal(file)
+            name = _stored_name(opened) or run_dir.name
+            retrying = Retrying(name, retry_seconds, mend=lambda: journal.mend(file))
+            yield OpenedRecord(opened, name, retrying, FolderChannel(run_dir))
+            return
+        url = storage or database.url
+        lock = held.enter_context(DatabaseLock(database, url))
+        opened = open_database(url)
+        held.callback(opened.remove_session)
+        yield OpenedRecord(opened, database.study, Retrying(database.study, retry_seconds, guard=lock.ensure))
+
+
+def open_for_reading(run_dir: Path) -> OpenedRecord:
+    """Open the record of the run in ``run_dir`` to look at it, while a driver may be writing.
+
+    Raises:
+        RecordError: there is none, or it cannot be read.
+    """
+    database = Database.of(run_dir)
+    if database is not None:
+        return OpenedRecord(open_database(database.url), database.study, Retrying(database.study))
+    path = run_dir / FILE
+    if not path.is_file():
+        raise RecordError(f"{run_dir} holds no run: there is no {FILE}", hint="give the folder of a run")
+    storage = open_journal(path)
+    name = _stored_name(storage)
+    if name is None:
+        raise RecordError(f"{path} holds no run yet", hint="wait until its search has started")
+    return OpenedRecord(storage, name, Retrying(name), FolderChannel(run_dir))
+
+
+def open_by_name(storage: str, name: str) -> OpenedRecord:
+    """Open the record of the run of that name in a database, without the run's folder.
+
+    Raises:
+        RecordError: there is no such run, there are several, or the database cannot be used.
+    """
+    opened = open_database(storage)
+    runs = stored_runs(opened, name)
+    if len(runs) != 1:
+        raise RecordError(
+            f"{without_password(storage)} holds {len(runs)} runs named {name!r}"
+            + "".join(f", {run}" for run in runs),
+            hint="give the folder of the run, or one of these names" if runs else "check the name",
+        )
+    return OpenedRecord(opened, runs[0], Retrying(runs[0]))
+
+
+def locate(run_dir: Path, storage: str | None) -> Database | None:
+    """Return the database that the record of a run is in, or will be; None for a journal in its folder.
+
+    Raises:
+        SettingsError: the run has its record somewhere else than ``storage`` says.
+    """
+    known = Database.of(run_dir)
+    if known is None:
+        if storage is None:
+            return None
+        if not (run_dir / FILE).exists():
+            return Database.create(run_dir, storage)
+    place = str(run_dir / FILE) if known is None else known.url
+    if storage is not None and without_password(storage) != place:
+        raise SettingsError(
+            f"storage is {without_password(storage)}, but this run has its record in {place}",
+            hint="restore it, or give this run another name",
+        )
+    return known
+
+
+def _stored_name(storage: BaseStorage) -> str | None:
+    """Return the run's name as its journal has it, since a folder may be renamed afterwards."""
+    names = [study.study_name.removesuffix("/measurements") for study in storage.get_all_studies()]
+    return next(iter(names), None)
