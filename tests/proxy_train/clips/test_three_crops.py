@@ -14,7 +14,7 @@ from proxy_train.data.dataset import Dataset, VideoItem
 from proxy_train.data.moving_digits import encode
 from proxy_train.store.prepared_data import prepare
 from search_space.errors import DataError
-from tests.proxy_train.store.test_store import grey_dataset
+from tests.proxy_train.store.grey_videos import grey_dataset
 from tests.proxy_train.video_files import turn
 
 

@@ -33,7 +33,7 @@ from proxy_train.video.frame_folder import find_frames
 from proxy_train.video.video import CRASHES, Video
 from search_space.architecture.architecture import Architecture
 from search_space.errors import DataError
-from tests.proxy_train.store.test_store import Counter, grey_dataset, many
+from tests.proxy_train.store.grey_videos import Counter, grey_dataset, many
 from tests.proxy_train.video_files import turn
 
 
