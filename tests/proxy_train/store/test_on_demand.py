@@ -74,22 +74,26 @@ def write(
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """One of every kind: B-frames, long groups, no index, rotated, variable rate, images, short, a piece."""
+    """Videos of every kind that seeks and time stamps can go wrong with, and a part of one."""
     root = tmp_path_factory.mktemp("videos")
-    write(root / "a.mp4", "libx264", {"g": "10", "bf": "3"}, 40)
-    write(root / "b.webm", "libvpx-vp9", {"g": "8", "cpu-used": "8", "deadline": "realtime"}, 30)
-    write(root / "c.avi", "mpeg4", {"g": "6"}, 30)
-    write(root / "d.mp4", "libx264", {"g": "250", "bf": "0"}, 30)
-    turn(root / "d.mp4")
-    write(root / "e.mkv", "libx264", {"g": "7", "bf": "2"}, 40, [33, 200, 50, 95, 41])
-    write(root / "f.avi", "libx264", {"g": "8", "bf": "2"}, 30)
-    write(root / "g.ts", "libx264", {"g": "8", "bf": "2"}, 30)
-    write(root / "h.mpg", "mpeg2video", {"g": "10", "bf": "2"}, 200, rate=25)
-    write(root / "short.mp4", "libx264", {"g": "4"}, 4)
+    videos = {
+        "b_frames.mp4": ("libx264", {"g": "10", "bf": "3"}, 40),
+        "vp9.webm": ("libvpx-vp9", {"g": "8", "cpu-used": "8", "deadline": "realtime"}, 30),
+        "decoding_times_only.avi": ("mpeg4", {"g": "6"}, 30),
+        "turned_long_group.mp4": ("libx264", {"g": "250", "bf": "0"}, 30),
+        "b_frames_without_times.avi": ("libx264", {"g": "8", "bf": "2"}, 30),
+        "no_index.ts": ("libx264", {"g": "8", "bf": "2"}, 30),
+        "short.mp4": ("libx264", {"g": "4"}, 4),
+    }
+    for name, (codec, options, count) in videos.items():
+        write(root / name, codec, options, count)
+    turn(root / "turned_long_group.mp4")
+    write(root / "variable_rate.mkv", "libx264", {"g": "7", "bf": "2"}, 40, [33, 200, 50, 95, 41])
+    write(root / "seeks_mislead.mpg", "mpeg2video", {"g": "10", "bf": "2"}, 200, rate=25)
     (root / "images").mkdir()
     for number, picture in enumerate(pictures(30, 1)):
         Image.fromarray(picture).save(root / "images" / f"img_{number + 1:05d}.png")
-    names = ["a.mp4", "b.webm", "c.avi", "d.mp4", "e.mkv", "f.avi", "g.ts", "h.mpg", "short.mp4", "images"]
+    names = [*videos, "variable_rate.mkv", "seeks_mislead.mpg", "images"]
     train = [
         VideoItem(
             root / name,
@@ -102,7 +106,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
         )
         for at, name in enumerate(names)
     ]
-    train.append(VideoItem(root / "a.mp4", 0.7, 2.4, 1, "a piece", "train"))
+    train.append(VideoItem(root / "b_frames.mp4", 0.7, 2.4, 1, "a piece", "train"))
     val = [replace(item, split="val", id=f"val {item.id}") for item in train[:4]]
     return Dataset(
         "kinds", {"train": tuple(train), "val": tuple(val)}, ("a", "b"), False, margin=0.125, seconds=2.0
