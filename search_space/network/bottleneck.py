@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_space.architecture.parts import Layer, Options
-from search_space.network import convolution as ops
+from search_space.network.convolution import average_pool_same, convolve_frames, strided
 from search_space.network.layers import ConvNorm, SqueezeExcite, depthwise
 from search_space.network.state import Memory
 
@@ -23,7 +23,7 @@ class Skip(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map folded frames to folded frames."""
         if self.stride > 1:
-            x = ops.average_pool_same(x, self.stride)
+            x = average_pool_same(x, self.stride)
         out: Tensor = self.project(x)
         return out
 
@@ -41,7 +41,7 @@ class Projection(ConvNorm):
         norm, scale = self.norm, self.scale
         if norm is None or scale is None:
             return super().forward(x)
-        x = ops.convolve_frames(x, self.weight, self.bias, self.stride, self.groups)
+        x = convolve_frames(x, self.weight, self.bias, self.stride, self.groups)
         if type(norm) is not nn.BatchNorm2d:
             scaled: Tensor = norm(x) * scale  # a norm that several processes share
             return scaled
@@ -102,9 +102,7 @@ class Bottleneck(nn.Module):
         if self.temporal is not None:
             # The 2plus1d form keeps its past after the spatial stride, the 3d form before it.
             stride = self.stride if self.spatial is not None else 1
-            shapes |= self.temporal.state_shapes(
-                batch, ops.strided(height, stride), ops.strided(width, stride)
-            )
+            shapes |= self.temporal.state_shapes(batch, strided(height, stride), strided(width, stride))
         if self.squeeze is not None:
             shapes |= self.squeeze.state_shapes(batch)
         return shapes

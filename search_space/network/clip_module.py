@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_space.architecture.parts import Activation
-from search_space.network import convolution as ops
 from search_space.network.bottleneck import Bottleneck
+from search_space.network.convolution import average_pool_same, pad_same
 from search_space.network.ensemble import Ensemble, networks_of
 from search_space.network.folding import fold
 from search_space.network.layers import SqueezeExcite, TemporalConvNorm, activate
@@ -87,7 +87,7 @@ class _Temporal(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         frames, space = x.shape[0], self.taps[0].shape[-1]
-        x, padding = ops.pad_same(x, space, self.stride)
+        x, padding = pad_same(x, space, self.stride)
         # Only the time is padded here: axes of an exported ``pad`` are those of images in some runtimes.
         silence = [x.new_zeros(count, *x.shape[1:]) for count in (self.before, self.after) if count]
         if silence:
@@ -152,6 +152,6 @@ class _Block(nn.Module):
         if self.squeeze is not None:
             y = self.squeeze.of_clip(y)
         if self.skip is not None:
-            x = self.skip(ops.average_pool_same(x, self.stride) if self.stride > 1 else x)
+            x = self.skip(average_pool_same(x, self.stride) if self.stride > 1 else x)
         projected: Tensor = self.project(y)
         return x + projected

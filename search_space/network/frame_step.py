@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_space.architecture.parts import Activation, Gate, SqueezeType
-from search_space.network import convolution as ops
 from search_space.network.bottleneck import Bottleneck
+from search_space.network.convolution import average_pool_same, same_padding
 from search_space.network.layers import (
     HARD_SIGMOID_SLOPE,
     ConvNorm,
@@ -137,8 +137,8 @@ class _Spatial:
 
     def __call__(self, x: Tensor) -> Tensor:
         kernel = self.weight.shape[-1]
-        top, bottom = ops.same_padding(x.shape[2], kernel, self.stride)
-        left, right = ops.same_padding(x.shape[3], kernel, self.stride)
+        top, bottom = same_padding(x.shape[2], kernel, self.stride)
+        left, right = same_padding(x.shape[3], kernel, self.stride)
         weight = self.weight
         if top != bottom or left != right:
             # A row or column of zeros before the kernel makes the padding symmetric, and costs less than a
@@ -256,7 +256,7 @@ class BlockStep:
             y.mul_(self.squeeze(y, memory, means).unsqueeze(1))
         if self.skip is not None:
             if self.spatial.stride > 1:
-                pooled = ops.average_pool_same(x.view(*size, -1).permute(0, 3, 1, 2), self.spatial.stride)
+                pooled = average_pool_same(x.view(*size, -1).permute(0, 3, 1, 2), self.spatial.stride)
                 x = pooled.permute(0, 2, 3, 1).reshape(batch * height * width, -1)
             x = self.skip(x)
         return self.project(y.view(batch * height * width, channels)).add_(x), height, width

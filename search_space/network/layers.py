@@ -14,7 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_space.architecture.parts import Activation, ConvolutionType, Gate, Kernel, Options, SqueezeType
-from search_space.network import convolution as ops
+from search_space.network.convolution import (
+    convolve_clip,
+    convolve_frames,
+    convolve_time,
+    from_rows,
+    squeeze_space,
+    to_rows,
+)
 from search_space.network.state import COUNT_DTYPE, Memory
 
 BATCH_NORM_EPSILON = 1e-3
@@ -85,7 +92,7 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map folded frames to folded frames."""
-        x = ops.convolve_frames(x, self.weight, self.bias, self.stride, self.groups)
+        x = convolve_frames(x, self.weight, self.bias, self.stride, self.groups)
         return _finish(x, self.norm, self.activation)
 
 
@@ -127,15 +134,15 @@ class TemporalConvNorm(nn.Module):
     def forward(self, x: Tensor, frames: int, memory: Memory | None) -> Tensor:
         """Map folded frames to folded frames; write the stream buffer."""
         height, width = x.shape[-2:]
-        rows = ops.to_rows(x, frames)
+        rows = to_rows(x, frames)
         padding = 0 if self.causal else self.kernel.time // 2
         if self.causal and self.kernel.time > 1:
             rows = self._with_past(rows, frames, memory)
         if self.kernel.space == 1 and self.stride == 1:
             weight = self.weight.view(-1, 1, self.kernel.time, 1)
-            x = ops.from_rows(ops.convolve_time(rows, weight, self.bias, padding), height, width)
+            x = from_rows(convolve_time(rows, weight, self.bias, padding), height, width)
         else:
-            x = ops.convolve_clip(
+            x = convolve_clip(
                 rows, self.weight, self.bias, (height, width), stride=self.stride, padding=padding
             )
         return _finish(x, self.norm, self.activation)
@@ -244,7 +251,7 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor, frames: int, memory: Memory | None) -> Tensor:
         """Map folded frames to folded frames."""
-        x, space = ops.squeeze_space(x)
+        x, space = squeeze_space(x)
         descriptor = self._descriptor(space.view(-1, frames, x.shape[1]), memory)
         if self.position is not None:
             descriptor = self.position(descriptor, memory)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from search_space.architecture.architecture import Architecture
 from search_space.errors import NetworkError
-from search_space.network import convolution as ops
 from search_space.network.bottleneck import Bottleneck
+from search_space.network.convolution import fold_frames, is_recording, strided
 from search_space.network.frame_step import FrameStep
 from search_space.network.heads import Head, as_head
 from search_space.network.layers import ConvNorm
@@ -116,7 +116,7 @@ class MoViNet(nn.Module):
         """
         self._require_causal("step")
         clip = self._checked(frames, "frames")
-        if not ops.is_recording():
+        if not is_recording():
             batch, _, _, height, width = frames.shape
             check_state(state, self.state_shapes(batch, (height, width)), frames)
         one_frame = self._one_frame_step(clip)
@@ -128,7 +128,7 @@ class MoViNet(nn.Module):
 
     def _one_frame_step(self, clip: Tensor) -> FrameStep | None:
         """Return the fast step if it computes all that is asked for: no gradient, record or autocast."""
-        if not self.folded or clip.shape[2] > 1 or torch.is_grad_enabled() or ops.is_recording():
+        if not self.folded or clip.shape[2] > 1 or torch.is_grad_enabled() or is_recording():
             return None
         if torch.is_autocast_enabled(clip.device.type):
             return None
@@ -179,24 +179,24 @@ class MoViNet(nn.Module):
         if self._known_shapes is not None and self._known_shapes[0] == (batch, height, width):
             return dict(self._known_shapes[1])
         asked = (batch, height, width)
-        height, width = ops.strided(height, STEM_STRIDE), ops.strided(width, STEM_STRIDE)
+        height, width = strided(height, STEM_STRIDE), strided(width, STEM_STRIDE)
         shapes: dict[str, tuple[int, ...]] = {}
         for block in self.bottlenecks:
             shapes |= block.state_shapes(batch, height, width)
-            height, width = ops.strided(height, block.stride), ops.strided(width, block.stride)
+            height, width = strided(height, block.stride), strided(width, block.stride)
         shapes |= self.head.mean.state_shapes(batch, self.architecture.head)
         self._known_shapes = (asked, shapes)
         return dict(shapes)
 
     def _run(self, clip: Tensor, frames: int, memory: Memory | None, *, every: bool) -> Tensor:
-        x = self.stem(ops.fold_frames(clip))
+        x = self.stem(fold_frames(clip))
         for block in self.bottlenecks:
             x = block(x, frames, memory)
         logits: Tensor = self.head(x, frames, memory, every)
         return logits
 
     def _checked(self, clip: Tensor, what: str) -> Tensor:
-        if ops.is_recording():
+        if is_recording():
             return clip
         dtype = self.stem.weight.dtype
         if clip.ndim != 5:

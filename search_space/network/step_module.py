@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from search_space.architecture.parts import Activation
 from search_space.errors import NetworkError
-from search_space.network import convolution as ops
 from search_space.network.bottleneck import Bottleneck
+from search_space.network.convolution import average_pool_same, pad_same, strided
 from search_space.network.ensemble import Ensemble, networks_of
 from search_space.network.folding import fold
 from search_space.network.layers import (
@@ -164,14 +164,14 @@ class _Network(nn.Module):
 
     def state_shapes(self, batch: int, height: int, width: int) -> list[tuple[str, tuple[int, ...]]]:
         """Return the names and shapes of the states, in order, for frames of this height and width."""
-        height, width = ops.strided(height, STEM_STRIDE), ops.strided(width, STEM_STRIDE)
+        height, width = strided(height, STEM_STRIDE), strided(width, STEM_STRIDE)
         shapes: list[tuple[str, tuple[int, ...]]] = []
         for name, block in self.blocks.items():
             assert isinstance(block, _Block)
             shapes += [
                 (f"state_{name}_{kind}", shape) for kind, shape in block.state_shapes(batch, height, width)
             ]
-            height, width = ops.strided(height, block.stride), ops.strided(width, block.stride)
+            height, width = strided(height, block.stride), strided(width, block.stride)
         return [*shapes, ("state_head_pool_buffer", (batch, self.hidden.in_features, 1, 1))]
 
 
@@ -186,7 +186,7 @@ class FoldedConvolution(nn.Module):
         self.bias = layer.bias
 
     def forward(self, x: Tensor) -> Tensor:
-        x, padding = ops.pad_same(x, self.weight.shape[-1], self.stride)
+        x, padding = pad_same(x, self.weight.shape[-1], self.stride)
         return activate(
             F.conv2d(x, self.weight, self.bias, self.stride, padding, 1, self.groups), self.activation
         )
@@ -212,7 +212,7 @@ class _Temporal(nn.Module):
         return activate(y, self.activation)
 
     def _tap(self, frame: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        frame, padding = ops.pad_same(frame, weight.shape[-1], self.stride)
+        frame, padding = pad_same(frame, weight.shape[-1], self.stride)
         return F.conv2d(frame, weight, bias, self.stride, padding, 1, weight.shape[0])
 
 
@@ -289,7 +289,7 @@ class _Block(nn.Module):
         if self.squeeze is not None:
             y = self.squeeze(y, reciprocal, position, states, new)
         if self.skip is not None:
-            x = self.skip(ops.average_pool_same(x, self.stride) if self.stride > 1 else x)
+            x = self.skip(average_pool_same(x, self.stride) if self.stride > 1 else x)
         projected: Tensor = self.project(y)
         return x + projected
 
@@ -297,7 +297,7 @@ class _Block(nn.Module):
         shapes: list[tuple[str, tuple[int, ...]]] = []
         if self.temporal is not None:
             stride = self.stride if self.spatial is not None else 1
-            shape = (batch, self.channels, ops.strided(height, stride), ops.strided(width, stride))
+            shape = (batch, self.channels, strided(height, stride), strided(width, stride))
             shapes += [(f"{_BUFFER}_{index}", shape) for index in range(self.temporal.past)]
         if self.squeeze is not None and self.squeeze.sees != "2d":
             shapes.append(("pool_buffer", (batch, self.channels, 1, 1)))
