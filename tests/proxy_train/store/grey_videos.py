@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from proxy_train.data.dataset import Dataset, VideoItem
-from proxy_train.data.moving_digits import encode
 from proxy_train.store import building
 from proxy_train.store.decoding import DecodeChunk, Decoded, decode_chunk
+from proxy_train.video.writing import write_video
 
 
 def grey_dataset(root: Path, **frames: int) -> Dataset:
@@ -20,7 +20,7 @@ def grey_dataset(root: Path, **frames: int) -> Dataset:
         path = root / f"{name}.mp4"
         root.mkdir(parents=True, exist_ok=True)
         levels = [np.full((24, 24, 3), 10 * level, np.uint8) for level in range(1, count + 1)]
-        encode(path, levels, crf=10, fps=12)
+        write_video(path, levels, crf=10, fps=12)
         split = "val" if name.startswith("val") else "train"
         items[split].append(VideoItem(path, None, None, number % 2, name, split))
     return Dataset("grey", {k: tuple(v) for k, v in items.items()}, ("a", "b"), False, seconds=1.0)

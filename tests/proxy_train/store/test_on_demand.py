@@ -18,7 +18,6 @@ from PIL import Image
 
 from proxy_train.clips.batches import Batches
 from proxy_train.data.dataset import Dataset, VideoItem
-from proxy_train.data.moving_digits import encode
 from proxy_train.distributed import Group
 from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
@@ -31,6 +30,7 @@ from proxy_train.training.training import Training
 from proxy_train.video import shown_frames
 from proxy_train.video.frame_folder import find_frames
 from proxy_train.video.video import CRASHES, Video
+from proxy_train.video.writing import write_video
 from search_space.architecture.architecture import Architecture
 from search_space.errors import DataError
 from tests.proxy_train.store.grey_videos import Counter, grey_dataset, many
@@ -326,7 +326,7 @@ def test_a_video_that_is_lost_is_named_and_training_goes_on_when_it_is_back(
     content, was = path.read_bytes(), path.stat().st_mtime_ns
     path.unlink()
     if damage != "gone":
-        encode(path, [np.full((24, 24, 3), 90, np.uint8)] * 5, crf=10, fps=12)
+        write_video(path, [np.full((24, 24, 3), 90, np.uint8)] * 5, crf=10, fps=12)
     if damage == "shorter":
         path.write_bytes(path.read_bytes().ljust(len(content), b"\0"))
         assert path.stat().st_size == len(content)
@@ -349,7 +349,7 @@ def test_a_changed_video_is_measured_again(tmp_path: Path) -> None:
     videos = grey_dataset(tmp_path, a=12, b=12, val=12)
     first = data()
     assert data().path == first.path
-    encode(tmp_path / "b.mp4", [np.full((24, 24, 3), 90, np.uint8)] * 7, crf=10, fps=12)
+    write_video(tmp_path / "b.mp4", [np.full((24, 24, 3), 90, np.uint8)] * 7, crf=10, fps=12)
     again = data()
     assert again.path != first.path and again.split("train").lengths.tolist() == [12, 7]
 
