@@ -171,8 +171,8 @@ class Ours(Loop):
         """One update."""
         split = self.data.split("train")
         with self.watch.part("augment"):
-            stretches = self.augmentation.stretches(split, indices, self.rng)
-            clips = self.augmentation.changed(split.read_all(stretches), len(indices), self.rng)
+            ranges = self.augmentation.frame_ranges(split, indices, self.rng)
+            clips = self.augmentation.changed(split.read_all(ranges), len(indices), self.rng)
         self.learn(self.model, clips, torch.from_numpy(split.labels[indices]))
         with self.watch.part("optimizer"):
             clip_gradients(self.optimizer, 1.0)
