@@ -30,7 +30,7 @@ from searcher.promotion.halving import ParetoHalving, RungResult
 from searcher.record.candidate import Decision
 from searcher.record.records import Records
 from searcher.strategies.history import Observation
-from searcher.strategies.registry import create
+from searcher.strategies.registry import create_strategy
 from searcher.strategies.space_domain import SpaceDomain
 
 HISTORIES = (100, 1000, 4000, 10_000)
@@ -108,7 +108,7 @@ def proposal_costs(
             waiting = [
                 Observation(each.genotype, each.macs, None, pending=True) for each in run.history[:pending]
             ]
-            made = create(strategy, run.domain, seed=0, startup=16)
+            made = create_strategy(strategy, run.domain, seed=0, startup=16)
             spent = []
             for number in range(repeats):
                 began = time.process_time()

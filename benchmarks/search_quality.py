@@ -30,7 +30,7 @@ from searcher.simulation.simulation import Simulation
 from searcher.simulation.yardsticks import yardstick
 from searcher.strategies.domain import Design, Domain
 from searcher.strategies.history import Observation
-from searcher.strategies.registry import create
+from searcher.strategies.registry import create_strategy
 from searcher.strategies.strategy import Strategy
 
 STARTUP = 20
@@ -112,7 +112,7 @@ class Case:
             return PlainOptuna(domain, self.seed, 0, optuna.samplers.TPESampler(seed=self.seed))
         if self.strategy == "optuna-nsga2":
             return PlainOptuna(domain, self.seed, 0, optuna.samplers.NSGAIISampler(seed=self.seed))
-        return create(self.strategy, domain, seed=self.seed, startup=STARTUP)
+        return create_strategy(self.strategy, domain, seed=self.seed, startup=STARTUP)
 
 
 BASELINES = (

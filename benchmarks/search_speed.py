@@ -31,7 +31,7 @@ from searcher.simulation.simulation import Simulation
 from searcher.simulation.yardsticks import SyntheticYardstick
 from searcher.strategies.domain import Design
 from searcher.strategies.history import Observation
-from searcher.strategies.registry import create
+from searcher.strategies.registry import create_strategy
 from searcher.strategies.space_domain import SpaceDomain
 
 DEPTH = 5
@@ -162,7 +162,7 @@ def main() -> None:
     if given.long:
         yardstick = SyntheticYardstick()
         began = time.process_time()
-        strategy = create("predictor", yardstick.domain, seed=0, startup=20)
+        strategy = create_strategy("predictor", yardstick.domain, seed=0, startup=20)
         found = Simulation(yardstick, strategy, given.long, workers=64).run()
         seconds = time.process_time() - began
         print(f"{given.long} trials by 64 workers: {found.scores}, {seconds:.0f} s of processor time")
@@ -170,7 +170,7 @@ def main() -> None:
 
 def time_strategy(run: Run, name: str, proposals: int) -> None:
     """Proposals one after the other, each written down, each with one more measurement known."""
-    strategy = create(name, run.domain, seed=0, startup=16)
+    strategy = create_strategy(name, run.domain, seed=0, startup=16)
     wall, busy = [], []
     for _ in range(proposals + 1):
         clock, processor = time.perf_counter(), time.process_time()

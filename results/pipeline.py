@@ -24,7 +24,7 @@ from results.watcher import Watcher
 from search_space.architecture.parts import ClipShape
 from search_space.errors import RecordError
 from search_space.files import write_json
-from search_space.space.budgets import Budgets, macs_limits
+from search_space.space.budgets import Budgets
 from search_space.space.profile import profile_space
 from search_space.space.space import SearchSpace
 from searcher.cluster.machine import cpus, device, own_device
@@ -59,7 +59,8 @@ def run(settings: Settings, watcher: Watcher, address: str | None = None) -> Pat
     data = open_data(settings, settings.space, watcher)
     space = settings.space.with_classes(len(data.classes))
     check_settings(settings, space, address=address)
-    watcher.say(space_text(profile_space(space, macs_limits(settings.family.budgets))))
+    budgets = settings.family.budgets
+    watcher.say(space_text(profile_space(space, budgets.macs if budgets else None)))
     with open_session(settings, data, watcher, address) as session:
         write_json(session.run_dir / "environment.json", environment())
         data.write_report(session.run_dir / "data")
@@ -171,8 +172,7 @@ def choose_family(session: Session, data: RunData, budgets: Budgets | None = Non
     """
     members, classes = _eligible(session.records, session.run_dir), len(data.classes)
     scaler = Scaler(classes, tuple(data.stores))
-    if budgets is None and session.settings.family.budgets is not None:
-        budgets = Budgets.read(session.settings.family.budgets)
+    budgets = budgets or session.settings.family.budgets
     if budgets is None:
         return choose(members, scaler=scaler)
     if budgets.cost == "latency":

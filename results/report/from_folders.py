@@ -21,7 +21,6 @@ from results.report.report import write_report
 from results.report.run_view import Run
 from results.text.costs import space_text
 from search_space.errors import MovinasError, RecordError, SettingsError
-from search_space.space.budgets import macs_limits
 from search_space.space.profile import profile_space
 from searcher.record import Measurement
 from searcher.record.records import Records
@@ -116,7 +115,8 @@ def _profile(folder: Path, classes: int | None) -> str:
     try:
         settings = load_settings(folder / "settings.yaml")
         space = settings.space if classes is None else settings.space.with_classes(classes)
-        return space_text(profile_space(space, macs_limits(settings.family.budgets)))
+        budgets = settings.family.budgets
+        return space_text(profile_space(space, budgets.macs if budgets else None))
     except MovinasError as error:
         return f"The space is not shown: {error}"
 

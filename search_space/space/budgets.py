@@ -14,8 +14,6 @@ from typing import Literal
 from search_space.errors import SettingsError
 
 Unit = Literal["macs", "ms", "%"]
-BudgetValues = Mapping[str, float] | Mapping[str, float | str] | str
-"""Budgets as a settings file has them: a mapping by name, or ``paper``."""
 MEMBERS = ("A0", "A1", "A2", "A3", "A4", "A5")
 ENSEMBLE = "A6"
 """Name of the ensemble of a family's two largest networks; it has no budget of its own."""
@@ -130,7 +128,7 @@ class Budgets:
         return cls(PAPER) if list(texts) == ["paper"] else cls.of([parse_budget(text) for text in texts])
 
     @classmethod
-    def read(cls, content: BudgetValues) -> Budgets:
+    def read(cls, content: Mapping[str, float | str] | str) -> Budgets:
         """Read budgets from a settings file: a mapping by name, or ``paper``.
 
         Raises:
@@ -140,19 +138,17 @@ class Budgets:
             return cls.parse([content])
         return cls.of([read_budget(name, value) for name, value in content.items()])
 
+    def to_settings(self) -> dict[str, float | str]:
+        """Return the budgets as a settings file has them; :meth:`read` reads them back."""
+        unit = "" if self.unit == "macs" else self.unit
+        return {name: f"{limit:g}{unit}" if unit else limit for name, limit in self.limits.items()}
+
+    @property
+    def macs(self) -> Mapping[str, float] | None:
+        """Limits in multiply-adds; None if the budgets are in another unit."""
+        return self.limits if self.unit == "macs" else None
+
     @property
     def cost(self) -> Literal["macs", "latency"]:
         """Objective that is limited."""
         return "macs" if self.unit == "macs" else "latency"
-
-
-def macs_limits(
-    content: BudgetValues | None,
-) -> Mapping[str, float] | None:
-    """Return the budgets of a settings file in multiply-adds; None without any, or in another unit.
-
-    Raises:
-        SettingsError: a value is not a budget, or units differ.
-    """
-    budgets = None if content is None else Budgets.read(content)
-    return budgets.limits if budgets is not None and budgets.unit == "macs" else None

@@ -26,7 +26,7 @@ from searcher.promotion.halving import ParetoHalving
 from searcher.record.records import Records
 from searcher.run.run_log import RunLog
 from searcher.settings.settings import Settings
-from searcher.strategies.registry import create
+from searcher.strategies.registry import create_strategy
 from searcher.strategies.space_domain import SpaceDomain
 
 
@@ -130,7 +130,7 @@ class Session:
         domain = SpaceDomain(self.space, self.settings.windows(self.space), search.objectives)
         plan = SearchPlan(
             self.records,
-            create(search.strategy, domain, seed=self.settings.seed, startup=search.startup),
+            create_strategy(search.strategy, domain, seed=self.settings.seed, startup=search.startup),
             ParetoHalving([rung.epochs for rung in search.rungs], search.reduction, low, high),
             self.space,
             CandidateTraining(

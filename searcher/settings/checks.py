@@ -16,6 +16,7 @@ from searcher.cluster.trackers import check_trackers
 from searcher.objectives import KNOWN_COSTS
 from searcher.record.storage import check_database
 from searcher.settings.settings import Settings
+from searcher.strategies.registry import strategy_class
 from searcher.strategies.space_domain import SpaceDomain, known_costs
 
 _TRIES, _SAMPLES = 4, 64
@@ -43,6 +44,7 @@ def check_settings(
         _check_machine(settings)
     else:
         resolve(address)
+    strategy_class(settings.search.strategy)
     _check_folders(settings)
     _check_latency_table(settings, space)
     _check_costs(settings, space)
@@ -122,7 +124,8 @@ def _check_costs(settings: Settings, space: SearchSpace) -> None:
     bottom, top = settings.window(space)
     if bottom >= top:
         raise SettingsError(f"search.macs leaves {bottom:.4g} to {top:.4g}", hint=f"{span}: widen the window")
-    for name, budget in (settings.family.budgets or {}).items():
+    budgets = settings.family.budgets
+    for name, budget in ((budgets.macs if budgets else None) or {}).items():
         if not bottom * 0.95 <= budget <= top * 1.05:
             raise SettingsError(
                 f"family.budgets.{name} is {budget:.4g}",

@@ -21,14 +21,14 @@ from pydantic import (
 
 from proxy_train.data.settings import DataSettings
 from proxy_train.recipe import Recipe
+from search_space.space.budgets import Budgets
 from search_space.space.space import SearchSpace
 from searcher.cluster.machine import auto_workers
 from searcher.cluster.trackers import Tracker
 from searcher.objectives import CONSTRAINABLE, KNOWN_COSTS, Objectives
 from searcher.promotion.rung import Rung, require_rising
 from searcher.record.storage import SCHEMES, without_password
-
-MEMBERS = ("A0", "A1", "A2", "A3", "A4", "A5")
+from searcher.strategies.registry import is_strategy_name, strategy_names
 
 NO_LIMIT = 1e18
 """The end of a window that has none: no cost comes near it."""
@@ -52,6 +52,19 @@ def _space(value: object) -> object:
 
 Space = Annotated[SearchSpace, BeforeValidator(_space), PlainSerializer(SearchSpace.to_dict, dict)]
 """A search space, read once: a file that is edited later changes no run that has started."""
+
+
+def _budgets_text(budgets: Budgets | None) -> dict[str, float | str] | None:
+    return None if budgets is None else budgets.to_settings()
+
+
+def _budgets(value: object) -> object:
+    if value == {}:
+        raise ValueError("budgets are empty: name members, or leave budgets out")
+    return Budgets.read(value) if isinstance(value, str | dict) else value
+
+
+FamilyBudgets = Annotated[Budgets | None, BeforeValidator(_budgets), PlainSerializer(_budgets_text)]
 
 
 class _Model(BaseModel):
@@ -82,8 +95,8 @@ class Windows(_Model):
 class SearchSettings(_Model):
     """The ``search`` part: who proposes, for what, how many, how long each is trained, on what."""
 
-    strategy: Literal["tpe", "random", "mutation", "aging", "nsga2", "nsga3", "gp", "predictor"] = Field(
-        default="predictor", description="what proposes candidates"
+    strategy: str = Field(
+        default="predictor", description="strategy that proposes: a name, or an import path, module:Class"
     )
     trials: Count = Field(default=48, description="candidates in all")
     startup: Count = Field(default=16, description="the first ones, spread evenly over the cost range")
@@ -146,6 +159,14 @@ class SearchSettings(_Model):
             return data | {"macs": windows["macs"], "windows": rest}
         return data
 
+    @field_validator("strategy")
+    @classmethod
+    def _known_strategy(cls, strategy: str) -> str:
+        if not is_strategy_name(strategy):
+            names = ", ".join(strategy_names())
+            raise ValueError(f"there are {names}, and import paths such as my_package.module:Mine")
+        return strategy
+
     @field_validator("objectives")
     @classmethod
     def _accuracy_first(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
@@ -200,23 +221,12 @@ class ConfirmationSettings(_Model):
 class FamilySettings(_Model):
     """The ``family`` part: which members, and how long they are trained."""
 
-    budgets: dict[str, Macs] | None = Field(
+    budgets: FamilyBudgets = Field(
         default=None,
-        description="most multiply-adds by member, A0 to A5; by default spread over the frontier",
+        description="upper limits by name, such as {A0: 2e6}, {phone: 5ms} or {fast: 25%}, or paper;"
+        " by default spread over the frontier",
     )
     epochs: Count = Field(default=16, description="length of the final training")
-
-    @field_validator("budgets")
-    @classmethod
-    def _known_members(cls, budgets: dict[str, float] | None) -> dict[str, float] | None:
-        if budgets is not None and not budgets:
-            raise ValueError("budgets are empty: name members, or leave budgets out")
-        unknown = sorted(set(budgets or {}) - set(MEMBERS))
-        if unknown:
-            raise ValueError(
-                f"there is no member {', '.join(unknown)} to give a budget: use {', '.join(MEMBERS)}"
-            )
-        return budgets
 
 
 class Settings(_Model):

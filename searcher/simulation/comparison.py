@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from search_space.errors import SettingsError
 from searcher.simulation.simulation import Simulated, Simulation, mean_scores
 from searcher.simulation.yardsticks import yardstick
 from searcher.strategies.predictor.predictor import Predictor
-from searcher.strategies.registry import STRATEGIES, create
+from searcher.strategies.registry import create_strategy, strategy_class, strategy_names
 
 _REDUCTION = 3
 _STARTUP = 16
@@ -38,11 +37,10 @@ def compare(
     Raises:
         SettingsError: there is no such problem or strategy.
     """
-    unknown = [name for name in strategies if name not in STRATEGIES]
-    if unknown:
-        raise SettingsError(f"there is no strategy {', '.join(unknown)}", hint=f"use {', '.join(STRATEGIES)}")
+    for name in strategies:
+        strategy_class(name)
     on = yardstick(problem, rungs=rungs)
-    names = strategies or [name for name in STRATEGIES if name not in _SLOW]
+    names = strategies or [name for name in strategy_names() if name not in _SLOW]
     reduction = _REDUCTION if on.rungs > 1 else None
     points = sorted({max(1, evaluations // 4), max(1, evaluations // 2), evaluations})
     what = "missing hypervolume, less is better" if on.gap else "hypervolume, more is better"
@@ -53,7 +51,7 @@ def compare(
     for name in names:
         found, quality = [], ""
         for seed in range(seeds):
-            strategy = create(name, on.domain, seed=seed, startup=min(_STARTUP, evaluations))
+            strategy = create_strategy(name, on.domain, seed=seed, startup=min(_STARTUP, evaluations))
             search = Simulation(
                 on, strategy, evaluations, workers=workers, seed=seed, reduction=reduction, score_at=points
             )

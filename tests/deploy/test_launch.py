@@ -20,8 +20,8 @@ from search_space.errors import SettingsError
 from searcher.cluster.address import ClusterError
 from searcher.run.launch import Submission, submit
 from searcher.run.overview import overview
+from searcher.testing.domains import TINY_SPACE
 from tests.deploy.deploy_files import check_command
-from tests.searcher.tiny_driver import TINY_SPACE
 
 
 def write(folder: Path, **changes: Any) -> str:

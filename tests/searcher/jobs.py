@@ -8,7 +8,7 @@ from typing import Any
 
 from proxy_train.fidelity import Fidelity
 from searcher.plan.job import Job
-from tests.searcher.domains import SPACE
+from searcher.testing.domains import SPACE
 
 SMALL = SPACE.smallest()
 

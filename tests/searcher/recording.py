@@ -7,7 +7,7 @@ from proxy_train.measurement import Measurement, Purpose, Status
 from searcher.record.candidate import Candidate
 from searcher.record.gene_params import distributions, params
 from searcher.record.records import Records
-from tests.searcher.domains import SPACE
+from searcher.testing.domains import SPACE
 
 IDENTITY = {"seed": 0, "search": {"rungs": [1, 2], "reduction": 2}}
 

@@ -13,7 +13,7 @@ from searcher.plan.search_plan import CandidateTraining, SearchLimits, SearchPla
 from searcher.promotion.halving import ParetoHalving
 from searcher.record.records import Records
 from searcher.settings.settings import Settings
-from searcher.strategies.registry import create
+from searcher.strategies.registry import create_strategy
 from searcher.strategies.space_domain import SpaceDomain
 from tests.searcher.invented import invented
 from tests.searcher.serial import run_serially
@@ -27,7 +27,7 @@ def plan_over(settings: Settings, records: Records, events: list[Event] | None =
     training = CandidateTraining(settings.run_dir, 0, part.rungs, part.time_limit_minutes)
     return SearchPlan(
         records,
-        create(part.strategy, domain, seed=0, startup=part.startup),
+        create_strategy(part.strategy, domain, seed=0, startup=part.startup),
         ParetoHalving([rung.epochs for rung in part.rungs], part.reduction, low, high),
         space,
         training,

@@ -17,33 +17,8 @@ from search_space.errors import Stopped
 from searcher.plan.events import Event, Measured
 from searcher.run.session import Session
 from searcher.settings.settings import Settings
+from searcher.testing.domains import TINY_SPACE
 from tests.searcher.invented import invented
-
-TINY_SPACE: dict[str, Any] = {
-    "name": "tiny",
-    "options": "stream",
-    "input": {"frames": 4, "size": 16, "fps": 8},
-    "granularity": "stage",
-    "stem": 8,
-    "stages": [
-        {
-            "width": [8, 16, 24],
-            "stride": 2,
-            "depth": [1, 2, 3],
-            "kernel": ["1x3x3", "3x3x3", "1x5x5"],
-            "expansion": {"also": [8, 16, 32]},
-        },
-        {
-            "width": [16, 32, 48],
-            "stride": 2,
-            "depth": [1, 2, 3],
-            "kernel": ["1x3x3", "3x3x3", "1x5x5"],
-            "expansion": {"also": [16, 32, 64]},
-        },
-    ],
-    "head": 32,
-    "hidden": 32,
-}
 
 
 def tiny_settings(output: Path, **search: Any) -> Settings:

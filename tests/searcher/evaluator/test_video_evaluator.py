@@ -23,10 +23,9 @@ from searcher.evaluator import video_evaluator
 from searcher.evaluator.clips import clip_shapes, prepare_clip
 from searcher.evaluator.latency import latency
 from searcher.plan.job import EpochResult, EvaluatorSpec
+from searcher.testing.domains import SPACE, TINY_SPACE
 from tests.proxy_train.video_files import write_videos
-from tests.searcher.domains import SPACE
 from tests.searcher.jobs import SMALL, job
-from tests.searcher.tiny_driver import TINY_SPACE
 
 
 @dataclass

@@ -18,8 +18,8 @@ from searcher.record.candidate import Decision
 from searcher.record.lease import holder
 from searcher.record.records import Records
 from searcher.record.storage import FILE
+from searcher.testing.domains import SPACE
 from tests.searcher.conftest import ROOT
-from tests.searcher.domains import SPACE
 from tests.searcher.recording import IDENTITY, measurement, propose
 
 

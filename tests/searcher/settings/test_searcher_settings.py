@@ -12,13 +12,15 @@ import yaml
 
 from search_space.cost.latency_table import KINDS, LatencyTable, frame_operations, space_operations
 from search_space.errors import RecordError, SettingsError
+from search_space.space.budgets import PAPER
 from search_space.space.space import SearchSpace
 from searcher.cluster import machine
 from searcher.settings import checks
 from searcher.settings.checks import check_settings
 from searcher.settings.reading import load_settings, preset_names
 from searcher.settings.settings import Settings
-from tests.searcher.tiny_driver import TINY_SPACE, tiny_settings
+from searcher.testing.domains import TINY_SPACE
+from tests.searcher.tiny_driver import tiny_settings
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -64,7 +66,7 @@ def test_resolved_settings_stand_alone(tmp_path: Path) -> None:
         ("search: {trials: 2.5}", r"search\.trials is 2\.5", "integer"),
         ("search: {trials: true}", r"search\.trials is True", "integer"),
         ("search: {trials: 0}", r"search\.trials is 0", "greater than or equal to 1"),
-        ("search: {strategy: magic}", r"search\.strategy is 'magic'", "'tpe'"),
+        ("search: {strategy: magic}", r"search\.strategy is 'magic'", "there are tpe, random"),
         ("search: {rungs: [4, 2]}", r"search\.rungs is \[4, 2\]", "increase"),
         (
             "search: {rungs: [{epochs: 2, shar: 1}, 4]}",
@@ -119,7 +121,9 @@ def test_resolved_settings_stand_alone(tmp_path: Path) -> None:
         ("search: {budget_minutes: 0}", r"search\.budget_minutes is 0", "greater than 0"),
         ("storage: sqlite:///x.db", r"storage is 'sqlite:///x\.db'", "postgresql://"),
         ("confirmation: {epochs: 1}", r"confirmation\.epochs 1 is below the last of search\.rungs, 8", ""),
-        ("family: {budgets: {A9: 1.0e+6}}", r"family\.budgets", "A9"),
+        ("family: {budgets: {A6: 1.0e+6}}", r"line 1: family\.budgets.* A6", "ensemble"),
+        ("family: {budgets: {phone: 5 miles}}", r"family\.budgets: budget phone=5 miles", "5ms"),
+        ("family: {budgets: {phone: 5ms, A0: 2e6}}", r"family\.budgets: .*several units: macs, ms", "in one"),
         ("family: {budgets: {}}", r"budgets are empty", ""),
         ("name: ../../etc", r"name is '\.\./\.\./etc'", "letters"),
         ("seed: -1", r"seed is -1", "greater than or equal to 0"),
@@ -209,6 +213,24 @@ def test_an_unknown_space_is_refused_where_it_stands(tmp_path: Path) -> None:
     text = yaml.safe_dump({"space": TINY_SPACE | {"stages": []}})
     with pytest.raises(SettingsError, match=r"line 1: space: .*stages"):
         load_settings(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("budgets", "limits", "unit"),
+    [
+        ("{A0: 2.0e+6, phone: 3000000}", {"A0": 2e6, "phone": 3e6}, "macs"),
+        ("{phone: 5ms, tablet: 7.5 ms}", {"phone": 5.0, "tablet": 7.5}, "ms"),
+        ("{fast: 25%}", {"fast": 25.0}, "%"),
+        ("paper", dict(PAPER), "macs"),
+    ],
+)
+def test_budgets_have_any_name_and_unit_and_round_trip(
+    budgets: str, limits: dict[str, float], unit: str, tmp_path: Path
+) -> None:
+    settings = load_settings(written(tmp_path, f"family: {{budgets: {budgets}}}"))
+    again = load_settings(written(tmp_path, settings.to_yaml()))
+    for found in (settings.family.budgets, again.family.budgets):
+        assert found is not None and (dict(found.limits), found.unit) == (limits, unit)
 
 
 def test_a_space_file_is_read_once(tmp_path: Path) -> None:

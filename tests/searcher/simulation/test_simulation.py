@@ -13,8 +13,8 @@ from searcher.simulation.simulation import Simulation
 from searcher.simulation.synthetic import InventedAccuracy, SyntheticDomain, multiply_adds
 from searcher.simulation.yardsticks import SyntheticYardstick, TableYardstick, yardstick
 from searcher.strategies.domain import Design
-from searcher.strategies.registry import create
-from tests.searcher.domains import tiny_table
+from searcher.strategies.registry import create_strategy
+from searcher.testing.domains import tiny_table
 
 
 def test_the_smallest_synthetic_network_costs_what_counting_by_hand_gives() -> None:
@@ -66,7 +66,7 @@ def test_promotion_trains_few_to_the_end_and_workers_save_time(workers: int) -> 
     on = SyntheticYardstick(1, rungs=3)
 
     def search(reduction: int | None, workers: int) -> tuple[int, int, float]:
-        strategy = create("random", on.domain, seed=0, startup=16)
+        strategy = create_strategy("random", on.domain, seed=0, startup=16)
         found = Simulation(on, strategy, 45, workers=workers, reduction=reduction).run()
         return len(found.events) - 45, max(found.scores), found.seconds
 
@@ -91,7 +91,7 @@ class Unlucky(TableYardstick):
 
 def test_a_search_survives_failures_and_ends_when_nothing_is_left() -> None:
     on = Unlucky(tiny_table())
-    found = Simulation(on, create("predictor", on.domain, seed=0, startup=8), 1000, workers=4).run()
+    found = Simulation(on, create_strategy("predictor", on.domain, seed=0, startup=8), 1000, workers=4).run()
     assert len(found.designs) == on.domain.count and found.repeats == 0
 
 
@@ -99,7 +99,7 @@ def test_sixty_four_workers_find_nearly_as_much_as_one() -> None:
     on = SyntheticYardstick(3)
 
     def score(workers: int) -> float:
-        strategy = create("predictor", on.domain, seed=0, startup=16)
+        strategy = create_strategy("predictor", on.domain, seed=0, startup=16)
         return Simulation(on, strategy, 130, workers=workers).run().scores[130]
 
     assert score(64) > 0.9 * score(1)
@@ -112,7 +112,7 @@ def test_nasbench201_is_measured_as_its_package_says() -> None:
     assert np.nanmax(on.table.accuracy) == pytest.approx(0.917, abs=0.002)
 
     def gap(name: str) -> float:
-        strategy = create(name, on.domain, seed=0, startup=20)
+        strategy = create_strategy(name, on.domain, seed=0, startup=20)
         return Simulation(on, strategy, 80).run().scores[80]
 
     assert gap("mutation") < gap("random") - 0.05
@@ -124,5 +124,5 @@ def test_strategies_are_compared_line_by_line() -> None:
     assert [line.split()[0] for line in lines[1:]] == ["strategy", "random", "mutation"]
     with pytest.raises(SettingsError, match="nothing to simulate named 'nowhere'"):
         list(compare("nowhere", [], 12))
-    with pytest.raises(SettingsError, match="no strategy luck"):
+    with pytest.raises(SettingsError, match="no strategy 'luck'"):
         list(compare("synthetic", ["luck"], 12))

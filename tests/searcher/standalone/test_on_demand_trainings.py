@@ -18,8 +18,8 @@ from searcher.evaluator.run_data import RunData
 from searcher.evaluator.video_evaluator import video_evaluator
 from searcher.plan.job import EvaluatorSpec, Job
 from searcher.settings.settings import Settings
+from searcher.testing.domains import SPACE
 from tests.proxy_train.video_files import write_videos
-from tests.searcher.domains import SPACE
 
 SMALL = SPACE.smallest()
 

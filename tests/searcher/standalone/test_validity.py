@@ -19,9 +19,9 @@ from search_space.space.space import SearchSpace
 from searcher.plan.job_plan import JobPlan
 from searcher.record.records import Records
 from searcher.standalone.proxy_validity import Effort, Validity, _job, spread, summarise
+from searcher.testing.domains import TINY_SPACE
 from tests.searcher.invented import invented
 from tests.searcher.serial import run_serially
-from tests.searcher.tiny_driver import TINY_SPACE
 
 SPACE = SearchSpace.from_dict(TINY_SPACE, "tiny").with_classes(16)
 

@@ -15,7 +15,7 @@ from optuna.testing.pytest_samplers import (
 )
 
 from searcher.strategies.optuna_samplers import GaussianProcess, Nsga2, Nsga3, OptunaStrategy, Tpe
-from tests.searcher.domains import make_domain
+from searcher.testing.domains import make_domain
 
 
 def sampler_of(kind: type[OptunaStrategy]) -> Callable[[], BaseSampler]:

@@ -1,152 +1,133 @@
-"""What every strategy owes on every domain: inside windows, never a repeat, the same for the same past."""
+"""Every strategy keeps the contract; and what only some of them promise."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import get_args
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
 from search_space.cost.closed_form import compute_cost
-from search_space.errors import SpaceError
+from search_space.errors import SettingsError, SpaceError
 from search_space.space.space import SearchSpace
-from searcher.settings.settings import SearchSettings
-from searcher.simulation.simulation import Simulation, replay_events
-from searcher.simulation.table import TableDomain
-from searcher.simulation.yardsticks import SyntheticYardstick, TableYardstick
+from searcher.settings.checks import check_settings
+from searcher.simulation.simulation import Simulation
+from searcher.simulation.yardsticks import SyntheticYardstick
 from searcher.strategies.domain import Design, Domain
 from searcher.strategies.history import Observation
 from searcher.strategies.predictor.predictor import Predictor
-from searcher.strategies.registry import STRATEGIES, create
+from searcher.strategies.registry import create_strategy, register_strategy, strategy_class, strategy_names
 from searcher.strategies.space_domain import SpaceDomain
 from searcher.strategies.strategy import SpaceExhaustedError, Strategy, StratifiedRandom
-from tests.searcher.domains import DOMAINS, HIGH, LOW, SPACE, make_domain, observed, tiny_table, values
-from tests.searcher.tiny_driver import TINY_SPACE
-
-STARTUP = 8
-Fate = Callable[[int, Design], Observation]
+from searcher.testing.domains import HIGH, LOW, SPACE, TINY_SPACE, make_domain, observed, values
+from searcher.testing.strategy_contract import STARTUP, StrategyContract, genotypes
+from searcher.testing.strategy_contract import propose_in_turn as run
+from tests.searcher.searching import finished
+from tests.searcher.tiny_driver import tiny_settings
 
 
 def make(name: str, domain: Domain, seed: int = 0) -> Strategy:
-    return create(name, domain, seed=seed, startup=STARTUP)
+    return create_strategy(name, domain, seed=seed, startup=STARTUP)
 
 
-def enough(name: str) -> int:
-    """Proposals that reach beyond the startup; Optuna's Gaussian processes take seconds for each."""
-    return STARTUP + 1 if name == "gp" else 22
+class TestTpe(StrategyContract):
+    strategy = "tpe"
 
 
-def kinds(name: str) -> tuple[str, ...]:
-    """Domains to try a strategy on."""
-    return ("space", "table") if name == "gp" else DOMAINS
+class TestRandom(StrategyContract):
+    strategy = "random"
 
 
-def good(number: int, design: Design) -> Observation:
-    """Measured at once, some on lower rungs."""
-    return observed(design, values(design), number % 3)
+class TestMutation(StrategyContract):
+    strategy = "mutation"
 
 
-def run(strategy: Strategy, count: int, fate: Fate = good) -> tuple[list[Design], list[Observation]]:
-    """Proposals, each answered at once."""
-    history: list[Observation] = []
-    found: list[Design] = []
-    for number in range(count):
-        found.append(strategy.propose(history, {each.digest for each in found}))
-        history.append(fate(number, found[-1]))
-    return found, history
+class TestAging(StrategyContract):
+    strategy = "aging"
 
 
-def genotypes(designs: list[Design]) -> list[tuple[int, ...]]:
-    return [each.genotype for each in designs]
+class TestNsga2(StrategyContract):
+    strategy = "nsga2"
 
 
-def test_the_names_are_those_of_the_settings() -> None:
-    assert set(STRATEGIES) == set(get_args(SearchSettings.model_fields["strategy"].annotation))
+class TestNsga3(StrategyContract):
+    strategy = "nsga3"
 
 
-@pytest.mark.parametrize(("name", "kind"), [(name, kind) for name in STRATEGIES for kind in kinds(name)])
-def test_proposals_are_new_inside_the_windows_and_canonical(name: str, kind: str) -> None:
-    domain = make_domain(kind)
-    found, _ = run(make(name, domain), enough(name))
-    assert len({each.digest for each in found}) == len(set(genotypes(found))) == len(found)
-    assert all(domain.inside(each) for each in found)
-    assert all(domain.window[0] <= each.cost <= domain.window[1] for each in found)
-    assert all(domain.design(each.genotype).genotype == each.genotype for each in found)
-    if kind == "three objectives":
-        assert all(
-            compute_cost(SPACE.decode(each.genotype), SPACE.classes).parameters <= 15_000 for each in found
-        )
+class TestPredictor(StrategyContract):
+    strategy = "predictor"
 
 
-@pytest.mark.parametrize("kind", ["space", "table"])
-@pytest.mark.parametrize("name", STRATEGIES)
-def test_the_same_seed_proposes_the_same_and_a_restart_goes_on_in_the_same_way(name: str, kind: str) -> None:
-    domain = make_domain(kind)
-    found, history = run(make(name, domain), enough(name))
-    for number in {3, STARTUP, enough(name) - 1}:
-        again = make(name, make_domain(kind))
-        before = {each.digest for each in found[:number]}
-        assert again.propose(history[:number], before).genotype == found[number].genotype
-    other = make(name, domain, seed=1)
-    assert genotypes(run(other, STARTUP)[0]) != genotypes(found[:STARTUP])
+class TestGaussianProcess(StrategyContract):
+    """Optuna's Gaussian processes take seconds for each proposal beyond the startup."""
+
+    strategy = "gp"
+    proposals = STARTUP + 1
+    domains = ("space", "table")
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
-def test_failed_lost_nan_and_infeasible_trials_do_no_harm(name: str) -> None:
-    def fate(number: int, design: Design) -> Observation:
-        right = values(design)
-        broken = (
-            None,
-            tuple(math.nan for _ in right),
-            (right[0], math.inf, *right[2:]),
-            right,
-            right,
-        )[number % 5]
-        return observed(design, broken, bad=0.5 * (number % 5 == 4))
+class CheapestFirst(StratifiedRandom):
+    """A strategy of somebody else."""
 
-    domain = make_domain("space" if name == "gp" else "three objectives")
-    found, history = run(make(name, domain), enough(name), fate)
-    assert len(set(genotypes(found))) == len(found)
-    # Workers that were lost leave proposals that nobody hears of again.
-    history += [observed(each, None, pending=True) for each in found]
-    strategy = make(name, domain)
-    assert domain.inside(strategy.propose(history, {each.digest for each in found}))
-    only_failures = [observed(each, None) for each in found]
-    assert domain.inside(strategy.propose(only_failures, {each.digest for each in found}))
+    def idea(self, history: object, rng: np.random.Generator) -> Design:
+        return self.domain.random(rng, self.low, 2 * self.low)
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
-def test_workers_that_ask_at_once_get_different_proposals(name: str) -> None:
-    domain = make_domain("space")
-    found, history = run(make(name, domain), STARTUP)
-    for _ in range(2 if name == "gp" else 12):
-        # Every worker's driver could be a new one: pending proposals are all that it knows.
-        found.append(make(name, domain).propose(history, {each.digest for each in found}))
-        history.append(observed(found[-1], None, pending=True))
-    assert len(set(genotypes(found))) == len(found)
+class TestOneOfSomebodyElse(StrategyContract):
+    strategy = f"{__name__}:CheapestFirst"
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
-def test_a_domain_that_is_used_up_says_so(name: str) -> None:
-    domain = TableDomain(tiny_table(), (10.0, 16.0 if name != "gp" else 12.0))
-    strategy = make(name, domain)
-    inside = list(domain.enumerate())
-    found, history = run(strategy, len(inside))
-    assert set(genotypes(found)) == set(genotypes(inside))
-    with pytest.raises(SpaceExhaustedError, match=f"after {len(inside)} proposals"):
-        strategy.propose(history, {each.digest for each in found})
+def test_every_strategy_is_under_contract() -> None:
+    contracts = StrategyContract.__subclasses__()
+    assert {contract.strategy for contract in contracts} >= set(strategy_names())
 
 
-@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "gp"])
-def test_a_search_is_replayed_from_the_order_in_which_measurements_came_in(name: str) -> None:
-    yardstick = TableYardstick(tiny_table(rungs=2))
-    found = Simulation(yardstick, make(name, yardstick.domain), 24, workers=5, reduction=2).run()
-    again = replay_events(make(name, yardstick.domain), found.events, yardstick.rungs)
-    assert genotypes(again) == genotypes(found.designs)
-    ends = [event.number for event in found.events if event.rung >= 0]
-    assert ends != sorted(ends)
+def test_a_search_takes_a_strategy_from_outside(tmp_path: Path) -> None:
+    path = f"{__name__}:CheapestFirst"
+    assert tiny_settings(tmp_path, strategy=path).search.strategy == path
+    records = finished(tmp_path, strategy=path, trials=12, startup=4)
+    later = [candidate.macs for candidate in records.candidates()[4:]]
+    assert np.median(later) < 2.2 * LOW
+
+
+def test_a_registered_strategy_has_a_name(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"no strategy 'cheapest'.*predictor.*my_package"):
+        strategy_class("cheapest")
+    register_strategy("cheapest", CheapestFirst)
+    register_strategy("cheapest", CheapestFirst)
+    assert strategy_class("cheapest") is CheapestFirst and "cheapest" in strategy_names()
+    assert tiny_settings(tmp_path, strategy="cheapest").search.strategy == "cheapest"
+    with pytest.raises(SettingsError, match="there is a strategy 'tpe' already"):
+        register_strategy("tpe", CheapestFirst)
+    with pytest.raises(SettingsError, match="no colon"):
+        register_strategy("a:b", CheapestFirst)
+    with pytest.raises(SettingsError, match="'number' is no strategy"):
+        register_strategy("number", cast("type[Strategy]", int))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nowhere.at_all:Mine", r"'nowhere.at_all:Mine' cannot be imported: No module named 'nowhere'"),
+        ("math:Mine", "'math:Mine' cannot be imported: .*no attribute 'Mine'"),
+        ("math:pi", "'math:pi' is no strategy but 3.14"),
+    ],
+)
+def test_a_strategy_that_is_none_is_refused_before_work_starts(
+    name: str, message: str, tmp_path: Path
+) -> None:
+    settings = tiny_settings(tmp_path, strategy=name, workers=1)
+    with pytest.raises(SettingsError, match=message):
+        check_settings(settings)
+
+
+def test_windows_on_other_costs_hold() -> None:
+    domain = make_domain("three objectives")
+    designs, _ = run(make("predictor", domain), 22)
+    costs = [compute_cost(SPACE.decode(design.genotype), SPACE.classes) for design in designs]
+    assert all(cost.parameters <= 15_000 for cost in costs)
 
 
 def test_a_space_that_is_used_up_says_so() -> None:

@@ -1,9 +1,10 @@
-"""Domains on which strategies are tried, and accuracies that are made up for their designs."""
+"""Small domains that strategies are tested on, and invented accuracies of their designs."""
 
 from __future__ import annotations
 
 import math
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -14,14 +15,40 @@ from searcher.simulation.table import Table, TableDomain
 from searcher.strategies.domain import Design, Domain
 from searcher.strategies.history import Observation
 from searcher.strategies.space_domain import SpaceDomain
-from tests.searcher.tiny_driver import TINY_SPACE
+
+TINY_SPACE: dict[str, Any] = {
+    "name": "tiny",
+    "options": "stream",
+    "input": {"frames": 4, "size": 16, "fps": 8},
+    "granularity": "stage",
+    "stem": 8,
+    "stages": [
+        {
+            "width": [8, 16, 24],
+            "stride": 2,
+            "depth": [1, 2, 3],
+            "kernel": ["1x3x3", "3x3x3", "1x5x5"],
+            "expansion": {"also": [8, 16, 32]},
+        },
+        {
+            "width": [16, 32, 48],
+            "stride": 2,
+            "depth": [1, 2, 3],
+            "kernel": ["1x3x3", "3x3x3", "1x5x5"],
+            "expansion": {"also": [16, 32, 64]},
+        },
+    ],
+    "head": 32,
+    "hidden": 32,
+}
 
 SPACE = SearchSpace.from_dict(TINY_SPACE, "tiny").with_classes(16)
 LOW, HIGH = (float(end) for end in SPACE.macs_range())
 
 
 def tiny_table(rungs: int = 1) -> Table:
-    """Rows of three genes, some missing; two repeats; a second cost that has to be measured."""
+    """Return a table of three genes with some rows missing, two repeats, and a cost that has to be
+    measured."""
     genes = (Gene("a", tuple("0123")), Gene("b", tuple("012"), ordered=False), Gene("c", tuple("01234")))
     rows = [row for row in product(range(4), range(3), range(5)) if sum(row) % 7 != 3]
     genotypes = np.array(rows)
@@ -45,7 +72,7 @@ def tiny_table(rungs: int = 1) -> Table:
 
 
 def make_domain(name: str) -> Domain:
-    """One of several kinds, each with a window that cuts something off."""
+    """Return a domain of ``DOMAINS``, each with a window that cuts something off."""
     if name == "space":
         return SpaceDomain(SPACE, {"macs": (1.5 * LOW, HIGH / 2)})
     if name == "three objectives":
@@ -58,10 +85,11 @@ def make_domain(name: str) -> Domain:
 
 
 DOMAINS = ("space", "three objectives", "synthetic", "table")
+"""Names of the domains: networks, networks with more windows and objectives, a huge space, a table."""
 
 
 def values(design: Design) -> tuple[float, ...]:
-    """Known costs, and what the genotype and the cost make up for the rest."""
+    """Return a design's known costs, and values that follow from its genotype and cost for the rest."""
     error = 1 / (1 + math.log(design.cost) / 10 + 0.05 * design.genotype[-1])
     return tuple(
         (error if not column else math.log(design.cost) + 0.1 * design.genotype[0])
@@ -73,11 +101,11 @@ def values(design: Design) -> tuple[float, ...]:
 
 def observed(
     design: Design,
-    found: tuple[float, ...] | None,
+    measured: tuple[float, ...] | None,
     rungs_left: int = 0,
     *,
     pending: bool = False,
-    bad: float = 0.0,
+    violation: float = 0.0,
 ) -> Observation:
-    """What a strategy is told of a design."""
-    return Observation(design.genotype, design.cost, found, rungs_left, pending, bad)
+    """Return the observation of a design."""
+    return Observation(design.genotype, design.cost, measured, rungs_left, pending, violation)
