@@ -12,7 +12,7 @@ from rich.console import Console
 from results import units
 from results.commands.terminal import Terminal
 from results.export.export import ExportResult
-from results.family.family import choose
+from results.family.family import choose_family
 from results.family.outcome import MemberOutcome
 from results.runtimes.sidecar import Check
 from results.text.costs import fvcore_table
@@ -52,7 +52,7 @@ def members_of(count: int) -> FittingTable:
 
 
 def family(names: tuple[str, ...]) -> FittingTable:
-    chosen = choose([member(str(i), 10**6 * (i + 1), 0.5 + i / 10) for i in range(len(names))],
+    chosen = choose_family([member(str(i), 10**6 * (i + 1), 0.5 + i / 10) for i in range(len(names))],
                     {name: 10**6 * (i + 1.5) for i, name in enumerate(names)})  # fmt: skip
     outcomes = {
         each.name: MemberOutcome(
