@@ -12,7 +12,7 @@ from torch import nn
 from results.analysis.candidates import Columns
 from results.analysis.frontier import MeasuredNetwork
 from results.family.budgets import limits_over, with_latency
-from results.family.family import Family, choose
+from results.family.family import Family, choose_family
 from results.family.final_training import train_members
 from results.family.member_folders import FamilyTraining, finish_members, write_family, write_plan
 from results.family.scaled import Scaler
@@ -122,7 +122,7 @@ def make_family(
     Raises:
         RecordError: nothing is confirmed yet.
     """
-    family = family or choose_family(session, data)
+    family = family or choose_run_family(session, data)
     with watcher.phase("Family"):
         outcomes = train_members(session, family, len(data.dataset.items["val"]))
     training = _family_training(session.settings, data, outcomes)
@@ -159,7 +159,7 @@ def _family_training(settings: Settings, data: RunData, outcomes: Mapping[str, J
     )
 
 
-def choose_family(session: Session, data: RunData, budgets: Budgets | None = None) -> Family:
+def choose_run_family(session: Session, data: RunData, budgets: Budgets | None = None) -> Family:
     """The family of a confirmed run; where it has nothing at a budget, the nearest network is scaled.
 
     Args:
@@ -174,10 +174,10 @@ def choose_family(session: Session, data: RunData, budgets: Budgets | None = Non
     scaler = Scaler(classes, tuple(data.stores))
     budgets = budgets or session.settings.family.budgets
     if budgets is None:
-        return choose(members, scaler=scaler)
+        return choose_family(members, scaler=scaler)
     if budgets.cost == "latency":
         members = with_latency(members, classes)
-    return choose(members, limits_over(budgets, members), cost=budgets.cost, scaler=scaler)
+    return choose_family(members, limits_over(budgets, members), cost=budgets.cost, scaler=scaler)
 
 
 def plan_family(session: Session, family: Family, data: RunData, watcher: Watcher) -> None:

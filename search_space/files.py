@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+DEFAULT_CACHE = Path("~/.cache/movinas")
+"""Where made and prepared data is kept, unless settings or options say otherwise."""
+
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:

@@ -10,24 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from search_space.architecture.architecture import Architecture
 from search_space.errors import MovinasError
 
 T = TypeVar("T")
-
-ArchitectureText = Annotated[
-    Architecture, PlainValidator(Architecture.parse), PlainSerializer(lambda a: a.text, str)
-]
-"""An architecture that stands in a JSON form as its one-line text."""
-
-ArchitectureJson = Annotated[
-    Architecture, PlainValidator(Architecture.from_json), PlainSerializer(Architecture.to_json, dict)
-]
-"""An architecture that stands in a JSON form as its own JSON form."""
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
 

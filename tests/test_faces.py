@@ -13,7 +13,7 @@ from types import FunctionType
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FACES = ("search_space", "proxy_train", "searcher")
+FACES = ("search_space", "proxy_train", "searcher", "results")
 
 
 def names_for_the_type_checker(room: str) -> dict[str, tuple[str, ...]]:

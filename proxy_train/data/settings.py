@@ -13,6 +13,7 @@ from proxy_train.data.formats.listing import Listing, split_items
 from proxy_train.data.formats.registry import FORMATS, Format, detect
 from proxy_train.data.formats.request import Request
 from search_space.errors import DataError, SettingsError
+from search_space.files import DEFAULT_CACHE
 from search_space.progress import ProgressCallback, ignore_progress
 
 MARGIN = 0.125  # fraction of the clip's side that is kept around it for random crops
@@ -55,7 +56,7 @@ class DataSettings(BaseModel):
     segments: bool = Field(
         default=False, description="Charades: train on each action's stretch, not on whole videos"
     )
-    cache: Path = Field(default=Path("~/.cache/movinas"), description="folder of made and prepared data")
+    cache: Path = Field(default=DEFAULT_CACHE, description="folder of made and prepared data")
     flips: bool = Field(
         default=True,
         description="a mirrored video keeps its label; never so in MovingDigits-16, Something-Something",

@@ -17,8 +17,9 @@ from proxy_train.store.prepared_data import PreparedData
 from proxy_train.training.checkpoint import BEST, Checkpoint, read_checkpoint
 from proxy_train.training.initial_weights import InitialWeights
 from proxy_train.training.training import Training
+from search_space.architecture.json_fields import ArchitectureJson
 from search_space.errors import RecordError
-from search_space.json_files import ArchitectureJson, from_json, to_json
+from search_space.json_files import from_json, to_json
 from search_space.progress import ProgressCallback, ignore_progress
 
 LOG = "log.jsonl"

@@ -45,7 +45,7 @@ def family(
     """Choose a family from a confirmed run (by your budgets), train it, export it, and report."""
     from results.commands.terminal import Terminal
     from results.family.family import Family
-    from results.pipeline import choose_family, make_family, plan_family, reopen
+    from results.pipeline import choose_run_family, make_family, plan_family, reopen
     from search_space.space.budgets import Budgets
 
     budgets, terminal = Budgets.parse(budget) if budget else None, Terminal()
@@ -53,7 +53,7 @@ def family(
         raise SettingsError("--chosen and --budget", hint="give one of them")
     length = {} if epochs is None else {"family.epochs": epochs}
     with reopen(run, terminal, length, address) as (session, data):
-        found = Family.read(run / "family.json") if chosen else choose_family(session, data, budgets)
+        found = Family.read(run / "family.json") if chosen else choose_run_family(session, data, budgets)
         if train:
             make_family(session, data, terminal, family=found)
         else:

@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from results import units
+from results.text.fitting_table import FittingTable
 from results.text.run_tables import provisional_table
 from search_space.progress import ProgressCallback
 from searcher.plan.events import Event, Measured, PhaseProgress
@@ -34,9 +35,11 @@ class Terminal:
         self._live: Live | None = None
         self._last_line = 0.0
 
-    def say(self, what: RenderableType) -> None:
+    def say(self, message: RenderableType) -> None:
         """Show something that stays."""
-        self.console.print(what, markup=False, highlight=False, soft_wrap=isinstance(what, str))
+        self.console.print(
+            message, markup=False, highlight=False, soft_wrap=isinstance(message, str | FittingTable)
+        )
 
     @contextmanager
     def bar(self, what: str) -> Iterator[ProgressCallback]:

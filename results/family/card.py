@@ -129,12 +129,12 @@ def _running(member: Member, export: Sidecar | None) -> str:
         return "It has no weights before it is trained: `movinas family RUN --chosen`, with its run's folder."
     if not member.streams:
         return (
-            "```python\nfrom pathlib import Path\n\nfrom results.member import load_member\n\n"
+            "```python\nfrom pathlib import Path\n\nfrom results import load_member\n\n"
             'model, about = load_member(Path("."))\n'
             "logits = model(clip)  # (batch, 3, frames, height, width)\n```"
         )
     text = (
-        "```python\nfrom results.inference.streaming import StreamingClassifier\n\n"
+        "```python\nfrom results import StreamingClassifier\n\n"
         'classifier = StreamingClassifier.open(".")  # this folder\n'
         "for frame in frames:  # (height, width, 3), uint8, RGB\n"
         "    probabilities = classifier.push(frame)\n"

@@ -122,7 +122,7 @@ class Family:
         )
 
 
-def choose(
+def choose_family(
     members: Sequence[MeasuredNetwork],
     budgets: Mapping[str, float] | None = None,
     *,

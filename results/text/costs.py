@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from rich.table import Table
-
 from results import units
+from results.text.fitting_table import Column, FittingTable
 from search_space.architecture.architecture import Architecture
 from search_space.cost.closed_form import compute_cost
 from search_space.space.profile import SpaceProfile
@@ -61,18 +60,21 @@ def costs_text(architecture: Architecture, classes: int) -> str:
     return "\n".join(lines)
 
 
-def fvcore_table(architecture: Architecture, classes: int) -> Table:
-    """The closed form beside fvcore's count of the real network, by operator; takes seconds."""
+def fvcore_table(architecture: Architecture, classes: int) -> FittingTable:
+    """Return the closed form beside fvcore's count of the real network, by operator; takes seconds.
+
+    Args:
+        architecture: architecture of the network.
+        classes: number of outputs of the classifier.
+    """
     from search_space.cost.fvcore_reference import compare_with_fvcore
 
-    found = compare_with_fvcore(architecture, classes)
-    verdict = "they agree, layer by layer" if found.agrees else "THEY DISAGREE"
-    table = Table(title=f"Closed form beside fvcore: {verdict}", title_justify="left")
-    table.add_column("operator")
-    for head in ("closed form", "fvcore"):
-        table.add_column(head, justify="right")
-    rows = found.totals if found.agrees else (*found.totals, *(row for row in found.layers if not row.agrees))
-    for row in rows:
+    comparison = compare_with_fvcore(architecture, classes)
+    verdict = "they agree, layer by layer" if comparison.agrees else "THEY DISAGREE"
+    columns = [Column("operator", right=False), Column("closed form"), Column("fvcore")]
+    table = FittingTable(f"Closed form beside fvcore: {verdict}", columns)
+    unequal = () if comparison.agrees else (row for row in comparison.layers if not row.agrees)
+    for row in (*comparison.totals, *unequal):
         name = row.operator if row.layer == "total" else f"{row.layer} ({row.operator})"
         table.add_row(name, f"{row.closed:,}", f"{row.counted:,}")
     return table

@@ -4,103 +4,110 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rich import box
-from rich.table import Table
-
 from results import units
-from results.analysis.frontier import MeasuredNetwork
+from results.analysis.candidates import MeasuredNetwork
 from results.family.family import Family
 from results.family.outcome import MemberOutcome
+from results.text.fitting_table import Column, FittingTable
 from searcher.objectives import DEFAULT_OBJECTIVES, OBJECTIVES
 from searcher.plan.confirmation import Confirmed
 from searcher.plan.provisional_frontier import FrontierPoint
 
 
-def confirmed_table(confirmed: Sequence[Confirmed], objectives: Sequence[str] = DEFAULT_OBJECTIVES) -> Table:
-    """The confirmed candidates, the cheapest first, with mean and spread; frontier members are marked."""
-    table = Table(title="Confirmed frontier", title_justify="left", box=box.SIMPLE_HEAD)
-    for head in ("", "multiply-adds", "top-1", *_heads(objectives), "cannot be told from"):
-        table.add_column(head, justify="left" if head in ("", "cannot be told from") else "right")
-    table.add_column("digest")
-    names = {each.digest: units.count(each.macs) for each in confirmed}
+def confirmed_table(
+    confirmed: Sequence[Confirmed], objectives: Sequence[str] = DEFAULT_OBJECTIVES
+) -> FittingTable:
+    """Return the confirmed candidates, the cheapest first, with mean and spread; the frontier is marked.
+
+    Args:
+        confirmed: confirmed candidates.
+        objectives: objectives of the search.
+    """
+    columns = [
+        *(Column("", right=False), Column("multiply-adds"), Column("top-1")),
+        *_columns(objectives),
+        *(Column("digest", right=False), Column("cannot be told from", right=False, listed=True)),
+    ]
+    table = FittingTable("Confirmed frontier", columns, keys=2)
+    costs = {each.digest: units.count(each.macs) for each in confirmed}
     for each in confirmed:
         table.add_row(
             "*" if each.on_frontier else "",
             units.count(each.macs),
             units.accuracy(each.mean, each.std or 0.0, each.count),
             *_cells(each.metrics, objectives),
-            ", ".join(names[digest] for digest in each.ties),
             each.digest,
+            ", ".join(costs[digest] for digest in each.ties),
         )
     return table
 
 
 def provisional_table(
     points: Sequence[FrontierPoint], objectives: Sequence[str] = DEFAULT_OBJECTIVES
-) -> Table:
-    """The frontier so far, the cheapest first."""
-    table = Table(title="Frontier so far", title_justify="left", box=box.SIMPLE_HEAD)
-    for head in ("multiply-adds", "top-1", *_heads(objectives), "epochs"):
-        table.add_column(head, justify="right")
-    table.add_column("architecture", overflow="fold")
-    for each in points:
+) -> FittingTable:
+    """Return the frontier so far, the cheapest first, each with its architecture below.
+
+    Args:
+        points: points of the frontier.
+        objectives: objectives of the search.
+    """
+    columns = [Column("multiply-adds"), Column("top-1"), *_columns(objectives), Column("epochs")]
+    table = FittingTable("Frontier so far", columns)
+    for point in points:
         table.add_row(
-            units.count(each.macs),
-            units.percent(each.accuracy),
-            *_cells(each.metrics, objectives),
-            str(each.epochs),
-            each.architecture,
+            units.count(point.macs),
+            units.percent(point.accuracy),
+            *_cells(point.metrics, objectives),
+            str(point.epochs),
+            detail=point.architecture,
         )
     return table
 
 
-def _heads(objectives: Sequence[str]) -> list[str]:
-    """Columns of the objectives that a table does not have anyway."""
-    return [name.replace("_", " ") for name in objectives if name not in DEFAULT_OBJECTIVES]
+def _columns(objectives: Sequence[str]) -> list[Column]:
+    """Return the columns of the objectives that a table does not have anyway."""
+    return [Column(name.replace("_", " ")) for name in objectives if name not in DEFAULT_OBJECTIVES]
 
 
 def _cells(metrics: Mapping[str, float], objectives: Sequence[str]) -> list[str]:
-    return [
-        _cell(name, metrics.get(OBJECTIVES[name].metric))
-        for name in objectives
-        if name not in DEFAULT_OBJECTIVES
-    ]
+    further = [name for name in objectives if name not in DEFAULT_OBJECTIVES]
+    return [_cell(name, metrics.get(OBJECTIVES[name].metric)) for name in further]
 
 
 def _cell(name: str, value: float | None) -> str:
     if value is None:
         return units.DASH
-    if name == "latency":
+    unit = OBJECTIVES[name].unit
+    if unit == "ms":
         return units.milliseconds(value)
-    return units.size(value) if name.endswith("_bytes") else units.count(value)
+    return units.size(value) if unit == "bytes" else units.count(value)
 
 
-def members_table(members: Sequence[MeasuredNetwork]) -> Table:
-    """Return the provisional frontier as a table, the cheapest first."""
-    title = "Provisional frontier (not confirmed yet)"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for head in ("multiply-adds", "top-1", "parameters", "state"):
-        table.add_column(head, justify="right")
-    table.add_column("architecture", overflow="fold")
-    for each in members:
+def members_table(members: Sequence[MeasuredNetwork]) -> FittingTable:
+    """Return the provisional frontier, the cheapest first, each network with its architecture below."""
+    columns = [Column(head) for head in ("multiply-adds", "top-1", "parameters", "state")]
+    table = FittingTable("Provisional frontier (not confirmed yet)", columns)
+    for member in members:
         table.add_row(
-            units.count(each.macs),
-            units.accuracy(each.accuracy, each.spread, each.seeds),
-            units.count(each.parameters),
-            units.size(each.state_bytes),
-            each.architecture,
+            units.count(member.macs),
+            units.accuracy(member.accuracy, member.spread, member.seeds),
+            units.count(member.parameters),
+            units.size(member.state_bytes),
+            detail=member.architecture,
         )
     return table
 
 
-def family_table(family: Family, outcomes: Mapping[str, MemberOutcome]) -> Table:
-    """The members with what they cost and, as far as they are trained, what they can."""
-    table = Table(
-        title="Family", title_justify="left", box=box.SIMPLE_HEAD, caption="\n".join(family.notes) or None
-    )
-    table.add_column("name", no_wrap=True)
-    for head in ("macs", "parameters", "state", "top-1", "streamed", "ms/frame", "ONNX off"):
-        table.add_column(head, justify="right", no_wrap=True)
+def family_table(family: Family, outcomes: Mapping[str, MemberOutcome]) -> FittingTable:
+    """Return the members with their costs and, as far as they are trained, what was measured of them.
+
+    Args:
+        family: family that was chosen.
+        outcomes: what became of its members, by name.
+    """
+    heads = ("macs", "parameters", "state", "top-1", "streamed", "ms/frame", "ONNX off")
+    columns = [Column("name", right=False), *(Column(head) for head in heads)]
+    table = FittingTable("Family", columns, notes=family.notes)
     for member in family.members:
         outcome = outcomes.get(member.name, MemberOutcome(""))
         check = outcome.export.check if outcome.export else None
@@ -110,13 +117,13 @@ def family_table(family: Family, outcomes: Mapping[str, MemberOutcome]) -> Table
             units.count(member.macs),
             units.count(member.parameters),
             units.size(member.state_bytes),
-            _share(outcome.metrics.get("top1")),
-            _share(outcome.metrics.get("stream_top1")),
+            _percent(outcome.metrics.get("top1")),
+            _percent(outcome.metrics.get("stream_top1")),
             f"{outcome.latency.median:.2f}" if outcome.latency else units.DASH,
             "failed" if failed else f"{check.relative:.1e}" if check else units.DASH,
         )
     return table
 
 
-def _share(value: float | None) -> str:
-    return units.DASH if value is None else units.percent(value)
+def _percent(fraction: float | None) -> str:
+    return units.DASH if fraction is None else units.percent(fraction)

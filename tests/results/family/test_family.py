@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from results.analysis.frontier import MeasuredNetwork, frontier
 from results.family.budgets import limits_over, with_latency
-from results.family.family import Family, choose
+from results.family.family import Family, choose_family
 from results.family.member_folders import write_plan
 from results.family.scaled import Scaler
 from results.member import write_member
@@ -41,7 +41,7 @@ def names(family: Family) -> list[str]:
 @given(SOME)
 def test_family_is_monotone_without_repeats(points: list[tuple[int, float]]) -> None:
     members = [member(str(index), macs, accuracy) for index, (macs, accuracy) in enumerate(points)]
-    family = choose(members)
+    family = choose_family(members)
     singles = family.singles
     assert 1 <= len(singles) <= 6
     assert len({m.digest for m in singles}) == len(singles)
@@ -56,7 +56,7 @@ def test_family_is_monotone_without_repeats(points: list[tuple[int, float]]) -> 
 @given(st.lists(st.integers(10**4, 10**8), min_size=6, max_size=11, unique=True))
 def test_spread_is_the_best_of_all_choices(macs: list[int]) -> None:
     members = line(*sorted(macs))
-    picked = [m.macs for m in choose(members).singles]
+    picked = [m.macs for m in choose_family(members).singles]
     low, high = math.log(min(macs)), math.log(max(macs))
     targets = [low + (high - low) * index / 5 for index in range(6)]
 
@@ -70,7 +70,7 @@ def test_spread_is_the_best_of_all_choices(macs: list[int]) -> None:
 
 
 def test_names_and_ensemble_of_a_full_family() -> None:
-    family = choose(line(*(10 * 2**k for k in range(9))))
+    family = choose_family(line(*(10 * 2**k for k in range(9))))
     assert names(family) == ["A0", "A1", "A2", "A3", "A4", "A5", "A6"]
     assert family.notes == ()
     ensemble = family.ensemble
@@ -92,7 +92,7 @@ def test_names_and_ensemble_of_a_full_family() -> None:
     ],
 )
 def test_short_frontier_gives_fewer_members_and_says_so(count: int, expected: list[str]) -> None:
-    family = choose(line(*(100 * 3**k for k in range(count))))
+    family = choose_family(line(*(100 * 3**k for k in range(count))))
     assert names(family) == expected
     assert f"{count} member" in family.notes[0]
     assert "A5" in family.notes[0]
@@ -101,18 +101,18 @@ def test_short_frontier_gives_fewer_members_and_says_so(count: int, expected: li
 
 def test_no_members_is_an_error() -> None:
     with pytest.raises(SettingsError, match="no confirmed network"):
-        choose([])
+        choose_family([])
 
 
 def test_budgets_take_the_most_accurate_within() -> None:
-    family = choose(line(100, 200, 400, 800), {"phone": 450, "watch": 150})
+    family = choose_family(line(100, 200, 400, 800), {"phone": 450, "watch": 150})
     assert names(family) == ["watch", "phone", "A6"]
     assert [m.macs for m in family.singles] == [100, 400]
     assert [m.budget for m in family.singles] == [150, 450]
 
 
 def test_a_budget_without_a_network_of_its_own_is_left_out_and_explained() -> None:
-    family = choose(line(100, 800), {"tiny": 50, "small": 120, "same": 300, "large": 900})
+    family = choose_family(line(100, 800), {"tiny": 50, "small": 120, "same": 300, "large": 900})
     assert names(family) == ["small", "large", "A6"]
     assert [note.split(":")[0] for note in family.notes] == ["No tiny", "No same"]
 
@@ -130,11 +130,11 @@ def test_a_budget_without_a_network_of_its_own_is_left_out_and_explained() -> No
 )
 def test_impossible_budgets_are_refused(budgets: dict[str, float], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
-        choose(line(100, 200), budgets)
+        choose_family(line(100, 200), budgets)
 
 
 def test_family_json_round_trips(tmp_path: Path) -> None:
-    family = choose(frontier(whole_run(), "confirmation"))
+    family = choose_family(frontier(whole_run(), "confirmation"))
     path = tmp_path / "family.json"
     family.write(path)
     assert Family.read(path) == family
@@ -165,9 +165,9 @@ def test_damaged_family_json_is_named(tmp_path: Path, content: str, words: str) 
 def test_the_ensemble_is_of_the_two_largest_that_take_the_same_clip() -> None:
     sizes = (16, 24, 24, 16, 32)
     front = [member(str(n), 1000 * 2**n, 0.5 + 0.05 * n, size=size) for n, size in enumerate(sizes)]
-    found = choose(front).ensemble
+    found = choose_family(front).ensemble
     assert found is not None and found.parts == ("A0", "A3")
-    alone = choose(front[:1] + front[-1:])
+    alone = choose_family(front[:1] + front[-1:])
     assert alone.ensemble is None and "same clip" in alone.notes[-1]
 
 
@@ -179,7 +179,7 @@ def test_where_the_search_has_nothing_the_nearest_network_is_scaled_and_marked()
     macs = compute_cost(origin, CLASSES).macs
     front = [replace(member("measured", macs, 0.8), architecture=origin.text)]
     budgets = {"small": 0.6 * macs, "same": 1.05 * macs, "large": 4.0 * macs}
-    family = choose(front, budgets, scaler=Scaler(CLASSES, CLIPS))
+    family = choose_family(front, budgets, scaler=Scaler(CLASSES, CLIPS))
     assert [m.name for m in family.singles] == ["small", "same", "large"]
     for single in family.singles:
         network = Architecture.parse(single.architecture)
@@ -198,7 +198,7 @@ def test_scaling_does_not_go_beyond_what_the_released_family_did() -> None:
     origin = architecture(48)
     macs = compute_cost(origin, CLASSES).macs
     front = [replace(member("measured", macs, 0.8), architecture=origin.text)]
-    family = choose(front, {"near": 1.1 * macs, "far": 1e6 * macs}, scaler=Scaler(CLASSES, CLIPS))
+    family = choose_family(front, {"near": 1.1 * macs, "far": 1e6 * macs}, scaler=Scaler(CLASSES, CLIPS))
     assert [m.name for m in family.singles] == ["near"]
     assert any(note.startswith("No far") for note in family.notes)
 
@@ -208,7 +208,7 @@ def test_budgets_of_latency_pick_by_latency() -> None:
         replace(member(name, macs, accuracy), metrics={"latency_ms": ms})
         for name, macs, accuracy, ms in (("a", 100, 0.5, 4.0), ("b", 90, 0.6, 8.0), ("c", 300, 0.7, 5.0))
     ]
-    family = choose(front, {"fast": 4.5, "slow": 9.0}, cost="latency")
+    family = choose_family(front, {"fast": 4.5, "slow": 9.0}, cost="latency")
     assert [(m.name, m.digest, m.latency_ms) for m in family.singles] == [
         ("fast", "a", 4.0),
         ("slow", "c", 5.0),
@@ -217,7 +217,7 @@ def test_budgets_of_latency_pick_by_latency() -> None:
 
 
 def test_a_pick_far_below_its_budget_is_remarked() -> None:
-    assert "far below" in choose(line(100, 200), {"A0": 1e6}).notes[0]
+    assert "far below" in choose_family(line(100, 200), {"A0": 1e6}).notes[0]
 
 
 def test_shares_are_of_the_slowest_network() -> None:
@@ -238,7 +238,7 @@ def test_networks_without_a_latency_are_timed_and_base_ones_are_refused() -> Non
 
 
 def test_a_plan_is_architecture_recipe_and_card(tmp_path: Path) -> None:
-    family = choose(
+    family = choose_family(
         [replace(each, architecture=architecture(8 * n).text) for n, each in enumerate(line(10, 20, 40), 1)]
     )
     said = list(write_plan(tmp_path, family, "epochs: 3\n", LABELS))
@@ -255,9 +255,9 @@ def test_a_plan_is_architecture_recipe_and_card(tmp_path: Path) -> None:
 def test_a_plan_keeps_networks_that_are_trained(tmp_path: Path) -> None:
     write_member(tmp_path / "A0", "A0", network(), recipe_yaml="", labels=LABELS, metrics={})
     trained = architecture()
-    same = choose([replace(member("a", 10, 0.5), architecture=trained.text, digest=trained.digest)])
+    same = choose_family([replace(member("a", 10, 0.5), architecture=trained.text, digest=trained.digest)])
     assert "trained already" in next(iter(write_plan(tmp_path, same, "", LABELS)))
-    other = choose([replace(member("b", 10, 0.5), architecture=architecture(40).text)])
+    other = choose_family([replace(member("b", 10, 0.5), architecture=architecture(40).text)])
     list(write_plan(tmp_path, other, "", LABELS))
     assert (tmp_path / f"A0-{trained.digest[:8]}" / "weights.safetensors").is_file()
     assert not (tmp_path / "A0" / "weights.safetensors").exists()

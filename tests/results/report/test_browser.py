@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from results.analysis.frontier import frontier
-from results.family.family import choose
+from results.family.family import choose_family
 from results.report.plots import wanted_plots
 from results.report.report import write_report
 from results.report.run_view import Run
@@ -51,10 +51,9 @@ def opened(page: Path, profile: Path, *flags: str) -> tuple[str, list[str]]:
 def report_of(rows: int) -> Run:
     if not rows:
         measurements = whole_run()
-        return Run(
-            "small", measurements, family=choose(frontier(measurements, "confirmation")), published=True,
-            runs={"one": measurements, "other": whole_run(1)},
-        )  # fmt: skip
+        family = choose_family(frontier(measurements, "confirmation"))
+        runs = {"one": measurements, "other": whole_run(1)}
+        return Run("small", measurements, family=family, published=True, runs=runs)
     return Run("large", [measured(str(i), (i * 7919 % 1000) / 1000, 1e6 + 37 * i) for i in range(rows)])
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from proxy_train.data.dataset import Dataset
 from results.analysis.frontier import frontier
-from results.family.family import choose
+from results.family.family import choose_family
 from results.report.class_map import ClassMap
 from results.report.from_folders import read_run, report_runs
 from results.report.run_files import write_run
@@ -30,7 +30,7 @@ def searched(folder: Path, dataset: Dataset = SINGLE, **changes: Any) -> Path:
     records, settings = finished(folder, invented(timed=True), **changes), settings_of(folder, **changes)
     (settings.run_dir / "settings.yaml").write_text(settings.to_yaml())
     dataset.write_report(settings.run_dir / "data")
-    choose(frontier(records.measurements())).write(settings.run_dir / "family.json")
+    choose_family(frontier(records.measurements())).write(settings.run_dir / "family.json")
     return settings.run_dir
 
 

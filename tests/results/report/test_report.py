@@ -17,7 +17,7 @@ from proxy_train.measurement import Measurement
 from results.analysis.frontier import frontier
 from results.analysis.hypervolume import hypervolume_history
 from results.export.export import ExportResult
-from results.family.family import choose
+from results.family.family import choose_family
 from results.family.outcome import MemberOutcome
 from results.plots import interactive as plots
 from results.plots import pictures as plots_static
@@ -86,7 +86,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def run() -> Run:
     rows = whole_run()
-    family = choose(frontier(rows, "confirmation"))
+    family = choose_family(frontier(rows, "confirmation"))
     outcomes = {}
     for index, member in enumerate(family.members):
         check = Check(16, 1e-7 * (index + 1), 2.0, 1e-4, 0.5, 0.7)
