@@ -30,7 +30,7 @@ def map_in_processes(
         function: a module's function, so that a worker can import it.
         tasks: arguments of the calls.
         workers: number of processes; one worker works in this process.
-        blame: replaces ``function`` for tasks that were not done when a worker process was killed, as a
+        blame: function to use instead for tasks that were not done when a worker process was killed, as a
             damaged file can do by way of a decoder's fault; it may use ``run_in_process``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, whatever happens to the process or the machine."""
+"""Files that are whole or absent, whatever happens to the process or the machine."""
 
 from __future__ import annotations
 

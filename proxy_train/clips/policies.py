@@ -52,8 +52,8 @@ def rand_augment(clip: Clip, layers: int, magnitude: float, rng: np.random.Gener
 
     Args:
         clip: uint8 (frames, height, width, 3).
-        layers: 1 or more.
-        magnitude: 0 to 10.
+        layers: number of operations, at least 1.
+        magnitude: strength of the operations, from 0 to 10.
     """
     names = tuple(OPERATIONS)
     for choice in rng.integers(len(names), size=layers):

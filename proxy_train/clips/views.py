@@ -23,7 +23,7 @@ class Views:
         clips: number of clips; a single one is the middle.
         crops: number of squares: 1, the centre; or 3, the centre and both ends of the whole frames' long
             side, left and right or top and bottom. Videos are read again for these: a store has only centres.
-        whole: take all frames that are kept of the video instead of a clip's length; as a stream.
+        whole: whether a view has all frames that are kept of the video, not a clip's length; as a stream.
 
     Raises:
         SettingsError: there are no such views.

@@ -285,7 +285,7 @@ def clip_frames(run: ClipRun, number: int) -> Pixels:
 
 
 def _hash_of(path: Path) -> str | None:
-    """Return the hash that an earlier run left in the file, if it is there."""
+    """Return the hash that an earlier run left in the file; None if there is none."""
     if not path.exists():
         return None
     try:

@@ -132,7 +132,7 @@ def load_dataset(
     Args:
         settings: the settings of the data.
         workers: processes that write MovingDigits-16.
-        progress: called with the number of clips that are written.
+        progress: callback that gets the number of clips that are written.
         trainable: require what training needs; otherwise, a data set of one class or split is listed too.
 
     Raises:

@@ -110,7 +110,7 @@ def decode_all(
         dataset: the labelled videos.
         plan: the part of every video to keep.
         workers: processes that decode.
-        progress: called with the number of videos that are decoded.
+        progress: callback that gets the number of videos that are decoded.
         on_demand: make no ``.npy`` files: only the facts about the videos are kept.
 
     Raises:

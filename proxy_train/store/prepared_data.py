@@ -55,7 +55,7 @@ class PreparedData:
         side: pixels of a stored frame's side.
         fps: frames a second.
         splits: the splits by name.
-        flips_change_labels: mirroring is not allowed.
+        flips_change_labels: whether a mirrored clip would have another label.
         broken: videos that are left out because they cannot be read.
         labels_kind: kind of every clip's label.
         verbs: number of verbs among ``classes``; 0 unless labels are verb_noun.
@@ -165,7 +165,7 @@ def prepare(
         fps: frames a second.
         cache: folder below which the store's folder is made.
         workers: processes that decode.
-        progress: called with the number of videos that are decoded.
+        progress: callback that gets the number of videos that are decoded.
         refuse_broken: raise for videos that cannot be read.
         on_demand: keep no frames, only the facts about every video: clips are decoded when they are read,
             and are those of the store to the last bit.

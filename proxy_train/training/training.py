@@ -168,7 +168,7 @@ class Training:
         """Train on every training clip once.
 
         Args:
-            on_batch: called with the number of updates of the epoch.
+            on_batch: callback that gets the number of updates of the epoch.
 
         Raises:
             Diverged: the loss became NaN or infinite; at once on a CPU, an update later on a GPU.

@@ -115,8 +115,8 @@ class TrainingRun:
 
         Args:
             training: the training, from ``begin``.
-            on_epoch: called with every finished epoch.
-            on_batch: called with the number of updates of an epoch.
+            on_epoch: callback that gets every finished epoch.
+            on_batch: callback that gets the number of updates of an epoch.
         """
         leads = training.leads
         log = TrainingLog.open(self.folder, training.epoch) if leads else None

@@ -37,8 +37,8 @@ def widened(tensors: Mapping[str, Tensor], network: MoViNet) -> dict[str, Tensor
     """
     doubled = network.architecture.options.squeeze == "2plus3d"
     wide: dict[str, Tensor] = {}
-    for name, fresh in network.state_dict().items():
-        old, new = tensors[name].to(fresh.device), fresh.clone()
+    for name, initial in network.state_dict().items():
+        old, new = tensors[name].to(initial.device), initial.clone()
         if old.shape == new.shape:
             wide[name] = old.clone()
             continue

@@ -50,7 +50,7 @@ def read_camera(number: int, fps: float, size: int) -> Iterator[Frame]:
     if system == "v4l2" and not Path(device).exists():
         cameras = sorted(str(path) for path in Path("/dev").glob("video*"))
         raise DataError(
-            f"camera {number} is not there: {device} does not exist",
+            f"there is no camera {number}: {device} does not exist",
             hint=f"there is {', '.join(cameras) or 'no camera'}; or give a video file",
         )
     return _camera_pictures(device, system, fps, size)

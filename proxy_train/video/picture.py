@@ -21,7 +21,7 @@ def picture(frame: av.VideoFrame, size: int, reformatter: VideoReformatter, *, s
     Args:
         frame: a decoded frame.
         size: pixels of the short side.
-        reformatter: converts and scales; kept from frame to frame.
+        reformatter: converter and scaler, kept from frame to frame.
         square: cut the frame to its centre square.
 
     Returns:

@@ -26,8 +26,8 @@ class VideoInfo:
     """The facts of a video.
 
     Args:
-        width: stored pixels.
-        height: stored pixels.
+        width: width in stored pixels.
+        height: height in stored pixels.
         duration: seconds; 0 if a header does not tell.
         fps: frames a second, on average.
         codec: FFmpeg's name, or ``images``.
@@ -130,7 +130,7 @@ class Video:
             start: seconds of the first frame; None is the beginning.
             end: seconds of the end, not included; None is the video's end.
             square: cut each frame to its centre square.
-            limit: most frames to read.
+            limit: largest number of frames to read.
 
         Returns:
             uint8 of shape (frames, size, size, 3), RGB; or (frames, height, width, 3), the smaller ``size``.

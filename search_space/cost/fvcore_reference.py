@@ -65,7 +65,7 @@ class Comparison:
     Attributes:
         totals: a row for each operator.
         layers: a row for each layer's operator.
-        ignored: operators that fvcore met and neither side counts, with how often.
+        ignored: number of occurrences of each operator that fvcore met and neither side counts.
     """
 
     totals: tuple[Row, ...]

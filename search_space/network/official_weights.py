@@ -266,7 +266,7 @@ def variables_of_graph(graph: Any, read: Callable[[str], Array]) -> dict[str, Ar
 
     Args:
         graph: a TrackableObjectGraph message; its first node is the root.
-        read: gives the array of a checkpoint key.
+        read: function that returns the array of a checkpoint key.
     """
     # An optimizer's variables are named like those that they belong to, so they are left out by their place:
     # newer ones are children of the optimizer, older ones slots, which are children of no node.

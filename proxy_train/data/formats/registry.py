@@ -26,8 +26,8 @@ class Format:
     """A data set format.
 
     Args:
-        matches: returns whether a root and its annotations are certainly of the format.
-        read: lists the videos.
+        matches: function that tells whether a root and its annotations are certainly of the format.
+        read: function that lists the videos.
         flips_change_labels: whether a mirrored video would have another label.
         every_class_trains: whether a class without training videos is a mistake, not a missing download.
         seconds: default duration that is kept of a video: labels of several actions are those of all of it.

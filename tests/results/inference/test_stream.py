@@ -108,7 +108,7 @@ def test_lines_to_read(
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("camera:73", ["camera 73 is not there", "/dev/video73"]),
+        ("camera:73", ["there is no camera 73", "/dev/video73"]),
         ("nowhere.mp4", ["no such file"]),
         ("/dev/null", ["cannot be read as a camera"]),
     ],
