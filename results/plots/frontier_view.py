@@ -10,7 +10,7 @@ import numpy as np
 from results.analysis.candidates import Columns, Floats, MeasuredNetwork
 from results.analysis.frontier import frontier
 from results.analysis.hypervolume import HypervolumeHistory
-from results.analysis.measurements import fidelity_order
+from results.analysis.measurements import thoroughness
 from results.family.family import Family
 from results.plots.style import CLOUD_COLORS
 from search_space.architecture.published import PUBLISHED
@@ -182,7 +182,7 @@ def _clouds(measurements: Sequence[Measurement], cost_name: str) -> tuple[Cloud,
 
 def fidelity_words(known: Iterable[Fidelity]) -> dict[str, str]:
     """Key -> words such as ``8 epochs``; the share of the data is named only where it differs."""
-    distinct = sorted({f.key: f for f in known}.values(), key=fidelity_order)
+    distinct = sorted({f.key: f for f in known}.values(), key=thoroughness)
     words = {}
     for fidelity in distinct:
         parts = [f"{fidelity.epochs} epoch{'s' if fidelity.epochs != 1 else ''}"]

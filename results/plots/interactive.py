@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from results import units
-from results.analysis.frontier import MeasuredNetwork
+from results.analysis.candidates import MeasuredNetwork
 from results.analysis.hypervolume import HypervolumeHistory
 from results.plots.frontier_view import Cloud, FrontierView, Named, Survival, time_unit
 from results.plots.style import (

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
 from results import units
-from results.analysis.frontier import MeasuredNetwork
+from results.analysis.candidates import MeasuredNetwork
 from results.analysis.hypervolume import HypervolumeHistory
 from results.plots.frontier_view import FrontierView, Survival, time_unit
 from results.plots.style import (
