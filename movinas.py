@@ -1,4 +1,7 @@
-"""The front door: the command line parses, calls a room, and prints."""
+"""The front door: the handful of names that most programs need, and the command line.
+
+The rooms behind it, ``search_space``, ``proxy_train``, ``searcher`` and ``results``, have more public names.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,54 @@ import typer
 from results.commands.finished_runs import dashboard, family, report
 from results.commands.live_runs import launch, log, status, stop
 from results.commands.networks import export, latency_table, profile, stream
+from results.commands.spaces import list_spaces, show_space
+from results.commands.studies import proxy_validity, simulate
 from search_space.errors import MovinasError, SettingsError, Stopped
+from search_space.files import DEFAULT_CACHE
+from search_space.lazy_names import lazy_names
+
+__version__ = "0.1.0"
+__all__ = [
+    "Architecture",
+    "Records",
+    "SearchSpace",
+    "StreamingClassifier",
+    "__version__",
+    "build",
+    "load_member",
+    "load_settings",
+    "published",
+    "run",
+]
 
 # torch, ray and optuna take seconds to load: commands load what they use, so that help is there at once.
 if TYPE_CHECKING:
     from proxy_train.data.settings import DataSettings
+    from results.inference.streaming import StreamingClassifier
+    from results.member import load_member
+    from results.pipeline import run
+    from search_space.architecture.architecture import Architecture
+    from search_space.architecture.published import published
+    from search_space.network.model import build
+    from search_space.space.space import SearchSpace
+    from searcher.record.records import Records
+    from searcher.settings.reading import load_settings
+    from searcher.standalone.single_training import SingleTraining
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "results.inference.streaming": ("StreamingClassifier",),
+            "results.member": ("load_member",),
+            "results.pipeline": ("run",),
+            "search_space.architecture.architecture": ("Architecture",),
+            "search_space.architecture.published": ("published",),
+            "search_space.network.model": ("build",),
+            "search_space.space.space": ("SearchSpace",),
+            "searcher.record.records": ("Records",),
+            "searcher.settings.reading": ("load_settings",),
+        },
+    )
 
 app = typer.Typer(
     help="Search for mobile video networks (MoViNets), retrain them, stream and export them.",
@@ -28,18 +74,17 @@ space_app = typer.Typer(help="Look at search spaces before searching.", no_args_
 app.add_typer(data_app, name="data")
 app.add_typer(space_app, name="space")
 
-RunFolder = Annotated[Path, typer.Argument(help="A run's folder, such as runs/quickstart.")]
+RunFolder = Annotated[Path, typer.Argument(help="Folder of a run, such as runs/quickstart.")]
 Videos = Annotated[
     str, typer.Option("--data", help="Folder of videos, FORMAT:FOLDER, or moving-digits[:hard].")
 ]
-Annotations = Annotated[Path | None, typer.Option(help="Of the videos, if they are not in their folder.")]
-Cache = Annotated[Path, typer.Option(help="Where made and prepared data is kept.")]
-OnDemand = Annotated[bool, typer.Option(help="Store no frames: decode each clip on demand.")]
-CACHE = Path("~/.cache/movinas")
+Annotations = Annotated[Path | None, typer.Option(help="Annotation files, if they are not with the videos.")]
+Cache = Annotated[Path, typer.Option(help="Folder for made and prepared data.")]
+OnDemand = Annotated[bool, typer.Option(help="Decode each clip on demand; store no frames.")]
 
 
 def main() -> None:
-    """Run a command; what the user can mend is said in two lines, with exit status 2."""
+    """Run a command; print an error that the user can mend in two lines, and exit with status 2."""
     try:
         app()
     except MovinasError as error:
@@ -48,25 +93,25 @@ def main() -> None:
             print(f"  remedy: {error.hint}", file=sys.stderr)
         sys.exit(2)
     except Stopped:
-        print("movinas: stopped, as somebody asked; the same command goes on", file=sys.stderr)
+        print("movinas: stopped on request; run the same command to resume", file=sys.stderr)
     except KeyboardInterrupt:
-        print("\nmovinas: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        print("\nmovinas: interrupted; run the same command to resume", file=sys.stderr)
         sys.exit(130)
 
 
 @app.command()
 def search(
-    settings: Annotated[str | None, typer.Argument(help="YAML file or preset; default: quickstart.")] = None,
-    name: Annotated[str | None, typer.Option(help="Of the run and its folder.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Folder of all runs.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Trainings at a time.")] = None,
-    trials: Annotated[int | None, typer.Option(help="Candidates in all.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of proposals and trainings.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of your videos, of any format.")] = None,
+    settings: Annotated[str | None, typer.Argument(help="YAML file or preset [default: quickstart].")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run and its folder.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder that holds all runs.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Number of trainings at a time.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Number of candidates in all.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of proposals and trainings.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of your videos, in any known layout.")] = None,
     space: Annotated[str | None, typer.Option(help="A preset's name or a YAML file.")] = None,
-    address: Annotated[str | None, typer.Option(help="Of a Ray cluster: auto, or HOST:PORT.")] = None,
+    address: Annotated[str | None, typer.Option(help="Address of a Ray cluster: auto, or HOST:PORT.")] = None,
 ) -> None:
-    """Search, confirm the frontier, train and export a family; started again, it goes on where it was."""
+    """Search, confirm the frontier, train and export a family; run it again to resume."""
     from results.commands.terminal import Terminal
     from results.pipeline import run
     from searcher.settings.reading import load_settings
@@ -86,7 +131,7 @@ def search(
 
 @app.command()
 def frontier(run: RunFolder) -> None:
-    """Print a run's frontier and draw it anew: frontier.png, frontier.html, trials.csv, trials.parquet."""
+    """Print a run's frontier and redraw it: frontier.png, frontier.html, trials.csv, trials.parquet."""
     from results.commands.terminal import Terminal
     from results.report.run_files import draw_frontier
 
@@ -104,6 +149,10 @@ app.command()(export)
 app.command()(profile)
 app.command()(stream)
 app.command()(latency_table)
+app.command()(proxy_validity)
+app.command()(simulate)
+space_app.command("list")(list_spaces)
+space_app.command("profile")(show_space)
 
 
 def _is_given(context: typer.Context, name: str) -> bool:
@@ -120,122 +169,114 @@ def _refuse_all(options: set[str], what: str) -> None:
 @app.command()
 def train(
     context: typer.Context,
-    architecture: Annotated[str, typer.Argument(help="Text, published name, architecture.json, or a run.")],
-    output: Annotated[Path | None, typer.Option(help="Of the trained network; goes on from it.")] = None,
+    architecture: Annotated[
+        str, typer.Argument(help="Network as text, published name or architecture.json; or a run's folder.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of the trained network; resumed from it.")
+    ] = None,
     data: Videos = "moving-digits",
-    epochs: Annotated[int | None, typer.Option(min=1, help="Default: 20, or those of the run.")] = None,
-    recipe: Annotated[str | None, typer.Option(help="A preset's name or a YAML file.")] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    device: Annotated[str, typer.Option(help="Of torch: cpu, cuda.")] = "cpu",
-    weights: Annotated[Path | None, typer.Option(help="To begin with: member, file, checkpoint.")] = None,
-    promote: Annotated[Path | None, typer.Option(help="Go on from this shorter training's folder.")] = None,
-    processes: Annotated[int, typer.Option(min=1, help="Train together, each on a GPU if any.")] = 1,
-    clip: Annotated[str | None, typer.Option(help="FRAMESxSIZExFPS in place of the network's own.")] = None,
-    share: Annotated[float, typer.Option(help="Of the training clips.")] = 1.0,
-    width: Annotated[float, typer.Option(help="Of the network's channels.")] = 1.0,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Length of the training [default: 20, or the run's].")
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="Recipe: a preset or a YAML file.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
+    device: Annotated[str, typer.Option(help="Device as torch names it: cpu, cuda.")] = "cpu",
+    weights: Annotated[
+        Path | None, typer.Option(help="Initial weights: a member's folder, a file, an official checkpoint.")
+    ] = None,
+    promote: Annotated[Path | None, typer.Option(help="Folder of a shorter training to resume.")] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Processes that train together, each on a GPU if there are any.")
+    ] = 1,
+    clip: Annotated[
+        str | None, typer.Option(help="Clips as FRAMESxSIZExFPS [default: the network's own].")
+    ] = None,
+    share: Annotated[float, typer.Option(help="Share of the training clips, up to 1.")] = 1.0,
+    width: Annotated[float, typer.Option(help="Share of the network's channels, up to 1.")] = 1.0,
     views: Annotated[str | None, typer.Option(help="Evaluate on CLIPSxCROPS too, such as 10x3.")] = None,
-    keep_best: Annotated[bool, typer.Option(help="Keep the best epoch's weights, not the last.")] = False,
-    address: Annotated[str | None, typer.Option(help="Of a Ray cluster, for a run's family.")] = None,
-    cache: Cache = CACHE,
+    keep_best: Annotated[
+        bool, typer.Option(help="Keep the weights of the best epoch, not of the last.")
+    ] = False,
+    address: Annotated[
+        str | None, typer.Option(help="Address of a Ray cluster; for a run's family only.")
+    ] = None,
+    cache: Cache = DEFAULT_CACHE,
     on_demand: OnDemand = False,
 ) -> None:
-    """Train one network, fresh or from given weights, or a run's family; it goes on where it was."""
+    """Train one network, from scratch or from given weights, or a run's family; run it again to resume."""
     given = {name for name in context.params if _is_given(context, name)}
     if (Path(architecture) / "family.json").is_file():
         _refuse_all(given - {"architecture", "epochs", "address"}, f"the family of {architecture}")
         family(Path(architecture), chosen=True, epochs=epochs, address=address)
         return
     _refuse_all(given & {"address"}, "one network, which is trained here")
-    epochs = epochs or 20
     if output is None:
         raise SettingsError("--output is missing", hint="give a folder for the trained network")
     from proxy_train.recipe import Recipe
-    from results.commands.terminal import Terminal
-    from results.member import write_member
     from search_space.architecture.by_name import read_architecture
     from search_space.architecture.parts import ClipShape
-    from searcher.standalone.single_training import Extras, train_single
+    from searcher.standalone.single_training import SingleTraining, parse_views
 
-    wanted, terminal = read_architecture(architecture), Terminal()
-    if clip is not None:
-        wanted = wanted.with_input(ClipShape.parse(clip))
-    chosen = Recipe.from_yaml(recipe) if recipe else Recipe.model_validate({})
+    network = read_architecture(architecture)
+    wanted = SingleTraining(
+        network if clip is None else network.with_input(ClipShape.parse(clip)),
+        _data_settings(data, cache, on_demand=on_demand),
+        Recipe.from_yaml(recipe) if recipe else Recipe.model_validate({}),
+        output / "checkpoint",
+        epochs or 20,
+        seed=seed,
+        device=device,
+        weights=weights,
+        promoted_from=promote,
+        processes=processes,
+        share=share,
+        width=width,
+        keep_best=keep_best,
+        views=None if views is None else parse_views(views),
+    )
+    _train(wanted, output)
+
+
+def _train(wanted: SingleTraining, output: Path) -> None:
+    """Train one network as the terminal shows it, and write it as a member."""
+    from results.commands.terminal import Terminal
+    from results.member import write_member
+    from searcher.standalone.single_training import TrainingListeners, train_single
+
+    terminal = Terminal()
     with (
         terminal.bar("Writing MovingDigits-16") as making,
         terminal.bar("Decoding videos") as preparing,
-        terminal.bar("Updates") as batches,
+        terminal.bar("Updates") as updates,
     ):
         trained = train_single(
             wanted,
-            _data_settings(data, cache, on_demand=on_demand),
-            chosen,
-            output / "checkpoint",
-            epochs=epochs,
-            seed=seed,
-            device=device,
-            making=making,
-            preparing=preparing,
-            on_epoch=lambda done: terminal.say(done.text(epochs)),
-            on_batch=batches,
-            extras=Extras(weights, promote, processes, share, width, keep_best, views),
+            TrainingListeners(
+                making, preparing, lambda epoch: terminal.say(epoch.text(wanted.epochs)), updates
+            ),
         )
     terminal.say(trained.text())
     write_member(
         output,
         output.name,
         trained.model,
-        recipe_yaml=chosen.text(),
+        recipe_yaml=wanted.recipe.text(),
         labels=trained.classes,
         metrics=trained.metrics,
-        trained={"epochs": epochs, "seed": seed, **trained.facts},
+        trained={"epochs": wanted.epochs, "seed": wanted.seed, **trained.facts},
     )
     terminal.say(
         f"{output}: top-1 {100 * trained.metrics['top1']:.1f} % on {trained.data}'s {trained.split} split"
     )
 
 
-@app.command()
-def proxy_validity(
-    settings: Annotated[str | None, typer.Argument(help="YAML file or preset; default: quickstart.")] = None,
-    cheap: Annotated[str, typer.Option(help="epochs=, share=, frames=, size=, width=")] = "epochs=3",
-    dear: Annotated[str, typer.Option(help="What stands for the truth.")] = "epochs=12",
-    networks: Annotated[int, typer.Option(help="Spread over the cost, each trained both ways.")] = 30,
-) -> None:
-    """Does a cheap training rank networks as a dear one does, and better than their cost does?"""
-    from results.commands.terminal import Terminal
-    from searcher.settings.reading import load_settings
-    from searcher.standalone import proxy_validity as validity
-
-    terminal, efforts = Terminal(), (validity.Effort.parse(cheap), validity.Effort.parse(dear))
-    with terminal.bar("Writing MovingDigits-16") as make, terminal.bar("Decoding videos") as prepare:
-        data = validity.prepare(load_settings(settings), *efforts, networks, making=make, preparing=prepare)
-    with terminal.phase("Proxy validity"):
-        found = validity.proxy_validity(data, on_event=terminal)
-    terminal.say(found.text())
-
-
-@app.command()
-def simulate(
-    problem: Annotated[str, typer.Argument(help="synthetic, nasbench201-cifar10, a run...")] = "synthetic",
-    strategy: Annotated[list[str] | None, typer.Option(help="Again for each; default: all but gp.")] = None,
-    evaluations: Annotated[int, typer.Option(min=1, help="Candidates in all.")] = 200,
-    workers: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 1,
-    seeds: Annotated[int, typer.Option(min=1, help="Searches of each strategy.")] = 5,
-    rungs: Annotated[int, typer.Option(min=1, help="Of the synthetic space; one in 3 goes on.")] = 1,
-) -> None:
-    """Compare strategies without training: on tables, on invented accuracies, on a run's records."""
-    from searcher.simulation.comparison import compare
-
-    for line in compare(problem, strategy or (), evaluations, workers, seeds, rungs):
-        typer.echo(line)
-
-
 @data_app.command("make")
 def data_make(
     preset: Annotated[str, typer.Argument(help="default, tiny, medium or hard.")] = "default",
-    cache: Cache = CACHE,
+    cache: Cache = DEFAULT_CACHE,
 ) -> None:
-    """Write MovingDigits-16 as real H.264 videos with a manifest; only what is not there yet."""
+    """Write MovingDigits-16 as real H.264 videos with a manifest, unless it is there already."""
     from proxy_train.data.settings import load_dataset
     from results.commands.terminal import Terminal
     from searcher.cluster.machine import cpus
@@ -249,11 +290,11 @@ def data_make(
 @data_app.command("check")
 def data_check(
     data: Videos,
-    cache: Cache = CACHE,
+    cache: Cache = DEFAULT_CACHE,
     annotations: Annotations = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write everything there too.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="File for all details as JSON.")] = None,
 ) -> None:
-    """Decode every video of a data set once, and report counts, durations and what is broken, by name."""
+    """Decode every video of a data set once; report counts, durations, and broken files by name."""
     from proxy_train.data.check import check_dataset
     from proxy_train.data.settings import load_dataset
     from results.commands.terminal import Terminal
@@ -273,13 +314,17 @@ def data_check(
 @data_app.command("prepare")
 def data_prepare(
     data: Videos,
-    space: Annotated[str | None, typer.Option(help="Prepare all clips of a space: preset or YAML.")] = None,
-    clip: Annotated[list[str] | None, typer.Option(help="FRAMESxSIZExFPS, such as 8x32x4; repeat.")] = None,
-    cache: Cache = CACHE,
+    space: Annotated[
+        str | None, typer.Option(help="Prepare the clips of a space: a preset or a YAML file.")
+    ] = None,
+    clip: Annotated[
+        list[str] | None, typer.Option(help="Clips as FRAMESxSIZExFPS, such as 8x32x4; repeat.")
+    ] = None,
+    cache: Cache = DEFAULT_CACHE,
     annotations: Annotations = None,
     on_demand: OnDemand = False,
 ) -> None:
-    """Decode a data set once for the clips that networks take; interrupted, it goes on when started again."""
+    """Decode a data set once for the clips that networks take; run it again to resume."""
     from results.commands.terminal import Terminal
     from searcher.evaluator.clips import prepare_clips
 
@@ -288,37 +333,6 @@ def data_prepare(
         chosen = _data_settings(data, cache, annotations, on_demand=on_demand)
         for made in prepare_clips(chosen, space, clip or (), report):
             terminal.say(made)
-
-
-@space_app.command("list")
-def space_list() -> None:
-    """The spaces that come with movinas."""
-    from search_space.genes.reading import preset_names
-
-    typer.echo("\n".join(preset_names()))
-
-
-@space_app.command("profile")
-def space_profile(
-    space: Annotated[str, typer.Argument(help="A preset's name or a YAML file.")] = "quickstart",
-    budget: Annotated[
-        list[str] | None, typer.Option(help="A0=2e6 (multiply-adds), repeat; or paper.")
-    ] = None,
-) -> None:
-    """Smallest, median, largest, histogram of multiply-adds, number of networks, reachable budgets."""
-    from results.text.costs import space_text
-    from search_space.space.budgets import Budgets
-    from search_space.space.profile import profile_space, released_budgets
-    from search_space.space.space import SearchSpace
-
-    chosen = SearchSpace.from_yaml(space)
-    given = Budgets.parse(budget or ())
-    if given.unit != "macs":
-        raise SettingsError(
-            f"--budget in {given.unit}", hint="a space is profiled by multiply-adds: write A0=2e6"
-        )
-    budgets = given.limits or chosen.settings.budgets or released_budgets()
-    typer.echo(space_text(profile_space(chosen, budgets)))
 
 
 def _data_settings(

@@ -19,13 +19,13 @@ import numpy as np
 import torch
 
 from proxy_train.clips.augmentation import Augmentation
-from proxy_train.data.moving_digits import encode
 from proxy_train.data.settings import DataSettings, load_dataset
 from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData, prepare
 from proxy_train.training.training import Training
 from proxy_train.video.video import Video
+from proxy_train.video.writing import write_video
 from search_space.architecture.architecture import Architecture
 from search_space.network.allocator import retain_freed_memory
 
@@ -63,7 +63,7 @@ def write_videos(root: Path, count: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         shade = np.linspace(40, 200, 320)[None, :, None] + rng.normal(0, 20, (240, 1, 3))
         frames = [np.roll(shade, 2 * at, axis=1).clip(0, 255).astype(np.uint8) for at in range(10 * BIG)]
-        encode(path, frames, crf=26, fps=BIG)
+        write_video(path, frames, crf=26, fps=BIG)
 
 
 def decoding(root: Path) -> None:
@@ -110,8 +110,8 @@ def changing(root: Path, cache: Path) -> None:
         rng = np.random.default_rng(0)
         began = time.process_time()
         for _ in range(4):
-            stretches = augmentation.stretches(split, np.arange(16), rng)
-            augmentation.changed(split.read_all(stretches), 16, rng)
+            ranges = augmentation.frame_ranges(split, np.arange(16), rng)
+            augmentation.changed(split.read_all(ranges), 16, rng)
         print(f"augmenting    {1000 * (time.process_time() - began) / 64:7.2f} ms a clip: {name}")
 
 

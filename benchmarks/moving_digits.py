@@ -26,6 +26,7 @@ from proxy_train.training.training import Training
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
 from search_space.architecture.published import published
+from search_space.files import DEFAULT_CACHE
 from search_space.network.allocator import retain_freed_memory
 
 BLIND = "base_16x48x8_s8_w16s2-13e32-aa_w32s2-15e96-13e96-ab_w64s2-15e192-13e192-ab_h128x256"
@@ -86,7 +87,7 @@ def main() -> None:
     parser.add_argument("--network", default="A0-stream", help="of hard: a published name or a text")
     parser.add_argument("--epochs", type=int, default=12, help="of hard")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--cache", type=Path, default=Path("~/.cache/movinas").expanduser())
+    parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE.expanduser())
     options = parser.parse_args()
     torch.set_num_threads(1)
     retain_freed_memory()

@@ -120,18 +120,18 @@ def wanted(data: PreparedData) -> list[FrameRange]:
 
 def rates(data: PreparedData, threads: list[int]) -> None:
     """Clips a second by threads and by processes, and what a clip costs."""
-    split, stretches = data.split("train"), wanted(data)
+    split, ranges = data.split("train"), wanted(data)
     began = time.process_time()
-    for stretch in stretches:
-        split.read(stretch)
+    for frames in ranges:
+        split.read(frames)
     each = 1000 * (time.process_time() - began) / CLIPS
     print(f"decoding      {each:7.1f} ms of CPU a clip of 16 frames of 172 px, 5 a second")
     ways: dict[tuple[str, int], Callable[[], None]] = {}
     context = multiprocessing.get_context("spawn")
     pools = {count: ProcessPoolExecutor(count, mp_context=context) for count in threads}
     for count in threads:
-        ways["threads", count] = partial(by_threads, data, stretches, count)
-        ways["processes", count] = partial(by_processes, data, stretches, pools[count], count)
+        ways["threads", count] = partial(by_threads, data, ranges, count)
+        ways["processes", count] = partial(by_processes, data, ranges, pools[count], count)
     seconds: dict[tuple[str, int], list[float]] = {key: [] for key in ways}
     for number in range(5):
         for key, way in ways.items():
@@ -146,25 +146,23 @@ def rates(data: PreparedData, threads: list[int]) -> None:
         pool.shutdown()
 
 
-def by_threads(data: PreparedData, stretches: list[FrameRange], count: int) -> None:
+def by_threads(data: PreparedData, ranges: list[FrameRange], count: int) -> None:
     """Reads as trainings do."""
     torch.set_num_threads(count)
-    for _ in data.split("train").read_all(stretches):
+    for _ in data.split("train").read_all(ranges):
         pass
     torch.set_num_threads(1)
 
 
-def by_processes(
-    data: PreparedData, stretches: list[FrameRange], pool: ProcessPoolExecutor, count: int
-) -> None:
+def by_processes(data: PreparedData, ranges: list[FrameRange], pool: ProcessPoolExecutor, count: int) -> None:
     """The same work, in parts; no frame comes back."""
-    list(pool.map(read_all, [data] * count, [stretches[at::count] for at in range(count)]))
+    list(pool.map(read_all, [data] * count, [ranges[at::count] for at in range(count)]))
 
 
-def read_all(data: PreparedData, stretches: list[FrameRange]) -> None:
+def read_all(data: PreparedData, ranges: list[FrameRange]) -> None:
     """In a process of its own."""
-    for stretch in stretches:
-        data.split("train").read(stretch)
+    for frames in ranges:
+        data.split("train").read(frames)
 
 
 def waiting(name: str, architecture: Architecture, dataset: Dataset, cache: Path) -> None:

@@ -45,6 +45,7 @@ from proxy_train.video.video import Video
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
 from search_space.architecture.published import published
+from search_space.files import DEFAULT_CACHE
 from search_space.network.allocator import retain_freed_memory
 from search_space.network.bottleneck import Bottleneck
 from search_space.network.convolution import same_padding
@@ -170,8 +171,8 @@ class Ours(Loop):
         """One update."""
         split = self.data.split("train")
         with self.watch.part("augment"):
-            stretches = self.augmentation.stretches(split, indices, self.rng)
-            clips = self.augmentation.changed(split.read_all(stretches), len(indices), self.rng)
+            ranges = self.augmentation.frame_ranges(split, indices, self.rng)
+            clips = self.augmentation.changed(split.read_all(ranges), len(indices), self.rng)
         self.learn(self.model, clips, torch.from_numpy(split.labels[indices]))
         with self.watch.part("optimizer"):
             clip_gradients(self.optimizer, 1.0)
@@ -307,7 +308,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--retain", action="store_true")
-    parser.add_argument("--cache", type=Path, default=Path("~/.cache/movinas").expanduser())
+    parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE.expanduser())
     options = parser.parse_args()
     torch.set_num_threads(1)
     retain_freed_memory()

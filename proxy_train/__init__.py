@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from proxy_train.training.training import EpochReport, Training
     from proxy_train.training.training_run import EpochLine, TrainingRun, read_training_log
     from proxy_train.training.updates import Diverged
+    from proxy_train.video.video import Video
 else:
     from search_space.lazy_names import lazy_names
 
@@ -41,6 +42,7 @@ else:
         "proxy_train.training.training": ("EpochReport", "Training"),
         "proxy_train.training.training_run": ("EpochLine", "TrainingRun", "read_training_log"),
         "proxy_train.training.updates": ("Diverged",),
+        "proxy_train.video.video": ("Video",),
     }
     __getattr__ = lazy_names(__name__, _MODULES)
 
@@ -64,6 +66,7 @@ __all__ = [
     "Recipe",
     "Training",
     "TrainingRun",
+    "Video",
     "VideoItem",
     "Views",
     "assess",

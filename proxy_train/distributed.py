@@ -1,9 +1,8 @@
-"""Processes that train one network together: who takes which clips, and what they add up.
+"""Processes that train one network together: the clips of each, and the sums over all of them.
 
 Every process holds the same weights and computes a part of every batch; gradients and the statistics of batch
 norm are summed over all of them, so that the result is that of one process with the whole batch, up to the
-order of additions. Torch's process group does the talking (gloo on CPUs, NCCL on GPUs); whoever starts the
-processes sets it up.
+order of additions. Torch's process group communicates (gloo on CPUs, NCCL on GPUs); the caller sets it up.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class Group:
 
     @classmethod
     def current(cls) -> Group:
-        """The place in the default process group; alone if there is none."""
+        """Return the place in the default process group; that of a single process if there is none."""
         if not (dist.is_available() and dist.is_initialized()):
             return cls()
         return cls(dist.get_rank(), dist.get_world_size())
@@ -40,16 +39,16 @@ class Group:
         return self.rank == 0
 
     def part(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """The places of a batch that are this process's: every ``size``-th one."""
+        """Return this process's positions in a batch: every ``size``-th one."""
         return np.arange(self.rank, len(indices), self.size, dtype=np.int64)
 
     def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Adds up every gradient over the processes, in one message."""
+        """Add up every gradient over the processes, in one message."""
         if self.size == 1:
             return
         gradients = []
         for weight in parameters:
-            # A part of a batch may leave a branch without a gradient; the message must fit all the same.
+            # A part of a batch may leave a branch without a gradient; the message must fit nevertheless.
             if weight.grad is None:
                 weight.grad = torch.zeros_like(weight)
             gradients.append(weight.grad)
@@ -61,38 +60,38 @@ class Group:
             gradient.copy_(summed.view_as(gradient))
 
     def sum(self, value: Tensor) -> Tensor:
-        """The sum of a tensor over the processes, as a new tensor without gradient."""
+        """Return the sum of a tensor over the processes, as a new tensor without gradient."""
         total = value.detach().clone()
         if self.size > 1:
             dist.all_reduce(total)
         return total
 
     def wait(self) -> None:
-        """Returns when all processes have come here."""
+        """Wait until all processes have called this."""
         if self.size > 1:
             dist.barrier()
 
 
-def _summed(value: Tensor) -> Tensor:
-    """The sum over the processes, through which gradients flow back to all of them."""
+def _differentiable_sum(value: Tensor) -> Tensor:
+    """Return the sum over the processes, through which gradients flow back to all of them."""
     return cast(Tensor, all_reduce(value))  # type: ignore[no-untyped-call]
 
 
 class SharedNorm(nn.BatchNorm2d):
-    """Batch norm over the clips of all processes, on CPUs too (torch's own works on GPUs only)."""
+    """Batch norm over the clips of all processes, also on CPUs (torch's own works on GPUs only)."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalises (batch, channels, height, width) with the statistics of everybody's batch."""
+        """Normalise (batch, channels, height, width) with the statistics of the batch of all processes."""
         if not self.training:
             return super().forward(input)
         assert self.running_mean is not None and self.running_var is not None
         x = input.float()  # half precision cannot hold the sums
         own = torch.cat([x.sum((0, 2, 3)), x.new_tensor([x.numel() / x.shape[1]])])
-        total = _summed(own)
+        total = _differentiable_sum(own)
         count = total[-1].detach()
         mean = total[:-1] / count
         centred = x - mean[:, None, None]
-        variance = _summed(centred.square().sum((0, 2, 3))) / count
+        variance = _differentiable_sum(centred.square().sum((0, 2, 3))) / count
         with torch.no_grad():
             momentum = self.momentum or 0.0
             self.running_mean.lerp_(mean, momentum)
@@ -103,7 +102,7 @@ class SharedNorm(nn.BatchNorm2d):
 
 
 def share_norms(network: nn.Module) -> None:
-    """Makes every batch norm of a network one over all processes, in place; weights and names stay."""
+    """Replace every batch norm of a network by one over all processes, in place; weights and names stay."""
     for module in list(network.modules()):
         for name, child in module.named_children():
             if type(child) is nn.BatchNorm2d:

@@ -1,4 +1,4 @@
-"""How much a measurement spent on a candidate."""
+"""The effort that a measurement spends on a candidate."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ class Fidelity:
 
     @property
     def key(self) -> str:
-        """One word that names it, such as ``e4-f16-s48-p100``: epochs, frames, size, percent of the clips.
+        """A word such as ``e4-f16-s48-p100``: epochs, frames, size, percent of the clips.
 
-        Percent of the channels follow, such as ``-w50``, unless all are there.
+        The percentage of the channels follows, such as ``-w50``, unless it is 100.
         """
         width = "" if self.width == 1 else f"-w{_percent(self.width)}"
         return f"e{self.epochs}-f{self.frames}-s{self.size}-p{_percent(self.share)}{width}"
 
     @classmethod
     def parse(cls, key: str) -> Fidelity:
-        """The inverse of ``key``; raises SettingsError for anything else."""
+        """Read a ``key``; raise SettingsError for anything else."""
         match = _KEY.fullmatch(key)
         if match is None:
             raise SettingsError(f"{key!r} is not a fidelity", hint="it looks like e4-f16-s48-p100")
@@ -62,7 +62,7 @@ class Fidelity:
         return cls(int(epochs), int(frames), int(size), *fractions)
 
     def after(self, epochs: int) -> Fidelity:
-        """What has been spent after so many of its epochs."""
+        """Return the fidelity that is spent after some of the epochs."""
         return replace(self, epochs=epochs)
 
 

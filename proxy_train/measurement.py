@@ -1,4 +1,4 @@
-"""What is known about a candidate after it was tried."""
+"""The result of trying a candidate."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class Measurement:
     """One training of one network at one fidelity with one seed; a failure is a measurement too.
 
     Args:
-        digest: of the architecture.
-        architecture: its text form.
-        fidelity: what was spent; for a pruned candidate, what it had reached.
-        seed: of the training.
-        purpose: which part of a run asked for it.
+        digest: digest of the architecture.
+        architecture: text form of the architecture.
+        fidelity: the fidelity that was spent; for a pruned candidate, the one it had reached.
+        seed: seed of the training.
+        purpose: the part of a run that asked for it.
         status: ``failed`` has a ``reason``; ``pruned``, in older records, has valid metrics too.
         metrics: top1, top5 (fractions), loss, macs, parameters, state_bytes, activation_bytes; empty if it
             failed. With several labels a clip, top1 is the mean average precision, and mean_ap as well.
-        seconds: of training and evaluation, wall clock.
-        reason: why it failed or was cancelled, else empty.
+        seconds: wall-clock time of training and evaluation.
+        reason: reason of a failure or cancellation, else empty.
     """
 
     digest: str
@@ -42,5 +42,5 @@ class Measurement:
 
     @property
     def key(self) -> Key:
-        """What makes it the same experiment as another: architecture, fidelity, seed."""
+        """The identity of the experiment: architecture, fidelity, seed."""
         return self.digest, self.fidelity.key, self.seed

@@ -1,4 +1,4 @@
-"""Work in processes of its own, with progress, that never outlives the process that asked for it."""
+"""Work in separate processes, with progress, that never outlives the process that asked for it."""
 
 from __future__ import annotations
 
@@ -24,29 +24,31 @@ def map_in_processes(
     *,
     blame: Callable[[Task], Result] | None = None,
 ) -> Iterator[Result]:
-    """Results of ``function`` for every task as they finish, in no order; one worker works in this process.
+    """Yield the results of ``function`` for every task as they finish, in no order.
 
     Args:
-        function: of a module, so that a worker can import it.
-        blame: takes the place of ``function`` for tasks that were not done when a worker process was killed,
-        as a damaged file can do by way of a decoder's fault; it may use ``run_in_process``.
+        function: a module's function, so that a worker can import it.
+        tasks: arguments of the calls.
+        workers: number of processes; one worker works in this process.
+        blame: replaces ``function`` for tasks that were not done when a worker process was killed, as a
+            damaged file can do by way of a decoder's fault; it may use ``run_in_process``.
 
     Raises:
-        DataError: a worker process was killed, and nothing is said about ``blame``.
+        DataError: a worker process was killed, and there is no ``blame``.
     """
     if workers <= 1 or len(tasks) <= 1:
         yield from map(function, tasks)
         return
     context = _context()
-    left = dict(enumerate(tasks))
+    open_tasks = dict(enumerate(tasks))
     with ProcessPoolExecutor(
         min(workers, len(tasks)), mp_context=context, initializer=_follow_parent
     ) as pool:
         try:
-            futures = {pool.submit(function, task): number for number, task in left.items()}
+            futures = {pool.submit(function, task): number for number, task in open_tasks.items()}
             for future in as_completed(futures):
                 result = future.result()
-                del left[futures[future]]
+                del open_tasks[futures[future]]
                 yield result
         except BrokenProcessPool as error:
             if blame is None:
@@ -56,11 +58,11 @@ def map_in_processes(
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
     if blame is not None:
-        yield from map(blame, left.values())
+        yield from map(blame, open_tasks.values())
 
 
 def run_in_process(function: Callable[[Task], Result], task: Task) -> Result | None:
-    """The result of one task in a process of its own; None if that was killed."""
+    """Return the result of one task in a process of its own; None if the process was killed."""
     with ProcessPoolExecutor(1, mp_context=_context(), initializer=_follow_parent) as pool:
         try:
             return pool.submit(function, task).result()
@@ -74,7 +76,7 @@ def _context() -> SpawnContext:
 
 
 def _follow_parent() -> None:
-    """Ends this worker when its parent dies, however it dies: the pool's own pipes do not notice a kill."""
+    """End this worker when its parent dies, in whatever way: the pool's own pipes do not notice a kill."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return

@@ -1,4 +1,4 @@
-"""How a network is trained: optimizer, schedule, regularisation, augmentation."""
+"""The recipe of a training: optimizer, schedule, regularisation, augmentation."""
 
 from __future__ import annotations
 
@@ -24,17 +24,19 @@ class Recipe(BaseModel):
     )
     learning_rate: float = Field(default=0.02, gt=0, description="the peak, at this batch size")
     scale_rate: float = Field(
-        default=5.0, gt=0, description="times the learning rate: that of the residual branches' scalars"
+        default=5.0, gt=0, description="factor of the learning rate of the residual branches' scalars"
     )
     matrix_rate: float = Field(
-        default=5.0, gt=0, description="times the learning rate: that of muon's matrices"
+        default=5.0, gt=0, description="factor of the learning rate of muon's matrices"
     )
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="of rmsprop and sgd (Nesterov's)")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum of rmsprop and sgd (Nesterov's)")
     batch_size: int = Field(default=32, ge=1, description="clips a step, of all processes together")
     micro_batch: int | None = Field(
         default=None, ge=1, description="clips computed at a time, whose gradients add up; default: all"
     )
-    weight_decay: float = Field(default=0.0, ge=0, description="of kernels, not of the classifier")
+    weight_decay: float = Field(
+        default=0.0, ge=0, description="weight decay of kernels, not of the classifier"
+    )
     clip_norm: float | None = Field(
         default=None, gt=0, description="largest norm of each variable's gradient"
     )
@@ -42,24 +44,26 @@ class Recipe(BaseModel):
         default="cosine", description="after the warm-up; official warms up to the cosine, from a rate of 0"
     )
     warmup_epochs: float = Field(
-        default=0.5, ge=0, description="the learning rate rises linearly for so long"
+        default=0.5, ge=0, description="epochs during which the learning rate rises linearly"
     )
     final_rate: float = Field(default=0.0, ge=0, le=1, description="fraction of the learning rate at the end")
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
-    dropout: float = Field(default=0.0, ge=0, lt=1, description="before the classifier")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="dropout rate before the classifier")
     stochastic_depth: float = Field(default=0.0, ge=0, lt=1, description="drop rate of the last branch")
     mixup: float = Field(
-        default=0.0, ge=0, description="clips are blended in pairs by Beta(mixup, mixup); 0: not"
+        default=0.0, ge=0, description="clips are blended in pairs by Beta(mixup, mixup); 0: they are not"
     )
     stream_frames: int | None = Field(
-        default=None, ge=1, description="causal networks see clips in parts of so many frames, as a stream"
+        default=None,
+        ge=1,
+        description="causal networks see clips in parts of this number of frames, as a stream",
     )
     ema: float = Field(default=0.0, ge=0, lt=1, description="decay of the weights' moving average; 0: none")
     batch_norm: Literal["batch", "frozen"] = Field(
         default="batch", description="frozen keeps the running statistics, for fine-tuning"
     )
     batch_norm_momentum: float = Field(
-        default=0.1, gt=0, le=1, description="of the running statistics (PyTorch's)"
+        default=0.1, gt=0, le=1, description="momentum of the running statistics (PyTorch's)"
     )
     shift: float = Field(default=0.05, ge=0, le=0.5, description="largest random shift, fraction of the side")
     photometric: float = Field(
@@ -77,14 +81,14 @@ class Recipe(BaseModel):
         default="none", description="random changes of colour and shape, the same for all frames of a clip"
     )
     policy_layers: int = Field(default=2, ge=1, description="randaugment's changes a clip")
-    policy_magnitude: float = Field(default=9.0, ge=0, le=10, description="how strong they are")
+    policy_magnitude: float = Field(default=9.0, ge=0, le=10, description="strength of the changes")
     precision: Literal["float32", "bfloat16", "float16"] = Field(
         default="float32", description="bfloat16 is slower than float32 on CPUs; float16 needs a GPU"
     )
 
     @classmethod
     def from_yaml(cls, source: str | Path) -> Recipe:
-        """Reads a YAML file, or a preset by its name.
+        """Read a YAML file, or a preset by its name.
 
         Raises:
             SettingsError: no such file or preset, an unknown key, or a value out of range.
@@ -112,14 +116,14 @@ class Recipe(BaseModel):
             raise SettingsError(f"recipe {source}: {key}: {first['msg']} (got {first['input']!r})") from error
 
     def text(self) -> str:
-        """Every field as YAML, so that it stands alone."""
+        """Return every field as YAML, so that it stands alone."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
     def to_yaml(self, path: Path) -> None:
-        """Writes ``text``."""
+        """Write ``text`` to a file."""
         path.write_text(self.text())
 
 
 def preset_names() -> tuple[str, ...]:
-    """Names of the recipes that come with movinas."""
+    """Return the names of the recipes that come with movinas."""
     return tuple(sorted(path.stem for path in _PRESETS.glob("*.yaml")))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 
 class MovinasError(ValueError):
-    """Something that the user gave cannot be used.
+    """The base of all errors that a user can cause: something given cannot be used.
 
     Args:
-        message: names the key, file or tensor, and the value that was found.
-        hint: what to do about it, one sentence.
+        message: the fault, with the key, file or tensor and the value that was found.
+        hint: the remedy, one sentence.
     """
 
     def __init__(self, message: str, *, hint: str = "") -> None:
@@ -17,7 +17,7 @@ class MovinasError(ValueError):
         self.hint = hint
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Keyword-only arguments need this to survive the way from a worker process to the driver.
+        # Keyword-only arguments need this to survive pickling from a worker process to the driver.
         return (_rebuild, (type(self), self.message, self.hint))
 
 
@@ -26,32 +26,32 @@ def _rebuild(cls: type[MovinasError], message: str, hint: str) -> MovinasError:
 
 
 class ArchitectureError(MovinasError):
-    """An architecture, or its text or JSON form, cannot be built."""
+    """An architecture, or a text or JSON form, that cannot be built."""
 
 
 class SpaceError(MovinasError):
-    """A search space, or a budget asked of it, cannot be used."""
+    """A search space, or a budget asked of it, that cannot be used."""
 
 
 class NetworkError(MovinasError):
-    """A tensor, a state or a weights file does not fit the network."""
+    """A tensor, a state or a weights file that does not fit the network."""
 
 
 class DataError(MovinasError):
-    """A data set or a video cannot be read."""
+    """A data set or a video that cannot be read."""
 
 
 class SettingsError(MovinasError):
-    """A setting is unknown, of the wrong type, or impossible."""
+    """A setting that is unknown, of the wrong type, or impossible."""
 
 
 class RecordError(MovinasError):
-    """A run's record is missing, damaged, or belongs to other settings."""
+    """A run's record that is missing, damaged, or of other settings."""
 
 
 class ExportError(MovinasError):
-    """A network could not be exported, or the export does not compute what the network computes."""
+    """A failed export, or one that does not compute what the network computes."""
 
 
 class Stopped(KeyboardInterrupt):
-    """Somebody asked a run to stop; what was measured is recorded, and the same command goes on."""
+    """A request to stop a run; what was measured is recorded, and the same command resumes it."""

@@ -10,17 +10,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+DEFAULT_CACHE = Path("~/.cache/movinas")
+"""Where made and prepared data is kept, unless settings or options say otherwise."""
+
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes when it
-    does not.
+    """Yield a temporary path that replaces ``path`` if the block succeeds, and is removed if it does not.
 
-    The file may be read by whom the umask says, even if a library that wrote it made it private.
+    The file has the permissions that the umask gives, even if a library that wrote it made it private.
 
     Args:
-        path: its folder is made if it is not there.
-        durable: wait for the disk, so that it survives a power cut; without, only the death of the process.
+        path: the file to replace; its folder is made if it does not exist.
+        durable: wait for the disk, so that the file survives a power cut and not only a killed process.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
@@ -39,7 +41,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Waits until a file's bytes are on the disk."""
+    """Wait until a file's bytes are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -48,12 +50,12 @@ def sync(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file."""
+    """Write a text file."""
     with replacing(path) as temporary:
         # Names of files need not be text; JSON reads what takes the place of such bytes as it was.
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes readable JSON."""
+    """Write readable JSON."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

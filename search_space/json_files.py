@@ -10,24 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from search_space.architecture.architecture import Architecture
 from search_space.errors import MovinasError
 
 T = TypeVar("T")
-
-ArchitectureText = Annotated[
-    Architecture, PlainValidator(Architecture.parse), PlainSerializer(lambda a: a.text, str)
-]
-"""An architecture that stands in a JSON form as its one-line text."""
-
-ArchitectureJson = Annotated[
-    Architecture, PlainValidator(Architecture.from_json), PlainSerializer(Architecture.to_json, dict)
-]
-"""An architecture that stands in a JSON form as its own JSON form."""
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
 
@@ -36,8 +25,8 @@ def to_json(value: Any, kind: Any = None) -> Any:
     """Return the JSON form of a dataclass instance, or of any other value whose type ``kind`` is given.
 
     Args:
-        value: what to write.
-        kind: its type, if ``type(value)`` does not say it, such as ``tuple[Measurement, ...]``.
+        value: the value.
+        kind: type of the value, if ``type(value)`` does not say it, such as ``tuple[Measurement, ...]``.
     """
     return _adapter(kind or type(value)).dump_python(value, mode="json")
 
@@ -48,7 +37,7 @@ def from_json(content: object, kind: type[T], *, where: str, error: type[Movinas
     Args:
         content: dictionaries, lists, strings and numbers.
         kind: a dataclass, or any type that pydantic can check.
-        where: the file or line, for the error.
+        where: name of the file or line, for the error.
         error: the type of error to raise.
         hint: the remedy, for the error.
 
@@ -62,8 +51,10 @@ def from_json(content: object, kind: type[T], *, where: str, error: type[Movinas
         place = ".".join(map(str, first["loc"]))
         if first["type"] == "missing":
             raise error(f"{where} is incomplete: it has no {place!r}", hint=hint) from wrong
-        found = repr(first["input"])[:80]
-        raise error(f"{where} is damaged: {place or 'it'} is {found}: {first['msg']}", hint=hint) from wrong
+        value_text = repr(first["input"])[:80]
+        raise error(
+            f"{where} is damaged: {place or 'it'} is {value_text}: {first['msg']}", hint=hint
+        ) from wrong
     return value
 
 

@@ -1,4 +1,4 @@
-"""Reading YAML so that every complaint can name the line it is about."""
+"""YAML with the line of every entry, so that errors can name it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Document:
     """A mapping read from a file, with the line on which each entry stands.
 
     Attributes:
-        source: how to name it in messages, such as a file's path.
+        source: name of the document in messages, such as a file's path.
         data: plain dictionaries, lists and scalars.
-        lines: path of an entry (keys and list positions) to its line, from 1; empty for what Python gave.
+        lines: line of each entry, from 1, by its path (keys and list positions); empty for data from Python.
     """
 
     source: str
@@ -28,14 +28,14 @@ class Document:
     lines: Mapping[Path, int]
 
     def place(self, path: Path) -> str:
-        """``file.yaml, line 7: stages[1].kernel``, as far as it is known."""
+        """Return the place of an entry, ``file.yaml, line 7: stages[1].kernel``, as far as it is known."""
         line = next((self.lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.lines), None)
         where = f"{self.source}, line {line}" if line else self.source
         return f"{where}: {path_text(path)}" if path else where
 
 
 def path_text(path: Sequence[str | int]) -> str:
-    """``stages[1].kernel`` from its parts."""
+    """Return a path as text, such as ``stages[1].kernel``."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.removeprefix(".")
 
@@ -44,7 +44,7 @@ def read_yaml(text: str, source: str) -> Document:
     """Parse YAML with the safe loader.
 
     Raises:
-        SpaceError: it is no YAML, no mapping, or has a key twice; with file and line.
+        SpaceError: the text is no YAML or no mapping, or has a key twice; names file and line.
     """
     try:
         node = yaml.compose(text, yaml.SafeLoader)
@@ -56,7 +56,7 @@ def read_yaml(text: str, source: str) -> Document:
         mark = getattr(error, "problem_mark", None)
         where = f"{source}, line {mark.line + 1}" if mark else source
         problem = getattr(error, "problem", None) or "it cannot be parsed"
-        raise SpaceError(f"{where}: no valid YAML: {problem}", hint="mend the syntax") from error
+        raise SpaceError(f"{where}: no valid YAML: {problem}", hint="correct the syntax") from error
     if not isinstance(data, dict):
         raise SpaceError(
             f"{source}: holds {type(data).__name__}, not a mapping",

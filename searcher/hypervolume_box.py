@@ -10,10 +10,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from searcher.objectives import Objectives
-from searcher.pareto import hypervolume
-from searcher.record.candidate import Candidate
-
 _MARGIN = 0.1
 
 
@@ -38,17 +34,3 @@ def in_box(
             high = np.nanmax(everything[:, column], initial=-np.inf)
             scaled[:, column] = (scaled[:, column] - low) / max((1 + _MARGIN) * (high - low), 1e-9)
     return scaled
-
-
-def search_hypervolume(candidates: Sequence[Candidate], objectives: Objectives) -> float:
-    """Return the hypervolume of a search: of every measurement, at any rung, that keeps the soft limits.
-
-    Args:
-        candidates: candidates of the search, measured or not.
-        objectives: objectives of the search.
-    """
-    measured = [metrics for candidate in candidates for metrics in candidate.metrics.values()]
-    values = [objectives.values(metrics) for metrics in measured if objectives.violation(metrics) <= 0]
-    if not values:
-        return 0.0
-    return hypervolume(in_box(np.array(values), objectives.names), (1.0,) * len(objectives.names))

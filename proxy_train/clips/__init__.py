@@ -1,1 +1,1 @@
-"""Batches of clips: views, augmentation, and what a network is to say of them."""
+"""Batches of clips: views, augmentation, and the targets of a network."""

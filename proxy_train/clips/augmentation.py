@@ -1,6 +1,6 @@
-"""Training clips: a random stretch, a random box, one flip and one change of colour for all frames of a clip.
+"""Training clips: random frames, a random box, one flip and one change of colour for all frames of a clip.
 
-Whatever is drawn is drawn once a clip, so that motion within it stays what it was; time is never reversed.
+Everything is drawn once a clip, so that motion within it stays what it was; time is never reversed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What may change in a clip of ``frames`` x ``size`` x ``size``; ``flip`` only where it keeps labels."""
+    """The possible changes of a ``frames`` x ``size`` x ``size`` clip; ``flip`` only if it keeps labels."""
 
     frames: int
     size: int
@@ -42,7 +42,7 @@ class Augmentation:
 
     @classmethod
     def of(cls, recipe: Recipe, data: PreparedData) -> Augmentation:
-        """What the recipe asks for, as far as the data set allows it."""
+        """Return the augmentation of a recipe, as far as the data set allows it."""
         flip = recipe.flip and not data.flips_change_labels
         return cls(
             data.frames,
@@ -57,17 +57,25 @@ class Augmentation:
             recipe.policy_magnitude,
         )
 
-    def stretches(
+    def frame_ranges(
         self, split: Split, indices: npt.NDArray[np.int64], rng: np.random.Generator
     ) -> list[FrameRange]:
-        """A random stretch of each clip."""
+        """Draw a random range of frames of each clip."""
         starts = rng.integers(0, np.maximum(1, split.lengths[indices] - self.frames + 1))
         pairs = zip(indices.tolist(), starts.tolist(), strict=True)
         return [FrameRange(index, start, self.frames) for index, start in pairs]
 
     def changed(self, clips: Iterator[Pixels], count: int, rng: np.random.Generator) -> Tensor:
-        """The next ``count`` stretches changed at random: float32 (count, 3, frames, size, size) in 0..1,
-        channels innermost."""
+        """Change the next clips at random.
+
+        Args:
+            clips: uint8 (frames, side, side, 3) each.
+            count: number of clips to take.
+            rng: the random generator.
+
+        Returns:
+            float32 (count, 3, frames, size, size) in 0..1, channels innermost.
+        """
         batch = np.empty((count, self.frames, self.size, self.size, 3), np.uint8)
         for place, clip in enumerate(islice(clips, count)):
             if self.box_area < 1:
@@ -81,7 +89,7 @@ class Augmentation:
         return self._recolour(torch.from_numpy(batch), rng)
 
     def _shifted_box(self, clip: Pixels, rng: np.random.Generator, out: Pixels) -> None:
-        """A box of the clip's size; it may leave the picture by ``shift``, where the border is repeated."""
+        """Cut a box of the clip's size, up to ``shift`` outside the picture, where the border is repeated."""
         side, size = clip.shape[1], self.size
         top, left = rng.integers(-self.shift, side - size + self.shift + 1, size=2).tolist()
         rows, columns = (slice(max(0, at), min(side, at + size)) for at in (top, left))
@@ -98,7 +106,7 @@ class Augmentation:
             out[:] = out[:, :, ::-1].copy()
 
     def _random_box(self, clip: Pixels, rng: np.random.Generator) -> Pixels:
-        """A box of random area and aspect, scaled to the clip's size (Szegedy et al., CVPR 2015)."""
+        """Cut a box of random area and aspect, scaled to the clip's size (Szegedy et al., CVPR 2015)."""
         side = clip.shape[1]
         width = height = side
         for _ in range(10):
@@ -114,23 +122,23 @@ class Augmentation:
         scaled = F.interpolate(box, size, mode="bilinear", antialias=True).permute(0, 2, 3, 1)
         if self.flip and rng.random() < 0.5:
             scaled = scaled.flip(2)
-        found: Pixels = scaled.numpy()
-        return found
+        pixels: Pixels = scaled.numpy()
+        return pixels
 
     def _recolour(self, batch: Tensor, rng: np.random.Generator) -> Tensor:
-        """A gain and an offset for every clip and channel: brightness, contrast and tint."""
+        """Apply a gain and an offset to every clip and channel: brightness, contrast and tint."""
         strength, count = self.photometric, len(batch)
         pixels = torch.empty(batch.shape, dtype=torch.float32)
         # Clip by clip, which stay in the cache, and by whole rows of pixels, which keep vector units busy.
-        clips, changed = (each.view(count, -1, 3 * self.size) for each in (batch, pixels))
+        clips, changed = (tensor.view(count, -1, 3 * self.size) for tensor in (batch, pixels))
         if strength > 0:
             gain = rng.uniform(1 - strength, 1 + strength, (count, 1)) * rng.uniform(
                 1 - strength / 2, 1 + strength / 2, (count, 3)
             )
             offset = rng.uniform(-strength / 4, strength / 4, (count, 1)) * np.ones((1, 3))
             gains, offsets = (
-                torch.from_numpy(np.tile(each, (1, self.size))).to(torch.float32)
-                for each in (gain / 255, offset)
+                torch.from_numpy(np.tile(values, (1, self.size))).to(torch.float32)
+                for values in (gain / 255, offset)
             )
             for source, clip, times, plus in zip(clips, changed, gains, offsets, strict=True):
                 torch.mul(source, times, out=clip).add_(plus).clamp_(0, 1)
@@ -148,9 +156,9 @@ class Mixed:
     against ``labels[partners]``, whatever kind the labels are.
 
     Args:
-        clips: blended, of the same shape.
-        partners: int64 (batch,), the index of each clip's partner.
-        weight: between 0 and 1.
+        clips: the blended clips, of the same shape.
+        partners: index of each clip's partner: int64 (batch,).
+        weight: share of each clip's own pixels, between 0 and 1.
     """
 
     clips: Tensor
@@ -159,11 +167,11 @@ class Mixed:
 
 
 def mixup(clips: Tensor, alpha: float, rng: np.random.Generator) -> Mixed:
-    """Blends whole clips, all frames alike, by a weight from Beta(alpha, alpha) (Zhang et al., ICLR 2018).
+    """Blend whole clips, all frames alike, by a weight from Beta(alpha, alpha) (Zhang et al., ICLR 2018).
 
     Args:
-        clips: float (batch, ...), anything of one shape.
-        alpha: above 0; 0 blends nothing.
+        clips: float (batch, ...), of any shape.
+        alpha: parameter of the distribution; 0 blends nothing.
     """
     if alpha <= 0:
         return Mixed(clips, torch.arange(len(clips), device=clips.device), 1.0)
@@ -173,7 +181,7 @@ def mixup(clips: Tensor, alpha: float, rng: np.random.Generator) -> Mixed:
 
 
 def evaluation_batch(split: Split, indices: Indices | range, frames: int, size: int) -> Tensor:
-    """The middle stretch and the centre square of each clip, as ``Augmentation.changed`` gives them."""
+    """Return the middle frames and the centre square of each clip, in ``Augmentation.changed``'s form."""
     corner = (split.side - size) // 2
     batch = np.empty((len(indices), frames, size, size, 3), np.uint8)
     for place, index in enumerate(indices):

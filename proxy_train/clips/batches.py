@@ -1,4 +1,4 @@
-"""An epoch's batches: which clips, in which order, changed how; made while the network computes."""
+"""The batches of an epoch: their clips, order and changes; made while the network computes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from search_space.errors import SettingsError
 
 Item = TypeVar("Item")
 AHEAD = 2
-"""Batches that are made ahead: one would do if all took the same time."""
+"""Number of batches that are made ahead: one would do if all took the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class Batch:
 
     Args:
         clips: float32 (part, 3, frames, size, size) in 0..1.
-        labels: of the part.
-        whole: clips of all processes together.
+        labels: labels of the part.
+        whole: number of clips of all processes together.
     """
 
     clips: Tensor
@@ -42,16 +42,16 @@ class Batch:
     whole: int
 
     def to(self, device: str) -> Batch:
-        """The same on a device."""
+        """Return the batch on a device."""
         clips = self.clips if device == "cpu" else self.clips.pin_memory()
         return Batch(clips.to(device, non_blocking=True), self.labels.to(device), self.whole)
 
 
 @dataclass(frozen=True, slots=True)
 class _BatchPlan:
-    """What a batch is made of: stretches, and the generator of all else, or one ``apart`` for each clip."""
+    """The plan of a batch: ranges of frames, the generator of the rest, or one ``apart`` for each clip."""
 
-    stretches: list[FrameRange]
+    ranges: list[FrameRange]
     rng: np.random.Generator
     apart: list[np.random.Generator] = field(default_factory=list)
 
@@ -59,18 +59,18 @@ class _BatchPlan:
 class Batches:
     """The training batches of a data set by a recipe.
 
-    One process alone draws everything from one generator, clip after clip. Of several, each makes its own
-    clips only; every clip has a generator of its own then, so that the number of processes decides nothing.
+    A single process draws everything from one generator, clip after clip. Of several processes, each makes
+    only its own clips; every clip then has a generator of its own, so that their number changes nothing.
 
     Args:
         data: the data set.
         recipe: batch size and augmentation.
         indices: the clips of the training split to use.
-        seed: of the training.
-        group: the processes; None is this one alone, by the first scheme.
+        seed: seed of the training.
+        group: the processes; None is a single process, which uses one generator.
 
     Raises:
-        SettingsError: fewer clips in a batch than processes.
+        SettingsError: a batch has fewer clips than there are processes.
     """
 
     def __init__(
@@ -92,59 +92,62 @@ class Batches:
             )
 
     def __len__(self) -> int:
-        """Updates in an epoch; clips that fill no batch are left for another shuffle."""
+        """Return the number of updates in an epoch; clips that fill no batch are left for another shuffle."""
         return len(self._indices) // self._size
 
     def epoch(self, epoch: int) -> tuple[int, Iterator[Batch]]:
-        """A seed for what else is random in this epoch, and its batches."""
+        """Return a seed for everything else that is random in an epoch, and its batches."""
         rng = np.random.default_rng([self._seed, epoch])
         order = rng.permutation(self._indices)
-        return int(rng.integers(2**62)), self._made(order, epoch, rng)
+        return int(rng.integers(2**62)), self._make(order, epoch, rng)
 
-    def _made(self, order: npt.NDArray[np.int64], epoch: int, rng: np.random.Generator) -> Iterator[Batch]:
+    def _make(self, order: npt.NDArray[np.int64], epoch: int, rng: np.random.Generator) -> Iterator[Batch]:
         chosen = [np.sort(part) for part in np.split(order[: len(self) * self._size], len(self))]
-        plans = self._alone(chosen, rng) if self._group is None else self._apart(chosen, epoch, self._group)
-        # One of the two runs ahead: stretches are decoded before their batch is due.
-        here, ahead = tee(plans)
-        read = self._split.read_all(stretch for plan in ahead for stretch in plan.stretches)
-        for plan in here:
+        plans = (
+            self._plan(chosen, rng) if self._group is None else self._plan_apart(chosen, epoch, self._group)
+        )
+        # One of the two runs ahead: frames are decoded before their batch is due.
+        due, ahead = tee(plans)
+        read = self._split.read_all(frames for plan in ahead for frames in plan.ranges)
+        for plan in due:
             if plan.apart:
-                each = [self._augmentation.changed(read, 1, own) for own in plan.apart]
-                clips = torch.cat(each)
+                clips = torch.cat([self._augmentation.changed(read, 1, own) for own in plan.apart])
             else:
-                clips = self._augmentation.changed(read, len(plan.stretches), plan.rng)
-            indices = np.array([stretch.index for stretch in plan.stretches])
+                clips = self._augmentation.changed(read, len(plan.ranges), plan.rng)
+            indices = np.array([frames.index for frames in plan.ranges])
             labels = BatchLabels(torch.from_numpy(self._split.labels[indices]))
             if self._recipe.mixup > 0:
                 mixed = mixup(clips, self._recipe.mixup, plan.rng)
                 clips, labels = mixed.clips, BatchLabels(labels.own, labels.own[mixed.partners], mixed.weight)
             yield Batch(clips, labels, self._size)
 
-    def _alone(self, chosen: list[npt.NDArray[np.int64]], rng: np.random.Generator) -> Iterator[_BatchPlan]:
-        """All stretches of the epoch are drawn before anything else: what is drawn later hangs on no clip."""
-        drawn = [self._augmentation.stretches(self._split, indices, rng) for indices in chosen]
-        yield from (_BatchPlan(stretches, rng) for stretches in drawn)
+    def _plan(self, chosen: list[npt.NDArray[np.int64]], rng: np.random.Generator) -> Iterator[_BatchPlan]:
+        """Yield the plans of an epoch, with all ranges drawn first: later draws depend on no clip."""
+        drawn = [self._augmentation.frame_ranges(self._split, indices, rng) for indices in chosen]
+        yield from (_BatchPlan(ranges, rng) for ranges in drawn)
 
-    def _apart(self, chosen: list[npt.NDArray[np.int64]], epoch: int, group: Group) -> Iterator[_BatchPlan]:
-        """Clips that depend on their places in the batch only, not on those beside them."""
+    def _plan_apart(
+        self, chosen: list[npt.NDArray[np.int64]], epoch: int, group: Group
+    ) -> Iterator[_BatchPlan]:
+        """Yield plans whose clips depend on their places in the batch only, not on those beside them."""
         for number, indices in enumerate(chosen):
             seeds, places = [self._seed, epoch, number], group.part(indices)
             own = [np.random.default_rng([*seeds, place]) for place in places.tolist()]
-            stretches = [
-                self._augmentation.stretches(self._split, indices[place : place + 1], generator)[0]
+            ranges = [
+                self._augmentation.frame_ranges(self._split, indices[place : place + 1], generator)[0]
                 for place, generator in zip(places.tolist(), own, strict=True)
             ]
-            yield _BatchPlan(stretches, np.random.default_rng([*seeds, 2**31]), own)
+            yield _BatchPlan(ranges, np.random.default_rng([*seeds, 2**31]), own)
 
 
 class Prefetcher(Generic[Item]):
-    """Makes items in a thread of its own while the last ones are used; use it as a context manager.
+    """A context manager that makes items in a thread of its own while the last ones are used.
 
     What a thread raises is raised where its item is asked for. Their order, and what they are, is as if they
     were made in place.
 
     Args:
-        items: made one by one, only by the thread.
+        items: iterator over the items, which only the thread advances.
     """
 
     def __init__(self, items: Iterator[Item]) -> None:
@@ -179,7 +182,7 @@ class Prefetcher(Generic[Item]):
                 if self._ended.is_set():
                     return
             self._put(None)
-        except BaseException as error:  # handed to whoever waits for the item
+        except BaseException as error:  # handed to the thread that waits for the item
             self._put(error)
 
     def _put(self, item: Item | BaseException | None) -> None:

@@ -25,7 +25,7 @@ _LUMA = np.array([0.2989, 0.587, 0.114], np.float32)
 
 
 def auto_contrast(clip: Clip, _magnitude: float, _rng: np.random.Generator) -> Clip:
-    """Stretches each channel's tones to 0 to 255."""
+    """Spread each channel's tones over 0 to 255."""
     flat = clip.reshape(-1, 3)
     low, high = flat.min(0).astype(np.float32), flat.max(0).astype(np.float32)
     scale = np.where(high > low, 255 / np.maximum(high - low, 1), 1)
@@ -35,7 +35,7 @@ def auto_contrast(clip: Clip, _magnitude: float, _rng: np.random.Generator) -> C
 
 
 def equalize(clip: Clip, _magnitude: float, _rng: np.random.Generator) -> Clip:
-    """Makes all tones of a channel equally frequent."""
+    """Make all tones of a channel equally frequent."""
     table = np.tile(np.arange(256, dtype=np.uint8)[:, None], 3)
     for channel in range(3):
         counts = np.bincount(clip[..., channel].reshape(-1), minlength=256)
@@ -48,44 +48,44 @@ def equalize(clip: Clip, _magnitude: float, _rng: np.random.Generator) -> Clip:
 
 
 def invert(clip: Clip, _magnitude: float, _rng: np.random.Generator) -> Clip:
-    """The negative."""
+    """Return the negative."""
     return 255 - clip
 
 
 def posterize(clip: Clip, magnitude: float, _rng: np.random.Generator) -> Clip:
-    """Keeps the highest bits alone: up to four of eight, more at a higher magnitude."""
+    """Keep only the highest bits: up to four of eight, more at a higher magnitude."""
     dropped = 8 - int(magnitude / 10 * 4)
     return ((clip.astype(np.uint16) >> dropped) << dropped).astype(np.uint8)
 
 
 def solarize(clip: Clip, magnitude: float, _rng: np.random.Generator) -> Clip:
-    """Inverts the tones from a threshold on."""
+    """Invert the tones from a threshold on."""
     return _either(clip < int(magnitude / 10 * 256), clip, 255 - clip)
 
 
 def solarize_add(clip: Clip, magnitude: float, _rng: np.random.Generator) -> Clip:
-    """Makes the darker half of the tones brighter."""
+    """Make the darker half of the tones brighter."""
     added = np.minimum(clip.astype(np.int16) + int(magnitude / 10 * 110), 255).astype(np.uint8)
     return _either(clip < 128, added, clip)
 
 
 def color(clip: Clip, magnitude: float, _rng: np.random.Generator) -> Clip:
-    """From grey to garish."""
+    """Change the saturation, from grey to garish."""
     return _blend((clip @ _LUMA)[..., None], clip, magnitude)
 
 
 def contrast(clip: Clip, magnitude: float, _rng: np.random.Generator) -> Clip:
-    """From even grey, of the clip's mean brightness, to harsh."""
+    """Change the contrast, from even grey, of the clip's mean brightness, to harsh."""
     return _blend(np.float32((clip @ _LUMA).mean()), clip, magnitude)
 
 
 def brightness(clip: Clip, magnitude: float, _rng: np.random.Generator) -> Clip:
-    """From black to bright."""
+    """Change the brightness, from black to bright."""
     return _blend(np.float32(0), clip, magnitude)
 
 
 def sharpness(clip: Clip, magnitude: float, _rng: np.random.Generator) -> Clip:
-    """From blurred to sharpened; the outermost pixels stay."""
+    """Change the sharpness, from blurred to sharpened; the outermost pixels stay."""
     whole = clip.astype(np.float32)
     soft = whole.copy()
     rows = whole[:, :-2] + whole[:, 1:-1] + whole[:, 2:]
@@ -95,34 +95,34 @@ def sharpness(clip: Clip, magnitude: float, _rng: np.random.Generator) -> Clip:
 
 
 def shear_x(clip: Clip, magnitude: float, rng: np.random.Generator) -> Clip:
-    """Slants by up to 0.3, to either side."""
+    """Slant by up to 0.3, to either side."""
     return _warp(clip, np.array([[1, _signed(0.03 * magnitude, rng)], [0, 1]]))
 
 
 def shear_y(clip: Clip, magnitude: float, rng: np.random.Generator) -> Clip:
-    """Slants by up to 0.3, up or down."""
+    """Slant by up to 0.3, up or down."""
     return _warp(clip, np.array([[1, 0], [_signed(0.03 * magnitude, rng), 1]]))
 
 
 def translate_x(clip: Clip, magnitude: float, rng: np.random.Generator) -> Clip:
-    """Moves by up to 0.45 of the width, to either side."""
+    """Move by up to 0.45 of the width, to either side."""
     return _warp(clip, np.eye(2), across=_signed(0.045 * magnitude, rng))
 
 
 def translate_y(clip: Clip, magnitude: float, rng: np.random.Generator) -> Clip:
-    """Moves by up to 0.45 of the height, up or down."""
+    """Move by up to 0.45 of the height, up or down."""
     return _warp(clip, np.eye(2), down=_signed(0.045 * magnitude, rng))
 
 
 def rotate(clip: Clip, magnitude: float, rng: np.random.Generator) -> Clip:
-    """Turns by up to 30 degrees, either way."""
+    """Turn by up to 30 degrees, either way."""
     angle = math.radians(_signed(3 * magnitude, rng))
     turn = [[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]
     return _warp(clip, np.array(turn))
 
 
 def cutout(clip: Clip, magnitude: float, rng: np.random.Generator) -> Clip:
-    """A grey square, of up to 0.36 of the side, at one place in all frames."""
+    """Cover a square, of up to 0.36 of the side, with grey, at one place in all frames."""
     height, width = clip.shape[1:3]
     half = round(0.018 * magnitude * min(height, width))
     row, column = int(rng.integers(height)), int(rng.integers(width))
@@ -169,7 +169,7 @@ def _bytes(values: npt.NDArray[np.floating]) -> Clip:
 
 
 def _by_table(clip: Clip, table: Clip) -> Clip:
-    """Each channel through its own column of 256 tones."""
+    """Map each channel through its own column of 256 tones."""
     changed = np.empty_like(clip)
     for channel in range(3):
         np.take(table[:, channel], clip[..., channel], out=changed[..., channel])
@@ -177,13 +177,13 @@ def _by_table(clip: Clip, table: Clip) -> Clip:
 
 
 def _blend(other: Floats | np.float32, clip: Clip, magnitude: float) -> Clip:
-    """From near ``other`` over the clip itself to beyond it: 0.1 to 1.9."""
+    """Blend from near ``other`` over the clip itself to beyond it: 0.1 to 1.9."""
     factor = np.float32(0.18 * magnitude + 0.1)
     return _bytes(other + factor * (clip.astype(np.float32) - other))
 
 
 def _warp(clip: Clip, matrix: npt.NDArray[np.float64], across: float = 0, down: float = 0) -> Clip:
-    """Shows at each place (row, column) from the centre what was at ``matrix`` times it, then moved.
+    """Show at each place (row, column) from the centre what was at ``matrix`` times it, then moved.
 
     The nearest pixel is taken; grey comes in from outside.
     """

@@ -40,7 +40,7 @@ V0: tuple[tuple[Step, Step], ...] = (
 
 
 def auto_augment(clip: Clip, rng: np.random.Generator) -> Clip:
-    """One of the policies of ``V0``: its steps in turn, each with its probability."""
+    """Apply one of the policies of ``V0``: its steps in turn, each with its probability."""
     for name, probability, magnitude in V0[int(rng.integers(len(V0)))]:
         if rng.random() < probability:
             clip = OPERATIONS[name](clip, magnitude, rng)
@@ -48,7 +48,7 @@ def auto_augment(clip: Clip, rng: np.random.Generator) -> Clip:
 
 
 def rand_augment(clip: Clip, layers: int, magnitude: float, rng: np.random.Generator) -> Clip:
-    """``layers`` operations, drawn with replacement, all of one magnitude (Cubuk et al., 2020).
+    """Apply ``layers`` operations, drawn with replacement, all of one magnitude (Cubuk et al., 2020).
 
     Args:
         clip: uint8 (frames, height, width, 3).

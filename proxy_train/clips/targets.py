@@ -1,4 +1,4 @@
-"""What a network's outputs are asked to be: the head of a data set, and a batch's labels with their loss."""
+"""The targets of a network: the head of a data set, and a batch's labels with their loss."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from search_space.network.heads import Head, as_head
 
 
 def head_for(data: PreparedData) -> Head:
-    """The classifier that a data set's labels need: one class, several, or a verb and a noun."""
+    """Return the head that a data set's labels need: one class, several, or a verb and a noun."""
     if data.labels_kind == "multi":
         return Head.multi_label(len(data.classes))
     return as_head(data.class_counts)
@@ -24,7 +24,7 @@ class BatchLabels:
     Args:
         own: (batch,), (batch, classes) or (batch, 2); see ``Head.loss``.
         others: labels of the blended-in clips, of the same shape; None if there are none.
-        weight: how much of every clip is of ``own``.
+        weight: share of every clip that belongs to ``own``.
     """
 
     own: Tensor
@@ -32,17 +32,17 @@ class BatchLabels:
     weight: float = 1.0
 
     def part(self, rows: slice) -> BatchLabels:
-        """Those of some rows."""
+        """Return the labels of some rows."""
         return BatchLabels(self.own[rows], None if self.others is None else self.others[rows], self.weight)
 
     def to(self, device: str) -> BatchLabels:
-        """The same on a device."""
+        """Return the labels on a device."""
         return BatchLabels(
             self.own.to(device), None if self.others is None else self.others.to(device), self.weight
         )
 
     def loss(self, head: Head, logits: Tensor, smoothing: float) -> Tensor:
-        """The mean loss over the rows: a scalar.
+        """Return the mean loss over the rows: a scalar.
 
         Every loss here is linear in its target, so that the loss of blended labels is the blend of losses.
         """

@@ -1,4 +1,4 @@
-"""Which parts of a video an evaluation looks at: the centre, several clips and crops, or all of it."""
+"""The parts of a video that an evaluation looks at: the centre, several clips and crops, or all of it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from search_space.errors import SettingsError
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """``clips`` stretches, evenly spread over a video, times ``crops`` squares of their frames.
+    """The views of a video: ``clips`` evenly spread over it, times ``crops`` squares of their frames.
 
     Args:
-        clips: of one, the middle is taken.
-        crops: 1, the centre; or 3, of the whole frames: the centre and both ends of their long side, left and
-            right or top and bottom. Videos are read again for these, as a store has the centres of frames.
-        whole: all frames that are kept of the video instead of a clip's length; as a stream.
+        clips: number of clips; a single one is the middle.
+        crops: number of squares: 1, the centre; or 3, the centre and both ends of the whole frames' long
+            side, left and right or top and bottom. Videos are read again for these: a store has only centres.
+        whole: take all frames that are kept of the video instead of a clip's length; as a stream.
 
     Raises:
         SettingsError: there are no such views.
@@ -42,17 +42,17 @@ class Views:
 
     @property
     def count(self) -> int:
-        """Views of a video."""
+        """The number of views of a video."""
         return self.clips * self.crops
 
     def frames(self, split: Split, index: int, frames: int) -> int:
-        """How many frames a view of a video has."""
+        """Return the number of frames of a view of a video."""
         return max(frames, int(split.lengths[index])) if self.whole else frames
 
-    def stretches(
+    def frame_ranges(
         self, split: Split, indices: npt.NDArray[np.int64], frames: int, size: int
     ) -> Iterator[FrameRange]:
-        """What ``batch`` reads."""
+        """Yield the ranges of frames that ``batch`` reads."""
         for index in indices.tolist():
             length = self.frames(split, index, frames)
             free = max(0, int(split.lengths[index]) - length)
@@ -68,18 +68,19 @@ class Views:
         size: int,
         read: Iterator[Pixels] | None = None,
     ) -> Tensor:
-        """The views of some videos.
+        """Return the views of some videos.
 
         Args:
-            indices: of the videos, whose views must have equally many frames.
-            frames: of a clip.
+            split: split of the videos.
+            indices: indices of the videos, whose views must have equally many frames.
+            frames: frames of a clip.
             size: pixels of a side.
-            read: where their ``stretches`` come next; by default they are read now.
+            read: iterator that yields the clips of their ``frame_ranges`` next; by default they are read now.
 
         Returns:
             float32 (videos * views, 3, frames, size, size) in 0..1, the views of a video together.
         """
-        read = split.read_all(self.stretches(split, indices, frames, size)) if read is None else read
+        read = split.read_all(self.frame_ranges(split, indices, frames, size)) if read is None else read
         length, at = self.frames(split, int(indices[0]), frames), (split.side - size) // 2
         batch = np.empty((len(indices) * self.clips, self.crops, length, size, size, 3), np.uint8)
         for views, clip in zip(batch, read, strict=False):

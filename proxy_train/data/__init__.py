@@ -1,1 +1,1 @@
-"""Which videos there are, what they are labelled, and the embedded data sets."""
+"""Data sets: their videos and labels, their formats, and the embedded ones."""

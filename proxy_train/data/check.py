@@ -1,4 +1,4 @@
-"""A data set looked at before anything is spent on it: counts, durations, and every broken file by name."""
+"""The check of a data set before anything is spent on it: counts, durations, every broken file by name."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: list[float]) -> Spread:
-        """Of the values."""
+        """Return the spread of some values."""
         return cls(min(values), median(values), max(values)) if values else cls(0.0, 0.0, 0.0)
 
 
@@ -41,21 +41,21 @@ class DataCheck:
     """The findings of ``check_dataset``.
 
     Args:
-        name: of the data set.
-        labels: kind of its labels.
-        counts: readable videos by split and class, every class named.
-        readable: readable videos, or stretches of them, by split.
-        unlabelled: readable videos without a label.
-        seconds: durations of the videos or stretches, as decoded.
-        fps: frames a second.
-        sizes: (width, height) to how many files have it, most frequent first.
-        codecs: how many files have each.
-        variable: files whose frames are on show for different times.
-        turned: files that have to be turned to stand upright.
-        broken: videos that cannot be read: id and reason.
-        doubtful: videos that are used although something is wrong with them: id and what.
-        missing: videos that are annotated and not there.
-        dropped: files and rows that were left out while listing: name and reason.
+        name: name of the data set.
+        labels: kind of the labels.
+        counts: number of readable videos by split and class, every class named.
+        readable: number of readable videos, or parts of them, by split.
+        unlabelled: number of readable videos without a label.
+        seconds: durations of the videos or parts, as decoded.
+        fps: frames a second of the files.
+        sizes: number of files of each (width, height), most frequent first.
+        codecs: number of files of each codec.
+        variable: number of files whose frames are on show for different times.
+        turned: number of files that have to be turned to stand upright.
+        broken: videos that cannot be read.
+        doubtful: videos that are used in spite of a fault.
+        missing: videos that are annotated and do not exist.
+        dropped: files and rows that were left out while listing.
     """
 
     name: str
@@ -76,7 +76,7 @@ class DataCheck:
 
     @property
     def videos(self) -> int:
-        """How many are readable."""
+        """The number of readable videos."""
         return sum(self.readable.values())
 
     @property
@@ -91,7 +91,7 @@ class DataCheck:
         )
 
     def json(self) -> dict[str, Any]:
-        """Everything, as JSON values."""
+        """Return all findings as JSON values."""
         whole = asdict(self)
         for key in ("broken", "doubtful", "missing", "dropped"):
             whole[key] = [entry._asdict() for entry in whole[key]]
@@ -99,14 +99,14 @@ class DataCheck:
         return whole | {"videos": self.videos, "without videos": [list(pair) for pair in self.empty]}
 
     def write(self, path: Path) -> None:
-        """Writes ``json`` to a file; DataError if that cannot be written."""
+        """Write ``json`` to a file; raise DataError if that is impossible."""
         try:
             write_json(path, self.json())
         except OSError as error:
             raise DataError(f"{path}: {error.strerror}", hint="give a file that can be written") from error
 
     def text(self) -> str:
-        """The findings in words: a table of the classes, and what is broken last, each with its reason."""
+        """Return the findings in words: a table of the classes, and what is broken, with the reasons."""
         lines = [f"{self.name}: {self.videos} readable videos, {len(self.broken)} broken"]
         lines[0] += f", {len(self.missing)} missing" if self.missing else ""
         for split, count in self.readable.items():
@@ -138,7 +138,7 @@ class DataCheck:
         return "\n".join(lines).encode(errors="backslashreplace").decode()
 
     def _table(self) -> list[str]:
-        """A line a class, with its videos in each split that has any."""
+        """Return one line a class, with its videos in each split that has any."""
         splits = [split for split, count in self.readable.items() if count]
         names = list(next(iter(self.counts.values()), {}))
         if not splits or not names:
@@ -153,25 +153,25 @@ class DataCheck:
 def check_dataset(
     dataset: Dataset, *, workers: int = 1, progress: ProgressCallback = ignore_progress
 ) -> DataCheck:
-    """Decodes every file to its last frame, once: headers lie about lengths, and damage shows only then."""
+    """Decode every file to its last frame, once: headers lie about lengths, and damage shows only then."""
     items = [*(item for part in dataset.items.values() for item in part), *dataset.unlabelled]
     files: dict[Video, list[VideoItem]] = {}
     for item in items:
         files.setdefault(item.video, []).append(item)
-    # Long videos of many stretches are few: none may keep the other workers waiting.
+    # Long videos of many parts are few: none may keep the other workers waiting.
     size = max(1, min(_CHUNK, len(files) // (4 * workers)))
     paths = list(files)
     chunks = [tuple(paths[first : first + size]) for first in range(0, len(paths), size)]
-    found: dict[Video, VideoInfo | str] = {}
+    results: dict[Video, VideoInfo | str] = {}
     progress(0, len(files))
-    for results in map_in_processes(_look, chunks, workers, blame=_look_apart):
-        found.update(results)
-        progress(len(found), len(files))
-    return _summary(dataset, files, found)
+    for measured in map_in_processes(_measure, chunks, workers, blame=_measure_apart):
+        results.update(measured)
+        progress(len(results), len(files))
+    return _summary(dataset, files, results)
 
 
-def _look(files: tuple[Video, ...]) -> list[tuple[Video, VideoInfo | str]]:
-    """Each file with what was decoded, or why it could not be."""
+def _measure(files: tuple[Video, ...]) -> list[tuple[Video, VideoInfo | str]]:
+    """Return the facts of each file, or the reason why it could not be decoded."""
     results: list[tuple[Video, VideoInfo | str]] = []
     for file in files:
         try:
@@ -181,13 +181,13 @@ def _look(files: tuple[Video, ...]) -> list[tuple[Video, VideoInfo | str]]:
     return results
 
 
-def _look_apart(files: tuple[Video, ...]) -> list[tuple[Video, VideoInfo | str]]:
-    """``_look`` with each file in a process of its own: those that kill it are named."""
-    return [(run_in_process(_look, (file,)) or [(file, f"{file.path}: {CRASHES}")])[0] for file in files]
+def _measure_apart(files: tuple[Video, ...]) -> list[tuple[Video, VideoInfo | str]]:
+    """Measure each file in a process of its own, to name those that crash it."""
+    return [(run_in_process(_measure, (file,)) or [(file, f"{file.path}: {CRASHES}")])[0] for file in files]
 
 
 def _summary(
-    dataset: Dataset, files: Mapping[Video, list[VideoItem]], found: Mapping[Video, VideoInfo | str]
+    dataset: Dataset, files: Mapping[Video, list[VideoItem]], results: Mapping[Video, VideoInfo | str]
 ) -> DataCheck:
     names = dataset.output_names
     counts = {split: dict.fromkeys(names, 0) for split in dataset.items}
@@ -198,7 +198,7 @@ def _summary(
     seconds: list[float] = []
     without_label = 0
     for file, items in files.items():
-        info = found[file]
+        info = results[file]
         for item in items:
             fault = info if isinstance(info, str) else _past_the_end(item, info)
             if isinstance(info, str) or fault:
@@ -213,7 +213,7 @@ def _summary(
             readable[item.split] += 1
             for output in output_indices(item.label, dataset.verbs):
                 counts[item.split][names[output]] += 1
-    infos = [info for info in found.values() if not isinstance(info, str)]
+    infos = [info for info in results.values() if not isinstance(info, str)]
     return DataCheck(
         name=dataset.name,
         labels=dataset.labels_kind,

@@ -1,4 +1,4 @@
-"""The one record that every data format is read into."""
+"""The data set that every format is read into: labelled videos by split."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class LeftOut(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class VideoItem:
-    """A stretch of a video with its label.
+    """A video, or a part of one, with its label.
 
     Args:
         path: the video file, or the folder of its frames.
         start: seconds from the beginning of the video; None is the beginning.
         end: seconds from the beginning of the video; None is the end.
         label: class index, class indices, or a verb and a noun: see ``Dataset.labels_kind``.
-        id: unique within its data set, stable between runs.
-        split: the part of the data set it belongs to, such as ``train``.
-        frames: how ``path`` names its frames if it is a folder of them.
+        id: name that is unique within the data set and stable between runs.
+        split: name of the split that it belongs to, such as ``train``.
+        frames: names of the frames if ``path`` is a folder of them.
     """
 
     path: Path
@@ -52,7 +52,7 @@ class VideoItem:
 
     @property
     def video(self) -> Video:
-        """The video that the item is a stretch of."""
+        """The video that the item is, or is a part of."""
         return Video(self.path, self.frames)
 
 
@@ -61,18 +61,18 @@ class Dataset:
     """Labelled videos by split.
 
     Args:
-        name: for people.
-        items: split name to its videos.
+        name: name of the data set, for people.
+        items: the videos of each split, by its name.
         classes: names of a network's outputs, in order: the classes, by label; for verb_noun the verbs and
-        then the nouns.
-        flips_change_labels: a mirrored clip would have another label, so that augmentation must not mirror.
-        margin: how much wider than the network's input clips are kept, as a fraction, for random crops.
-        dropped: files and rows that were left out while listing, each with the reason.
-        fingerprint: stands for the files' contents; empty derives it from their sizes and times.
-        seconds: how much of each video is kept, around its middle.
-        labels_kind: of every item's label.
-        verbs: how many of ``classes`` are verbs; 0 unless labels are verb_noun.
-        missing: videos that are annotated and not there, by name, with what was looked for.
+            then the nouns.
+        flips_change_labels: whether a mirrored clip would have another label: augmentation must not mirror.
+        margin: fraction by which clips are kept wider than the network's input, for random crops.
+        dropped: files and rows that were left out while listing.
+        fingerprint: digest of the files' contents; if empty, their sizes and times stand for them.
+        seconds: duration that is kept of each video, around its middle.
+        labels_kind: kind of every item's label.
+        verbs: number of verbs among ``classes``; 0 unless labels are verb_noun.
+        missing: videos that are annotated and do not exist.
         unlabelled: videos whose labels are not public; their ``label`` is ().
     """
 
@@ -96,14 +96,14 @@ class Dataset:
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """``classes``, told apart: a word can be a verb and a noun."""
+        """The ``classes`` under different names: a word can be a verb and a noun."""
         if self.labels_kind != "verb_noun":
             return self.classes
         words = ("verb" if index < self.verbs else "noun" for index in range(len(self.classes)))
         return tuple(f"{word} {name}" for word, name in zip(words, self.classes, strict=True))
 
     def require_trainable(self) -> None:
-        """Raises DataError unless there are two classes, and videos to train on and to validate with."""
+        """Raise DataError unless there are two classes, and videos to train on and to validate with."""
         for split in ("train", "val"):
             if not self.items.get(split):
                 raise DataError(f"data set {self.name}: no video in its {split} split", hint=_NO_SPLIT)
@@ -114,7 +114,7 @@ class Dataset:
 
     @property
     def digest(self) -> str:
-        """16 hex digits that change when a file, a label or a split changes."""
+        """16 hexadecimal digits that change when a file, a label or a split changes."""
         content: Any = self.fingerprint or [
             _identity(item, split) for split, items in sorted(self.items.items()) for item in items
         ]
@@ -125,11 +125,11 @@ class Dataset:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def write_report(self, folder: Path, broken: Sequence[LeftOut] = ()) -> None:
-        """Writes ``classes.json``, the class map, and ``left_out.json``: what is not used, by name and why.
+        """Write ``classes.json``, the class map, and ``left_out.json``, what is not used and why.
 
         Args:
-            folder: made if it is not there.
-            broken: videos that could not be decoded, as ``PreparedData.broken`` has them.
+            folder: the folder; it is made if it does not exist.
+            broken: videos that could not be decoded, as in ``PreparedData.broken``.
         """
         folder.mkdir(parents=True, exist_ok=True)
         names = list(self.classes)

@@ -1,8 +1,8 @@
 """The pictures of MovingDigits-16: handwritten digits that move over dimmed photographs.
 
 Sixteen classes in twins: classes 2k and 2k + 1 show the same frames in another order (a motion and its
-reversal; events A, B and B, A), so that whoever ignores the order of frames is right on at most half of the
-clips.
+reversal; events A, B and B, A), so that a network that ignores the order of frames is right on at most half
+of the clips.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _STEPS = {"right": (1.0, 0.0), "left": (-1.0, 0.0), "down": (0.0, 1.0), "up": (0
 
 
 Range = tuple[float, float]
-"""The least and the greatest value of what is drawn evenly."""
+"""The least and the greatest value of a uniform draw."""
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What a split's clips are made of: digits (n, 8, 8) in [0, 1] and photographs (h, w, 3) in [0, 1]."""
+    """The sources of a split's clips: digits (n, 8, 8) and photographs (h, w, 3), both in [0, 1]."""
 
     digits: Floats
     photographs: tuple[Floats, ...]
@@ -55,7 +55,7 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Sprite:
-    """What a digit looks like: side in pixels, brightness of its colours, place in the picture."""
+    """The look of a digit: side in pixels, brightness of its colours, place in the picture."""
 
     pixels: Range
     tint: Range
@@ -64,14 +64,14 @@ class Sprite:
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """How far and how fast digits move.
+    """The distance and the speed of the digits' motions.
 
     Args:
-        travel: of a direction, in pixels over the clip.
+        travel: pixels that a direction covers over the clip.
         growth: factor of a growing digit over the clip.
-        radius: of an orbit, in pixels.
-        turns: of an orbit.
-        reach: of an event, in pixels.
+        radius: pixels of an orbit's radius.
+        turns: turns of an orbit.
+        reach: pixels of an event's reach.
         swelling: factor of an event that grows.
         event: frames of an event.
         rest: frames between two events.
@@ -91,17 +91,17 @@ class Motion:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What clips show beside their digit.
+    """The content of clips.
 
     Args:
-        digit: the one whose motion is the class.
-        motion: of all digits.
-        distractors: how many digits do the motions of other classes.
-        distractor: what they look like.
-        camera: how far the camera drifts over a clip at most, in pixels each way; 0: it rests.
-        occluders: strips of another photograph before the digits.
-        flicker: how much the light changes from frame to frame.
-        noise: of pixels, standard deviation.
+        digit: look of the digit whose motion is the class.
+        motion: motion of all digits.
+        distractors: number of digits with the motions of other classes.
+        distractor: look of these digits.
+        camera: largest drift of the camera over a clip, in pixels each way; 0: it rests.
+        occluders: number of strips of another photograph before the digits.
+        flicker: spread of the light's changes from frame to frame.
+        noise: standard deviation of the pixels' noise.
     """
 
     digit: Sprite = Sprite((17.0, 24.0), (0.75, 1.0), (0.40, 0.60))
@@ -118,34 +118,36 @@ PLAIN = Scene()
 
 
 def render(label: int, sources: Sources, rng: np.random.Generator, scene: Scene = PLAIN) -> Pixels:
-    """One clip of class ``label``: uint8 (FRAMES, SIZE, SIZE, 3)."""
-    return _rendered(label, sources, rng, scene)[0]
+    """Render a clip of class ``label``: uint8 (FRAMES, SIZE, SIZE, 3)."""
+    return _render_with_path(label, sources, rng, scene)[0]
 
 
 def render_twin(label: int, sources: Sources, rng: np.random.Generator, scene: Scene = PLAIN) -> Pixels:
-    """The clip of the odd class ``label`` that shows the same as ``render`` makes of its twin.
+    """Render the clip of the odd class ``label`` that shows the same as ``render`` shows of its twin.
 
-    Where nothing else moves by itself, it is the very frames in another order: backwards, or with the two
-    events exchanged. Exchanging them where something else does would make that jump.
+    If nothing else moves, it has the same frames in another order: backwards, or with the two events
+    exchanged. If something else moves, exchanging frames would make it jump.
     """
     if label < _DIRECTIONS:
-        return _rendered(label - 1, sources, rng, scene)[0][::-1].copy()
+        return _render_with_path(label - 1, sources, rng, scene)[0][::-1].copy()
     if scene.camera or scene.distractors or scene.flicker:
         return render(label, sources, rng, scene)
-    clip, path = _rendered(label - 1, sources, rng, scene)
+    clip, path = _render_with_path(label - 1, sources, rng, scene)
     return clip[_events_exchanged(path)]
 
 
 def _events_exchanged(path: Floats) -> npt.NDArray[np.int64]:
-    """An order of frames in which the two events of a path have changed places."""
+    """Return an order of frames in which the two events of a path have changed places."""
     at_rest = ~path.any(1)
     edges = np.flatnonzero(np.diff(at_rest)) + 1
     before, first, rest, second, after = np.split(np.arange(len(path)), edges)
     return np.concatenate([before, second, rest, first, after])
 
 
-def _rendered(label: int, sources: Sources, rng: np.random.Generator, scene: Scene) -> tuple[Pixels, Floats]:
-    """A clip, and the path of the digit that its class is about."""
+def _render_with_path(
+    label: int, sources: Sources, rng: np.random.Generator, scene: Scene
+) -> tuple[Pixels, Floats]:
+    """Render a clip; also return the path of the digit whose motion is its class."""
     camera = _camera(scene.camera, rng)
     clip = _background(sources.photographs[rng.integers(len(sources.photographs))], camera, rng)
     for _ in range(scene.distractors):
@@ -158,7 +160,7 @@ def _rendered(label: int, sources: Sources, rng: np.random.Generator, scene: Sce
         clip *= np.exp(_wandering(scene.flicker, 1, rng))[:, None, None].astype(np.float32)
     noise = rng.standard_normal(clip.shape, dtype=np.float32)
     noise *= np.float32(scene.noise * 255)
-    # In place from here on: half of the time to make a clip is memory traffic.
+    # In place from this line on: half of the time to make a clip is memory traffic.
     clip *= 255
     clip += noise
     clip += 0.5
@@ -167,7 +169,7 @@ def _rendered(label: int, sources: Sources, rng: np.random.Generator, scene: Sce
 
 
 def trajectory(label: int, rng: np.random.Generator, motion: Motion = PLAIN.motion) -> Floats:
-    """(FRAMES, 3): offset right and down in pixels, and log of the scale, without jitter.
+    """Return a path (FRAMES, 3): offset right and down in pixels, log of the scale, without jitter.
 
     Twins given the same generator state visit the same places: in reverse, or with the events exchanged.
     """
@@ -194,7 +196,7 @@ def trajectory(label: int, rng: np.random.Generator, motion: Motion = PLAIN.moti
 
 
 def _directed(name: str, motion: Motion, rng: np.random.Generator) -> Floats:
-    """A motion whose reversal shows the same frames as likely: steady ones are symmetric about the middle."""
+    """Return a path whose reversal is as likely: steady ones are symmetric about the middle."""
     u = np.linspace(-0.5, 0.5, FRAMES)
     travel, growth = rng.uniform(*motion.travel), rng.uniform(*_logs(motion.growth))
     radius, turns = rng.uniform(*motion.radius), rng.uniform(*motion.turns)
@@ -215,7 +217,7 @@ def _directed(name: str, motion: Motion, rng: np.random.Generator) -> Floats:
 
 
 def _event(name: str, length: int, amplitude: float, growth: float) -> Floats:
-    """Out and back along half a sine: (length, 3)."""
+    """Return a path (length, 3) out and back along half a sine."""
     wave = np.sin(np.pi * (np.arange(length) + 0.5) / length)
     right, down = _STEPS[name]
     steps = np.array([amplitude * right, amplitude * down, growth if name == "grow" else 0.0])
@@ -228,7 +230,7 @@ def _logs(factors: Range) -> Range:
 
 
 def _wandering(spread: float, count: int, rng: np.random.Generator) -> Doubles:
-    """Curves that change slowly, of mean 0 and standard deviation ``spread``: (FRAMES, ``count``).
+    """Return curves that change slowly, of mean 0 and standard deviation ``spread``: (FRAMES, ``count``).
 
     A sum of three waves of random phase: as likely as its reversal.
     """
@@ -243,7 +245,7 @@ def _wandering(spread: float, count: int, rng: np.random.Generator) -> Doubles:
 
 
 def _camera(drift: float, rng: np.random.Generator) -> Doubles:
-    """(FRAMES, 2): how far right and down the camera moves everything that it sees, 0 on average."""
+    """Return the camera's offsets right and down of everything that it sees, (FRAMES, 2), 0 on average."""
     if not drift:
         return np.zeros((FRAMES, 2))
     u = np.linspace(-0.5, 0.5, FRAMES)[:, None]
@@ -259,7 +261,7 @@ def _draw_digit(
     motion: Motion,
     rng: np.random.Generator,
 ) -> Floats:
-    """Lays a digit that moves as ``label`` says over the clip, in place; answers its path."""
+    """Draw a digit that moves as ``label`` says over the clip, in place; return its path."""
     digit = digits[rng.integers(len(digits))]
     colour = rng.uniform(*sprite.tint, size=3).astype(np.float32)
     middle = rng.uniform(*sprite.centre, size=2) * SIZE
@@ -276,7 +278,7 @@ def _draw_digit(
 def _occlude(
     clip: Floats, photographs: tuple[Floats, ...], camera: Doubles, rng: np.random.Generator
 ) -> None:
-    """Lays a strip across the picture, over everything, in place; it moves with the camera."""
+    """Draw a strip across the picture, over everything, in place; it moves with the camera."""
     photograph = photographs[rng.integers(len(photographs))]
     thick, place = rng.uniform(5, 9), rng.uniform(0.3, 0.7) * SIZE
     top, left = (int(rng.integers(0, length - SIZE + 1)) for length in photograph.shape[:2])
@@ -289,7 +291,7 @@ def _occlude(
 
 
 def _interpolation(centres: npt.NDArray[np.float64], sides: npt.NDArray[np.float64]) -> Floats:
-    """(FRAMES, SIZE, 8): weights that stretch 8 cells over ``sides`` pixels around ``centres``; 0 outside."""
+    """Return weights (FRAMES, SIZE, 8) that spread 8 cells over ``sides`` pixels around ``centres``."""
     pixels = np.arange(SIZE)[None, :] + 0.5
     cells = (pixels - centres[:, None]) / sides[:, None] * 8 + 3.5
     weights: Floats = np.maximum(0, 1 - np.abs(cells[..., None] - np.arange(8))).astype(np.float32)
@@ -297,7 +299,7 @@ def _interpolation(centres: npt.NDArray[np.float64], sides: npt.NDArray[np.float
 
 
 def _background(photograph: Floats, camera: Doubles, rng: np.random.Generator) -> Floats:
-    """A dimmed crop under the camera's motion and a slow random pan: (FRAMES, SIZE, SIZE, 3)."""
+    """Return a dimmed crop under the camera's motion and a slow random pan: (FRAMES, SIZE, SIZE, 3)."""
     margin = _MARGIN + int(np.ceil(np.abs(camera).max()))
     crop = int(rng.integers(80, 150))
     top, left = (int(rng.integers(0, length - crop + 1)) for length in photograph.shape[:2])
@@ -317,7 +319,7 @@ def _background(photograph: Floats, camera: Doubles, rng: np.random.Generator) -
 
 
 def _resize(image: Floats, size: int) -> Floats:
-    """A square image scaled to ``size`` pixels, linearly."""
+    """Return a square image scaled to ``size`` pixels, linearly."""
     at = np.clip((np.arange(size) + 0.5) * len(image) / size - 0.5, 0, len(image) - 1)
     low = np.minimum(at.astype(int), len(image) - 2)
     part = (at - low).astype(np.float32)

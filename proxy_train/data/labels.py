@@ -1,4 +1,4 @@
-"""What a video can be labelled with, and the arrays that training and evaluation get."""
+"""The labels of videos, and the arrays that training and evaluation get."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ class VerbNoun:
 
 
 Label = int | tuple[int, ...] | VerbNoun
-"""Of the kinds ``single``, ``multi`` (sorted class indices, perhaps none) and ``verb_noun``, in turn."""
+"""A label of kind ``single``, ``multi`` (sorted class indices, perhaps none) or ``verb_noun``, in turn."""
 
 Targets = npt.NDArray[np.int64] | npt.NDArray[np.float32]
 
 
 def class_counts(kind: LabelsKind, outputs: int, verbs: int) -> int | tuple[int, int]:
-    """The number of classes, or (verbs, nouns); a network has ``outputs`` logits either way."""
+    """Return the number of classes, or (verbs, nouns); a network has ``outputs`` logits either way."""
     return (verbs, outputs - verbs) if kind == "verb_noun" else outputs
 
 
 def output_indices(label: Label, verbs: int) -> tuple[int, ...]:
-    """Which of a network's outputs a label asks for; the nouns' outputs follow the verbs'."""
+    """Return the indices of a label's outputs; the nouns' outputs follow the verbs'."""
     if isinstance(label, VerbNoun):
         return (label.verb, verbs + label.noun)
     return label if isinstance(label, tuple) else (label,)
 
 
 def target_array(labels: Sequence[Label], kind: LabelsKind, outputs: int) -> Targets:
-    """Labels as training takes them.
+    """Return labels as the array that training takes.
 
     Args:
-        labels: of n videos.
-        kind: that all of them have.
-        outputs: of the network.
+        labels: labels of n videos.
+        kind: kind of all labels.
+        outputs: number of the network's outputs.
 
     Returns:
         int64 (n,) for single; float32 (n, outputs) of zeros and ones for multi; int64 (n, 2), verb and noun,
@@ -63,7 +63,7 @@ def target_array(labels: Sequence[Label], kind: LabelsKind, outputs: int) -> Tar
 
 
 def label_json(label: Label) -> Any:
-    """An int, a list of ints, or {"verb": i, "noun": j}."""
+    """Return a label's JSON form: an int, a list of ints, or {"verb": i, "noun": j}."""
     if isinstance(label, VerbNoun):
         return {"verb": label.verb, "noun": label.noun}
     return list(label) if isinstance(label, tuple) else label

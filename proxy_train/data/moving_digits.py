@@ -3,18 +3,15 @@
 Handwritten digits (scikit-learn's, 1,797 real ones) over two photographs (by courtesy of their authors, CC BY
 2.0). Each clip comes from its own generator, seeded by (seed, split, class, number), where twins that are
 measured on share one: any clip can be made again alone. A file is written whole or not at all and carries the
-hash of its frames before encoding, so that a killed writer goes on where it was.
+hash of its frames before encoding, so that a killed writer resumes where it was.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import av
 import av.error
@@ -35,19 +32,22 @@ from proxy_train.data.digit_scenes import (
     Sprite,
 )
 from proxy_train.processes import map_in_processes
+from proxy_train.video.writing import write_video
 from search_space.errors import DataError
 from search_space.files import replacing, write_json
+from search_space.json_files import read_json, to_json
 from search_space.progress import ProgressCallback, ignore_progress
 
 VERSION = 4
 SPLITS = ("train", "val", "test")
 _DIGITS = {"train": slice(0, 1197), "val": slice(1197, 1497), "test": slice(1497, 1797)}
 _CHUNK = 10
+_MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """Clips a class in each split, what they show, and H.264's rate factor (more is coarser)."""
+    """Clips a class in each split, their content, and H.264's rate factor (more is coarser)."""
 
     train: int
     val: int
@@ -83,10 +83,36 @@ PRESETS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class ClipEntry:
+    """A clip in the manifest.
+
+    Args:
+        file: path below the data set's folder.
+        split: name of the split.
+        label: index of the class.
+        sha256: hash of the frames before encoding.
+        bytes: size of the file.
+    """
+
+    file: str
+    split: str
+    label: int
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The clips of the data set; the file tells people more."""
+
+    clips: tuple[ClipEntry, ...]
+
+
 def load(
     preset: str, cache: Path, *, seed: int = 0, workers: int = 1, progress: ProgressCallback = ignore_progress
 ) -> Dataset:
-    """The data set below ``cache``, written first as far as it is not there yet.
+    """Return the data set below ``cache``; write first what does not exist yet.
 
     Raises:
         DataError: the preset does not exist, or the folder cannot be written.
@@ -105,18 +131,17 @@ def load(
     return as_dataset(folder, preset, manifest)
 
 
-def as_dataset(folder: Path, preset: str, manifest: dict[str, Any]) -> Dataset:
-    """What a manifest lists, as a data set."""
-    clips = manifest["clips"]
+def as_dataset(folder: Path, preset: str, manifest: Manifest) -> Dataset:
+    """Return the data set that a manifest lists."""
     items = {
         split: tuple(
-            VideoItem(folder / clip["file"], None, None, clip["label"], clip["file"], split)
-            for clip in clips
-            if clip["split"] == split
+            VideoItem(folder / clip.file, None, None, clip.label, clip.file, split)
+            for clip in manifest.clips
+            if clip.split == split
         )
         for split in SPLITS
     }
-    hashes = hashlib.sha256("".join(clip["sha256"] for clip in clips).encode()).hexdigest()
+    hashes = hashlib.sha256("".join(clip.sha256 for clip in manifest.clips).encode()).hexdigest()
     return Dataset(
         f"moving-digits-{preset}",
         items,
@@ -127,12 +152,12 @@ def as_dataset(folder: Path, preset: str, manifest: dict[str, Any]) -> Dataset:
     )
 
 
-def _complete_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest if every file that it lists is there with its size."""
+def _complete_manifest(folder: Path) -> Manifest | None:
+    """Return the manifest if every file that it lists exists with its size."""
     try:
-        manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
-        whole = all((folder / clip["file"]).stat().st_size == clip["bytes"] for clip in manifest["clips"])
-    except (FileNotFoundError, json.JSONDecodeError):
+        manifest = read_json(folder / _MANIFEST, Manifest, error=DataError, hint="")
+        whole = all((folder / clip.file).stat().st_size == clip.bytes for clip in manifest.clips)
+    except (FileNotFoundError, DataError):
         return None
     return manifest if whole else None
 
@@ -144,8 +169,8 @@ def write(
     seed: int = 0,
     workers: int = 1,
     progress: ProgressCallback = ignore_progress,
-) -> dict[str, Any]:
-    """Writes whatever clips are not in ``folder`` yet, then ``manifest.json``, which it returns."""
+) -> Manifest:
+    """Write the clips that are not in ``folder`` yet; write and return ``manifest.json``."""
     folder.mkdir(parents=True, exist_ok=True)
     _write_sources(folder, seed)
     tasks = [
@@ -155,12 +180,14 @@ def write(
         for first in range(0, count, _CHUNK)
     ]
     total = sum(task.stop - task.start for task in tasks)
-    clips: list[dict[str, Any]] = []
+    clips: list[ClipEntry] = []
     progress(0, total)
-    for chunk in map_in_processes(_write_chunk, tasks, workers):
-        clips += chunk
+    for written in map_in_processes(_write_clips, tasks, workers):
+        clips += written
         progress(len(clips), total)
-    manifest = {
+    clips.sort(key=lambda clip: (SPLITS.index(clip.split), clip.label, clip.file))
+    manifest = Manifest(tuple(clips))
+    facts = {
         "name": "MovingDigits-16",
         "version": VERSION,
         "seed": seed,
@@ -168,14 +195,13 @@ def write(
         "clip": {"frames": FRAMES, "width": SIZE, "height": SIZE, "fps": FPS, "codec": "h264"},
         "classes": list(CLASSES),
         "attribution": "photographs: see ATTRIBUTION.txt; digits: UCI, by way of scikit-learn",
-        "clips": sorted(clips, key=lambda clip: (SPLITS.index(clip["split"]), clip["label"], clip["file"])),
     }
-    write_json(folder / "manifest.json", manifest)
+    write_json(folder / _MANIFEST, facts | to_json(manifest))
     return manifest
 
 
 def _write_sources(folder: Path, seed: int) -> None:
-    """Keeps digits and photographs beside the clips: workers then start without the slow scikit-learn."""
+    """Write digits and photographs beside the clips: workers then start without the slow scikit-learn."""
     from sklearn.datasets import load_digits, load_sample_images
 
     digits, photographs = load_digits(), load_sample_images()
@@ -192,7 +218,7 @@ def _write_sources(folder: Path, seed: int) -> None:
 
 @functools.lru_cache(maxsize=4)
 def _sources(folder: str, split: str) -> Sources:
-    """Digits are disjoint; training sees the left halves of the photographs, the other splits the right."""
+    """Return a split's sources: disjoint digits; left halves of photographs to train, right ones else."""
     with np.load(Path(folder) / "sources.npz", allow_pickle=False) as arrays:
         digits = arrays["digits"][_DIGITS[split]].astype(np.float32) / 16
         photographs = [arrays[name] for name in sorted(arrays.files) if name.startswith("photograph")]
@@ -205,6 +231,18 @@ def _sources(folder: str, split: str) -> Sources:
 
 @dataclass(frozen=True, slots=True)
 class ClipRun:
+    """Consecutive clips of one class and split, which one worker writes.
+
+    Args:
+        folder: folder of the data set.
+        preset: preset of the data set.
+        seed: seed of the data set.
+        split: name of the split.
+        label: index of the class.
+        start: number of the first clip.
+        stop: number after the last clip.
+    """
+
     folder: str
     preset: Preset
     seed: int
@@ -214,65 +252,40 @@ class ClipRun:
     stop: int
 
 
-def _write_chunk(chunk: ClipRun) -> list[dict[str, Any]]:
-    folder = Path(chunk.folder)
+def _write_clips(run: ClipRun) -> list[ClipEntry]:
+    folder = Path(run.folder)
     clips = []
-    for number in range(chunk.start, chunk.stop):
-        name = f"{chunk.split}/{CLASSES[chunk.label]}/{number:04d}.mp4"
+    for number in range(run.start, run.stop):
+        name = f"{run.split}/{CLASSES[run.label]}/{number:04d}.mp4"
         path = folder / name
         digest = _hash_of(path)
         if digest is None:
-            frames = clip_frames(chunk, number)
+            frames = clip_frames(run, number)
             digest = hashlib.sha256(frames.tobytes()).hexdigest()
             # Thousands of files that can be made again: the manifest's sizes find one that a power cut left
             # empty.
             with replacing(path, durable=False) as temporary:
-                encode(temporary, frames, crf=chunk.preset.crf, comment=digest)
-        clips.append(
-            {
-                "file": name,
-                "split": chunk.split,
-                "label": chunk.label,
-                "sha256": digest,
-                "bytes": path.stat().st_size,
-            }
-        )
+                write_video(temporary, frames, crf=run.preset.crf, fps=FPS, comment=digest)
+        clips.append(ClipEntry(name, run.split, run.label, digest, path.stat().st_size))
     return clips
 
 
-def clip_frames(chunk: ClipRun, number: int) -> Pixels:
-    """The frames of one clip before encoding, from its own generator.
+def clip_frames(run: ClipRun, number: int) -> Pixels:
+    """Return the frames of one clip before encoding, from its own generator.
 
-    What is measured on comes in pairs: a clip and its twin of the same number share their generator, and show
-    the same frames as far as the scene allows it. What tells them apart for a network that is blind to order
-    is what compression leaves behind.
+    Clips to measure on come in pairs: a clip and its twin of the same number share their generator, and show
+    the same frames as far as the scene allows it. A network that is blind to order can tell them apart only
+    by the traces of compression.
     """
-    paired = chunk.split != "train" and chunk.label % 2 == 1
-    seeded_by = chunk.label - paired
-    rng = np.random.default_rng([chunk.seed, SPLITS.index(chunk.split), seeded_by, number])
+    paired = run.split != "train" and run.label % 2 == 1
+    seeded_by = run.label - paired
+    rng = np.random.default_rng([run.seed, SPLITS.index(run.split), seeded_by, number])
     make = digit_scenes.render_twin if paired else digit_scenes.render
-    return make(chunk.label, _sources(chunk.folder, chunk.split), rng, chunk.preset.scene)
-
-
-def encode(
-    path: Path, frames: Pixels | Sequence[Pixels], *, crf: int, fps: int = FPS, comment: str = ""
-) -> None:
-    """Writes RGB frames (frames, height, width, 3) as an H.264 mp4 file, yuv420p, a key frame every 16."""
-    # Macroblock trees make x264 write other bytes from run to run.
-    options = {"crf": str(crf), "g": "16", "preset": "veryfast", "x264-params": "mbtree=0"}
-    with av.open(path, "w", format="mp4") as container:
-        container.metadata["comment"] = comment
-        stream = container.add_stream("libx264", rate=fps, options=options)
-        stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.thread_count = 1
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
+    return make(run.label, _sources(run.folder, run.split), rng, run.preset.scene)
 
 
 def _hash_of(path: Path) -> str | None:
-    """The hash that an earlier run left in the file, if it is there."""
+    """Return the hash that an earlier run left in the file, if it is there."""
     if not path.exists():
         return None
     try:

@@ -1,4 +1,4 @@
-"""Which videos to train on: the settings, and the one way from them to a ``Dataset``."""
+"""The settings of the videos to train on, and the one way from them to a ``Dataset``."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from proxy_train.data.formats.listing import Listing, split_items
 from proxy_train.data.formats.registry import FORMATS, Format, detect
 from proxy_train.data.formats.request import Request
 from search_space.errors import DataError, SettingsError
+from search_space.files import DEFAULT_CACHE
 from search_space.progress import ProgressCallback, ignore_progress
 
-MARGIN = 0.125  # of the clip's side, kept around it for random crops
+MARGIN = 0.125  # fraction of the clip's side that is kept around it for random crops
 
 Kind = Literal[
     "moving-digits",
@@ -42,20 +43,20 @@ class DataSettings(BaseModel):
         description="the embedded data set, or your videos' format; auto tells by the annotation files",
     )
     preset: Literal["default", "tiny", "medium", "hard"] = Field(
-        default="default", description="which MovingDigits-16"
+        default="default", description="preset of MovingDigits-16"
     )
     root: Path | None = Field(default=None, description="the folder of your videos")
     annotations: Path | None = Field(
         default=None, description="file or folder of the annotations; by default they are looked for in root"
     )
-    split: int = Field(default=1, ge=1, le=3, description="which official split of UCF101 or HMDB51")
+    split: int = Field(default=1, ge=1, le=3, description="number of the official split of UCF101 or HMDB51")
     frame_rate: float = Field(
-        default=25.0, gt=0, description="frames a second of folders of images, where no annotation tells"
+        default=25.0, gt=0, description="frames a second of folders of images, if no annotation tells"
     )
     segments: bool = Field(
         default=False, description="Charades: train on each action's stretch, not on whole videos"
     )
-    cache: Path = Field(default=Path("~/.cache/movinas"), description="where made and prepared data is kept")
+    cache: Path = Field(default=DEFAULT_CACHE, description="folder of made and prepared data")
     flips: bool = Field(
         default=True,
         description="a mirrored video keeps its label; never so in MovingDigits-16, Something-Something",
@@ -63,12 +64,12 @@ class DataSettings(BaseModel):
     seconds: float | None = Field(
         default=None,
         gt=0,
-        description="how much of each video is kept, around its middle; by default 10, of Charades 40",
+        description="seconds that are kept of each video, around its middle; by default 10, of Charades 40",
     )
     broken: Literal["skip", "refuse"] = Field(
-        default="skip", description="what to do about videos that cannot be read"
+        default="skip", description="treatment of videos that cannot be read"
     )
-    seed: int = Field(default=0, ge=0, description="of MovingDigits-16's clips")
+    seed: int = Field(default=0, ge=0, description="seed of MovingDigits-16's clips")
     source: Literal["store", "videos"] = Field(
         default="store",
         description="videos decodes each clip on demand, for data too large to be stored as frames",
@@ -91,13 +92,16 @@ class DataSettings(BaseModel):
     def parse(
         cls, text: str, *, cache: Path, annotations: Path | None = None, on_demand: bool = False
     ) -> DataSettings:
-        """Settings from ``moving-digits[:preset]``, a folder, or ``format:folder``.
+        """Return settings from ``moving-digits[:preset]``, a folder, or ``format:folder``.
 
         Args:
-            on_demand: the source is the videos, not a store.
+            text: name of the data set.
+            cache: folder of made and prepared data.
+            annotations: file or folder of the annotations.
+            on_demand: read clips from the videos, not from a store.
 
         Raises:
-            SettingsError: no such preset or folder.
+            SettingsError: there is no such preset or folder.
         """
         kind, _, rest = text.partition(":")
         source = "videos" if on_demand else "store"
@@ -123,10 +127,13 @@ def load_dataset(
     progress: ProgressCallback = ignore_progress,
     trainable: bool = True,
 ) -> Dataset:
-    """Lists the videos, and writes MovingDigits-16 first if it is asked for and not there.
+    """List the videos of a data set; write MovingDigits-16 first if it does not exist yet.
 
     Args:
-        trainable: require what training needs; without, a data set of one class or split is listed too.
+        settings: the settings of the data.
+        workers: processes that write MovingDigits-16.
+        progress: called with the number of clips that are written.
+        trainable: require what training needs; otherwise, a data set of one class or split is listed too.
 
     Raises:
         DataError: no videos, fewer than two classes, annotations that cannot be read, or a folder that cannot

@@ -1,1 +1,1 @@
-"""How good a network is: metrics, evaluation of clips and streams, agreement of ranks."""
+"""The evaluation of networks: metrics, evaluation of clips and streams, agreement of rankings."""

@@ -1,4 +1,4 @@
-"""All that predictions say about a network: every metric of its kind of labels, with confidence intervals."""
+"""The assessment of a network's predictions: all metrics of the kind of labels, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from proxy_train.metric_names import LOSS, MEAN_AP
 
 @dataclass(frozen=True)
 class Assessment:
-    """Figures of one network on one split.
+    """The figures of one network on one split.
 
     Args:
-        figures: by name: ``top1``, ``top5``, ``mean_class``, ``loss``, ``ece`` for one label a clip;
+        figures: figures by name: ``top1``, ``top5``, ``mean_class``, ``loss``, ``ece`` for one label a clip;
             ``mean_ap``, ``hit1``, ``loss``, ``ece`` for several; ``verb_``, ``noun_`` and ``action_`` with
             ``top1`` and ``top5``, ``loss`` and each group's ``_mean_class`` and ``_ece`` for verb and noun.
-        confusion: by group of outputs (``class``, ``verb``, ``noun``): clips of a class (row) taken for a
-            class (column).
-        calibration: by group: confidence against accuracy.
-        count: clips.
+        confusion: numbers of clips of a class (row) taken for a class (column), by group of outputs
+            (``class``, ``verb``, ``noun``).
+        calibration: confidence against accuracy, by group of outputs.
+        count: number of clips.
     """
 
     figures: Mapping[str, Estimate]
@@ -36,56 +36,58 @@ class Assessment:
     count: int
 
     def to_json(self) -> dict[str, Any]:
-        """JSON types only."""
+        """Return the assessment in JSON types."""
         return {
             "clips": self.count,
             "figures": {name: asdict(figure) for name, figure in self.figures.items()},
             "confusion": {name: matrix.tolist() for name, matrix in self.confusion.items()},
             "calibration": {
-                name: {key: np.round(values, 6).tolist() for key, values in asdict(found).items()}
-                for name, found in self.calibration.items()
+                name: {key: np.round(values, 6).tolist() for key, values in asdict(curve).items()}
+                for name, curve in self.calibration.items()
             },
         }
 
     def text(self) -> str:
-        """One line a figure: percent for fractions, with the ends of the interval."""
+        """Return a line for each figure: percent for fractions, with the ends of the interval."""
         lines = []
         for name, figure in self.figures.items():
             scale, unit = (1.0, "") if name == LOSS else (100.0, " %")
-            low, value, high = (scale * each for each in (figure.low, figure.value, figure.high))
+            low, value, high = (scale * end for end in (figure.low, figure.value, figure.high))
             lines.append(f"{name:>16} {value:8.3f}{unit}  ({low:.3f} to {high:.3f})")
         return "\n".join(lines)
 
 
 def assess(predictions: Predictions, *, seed: int = 0) -> Assessment:
-    """Computes everything; ``seed`` is of the bootstrap.
+    """Compute every figure of predictions; ``seed`` seeds the bootstrap.
 
     Intervals of fractions of clips are Wilson's, all others are bootstrapped over the clips.
     """
     losses = predictions.losses()
     figures = {LOSS: metrics.bootstrap(lambda w: float(w @ losses / w.sum()), len(losses), seed=seed)}
     if predictions.head.kind == "multi-label":
-        return _several(predictions, figures, seed)
+        return _assess_several(predictions, figures, seed)
     names: Sequence[str] = ("verb", "noun") if predictions.head.kind == "verb-noun" else ("class",)
     labels = predictions.labels.astype(np.int64).reshape(len(losses), -1)
     confusion: dict[str, npt.NDArray[np.int64]] = {}
     calibration: dict[str, Reliability] = {}
-    found: dict[str, Estimate] = {}
+    estimates: dict[str, Estimate] = {}
     for name, scores, wanted in zip(names, predictions.probabilities, labels.T, strict=True):
         prefix = "" if name == "class" else f"{name}_"
-        found |= {f"{prefix}top{k}": metrics.wilson(metrics.hits(scores, wanted, k)) for k in (1, 5)}
-        found |= {f"{prefix}{key}": figure for key, figure in _of_group(scores, wanted, seed).items()}
+        estimates |= {f"{prefix}top{k}": metrics.wilson(metrics.hits(scores, wanted, k)) for k in (1, 5)}
+        estimates |= {
+            f"{prefix}{key}": figure for key, figure in _group_figures(scores, wanted, seed).items()
+        }
         confusion[name] = metrics.confusion(scores, wanted)
         calibration[name] = metrics.reliability(scores.max(1), metrics.hits(scores, wanted, 1))
     if len(names) == 2:
         verbs, nouns = predictions.probabilities
         for k in (1, 5):
             right = metrics.action_hits(verbs, nouns, labels, k)
-            found[f"action_top{k}"] = metrics.wilson(right)
-    return Assessment(found | figures, confusion, calibration, len(losses))
+            estimates[f"action_top{k}"] = metrics.wilson(right)
+    return Assessment(estimates | figures, confusion, calibration, len(losses))
 
 
-def _of_group(scores: metrics.Scores, wanted: metrics.Labels, seed: int) -> dict[str, Estimate]:
+def _group_figures(scores: metrics.Scores, wanted: metrics.Labels, seed: int) -> dict[str, Estimate]:
     right, sure = metrics.hits(scores, wanted, 1), scores.max(1)
 
     def mean_class(weights: Weights) -> float:
@@ -100,8 +102,8 @@ def _of_group(scores: metrics.Scores, wanted: metrics.Labels, seed: int) -> dict
     }
 
 
-def _several(predictions: Predictions, figures: dict[str, Estimate], seed: int) -> Assessment:
-    """Of several labels a clip: every class is a yes or a no."""
+def _assess_several(predictions: Predictions, figures: dict[str, Estimate], seed: int) -> Assessment:
+    """Assess predictions of several labels a clip: every class is a yes or a no."""
     scores, relevant = predictions.probabilities[0], predictions.labels > 0.5
     count, classes = scores.shape
     # A sure no is a sure decision as well.
@@ -113,10 +115,10 @@ def _several(predictions: Predictions, figures: dict[str, Estimate], seed: int) 
     def ece(weights: Weights) -> float:
         return metrics.reliability(sure, right, np.repeat(weights, classes)).error
 
-    found = {
+    estimates = {
         MEAN_AP: metrics.bootstrap(mean_ap, count, seed=seed),
         "hit1": metrics.wilson(metrics.any_hits(scores, relevant, 1)),
         "ece": metrics.bootstrap(ece, count, seed=seed),
     }
-    assert not math.isnan(found[MEAN_AP].value) or not relevant.any()
-    return Assessment(found | figures, {}, {"class": metrics.reliability(sure, right)}, count)
+    assert not math.isnan(estimates[MEAN_AP].value) or not relevant.any()
+    return Assessment(estimates | figures, {}, {"class": metrics.reliability(sure, right)}, count)

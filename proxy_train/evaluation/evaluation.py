@@ -1,4 +1,4 @@
-"""How well a network classifies: whole clips, several views, frame by frame as a stream, or an ensemble."""
+"""The evaluation of a network on clips, on several views, frame by frame as a stream, or in an ensemble."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +20,9 @@ from proxy_train.metric_names import LOSS, MEAN_AP, NOUN_TOP1, TOP1, TOP5, VERB_
 from proxy_train.store.prepared_data import PreparedData
 from proxy_train.store.split import Split
 from search_space.errors import DataError
+from search_space.network.ensemble import Ensemble, TemporalEnsemble
 from search_space.network.heads import Head
+from search_space.network.model import MoViNet
 
 CENTRE = Views()
 _LEAST = 1e-12
@@ -29,15 +30,15 @@ _LEAST = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """What a search compares networks by: fractions, the mean loss, and the clips that they come from.
+    """The figures by which a search compares networks: fractions, the mean loss, and the number of clips.
 
     Args:
-        top1: clips whose best class is right; with several labels, is one of them; with verb and noun, clips
-            of which both are right.
-        top5: the same for the five best.
-        loss: mean over the clips, without label smoothing.
-        count: clips.
-        more: figures that only some kinds of labels have: ``mean_ap``; ``verb_top1``, ``noun_top1``.
+        top1: fraction of clips whose best class is right; with several labels, is one of them; with verb and
+            noun, whose verb and noun are right.
+        top5: fraction of clips with the right class among the five best.
+        loss: mean loss over the clips, without label smoothing.
+        count: number of clips.
+        more: figures of only some kinds of labels: ``mean_ap``; ``verb_top1``, ``noun_top1``.
     """
 
     top1: float
@@ -53,19 +54,19 @@ class Metrics:
 
     @property
     def score(self) -> float:
-        """What a search maximises: the mean average precision where clips have several labels, else top-1."""
+        """The figure that a search maximises: mean average precision for several labels, else top-1."""
         return self.more.get(MEAN_AP, self.top1)
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a network said about the clips of a split.
+    """The outputs of a network for the clips of a split.
 
     Args:
-        logits: float64 (clips, outputs); of several views, those of the mean probabilities.
-        labels: as ``Split.labels``.
-        head: what the outputs mean.
-        ids: of the clips.
+        logits: float64 (clips, outputs); for several views, those of the mean probabilities.
+        labels: labels of the clips, as ``Split.labels``.
+        head: meaning of the outputs.
+        ids: identities of the clips.
     """
 
     logits: npt.NDArray[np.float64]
@@ -75,27 +76,19 @@ class Predictions:
 
     @property
     def probabilities(self) -> tuple[npt.NDArray[np.float64], ...]:
-        """Of each group of outputs: (clips, classes)."""
+        """The probabilities of each group of outputs: (clips, classes)."""
         return tuple(part.numpy() for part in self.head.probabilities(torch.from_numpy(self.logits)))
 
     def losses(self) -> npt.NDArray[np.float64]:
-        """The loss of every clip, without label smoothing: (clips,)."""
+        """Return the loss of every clip, without label smoothing: (clips,)."""
         logits = torch.from_numpy(self.logits)
         if self.head.kind == "multi-label":
             labels = torch.from_numpy(self.labels).double()
             return F.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(1).numpy()
         columns = torch.from_numpy(self.labels).reshape(len(logits), -1).unbind(1)
         parts = zip(self.head.split(logits), columns, strict=True)
-        found = [F.cross_entropy(part, label, reduction="none") for part, label in parts]
-        return torch.stack(found).sum(0).numpy()
-
-
-class Streaming(Protocol):
-    """A network's step form."""
-
-    def initial_state(self, batch: int, size: int | None) -> dict[str, Tensor]: ...
-
-    def step(self, frames: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]: ...
+        losses = [F.cross_entropy(part, label, reduction="none") for part, label in parts]
+        return torch.stack(losses).sum(0).numpy()
 
 
 def evaluate(
@@ -108,11 +101,16 @@ def evaluate(
     chunk: int = 1,
     device: str = "cpu",
 ) -> Metrics:
-    """Classifies every clip of a split: its middle ``data.frames`` frames, its centre square.
+    """Classify every clip of a split: its middle ``data.frames`` frames, its centre square.
 
     Args:
-        model: maps clips (batch, 3, frames, height, width) in 0..1 to logits.
-        streaming: go through ``step`` and an explicit state instead, ``chunk`` frames at a time.
+        model: a network that maps clips (batch, 3, frames, height, width) in 0..1 to logits.
+        data: the prepared data.
+        split: name of the split.
+        streaming: use ``step`` and an explicit state instead, ``chunk`` frames at a time.
+        batch_size: number of clips at a time.
+        chunk: frames of a step.
+        device: device of torch.
 
     Raises:
         DataError: the data set has no such split, or other classes than the network.
@@ -122,7 +120,7 @@ def evaluate(
         model, data, part, CENTRE, streaming=streaming, batch_size=batch_size, chunk=chunk, device=device
     )
     if head.kind != "single-label":
-        return _other_metrics(_collected(batches, part, head))
+        return _other_metrics(_collect(batches, part, head))
     loss, right, among_five = 0.0, 0, 0
     for indices, logits in batches:
         labels = torch.from_numpy(part.labels[indices]).to(device)
@@ -144,25 +142,31 @@ def predict(
     chunk: int = 1,
     device: str = "cpu",
 ) -> Predictions:
-    """What a network says about every clip of a split; see ``evaluate``.
+    """Return a network's outputs for every clip of a split; see ``evaluate``.
 
     Args:
-        views: which parts of each video; their probabilities are averaged.
-        batch_size: views at a time.
+        model: a network that maps clips (batch, 3, frames, height, width) in 0..1 to logits.
+        data: the prepared data.
+        split: name of the split.
+        views: views of each video, whose probabilities are averaged.
+        streaming: use ``step`` and an explicit state instead, ``chunk`` frames at a time.
+        batch_size: number of views at a time.
+        chunk: frames of a step.
+        device: device of torch.
     """
     part, head = data.split(split), head_for(data)
     size = max(1, batch_size // views.count)
     batches = _logits(
         model, data, part, views, streaming=streaming, batch_size=size, chunk=chunk, device=device
     )
-    return _collected(batches, part, head, views.count)
+    return _collect(batches, part, head, views.count)
 
 
 def ensemble(members: Sequence[Predictions]) -> Predictions:
-    """The mean of the members' logits (paper, section 3.3), which may have seen other frames and sizes.
+    """Average the members' logits (paper, section 3.3); members may have seen other frames and sizes.
 
     Raises:
-        DataError: they are of different clips.
+        DataError: the members' predictions are of different clips.
     """
     first = members[0]
     if any(member.ids != first.ids for member in members):
@@ -182,9 +186,8 @@ def _logits(
     chunk: int,
     device: str,
 ) -> Iterator[tuple[npt.NDArray[np.int64], Tensor]]:
-    """Indices of some clips and the logits (clips * views, outputs) of all their views, until all had a
-    turn."""
-    classify = _stream_with(model, data.size, chunk) if streaming else model
+    """Yield indices of some clips and the logits (clips * views, outputs) of their views, for all clips."""
+    classify = _streaming(model, data.size, chunk) if streaming else model
     lengths = np.array([views.frames(part, index, data.frames) for index in range(len(part))])
     groups = [
         alike[first : first + batch_size]
@@ -192,7 +195,7 @@ def _logits(
         for first in range(0, len(alike), batch_size)
     ]
     clip = (data.frames, data.size)
-    read = part.read_all(chain.from_iterable(views.stretches(part, indices, *clip) for indices in groups))
+    read = part.read_all(chain.from_iterable(views.frame_ranges(part, indices, *clip) for indices in groups))
     with evaluating(model), torch.inference_mode():
         for indices in groups:
             logits = classify(views.batch(part, indices, *clip, read).to(device)).float()
@@ -204,17 +207,17 @@ def _logits(
             yield indices, logits
 
 
-def _collected(
+def _collect(
     batches: Iterator[tuple[npt.NDArray[np.int64], Tensor]], part: Split, head: Head, views: int = 1
 ) -> Predictions:
-    found = np.empty((len(part), head.outputs))
+    collected = np.empty((len(part), head.outputs))
     for indices, logits in batches:
-        found[indices] = _merged(logits.double().cpu(), views, head).numpy()
-    return Predictions(found, part.labels, head, part.ids)
+        collected[indices] = _merge(logits.double().cpu(), views, head).numpy()
+    return Predictions(collected, part.labels, head, part.ids)
 
 
-def _merged(logits: Tensor, views: int, head: Head) -> Tensor:
-    """Logits (clips * views, outputs) to those (clips, outputs) of the mean probabilities."""
+def _merge(logits: Tensor, views: int, head: Head) -> Tensor:
+    """Map logits (clips * views, outputs) to those (clips, outputs) of the mean probabilities."""
     if views == 1:
         return logits
     means = [p.reshape(-1, views, p.shape[1]).mean(1).clamp(min=_LEAST) for p in head.probabilities(logits)]
@@ -223,15 +226,15 @@ def _merged(logits: Tensor, views: int, head: Head) -> Tensor:
     return torch.cat([mean.log() for mean in means], 1)
 
 
-def _other_metrics(found: Predictions) -> Metrics:
-    """Of several labels a clip, or of verb and noun."""
-    count, loss = len(found.ids), float(found.losses().mean())
-    if found.head.kind == "multi-label":
-        scores, relevant = found.probabilities[0], found.labels > 0.5
+def _other_metrics(predictions: Predictions) -> Metrics:
+    """Return the metrics of several labels a clip, or of verb and noun."""
+    count, loss = len(predictions.ids), float(predictions.losses().mean())
+    if predictions.head.kind == "multi-label":
+        scores, relevant = predictions.probabilities[0], predictions.labels > 0.5
         top1, top5 = (float(metrics.any_hits(scores, relevant, k).mean()) for k in (1, 5))
         return Metrics(top1, top5, loss, count, {MEAN_AP: metrics.mean_average_precision(scores, relevant)})
-    verbs, nouns = found.probabilities
-    labels = found.labels.astype(np.int64)
+    verbs, nouns = predictions.probabilities
+    labels = predictions.labels.astype(np.int64)
     top1, top5 = (float(metrics.action_hits(verbs, nouns, labels, k).mean()) for k in (1, 5))
     more = {
         VERB_TOP1: float(metrics.hits(verbs, labels[:, 0], 1).mean()),
@@ -240,8 +243,9 @@ def _other_metrics(found: Predictions) -> Metrics:
     return Metrics(top1, top5, loss, count, more)
 
 
-def _stream_with(model: nn.Module, size: int, chunk: int) -> Callable[[Tensor], Tensor]:
-    network = cast(Streaming, model)
+def _streaming(network: nn.Module, size: int, chunk: int) -> Callable[[Tensor], Tensor]:
+    """Return a function of clips that goes through the network's step form."""
+    assert isinstance(network, MoViNet | Ensemble | TemporalEnsemble), "only these have a step form"
 
     def classify(clips: Tensor) -> Tensor:
         state = network.initial_state(len(clips), size)
@@ -255,7 +259,7 @@ def _stream_with(model: nn.Module, size: int, chunk: int) -> Callable[[Tensor], 
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode for the block, and then what it was before."""
+    """Set a network to evaluation mode for the block, and restore its mode after it."""
     was_training = model.training
     model.eval()
     try:

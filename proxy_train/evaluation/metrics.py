@@ -1,4 +1,4 @@
-"""How well scores agree with labels, and how sure one can be of it: intervals, calibration, confusion."""
+"""The agreement of scores with labels, and its uncertainty: intervals, calibration, confusion."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Estimate:
 
 
 def hits(scores: Scores, labels: Labels, k: int) -> Flags:
-    """Which clips have their label among their ``k`` best scores.
+    """Tell which clips have their label among their ``k`` best scores.
 
     Args:
         scores: (clips, classes).
         labels: (clips,).
 
     Returns:
-        (clips,). Equal scores count against the label, so that a network that says nothing is not right.
+        (clips,). Equal scores count against the label, so that a constant network is not right.
     """
     own = np.take_along_axis(scores, labels[:, None], 1)
     better = (scores >= own).sum(1) - 1
@@ -44,31 +44,31 @@ def hits(scores: Scores, labels: Labels, k: int) -> Flags:
 
 
 def action_hits(verbs: Scores, nouns: Scores, labels: Labels, k: int) -> Flags:
-    """Which clips have their verb and noun among the ``k`` best pairs, scored by the product of both.
+    """Tell which clips have their verb and noun among the ``k`` best pairs, scored by the product of both.
 
     Args:
         verbs: probabilities (clips, verbs).
         nouns: probabilities (clips, nouns).
         labels: (clips, 2).
     """
-    found = np.empty(len(labels), bool)
+    right = np.empty(len(labels), bool)
     # Only the k best of either can be in one of the k best pairs.
     for row, (verb, noun) in enumerate(labels):
         own = verbs[row, verb] * nouns[row, noun]
         best_verbs = np.sort(verbs[row])[::-1][: k + 1]
         best_nouns = np.sort(nouns[row])[::-1][: k + 1]
-        found[row] = (np.multiply.outer(best_verbs, best_nouns) >= own).sum() - 1 < k
-    return found
+        right[row] = (np.multiply.outer(best_verbs, best_nouns) >= own).sum() - 1 < k
+    return right
 
 
 def any_hits(scores: Scores, relevant: Flags, k: int) -> Flags:
-    """Which clips have one of their labels, ``relevant`` (clips, classes), among their ``k`` best scores."""
+    """Tell which clips have one of their ``relevant`` labels (clips, classes) among the ``k`` best scores."""
     best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     return np.asarray(np.take_along_axis(relevant, best, 1).any(1))
 
 
 def mean_per_class(right: Flags, labels: Labels, weights: Weights | None = None) -> float:
-    """The mean over classes of the fraction of their clips that are right; absent classes do not count."""
+    """Return the mean over classes of the fraction of right clips; absent classes do not count."""
     weights = np.ones(len(labels)) if weights is None else weights
     totals = np.bincount(labels, weights)
     rights = np.bincount(labels, weights * right)
@@ -77,12 +77,12 @@ def mean_per_class(right: Flags, labels: Labels, weights: Weights | None = None)
 
 
 def mean_average_precision(scores: Scores, relevant: Flags, weights: Weights | None = None) -> float:
-    """The mean over classes of the average precision (as in Charades' evaluation: no interpolation).
+    """Return the mean over classes of the average precision (as in Charades' evaluation: no interpolation).
 
     Args:
         scores: (clips, classes).
         relevant: (clips, classes); classes without a clip do not count.
-        weights: how often each clip counts.
+        weights: weight of each clip.
 
     Returns:
         NaN if no clip has a label.
@@ -90,13 +90,13 @@ def mean_average_precision(scores: Scores, relevant: Flags, weights: Weights | N
     order = np.argsort(-scores, axis=0, kind="stable")
     weighted = np.ones(len(scores)) if weights is None else weights
     seen = weighted[order]
-    found = np.take_along_axis(relevant, order, 0) * seen
-    precision = found.cumsum(0) / np.maximum(seen.cumsum(0), 1e-12)
-    totals = found.sum(0)
+    relevant_weights = np.take_along_axis(relevant, order, 0) * seen
+    precision = relevant_weights.cumsum(0) / np.maximum(seen.cumsum(0), 1e-12)
+    totals = relevant_weights.sum(0)
     present = totals > 0
     if not present.any():
         return math.nan
-    return float(((precision * found).sum(0)[present] / totals[present]).mean())
+    return float(((precision * relevant_weights).sum(0)[present] / totals[present]).mean())
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Reliability:
 
 
 def reliability(confidence: Scores, right: Flags, weights: Weights | None = None) -> Reliability:
-    """What became of decisions by how sure the network was of them; both (decisions,)."""
+    """Return the accuracy of decisions by their confidence; both (decisions,)."""
     bins = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
     weights = np.ones(len(bins)) if weights is None else weights
     count: npt.NDArray[np.float64] = np.bincount(bins, weights, BINS).astype(np.float64)
@@ -127,14 +127,14 @@ def reliability(confidence: Scores, right: Flags, weights: Weights | None = None
 
 
 def confusion(scores: Scores, labels: Labels) -> npt.NDArray[np.int64]:
-    """How many clips of a class (row) were taken for a class (column): (classes, classes)."""
+    """Count the clips of a class (row) that were taken for a class (column): (classes, classes)."""
     classes = scores.shape[1]
     pairs = labels * classes + scores.argmax(1)
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes).astype(np.int64)
 
 
 def wilson(right: Flags, confidence: float = 0.95) -> Estimate:
-    """A fraction with Wilson's score interval, which holds for few clips and for fractions near 0 and 1."""
+    """Return a fraction with Wilson's interval, which holds for few clips and for fractions near 0 and 1."""
     n, value = len(right), float(np.mean(right))
     z = float(ndtri(0.5 + confidence / 2))
     centre = (value + z * z / (2 * n)) / (1 + z * z / n)
@@ -145,13 +145,13 @@ def wilson(right: Flags, confidence: float = 0.95) -> Estimate:
 def bootstrap(
     figure: Callable[[Weights], float], count: int, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Estimate:
-    """A figure with the percentiles of what it is for clips drawn anew, with replacement.
+    """Return a figure with its percentiles over clips that are resampled with replacement.
 
     Args:
-        figure: of how often each clip counts, (count,).
-        count: clips.
-        resamples: how often they are drawn.
-        seed: of the draws.
+        figure: function of the weights of the clips, (count,).
+        count: number of clips.
+        resamples: number of resamples.
+        seed: seed of the draws.
     """
     rng = np.random.default_rng(seed)
     draws = rng.multinomial(count, np.full(count, 1 / count), size=resamples)

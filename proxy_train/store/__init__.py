@@ -1,1 +1,1 @@
-"""Videos decoded once, and clips read from there or decoded on demand."""
+"""Prepared data: videos decoded once, and clips read from there or decoded on demand."""

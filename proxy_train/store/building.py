@@ -1,4 +1,4 @@
-"""A store while it is made: one process at a time makes it, and a killed one's work is taken up.
+"""Stores while they are made: one process at a time makes one, and resumes the work of a killed one.
 
 The folder is beside the store's own name and takes it when all is done. Every chunk that is decoded is
 noted with checksums, so that work of a killed process is used only where it reached the disk.
@@ -42,13 +42,13 @@ _LOCK = "lock"
 
 
 def building_folder(store: Path) -> Path:
-    """Where this machine makes a store: another machine's processes do not see its locks."""
+    """Return the folder where this machine makes a store: other machines' processes do not see its locks."""
     return store.parent / f".{store.name}.{socket.gethostname()}.building"
 
 
 @contextmanager
 def locked(building: Path) -> Iterator[None]:
-    """The building folder, this process's alone; waits for another process that works in it."""
+    """Lock the building folder for the block; wait for another process that works in it."""
     handle = _lock(building)
     try:
         yield
@@ -57,7 +57,7 @@ def locked(building: Path) -> Iterator[None]:
 
 
 def _lock(building: Path) -> IO[str]:
-    told = False
+    warned = False
     while True:
         try:
             building.mkdir(parents=True, exist_ok=True)
@@ -76,15 +76,15 @@ def _lock(building: Path) -> IO[str]:
         except FileNotFoundError:
             pass
         except BlockingIOError:
-            if not told:
+            if not warned:
                 _LOG.warning("another process prepares %s: waiting for it", building.name)
-                told = True
+                warned = True
             time.sleep(0.2)
         handle.close()
 
 
 def finish(building: Path, store: Path) -> None:
-    """The folder becomes the store, on the disk."""
+    """Turn the folder into the store, on the disk."""
     for path in building.glob("*.npy"):
         sync(path)
     (building / _LOCK).unlink()

@@ -39,7 +39,7 @@ class ClipOrigin(NamedTuple):
         begin: seconds at which the kept frames begin.
         end: seconds at which the video's item ends; None is the video's end.
         files: names of the frames if ``path`` is a folder.
-        seek_is_exact: whether a seek leads to the same frames as decoding in a row; None if nobody has tried.
+        seek_is_exact: whether a seek leads to the same frames as decoding in a row; None if that is unknown.
         size: bytes of the file when it was decoded.
         modified: nanoseconds at which the file was changed last before it was decoded.
     """

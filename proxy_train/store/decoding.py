@@ -59,7 +59,7 @@ class KeptFrames:
     Args:
         frames: uint8 (frames, side, side, 3).
         begin: seconds at which they begin.
-        doubt: what is doubtful about the video, or empty.
+        doubt: fault of a video that is used all the same, or empty.
     """
 
     frames: Clips
@@ -72,7 +72,7 @@ class KeptPart(NamedTuple):
 
     Attributes:
         begin: seconds at which it begins.
-        seek_is_exact: whether a seek into it leads to the same frames; None if nobody has tried.
+        seek_is_exact: whether a seek into it leads to the same frames; None if that is unknown.
         size: bytes of the file.
         modified: nanoseconds at which the file was changed last.
     """

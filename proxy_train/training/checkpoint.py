@@ -1,4 +1,4 @@
-"""A training on disk: one safetensors file, tensors and a JSON header, whole or not there; no pickle."""
+"""Checkpoints of trainings: one safetensors file, tensors and a JSON header, whole or absent; no pickle."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ BEST = "best.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a training needs to go on: named tensors, and facts as JSON values."""
+    """The state that a training resumes from: named tensors, and facts as JSON values."""
 
     tensors: Mapping[str, Tensor]
     facts: Mapping[str, Any]
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint, name: str = LATEST) -> None:
-    """Replaces the folder's checkpoint of that name; a kill leaves the old one or the new one."""
+    """Replace the folder's checkpoint of that name; a kill leaves the old one or the new one."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
     with replacing(folder / name) as temporary:
         save_file(tensors, temporary, {"facts": json.dumps(dict(checkpoint.facts))})
 
 
 def read_checkpoint(folder: Path, name: str = LATEST) -> Checkpoint | None:
-    """The folder's checkpoint of that name, None if it has none; raises RecordError for a damaged one."""
+    """Return the folder's checkpoint of that name, or None; raise RecordError for a damaged one."""
     path = folder / name
     if not path.is_file():
         return None
@@ -46,13 +46,13 @@ def read_checkpoint(folder: Path, name: str = LATEST) -> Checkpoint | None:
             return Checkpoint({name: file.get_tensor(name) for name in file.keys()}, facts)  # noqa: SIM118
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise RecordError(
-            f"{path}: damaged checkpoint", hint="delete it; the training starts again"
+            f"{path}: damaged checkpoint", hint="delete it; the training then starts from scratch"
         ) from error
 
 
 @torch.no_grad()
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's state as named tensors: ``optimizer.<parameter number>.<name>``."""
+    """Return the optimizer's state as named tensors: ``optimizer.<parameter number>.<name>``."""
     state = optimizer.state_dict()["state"]
     return {
         f"optimizer.{index}.{name}": torch.as_tensor(value)
@@ -63,7 +63,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """The inverse of ``optimizer_tensors``; groups and their rates stay as built."""
+    """Restore the state that ``optimizer_tensors`` returned; groups and their rates stay as built."""
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():

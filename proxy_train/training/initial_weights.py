@@ -1,4 +1,4 @@
-"""Weights that a training begins with: those of a member, a safetensors file, or the official release."""
+"""The initial weights of a training: those of a member, a safetensors file, or the official release."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _CLASSIFIERS = ("classifier_head/classifier/", "classifier.3.", "head.classifier
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """Where weights come from.
+    """The source of initial weights.
 
-    A classifier for another number of classes stays as it was initialised: the rest is what is carried over.
+    A classifier for another number of classes stays as it was initialised: only the rest is copied.
 
     Args:
         path: a member's folder, a safetensors file (with this project's names, the official ones, or the
@@ -51,18 +51,18 @@ class InitialWeights:
             raise NetworkError(
                 f"{self.path}: there are no weights", hint="give a member's folder, a file or a checkpoint"
             )
-        stamp = hashlib.sha256()
+        content = hashlib.sha256()
         for file in files:
-            stamp.update(f"{file.name} {file.stat().st_size}\\n".encode())
+            content.update(f"{file.name} {file.stat().st_size}\\n".encode())
             with file.open("rb") as opened:
-                stamp.update(opened.read(2**20))
-        object.__setattr__(self, "digest", stamp.hexdigest()[:16])
+                content.update(opened.read(2**20))
+        object.__setattr__(self, "digest", content.hexdigest()[:16])
 
     def load_into(self, network: MoViNet) -> bool:
-        """Copies the weights into a network; answers whether its classifier was among them.
+        """Copy the weights into a network; return whether its classifier was among them.
 
         Raises:
-            NetworkError: unreadable weights, or weights of another architecture or form.
+            NetworkError: the weights are unreadable, or of another architecture or form.
         """
         file = self.path / "weights.safetensors" if self.path.is_dir() else self.path
         if not file.is_file():
@@ -100,7 +100,7 @@ def _of_classifier(name: str) -> bool:
 
 
 def _load_named(network: MoViNet, tensors: Mapping[str, Tensor], source: str) -> None:
-    """By whose names they are: ours, the official ones, or the port's."""
+    """Load tensors by the names that they have: this project's, the official ones, or the port's."""
     names = set(network.state_dict())
     if names & tensors.keys():
         assign(network, tensors, source=source)
@@ -116,7 +116,7 @@ def _load_named(network: MoViNet, tensors: Mapping[str, Tensor], source: str) ->
 
 
 def _like(network: MoViNet, outputs: int) -> MoViNet:
-    """A network of the same architecture for another number of classes."""
+    """Return a network of the same architecture for another number of classes."""
     return build(network.architecture, Head.single_label(outputs), seed=0)
 
 

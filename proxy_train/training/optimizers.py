@@ -45,7 +45,7 @@ class TensorFlowRMSprop(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One update of every parameter that has a gradient."""
+        """Update every parameter that has a gradient."""
         assert closure is None, "closures are not used here"
         for group in self.param_groups:
             weights = [weight for weight in group["params"] if weight.grad is not None]
@@ -92,7 +92,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One update of every parameter that has a gradient."""
+        """Update every parameter that has a gradient."""
         assert closure is None, "closures are not used here"
         for group in self.param_groups:
             weights = [weight for weight in group["params"] if weight.grad is not None]
@@ -141,18 +141,18 @@ class Muon(torch.optim.Optimizer):
         return state[name]
 
     def _count(self, weight: Tensor) -> int:
-        """Steps taken, counted at the group's first weight so that checkpoints keep it."""
+        """Count a step, at the group's first weight so that checkpoints keep it; return their number."""
         state: dict[str, Tensor] = self.state[weight]
         state["step"] = state.get("step", torch.zeros(())) + 1
         return int(state["step"])
 
 
 def orthogonal(matrices: Tensor, steps: int = 4) -> Tensor:
-    """The nearest matrices with all singular values near 1, by a quintic Newton-Schulz iteration.
+    """Return the nearest matrices with all singular values near 1, by a quintic Newton-Schulz iteration.
 
     Args:
         matrices: (batch, rows, columns).
-        steps: each takes small singular values about 3.4 times further up; values end between 0.5 and 1.3.
+        steps: number of iterations; each raises small singular values by about 3.4; all end in 0.5 to 1.3.
     """
     tall = matrices.shape[1] > matrices.shape[2]
     x: Tensor = matrices.transpose(1, 2) if tall else matrices
@@ -164,9 +164,9 @@ def orthogonal(matrices: Tensor, steps: int = 4) -> Tensor:
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer over dense kernels, depthwise kernels, ReZero scalars, and everything else.
+    """Return the recipe's optimizer over dense and depthwise kernels, ReZero scalars, and everything else.
 
-    Weight decay is of the kernels; the classifier is among everything else.
+    Weight decay applies to the kernels; the classifier is part of everything else.
     """
     dense: list[Tensor] = []
     depthwise: list[Tensor] = []
@@ -203,19 +203,19 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Sets the learning rate of every group, by its factor."""
+    """Set the learning rate of every group, by its factor."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["factor"]
 
 
 def clip_gradients(optimizer: torch.optim.Optimizer, norm: float) -> None:
-    """Cuts every variable's gradient to ``norm``, unless the optimizer does so itself, after weight decay."""
+    """Clip every variable's gradient to ``norm``, unless the optimizer does so itself, after weight decay."""
     if not isinstance(optimizer, TensorFlowRMSprop):
-        clip_each((weight for group in optimizer.param_groups for weight in group["params"]), norm)
+        clip_each_gradient((weight for group in optimizer.param_groups for weight in group["params"]), norm)
 
 
-def clip_each(parameters: Iterable[Tensor], norm: float) -> None:
-    """Scales every gradient whose own norm is above ``norm`` down to it (the official recipe's clipping)."""
+def clip_each_gradient(parameters: Iterable[Tensor], norm: float) -> None:
+    """Scale every gradient whose own norm is above ``norm`` down to it (the official recipe's clipping)."""
     gradients = [weight.grad for weight in parameters if weight.grad is not None]
     torch._foreach_mul_(gradients, _clip_factors(gradients, norm))
 

@@ -1,4 +1,4 @@
-"""Trainings that do not fit into memory: recognised, and told what would fit."""
+"""Trainings that do not fit into memory: their detection, and an error that says what would fit."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ _WORDS = (
 
 
 class OutOfMemory(MovinasError):  # noqa: N818 - it names what happened
-    """A training does not fit; ``hint`` says what would."""
+    """A training that does not fit into memory; ``hint`` says what would."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on a GPU or on the host."""
+    """Return whether an error says that memory ran out, on a GPU or on the host."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(word in str(error) for word in _WORDS)
 
 
-def out_of_memory(
+def out_of_memory_error(
     attempt: Callable[[Tensor, BatchLabels], None], clips: Tensor, labels: BatchLabels, size: int
 ) -> OutOfMemory:
-    """The error for a batch that did not fit, with the largest micro-batch that was seen to.
+    """Return the error for a batch that did not fit, with the largest micro-batch that was seen to fit.
 
     Args:
-        attempt: computes gradients for some clips, and raises if they do not fit.
+        attempt: function that computes gradients for some clips, and raises if they do not fit.
         clips: (batch, 3, frames, height, width).
-        labels: of the clips.
-        size: how many clips at a time did not fit.
+        labels: labels of the clips.
+        size: number of clips at a time that did not fit.
     """
     _, _, frames, height, width = clips.shape
     message = f"out of memory with {size} clips of {frames} frames of {width}x{height} px at a time"
     while size > 1:
         size //= 2
         if _fits(attempt, clips[:size], labels.part(slice(0, size))):
-            return OutOfMemory(message, hint=f"set recipe.micro_batch to {size}: so many fit")
+            return OutOfMemory(message, hint=f"set recipe.micro_batch to {size}, which fits")
     return OutOfMemory(
         message, hint="not even one clip fits: use fewer frames, a smaller size or a smaller network"
     )

@@ -1,4 +1,4 @@
-"""The learning rate at every step."""
+"""The schedule of the learning rate."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from proxy_train.recipe import Recipe
 
 
 def rate_at(step: int, steps: int, warmup: int, recipe: Recipe) -> float:
-    """The learning rate of step ``step`` of ``steps``: linear over ``warmup`` steps, then along the schedule.
+    """Return the learning rate of a step: linear over ``warmup`` steps, then along the schedule.
 
     As in the official configurations, the cosine counts from step 0, not from the end of the warm-up. Theirs
     (``official``) begins with a rate of 0 and rises to what the cosine has where the warm-up ends (Model
     Garden, LinearWarmup); the others reach the peak with the warm-up's last step.
 
     Args:
-        step: counted from 0.
-        steps: of the whole training.
-        warmup: steps of the warm-up.
+        step: number of the step, from 0.
+        steps: number of steps of the whole training.
+        warmup: number of steps of the warm-up.
     """
     peak = recipe.learning_rate
     if step < warmup:

@@ -1,4 +1,4 @@
-"""One training of one network, epoch by epoch, that goes on exactly where it was after any interruption.
+"""One training of one network, epoch by epoch, that resumes exactly where it was after any interruption.
 
 Everything random in an epoch comes from generators seeded by (seed, epoch), so that a checkpoint holds no
 generator: a resumed training and an uninterrupted one compute the same bits on a CPU with the same number of
@@ -38,7 +38,7 @@ from proxy_train.training.checkpoint import (
 )
 from proxy_train.training.initial_weights import InitialWeights
 from proxy_train.training.optimizers import make_optimizer
-from proxy_train.training.out_of_memory import is_out_of_memory, out_of_memory
+from proxy_train.training.out_of_memory import is_out_of_memory, out_of_memory_error
 from proxy_train.training.schedule import rate_at
 from proxy_train.training.updates import Diverged, Updater
 from proxy_train.training.weight_average import WeightAverage
@@ -54,10 +54,10 @@ class EpochReport:
     """One finished epoch.
 
     Args:
-        epoch: how many are finished now.
-        loss: mean over its clips, with label smoothing.
-        learning_rate: of its last step.
-        seconds: wall clock.
+        epoch: number of epochs that are finished.
+        loss: mean loss over its clips, with label smoothing.
+        learning_rate: learning rate of its last step.
+        seconds: wall-clock time.
         data_seconds: the part of them spent waiting for clips.
     """
 
@@ -69,24 +69,28 @@ class EpochReport:
 
 
 class Training:
-    """Trains ``architecture`` on ``data`` for ``horizon.epochs`` epochs.
+    """A training of ``architecture`` on ``data`` for ``horizon.epochs`` epochs.
 
-    With a folder, it goes on from the checkpoint there, and ``save`` writes one; ``train_epoch`` does not
-    write by itself.
+    With a folder, it resumes from the checkpoint there, and ``save`` writes one; ``train_epoch`` does not
+    write by itself. Its parameters are the identity of the training, its place, and its processes: none of
+    them follows from the others.
 
     Args:
-        horizon: the whole training: the schedule ends with it. Its frames and size are those of ``data``; its
-            width makes the architecture narrower.
-        seed: of the weights, the order of clips, augmentation and dropout.
-        folder: of the checkpoint; None keeps nothing.
-        device: of torch.
-        group: the processes that train it together, each with such an object; None is this one alone.
-        initial: weights to begin with; by default fresh ones.
-        promoted_from: folder of a training at another fidelity, with fewer epochs, whose checkpoint this one
-            goes on from as long as ``folder`` has none.
+        architecture: the network to train.
+        data: the prepared data.
+        recipe: the recipe of the training.
+        horizon: fidelity of the whole training, with which the schedule ends. Its frames and size are those
+            of ``data``; its width makes the architecture narrower.
+        seed: seed of the weights, the order of clips, augmentation and dropout.
+        folder: folder of the checkpoint; None keeps nothing.
+        device: device of torch.
+        group: the processes that train together, each with such an object; None is a single process.
+        initial: initial weights; by default random ones.
+        promoted_from: folder of a training at another fidelity, with fewer epochs, from whose checkpoint this
+            one resumes as long as ``folder`` has none.
 
     Raises:
-        SettingsError: the horizon does not fit the data, or the recipe the device.
+        SettingsError: the horizon does not fit the data, or the recipe does not fit the device.
         RecordError: a folder holds another training, or a damaged one.
         NetworkError: the initial weights do not fit.
     """
@@ -114,7 +118,7 @@ class Training:
         self.horizon, self.seed, self.folder, self.device = horizon, seed, folder, device
         self.epoch = 0
         self.history: tuple[Fidelity, ...] = ()
-        """What was spent before this training took over, oldest first; empty unless it was promoted."""
+        """Fidelities that were spent before this training, oldest first; empty unless it was promoted."""
         self._group, self._initial = group or Group(), initial
         self._indices = share_of(data.split("train"), horizon.share)
         self._batches = Batches(data, recipe, self._indices, seed, group)
@@ -142,7 +146,7 @@ class Training:
 
     @property
     def model(self) -> MoViNet:
-        """The network to use: with averaged weights if the recipe averages."""
+        """The network to use, with averaged weights if the recipe averages them."""
         return self._live if self._average is None else self._average.model
 
     @property
@@ -152,23 +156,23 @@ class Training:
 
     @property
     def fidelity(self) -> Fidelity:
-        """What has been spent so far."""
+        """The fidelity that has been spent so far."""
         return self.horizon.after(max(1, self.epoch))
 
     @property
     def steps_an_epoch(self) -> int:
-        """Updates in an epoch; clips that fill no batch are left for another shuffle."""
+        """The number of updates in an epoch; clips that fill no batch are left for another shuffle."""
         return len(self._batches)
 
     def train_epoch(self, on_batch: ProgressCallback = ignore_progress) -> EpochReport:
-        """Goes once through the training clips.
+        """Train on every training clip once.
 
         Args:
-            on_batch: told of the updates of the epoch as they go by.
+            on_batch: called with the number of updates of the epoch.
 
         Raises:
             Diverged: the loss became NaN or infinite; at once on a CPU, an update later on a GPU.
-            OutOfMemory: a batch does not fit; it says which micro-batch would.
+            OutOfMemory: a batch does not fit; the hint says which micro-batch would.
             SettingsError: the horizon is reached.
         """
         if self.epoch >= self.horizon.epochs:
@@ -179,15 +183,15 @@ class Training:
         loss: Tensor | None = None
         self._train_mode()
         seed, batches = self.batches(self.epoch)
-        with _seeded_torch(self.device, seed + self._group.rank), Prefetcher(batches) as made:
+        with _seeded_torch(self.device, seed + self._group.rank), Prefetcher(batches) as prefetched:
             started = time.perf_counter()
-            for number, batch in enumerate(made):
+            for number, batch in enumerate(prefetched):
                 waited += time.perf_counter() - started
                 before, rate = loss, self._rate(first + number)
                 loss = self._update(batch, rate)
                 if self._average is not None:
                     self._average.follow(self._live, first + number)
-                # On a GPU, this waits for the update before the one that was just begun.
+                # On a GPU, this waits for the update before the one that has just begun.
                 self._require_finite(before if self.device != "cpu" else loss)
                 total += loss
                 on_batch(number + 1, self.steps_an_epoch)
@@ -198,16 +202,15 @@ class Training:
         return EpochReport(self.epoch, mean, rate, time.perf_counter() - began, waited)
 
     def batches(self, epoch: int) -> tuple[int, Iterator[Batch]]:
-        """A seed for dropout in an epoch, and the epoch's batches on the device, made as they are asked
-        for."""
-        seed, made = self._batches.epoch(epoch)
-        return seed, (batch.to(self.device) for batch in made)
+        """Return a seed for dropout in an epoch, and an iterator over its batches on the device."""
+        seed, batches = self._batches.epoch(epoch)
+        return seed, (batch.to(self.device) for batch in batches)
 
     def evaluate(self, split: str = "val", *, streaming: bool = False) -> Metrics:
-        """How well ``model`` does now.
+        """Evaluate ``model`` as it is now.
 
         Raises:
-            Diverged: its outputs are not numbers.
+            Diverged: the outputs are not numbers.
         """
         metrics = evaluate(
             self.model,
@@ -222,7 +225,7 @@ class Training:
         return metrics
 
     def save(self) -> None:
-        """Replaces the folder's checkpoint by what is now; nothing without a folder."""
+        """Replace the folder's checkpoint by the present state; do nothing without a folder."""
         if self.folder is None:
             return
         if self._group.leads:
@@ -235,31 +238,31 @@ class Training:
         self._group.wait()
 
     def save_best(self, facts: Mapping[str, Any]) -> None:
-        """Keeps the weights to use, beside the checkpoint, with what is to be known about them."""
+        """Write the weights to use, beside the checkpoint, with facts about them."""
         assert self.folder is not None, "there is a place for them"
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         write_checkpoint(self.folder, Checkpoint(tensors, facts), BEST)
 
     def _begin(self, promoted_from: Path | None) -> None:
-        """Takes up the folder's own checkpoint, or else that of the lower fidelity, or else begins."""
+        """Resume from the folder's own checkpoint, else from that of the lower fidelity, else begin."""
         own = None if self.folder is None else read_checkpoint(self.folder)
         lower = None if promoted_from is None else read_checkpoint(promoted_from)
         if promoted_from is not None and lower is None:
             raise RecordError(
-                f"{promoted_from}: no checkpoint to go on from", hint="train the lower fidelity first"
+                f"{promoted_from}: no checkpoint to resume from", hint="train the lower fidelity first"
             )
         if lower is not None:
-            self._inherit(lower, str(promoted_from), take=own is None)
+            self._inherit(lower, str(promoted_from), restore=own is None)
         elif self._initial is not None and own is None:
             self._initial.load_into(self._live)
             if self._average is not None:
                 self._average.model.load_state_dict(self._live.state_dict())
         if own is not None:
             self._require_same(own, self._identity(), str(self.folder))
-            self._take(own)
+            self._restore(own)
 
-    def _inherit(self, lower: Checkpoint, source: str, *, take: bool) -> None:
-        """Goes on from a training at another fidelity: its epochs are behind this one too."""
+    def _inherit(self, lower: Checkpoint, source: str, *, restore: bool) -> None:
+        """Take over a training at another fidelity, whose epochs then belong to this one."""
         shared = {
             key: value for key, value in self._identity().items() if key in ("recipe", "seed", "initial")
         }
@@ -272,37 +275,37 @@ class Training:
             or spent.width > self.horizon.width
         ):
             raise RecordError(
-                f"{source}: a training of {theirs.text} that spent {spent.key} cannot go on as one of "
+                f"{source}: a training of {theirs.text} that spent {spent.key} cannot be resumed as one of "
                 f"{self.architecture.text} to {self.horizon.key}",
                 hint="promote the same network, to more epochs and no smaller width",
             )
         self.history = (*(Fidelity.parse(key) for key in lower.facts["history"]), spent)
-        if take:
-            self._take(lower, widen=spent.width != self.horizon.width)
+        if restore:
+            self._restore(lower, widen=spent.width != self.horizon.width)
 
-    def _take(self, found: Checkpoint, *, widen: bool = False) -> None:
+    def _restore(self, checkpoint: Checkpoint, *, widen: bool = False) -> None:
         networks = {"model.": self._live}
         if self._average is not None:
             networks["average."] = self._average.model
         for prefix, network in networks.items():
-            tensors = _part(found.tensors, prefix)
+            tensors = _part(checkpoint.tensors, prefix)
             # New channels of the average begin where those of the weights, loaded first, do.
             network.load_state_dict(widened(tensors, self._live) if widen else tensors)
         if not widen:
-            restore_optimizer(self._optimizer, found.tensors)
-        self._updater.restore(_part(found.tensors, "scaler."))
-        self.epoch = int(found.facts["epoch"])
+            restore_optimizer(self._optimizer, checkpoint.tensors)
+        self._updater.restore(_part(checkpoint.tensors, "scaler."))
+        self.epoch = int(checkpoint.facts["epoch"])
 
-    def _require_same(self, found: Checkpoint, expected: Mapping[str, Any], source: str) -> None:
+    def _require_same(self, checkpoint: Checkpoint, expected: Mapping[str, Any], source: str) -> None:
         for key, value in expected.items():
-            if found.facts.get(key) != value:
+            if checkpoint.facts.get(key) != value:
                 raise RecordError(
-                    f"{source}: holds a training with {key} {found.facts.get(key)}, not {value}",
+                    f"{source}: holds a training with {key} {checkpoint.facts.get(key)}, not {value}",
                     hint="use another folder, or delete this one",
                 )
 
     def _identity(self) -> dict[str, Any]:
-        """What must be the same for a checkpoint to go on."""
+        """Return the facts that a checkpoint must share to be resumed from."""
         return {
             "architecture": self.architecture.text,
             "data": self.data.identity,
@@ -332,7 +335,7 @@ class Training:
                 raise
         # Outside of the handler, whose traceback would keep the batch's memory.
         size = min(self.recipe.micro_batch or len(batch.clips), len(batch.clips))
-        raise out_of_memory(self._updater.attempt, batch.clips, batch.labels, size)
+        raise out_of_memory_error(self._updater.attempt, batch.clips, batch.labels, size)
 
     def _require_finite(self, loss: Tensor | None) -> None:
         if loss is not None and not math.isfinite(float(loss)):
@@ -342,7 +345,7 @@ class Training:
 
 
 def share_of(split: Split, share: float) -> npt.NDArray[np.int64]:
-    """Indices of the first ``share`` of the clips of each class (or combination), at least one of each."""
+    """Return the indices of the first ``share`` of every class's (or combination's) clips, at least one."""
     if share >= 1:
         return np.arange(len(split), dtype=np.int64)
     groups = np.unique(split.labels, axis=0, return_inverse=True)[1].reshape(-1)
@@ -352,7 +355,7 @@ def share_of(split: Split, share: float) -> npt.NDArray[np.int64]:
 
 @contextmanager
 def _seeded_torch(device: str, seed: int) -> Iterator[None]:
-    """Torch's generators seeded for the block (dropout draws from them), and put back after it."""
+    """Seed torch's generators for the block (dropout draws from them), and restore them after it."""
     devices = [] if device == "cpu" else [torch.device(device)]
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)

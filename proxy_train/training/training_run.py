@@ -1,4 +1,4 @@
-"""A training from its first epoch to its last: measured after each, logged, its best weights kept."""
+"""A training from its first epoch to its last: evaluated after each, logged, its best weights kept."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from proxy_train.store.prepared_data import PreparedData
 from proxy_train.training.checkpoint import BEST, Checkpoint, read_checkpoint
 from proxy_train.training.initial_weights import InitialWeights
 from proxy_train.training.training import Training
+from search_space.architecture.json_fields import ArchitectureJson
 from search_space.errors import RecordError
-from search_space.json_files import ArchitectureJson, from_json, to_json
+from search_space.json_files import from_json, to_json
 from search_space.progress import ProgressCallback, ignore_progress
 
 LOG = "log.jsonl"
@@ -26,7 +27,7 @@ LOG = "log.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class EpochLine:
-    """What is known after an epoch: see ``EpochReport`` and ``Metrics``; ``score`` is of the val split."""
+    """The facts of an epoch: see ``EpochReport`` and ``Metrics``; ``score`` is that of the val split."""
 
     epoch: int
     loss: float
@@ -38,7 +39,7 @@ class EpochLine:
     best: bool = False
 
     def text(self, epochs: int) -> str:
-        """One line, for an epoch of ``epochs``."""
+        """Return one line for people, about an epoch of ``epochs``."""
         mark = ", the best so far" if self.best else ""
         return (
             f"epoch {self.epoch} of {epochs}: loss {self.loss:.4f}, {self.seconds:.1f} s, "
@@ -52,17 +53,17 @@ AbsolutePath = Annotated[Path, PlainSerializer(lambda path: str(path.absolute())
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """All that decides a training, as JSON: processes on other machines get it as text.
+    """Everything that decides a training; processes on other machines get it as JSON.
 
     Args:
-        architecture: what to train.
+        architecture: the network to train.
         data: folder of the prepared data.
-        recipe: how.
-        horizon: how long, on what.
-        seed: of the training.
-        folder: of checkpoints and log; it goes on from what is there.
-        initial: weights to begin with.
-        promoted_from: folder of a training at a lower fidelity to go on from.
+        recipe: the recipe of the training.
+        horizon: fidelity of the whole training.
+        seed: seed of the training.
+        folder: folder of checkpoints and log; the training resumes from them.
+        initial: source of the initial weights.
+        promoted_from: folder of a training at a lower fidelity to resume from.
     """
 
     architecture: ArchitectureJson
@@ -90,7 +91,7 @@ class TrainingRun:
         )
 
     def begin(self, *, device: str = "cpu", group: Group | None = None) -> Training:
-        """The training as it stands in ``folder``; raises what ``Training`` does."""
+        """Return the training as it stands in ``folder``; raise what ``Training`` raises."""
         return Training(
             self.architecture,
             PreparedData.open(self.data),
@@ -110,12 +111,12 @@ class TrainingRun:
         on_epoch: Callable[[EpochLine], None] = lambda _: None,
         on_batch: ProgressCallback = ignore_progress,
     ) -> None:
-        """Trains what is left; killed at any moment and begun again, it leaves the same files.
+        """Train the remaining epochs; killed at any moment and resumed, a training leaves the same files.
 
         Args:
-            training: of ``begin``.
-            on_epoch: told of every epoch that is over.
-            on_batch: told of the updates of an epoch as they go by.
+            training: the training, from ``begin``.
+            on_epoch: called with every finished epoch.
+            on_batch: called with the number of updates of an epoch.
         """
         leads = training.leads
         log = TrainingLog.open(self.folder, training.epoch) if leads else None
@@ -123,11 +124,11 @@ class TrainingRun:
             report = training.train_epoch(on_batch)
             # The log comes before the checkpoint: a kill between them trains the epoch again, to the same.
             if log is not None:
-                found = training.evaluate()
-                best = found.score > log.best
-                line = EpochLine(**asdict(report), score=found.score, metrics=found.by_name, best=best)
+                metrics = training.evaluate()
+                best = metrics.score > log.best
+                line = EpochLine(**asdict(report), score=metrics.score, metrics=metrics.by_name, best=best)
                 if best:
-                    training.save_best({"epoch": report.epoch, "score": found.score})
+                    training.save_best({"epoch": report.epoch, "score": metrics.score})
                 log.add(line)
                 on_epoch(line)
             training.save()
@@ -141,15 +142,15 @@ class TrainingRun:
 
 
 class TrainingLog:
-    """``log.jsonl``, a line an epoch, and the same as TensorBoard scalars in ``events``.
+    """The log of a training: ``log.jsonl``, a line an epoch, and TensorBoard scalars in ``events``.
 
     Args:
-        folder: of the training.
-        lines: those that are there.
+        folder: folder of the training.
+        lines: the lines that exist.
     """
 
     def __init__(self, folder: Path, lines: list[EpochLine]) -> None:
-        # Ray Tune brings it along; viewing needs TensorBoard itself.
+        # Ray Tune depends on it; viewing needs TensorBoard itself.
         from tensorboardX import SummaryWriter
 
         self._path = folder / LOG
@@ -159,7 +160,7 @@ class TrainingLog:
 
     @classmethod
     def open(cls, folder: Path, epochs: int) -> TrainingLog:
-        """The log of a training that has so many epochs behind it; lines beyond them are dropped."""
+        """Return the log of a training of which ``epochs`` are finished; drop the lines of later ones."""
         folder.mkdir(parents=True, exist_ok=True)
         lines = [line for line in read_training_log(folder) if line.epoch <= epochs]
         (folder / LOG).write_text("".join(json.dumps(to_json(line)) + "\n" for line in lines))
@@ -171,7 +172,7 @@ class TrainingLog:
         return max((line.score for line in self._lines), default=-1.0)
 
     def add(self, line: EpochLine) -> None:
-        """Takes an epoch in."""
+        """Add an epoch."""
         self._lines.append(line)
         with self._path.open("a") as file:
             file.write(json.dumps(to_json(line)) + "\n")
@@ -181,12 +182,12 @@ class TrainingLog:
             "train/seconds": line.seconds,
             "train/data_seconds": line.data_seconds,
         }
-        for name, value in (scalars | {f"val/{key}": each for key, each in line.metrics.items()}).items():
+        for name, value in (scalars | {f"val/{key}": figure for key, figure in line.metrics.items()}).items():
             self._events.add_scalar(name, value, line.epoch)
         self._events.flush()
 
     def close(self) -> None:
-        """Ends the event file."""
+        """Close the event file."""
         self._events.close()
 
 

@@ -18,25 +18,25 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 
 class Diverged(MovinasError):  # noqa: N818 - it names what happened, as KeyboardInterrupt does
-    """The loss is not a number any more; ``message`` says where."""
+    """A loss that is no longer a number; ``message`` says where."""
 
 
 class Updater:
-    """Updates a network by a recipe.
+    """The updates of a network by a recipe.
 
     Gradients are those of the mean loss over the batch of all processes, whatever parts it is computed in.
     Batch norm sees a part at a time, though: ``micro_batch`` and ``stream_frames`` change what it normalises
     by, unless it is frozen.
 
     Args:
-        network: in training mode, on ``device``.
-        optimizer: of its weights.
-        recipe: see there.
-        device: of torch.
+        network: the network, in training mode, on ``device``.
+        optimizer: optimizer of its weights.
+        recipe: the recipe of the training.
+        device: device of torch.
         group: the processes that share a batch.
 
     Raises:
-        SettingsError: the device or the network cannot do what the recipe asks for.
+        SettingsError: the device or the network cannot follow the recipe.
     """
 
     def __init__(
@@ -63,13 +63,13 @@ class Updater:
         self._scaler = torch.amp.GradScaler(self._kind, enabled=recipe.precision == "float16")
 
     def update(self, clips: Tensor, labels: BatchLabels, rate: float, whole: int) -> Tensor:
-        """Computes this process's part of a batch, and updates the weights by all of it.
+        """Compute this process's part of a batch, and update the weights by all of it.
 
         Args:
             clips: (part, 3, frames, height, width).
-            labels: of the part.
+            labels: labels of the part.
             rate: the learning rate.
-            whole: clips in the batch of all processes.
+            whole: number of clips in the batch of all processes.
 
         Returns:
             The batch's mean loss: a scalar without gradient, the same in all processes.
@@ -81,7 +81,7 @@ class Updater:
             rows = slice(first, min(first + size, len(clips)))
             weight = (rows.stop - rows.start) / whole
             for loss in self._losses(clips[rows], labels.part(rows)):
-                # Of a batch in one piece nothing is to be weighted: the same bits as without pieces.
+                # A batch in one piece is not weighted: the same bits as without pieces.
                 share = loss if weight == 1 else loss * weight
                 self._scaler.scale(share).backward()  # type: ignore[no-untyped-call]
                 total += share.detach()
@@ -95,7 +95,7 @@ class Updater:
         return self._group.sum(total) if self._group.size > 1 else total
 
     def attempt(self, clips: Tensor, labels: BatchLabels) -> None:
-        """Computes gradients for some clips and drops them: to see whether there is memory for it."""
+        """Compute gradients for some clips and drop them, to see whether they fit into memory."""
         try:
             for loss in self._losses(clips, labels):
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -103,7 +103,7 @@ class Updater:
             self._optimizer.zero_grad(set_to_none=True)
 
     def _losses(self, clips: Tensor, labels: BatchLabels) -> Iterator[Tensor]:
-        """The loss of some clips: whole, or that of every part of them, with which they add up."""
+        """Yield the loss of some clips, or the losses of their parts, which add up to it."""
         network, smoothing = self._network, self._recipe.label_smoothing
         frames = self._recipe.stream_frames
         if frames is None:
@@ -127,14 +127,14 @@ class Updater:
         return torch.autocast(self._kind, _DTYPES[precision], enabled=precision != "float32")
 
     def tensors(self) -> dict[str, Tensor]:
-        """What has to be kept for going on: the loss's scale, if it is scaled."""
+        """Return the tensors that are needed to resume: the loss's scale, if it is scaled."""
         if not self._scaler.is_enabled():
             return {}
         return {f"scaler.{name}": torch.tensor(value) for name, value in self._scaler.state_dict().items()}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """The inverse of ``tensors``."""
-        found = {name.removeprefix("scaler."): value for name, value in tensors.items()}
-        if self._scaler.is_enabled() and found:
+        """Restore what ``tensors`` returned."""
+        saved = {name.removeprefix("scaler."): value for name, value in tensors.items()}
+        if self._scaler.is_enabled() and saved:
             now = self._scaler.state_dict()
-            self._scaler.load_state_dict({name: type(now[name])(found[name].item()) for name in now})
+            self._scaler.load_state_dict({name: type(now[name])(saved[name].item()) for name in now})

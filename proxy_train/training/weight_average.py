@@ -12,15 +12,15 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class WeightAverage(Generic[Network]):
-    """Follows a network's weights: average = d average + (1 - d) weights, after every update.
+    """A moving average of a network's weights: average = d average + (1 - d) weights, after every update.
 
     The decay d rises to ``decay`` as (1 + updates) / (10 + updates) does, as TensorFlow's and the Model
     Garden's averages do, so that the fresh weights of the beginning are soon forgotten. Running statistics of
     batch norm are averages already: they are copied.
 
     Args:
-        network: the one to follow; the average starts as a copy of it.
-        decay: 0 to below 1.
+        network: the network to follow; the average starts as a copy of it.
+        decay: largest decay, from 0 to below 1.
 
     Attributes:
         model: a network with the averaged weights, in evaluation mode.
@@ -32,11 +32,11 @@ class WeightAverage(Generic[Network]):
 
     @torch.no_grad()
     def follow(self, network: Network, updates: int) -> None:
-        """Takes the network's weights in.
+        """Update the average by a network's weights.
 
         Args:
-            network: after an update.
-            updates: how many came before this one.
+            network: the network after an update.
+            updates: number of updates before this one.
         """
         decay = min(self.decay, (1 + updates) / (10 + updates))
         torch._foreach_lerp_(list(self.model.parameters()), list(network.parameters()), 1 - decay)

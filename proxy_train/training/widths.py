@@ -1,4 +1,4 @@
-"""Width as a fidelity: networks made narrower, and a trained narrow one that goes on as the full network."""
+"""Width as a fidelity: networks made narrower, and trained narrow ones that become the full network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from search_space.network.model import MoViNet
 
 
 def narrowed(architecture: Architecture, width: float) -> Architecture:
-    """The architecture with ``width`` times the channels everywhere, to multiples of 8; the clip stays."""
+    """Return the architecture with ``width`` times the channels, to multiples of 8; the clip stays."""
     if width == 1:
         return architecture
     only_width = Coefficients(depth=1.0, width=width, resolution=1.0, rate=1.0)
@@ -22,18 +22,18 @@ def narrowed(architecture: Architecture, width: float) -> Architecture:
 
 @torch.no_grad()
 def widened(tensors: Mapping[str, Tensor], network: MoViNet) -> dict[str, Tensor]:
-    """Weights for a wide network that compute what a trained narrow one does (after Net2Net, 2016).
+    """Return weights for a wide network that compute what a trained narrow one does (after Net2Net, 2016).
 
-    The narrow network becomes the first channels of the wide one. They do not listen to the new channels,
-    whose own weights are fresh: the first steps of training connect them. Position encodings, which depend
-    on the number of channels, are the one thing that does not stay exactly what it was.
+    The narrow network becomes the first channels of the wide one. They have no input from the new channels,
+    whose own weights are new: the first steps of training connect them. Position encodings, which depend
+    on the number of channels, are the only part that does not stay exactly what it was.
 
     Args:
-        tensors: all of the narrow network's, by name.
-        network: the wide one, freshly initialised; it is not changed.
+        tensors: all tensors of the narrow network, by name.
+        network: the wide network, newly initialised; it is not changed.
 
     Returns:
-        All of the wide network's tensors.
+        All tensors of the wide network.
     """
     doubled = network.architecture.options.squeeze == "2plus3d"
     wide: dict[str, Tensor] = {}

@@ -1,1 +1,1 @@
-"""One video to frames: files, folders of pictures, cameras."""
+"""Videos to frames: files, folders of images, cameras."""

@@ -1,4 +1,4 @@
-"""How folders name the frames of a video, and what changes when a video's file does."""
+"""The names of frames in a folder, and the stamp by which a changed file is noticed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class FrameFiles:
-    """How a folder names the frames of a video.
+    """The names of a video's frames in a folder.
 
     Args:
         template: printf-style, such as ``frame_%010d.jpg``.
         offset: number of the first frame.
-        count: how many there are.
+        count: number of frames.
         fps: frames a second at which they were taken.
     """
 
@@ -23,12 +23,12 @@ class FrameFiles:
     fps: float
 
     def name(self, frame: int) -> str:
-        """File name of the frame that many frames after the first."""
+        """Return the file name of a frame, counted from the first one, which is 0."""
         return self.template % (self.offset + frame)
 
 
 def stamp(path: Path) -> tuple[str, int, int]:
-    """What changes when a file does, or a folder's list of files: path, size and time; -1 if it is gone."""
+    """Return path, size and time of a file, or of a folder's list of files; -1 if it does not exist."""
     try:
         stat = path.stat()
     except OSError:

@@ -19,13 +19,14 @@ _NUMBERED = re.compile(r"(.*?)(\d+)(\.[A-Za-z]+)")
 
 
 def find_frames(folder: Path, fps: float) -> FrameFiles | None:
-    """How a folder names its frames; None if it holds no numbered images.
+    """Return the names of a folder's frames; None if it holds no numbered images.
 
     The images of the most frequent spelling count: same words around a number, same length of the number if
     it is filled up with zeros.
 
     Args:
-        fps: frames a second at which they were taken.
+        folder: the folder.
+        fps: frames a second at which the images were taken.
     """
     numbers: dict[str, list[int]] = {}
     with os.scandir(folder) as entries:
@@ -40,8 +41,8 @@ def find_frames(folder: Path, fps: float) -> FrameFiles | None:
         numbers.setdefault(template, []).append(int(digits))
     if not numbers:
         return None
-    template, found = max(numbers.items(), key=lambda entry: len(entry[1]))
-    return FrameFiles(template, min(found), max(found) - min(found) + 1, fps)
+    template, frames = max(numbers.items(), key=lambda entry: len(entry[1]))
+    return FrameFiles(template, min(frames), max(frames) - min(frames) + 1, fps)
 
 
 def _pairs_of_digits(names: list[str]) -> Iterator[tuple[str, str]]:
@@ -54,7 +55,7 @@ def _pairs_of_digits(names: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def images(folder: Path, files: FrameFiles, first: int = 0) -> Iterator[av.VideoFrame]:
-    """The frames of a folder from the ``first`` on (0 is the first that there is).
+    """Yield the frames of a folder from number ``first`` on; the folder's first frame is 0.
 
     Raises:
         DataError: an image is missing or damaged.

@@ -1,4 +1,4 @@
-"""Pictures one by one as a stream wants them: from a camera, or from a video file that may end early."""
+"""Pictures one by one, as streams need them: from a camera, or from a video file that may end early."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _EARLY_SECONDS, _EARLY_SHARE = 1.0, 0.05
 
 
 def pictures(source: str, fps: float, size: int) -> Iterator[Frame]:
-    """Pictures at even times, upright squares (size, size, 3), uint8 RGB, in constant memory.
+    """Return an iterator over pictures at even times, upright squares (size, size, 3), uint8 RGB.
 
     Args:
         source: a video file; ``camera`` or ``camera:1``; or a camera's device file.
         fps: pictures a second; a slower camera gives fewer.
-        size: height and width.
+        size: pixels of the height and the width.
 
     Raises:
-        DataError: there is no such file or camera, it cannot be read or is damaged, or it ends before it
-            said that it would; what was there has been given then.
+        DataError: there is no such file or camera, it cannot be read or is damaged, or it ends before its
+            header says; the pictures before that are yielded first.
     """
     name, _, number = source.partition(":")
     if name == CAMERA and (not number or number.isdecimal()):
@@ -36,11 +36,11 @@ def pictures(source: str, fps: float, size: int) -> Iterator[Frame]:
     path = Path(source)
     if path.is_char_device():
         return _live(str(path), _SYSTEMS.get(sys.platform), fps, size)
-    return _watched(path, fps, size)
+    return _file_pictures(path, fps, size)
 
 
 def read_camera(number: int, fps: float, size: int) -> Iterator[Frame]:
-    """Pictures of a camera for as long as it gives some; see :func:`pictures`.
+    """Return an iterator over the pictures of a camera, until it ends; see :func:`pictures`.
 
     Raises:
         DataError: there is no such camera, or it cannot be read.
@@ -48,38 +48,38 @@ def read_camera(number: int, fps: float, size: int) -> Iterator[Frame]:
     system = _SYSTEMS.get(sys.platform)
     device = {"v4l2": f"/dev/video{number}", "dshow": f"video={number}"}.get(system or "", str(number))
     if system == "v4l2" and not Path(device).exists():
-        there = sorted(str(path) for path in Path("/dev").glob("video*"))
+        cameras = sorted(str(path) for path in Path("/dev").glob("video*"))
         raise DataError(
             f"camera {number} is not there: {device} does not exist",
-            hint=f"there is {', '.join(there) or 'no camera'}; or give a video file",
+            hint=f"there is {', '.join(cameras) or 'no camera'}; or give a video file",
         )
     return _live(device, system, fps, size)
 
 
 def _live(device: str, system: str | None, fps: float, size: int) -> Iterator[Frame]:
-    """Of a device's pictures those that are due: the first at or after each even time."""
+    """Yield the pictures of a device that are due: the first at or after each even time."""
     reformatter = VideoReformatter()
     try:
         with av.open(device, format=system) as container:
             if not container.streams.video:
                 raise DataError(f"{device} gives no pictures", hint="give another camera")
-            began: float | None = None
+            start: float | None = None
             count = 0
             for frame in container.decode(container.streams.video[0]):
                 now = frame.time or 0.0
-                began = now if began is None else began
-                if now - began >= count / fps:
+                start = now if start is None else start
+                if now - start >= count / fps:
                     yield picture(frame, size, reformatter)
-                    # Times that passed without a picture are not made up for.
-                    count = max(count + 1, int((now - began) * fps) + 1)
+                    # Times that passed without a picture are skipped.
+                    count = max(count + 1, int((now - start) * fps) + 1)
     except (av.error.FFmpegError, OSError) as error:
         raise DataError(
             f"{device} cannot be read as a camera: {error.strerror}",
-            hint="see that nothing else uses it, and that you may read it",
+            hint="check that nothing else uses it, and that you may read it",
         ) from error
 
 
-def _watched(path: Path, fps: float, size: int) -> Iterator[Frame]:
+def _file_pictures(path: Path, fps: float, size: int) -> Iterator[Frame]:
     count = 0
     for frame in Video(path).frames(fps, size):
         yield frame
@@ -88,5 +88,5 @@ def _watched(path: Path, fps: float, size: int) -> Iterator[Frame]:
     if announced - count / fps > max(_EARLY_SECONDS + 1 / fps, _EARLY_SHARE * announced):
         raise DataError(
             f"{path} ends at {count / fps:.2f} s and says that it lasts {announced:.2f} s",
-            hint="it was cut off; what was said holds for the part that is there",
+            hint="it was cut off; the results hold for the part that is there",
         )

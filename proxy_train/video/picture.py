@@ -11,15 +11,18 @@ Frame = npt.NDArray[np.uint8]
 
 
 def quarter_turns(frame: av.VideoFrame) -> int:
-    """How often a frame has to be turned counter-clockwise by 90 degrees to stand upright: 0 to 3."""
+    """Return the quarter turns, counter-clockwise, after which a frame is upright: 0 to 3."""
     return round(getattr(frame, "rotation", 0) / 90) % 4
 
 
 def picture(frame: av.VideoFrame, size: int, reformatter: VideoReformatter, *, square: bool = True) -> Frame:
-    """One frame, upright, its short side scaled to ``size``.
+    """Return one frame, upright, its short side scaled to ``size``.
 
     Args:
-        square: keep the centre square alone.
+        frame: a decoded frame.
+        size: pixels of the short side.
+        reformatter: converts and scales; kept from frame to frame.
+        square: cut the frame to its centre square.
 
     Returns:
         uint8 RGB (size, size, 3), or (height, width, 3) of which the smaller is ``size``.
@@ -38,12 +41,13 @@ def picture(frame: av.VideoFrame, size: int, reformatter: VideoReformatter, *, s
 
 
 def three_squares(pixels: Frame, size: int) -> Frame:
-    """The squares at the beginning, in the middle and at the end of a picture's long side.
+    """Return the squares at the beginning, in the middle and at the end of a picture's long side.
 
     The middle one is what is left if the picture is cut to its centre square, and that to ``size``.
 
     Args:
         pixels: uint8 (height, width, 3), both at least ``size``.
+        size: pixels of a square's side.
 
     Returns:
         uint8 (3, size, size, 3): left, centre and right, or top, centre and bottom.

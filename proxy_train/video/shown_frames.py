@@ -26,7 +26,7 @@ TOLERANCE = 6e-4
 def shown_frames(
     path: Path, start: float, files: FrameFiles | None
 ) -> Iterator[tuple[float, float, av.VideoFrame]]:
-    """Decoded frames, each with the seconds from and until which it is on show, from ``start`` or before."""
+    """Yield decoded frames from ``start`` or before, each with the seconds between which it is on show."""
     if files is not None:
         for number, image in folder_frames(path, files, max(0, int(start * files.fps + TOLERANCE))):
             yield number / files.fps, (number + 1) / files.fps, image
@@ -39,19 +39,19 @@ def shown_frames(
             if shown is None:
                 yield from shown_frames(path, 0.0, None)
                 return
-        lasts = 0.0
+        duration = 0.0
         for following in decoded:
             if shown is not None:
-                lasts = following[0] - shown[0]
+                duration = following[0] - shown[0]
                 yield shown[0], following[0], shown[1]
             shown = following
         if shown is not None:
-            at, frame = shown
-            told = float((getattr(frame, "duration", 0) or 0) * (stream.time_base or 0))
+            begin, frame = shown
+            announced = float((getattr(frame, "duration", 0) or 0) * (stream.time_base or 0))
             rate = stream.average_rate
-            # However short its last frame says that it lasts, it is seen.
-            lasts = max(told or lasts or (1 / float(rate) if rate else 0.04), 2 * TOLERANCE)
-            yield at, at + lasts, frame
+            # The last frame is seen, however short its duration is said to be.
+            duration = max(announced or duration or (1 / float(rate) if rate else 0.04), 2 * TOLERANCE)
+            yield begin, begin + duration, frame
 
 
 def _first_after_seek(
@@ -60,17 +60,17 @@ def _first_after_seek(
     decoded: Iterator[tuple[float, av.VideoFrame]],
     start: float,
 ) -> tuple[float, av.VideoFrame] | None:
-    """The first frame from a key frame before ``start``; None if only decoding from the beginning is safe."""
+    """Return the first frame after a seek; None if only decoding from the beginning is safe."""
     if container.format.name == "mpeg" or (
         container.format.name == "avi" and stream.codec_context.has_b_frames
     ):
-        return None  # which frame a time belongs to is known only from the beginning on
+        return None  # which frame a time belongs to is known only when decoding from the beginning
     try:
         container.seek(int((_origin(stream) + start) * av.time_base), backward=True)
         shown = next(decoded, None)
     except (av.error.FFmpegError, DataError):
         return None
-    # A missing or wrong index leads past the key frame, or to where there is none, or no time is known.
+    # A missing or wrong index leads past the key frame, or to a place without one, or no time is known.
     if shown is None or shown[0] > start + TOLERANCE or not shown[1].key_frame:
         return None
     return None if shown[1].pts is None and container.format.name != "avi" else shown
@@ -87,7 +87,7 @@ def _origin(stream: av.VideoStream) -> float:
 def _decoded(
     path: Path, container: av.container.InputContainer, stream: av.VideoStream
 ) -> Iterator[tuple[float, av.VideoFrame]]:
-    """Decoded frames with the seconds at which they come on show, never running backwards."""
+    """Yield decoded frames with the seconds at which they come on show, which never decrease."""
     origin = _origin(stream)
     step = 1 / float(stream.average_rate or stream.guessed_rate or 25)
     at: float | None = None
@@ -123,7 +123,7 @@ def _stamped(
 
 @contextmanager
 def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-    """An open file and its picture stream; what FFmpeg objects to becomes a DataError that names it."""
+    """Yield an open file and its picture stream; FFmpeg's errors become a DataError that names the file."""
     try:
         if not path.is_file():
             raise DataError(f"{path}: no such file")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from search_space.errors import SettingsError
+from search_space.files import DEFAULT_CACHE
 
 # torch and the runtimes take seconds to load: commands load what they use, so that help is there at once.
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from results.export.comparison import LabelledClip
     from results.runtimes.sidecar import Form, Precision
 
-CACHE = Path("~/.cache/movinas")
 CALIBRATION = 24
 
 
@@ -37,7 +37,7 @@ def export(
         typer.Option(help="Calibrate int8 on this data set, and measure the export's accuracy on it."),
     ] = None,
     clips: Annotated[int, typer.Option(min=1, help="So many of its videos at most.")] = 200,
-    cache: Annotated[Path, typer.Option(help="Where made data is kept.")] = CACHE,
+    cache: Annotated[Path, typer.Option(help="Where made data is kept.")] = DEFAULT_CACHE,
 ) -> None:
     """Write a network for a runtime, if it computes there what it computes in PyTorch."""
     from results.export.export import ExportClips, ExportTarget, export_network

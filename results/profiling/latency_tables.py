@@ -104,10 +104,10 @@ def _existing(path: Path, empty: LatencyTable) -> LatencyTable:
     if not path.exists():
         return empty
     table = LatencyTable.read(path)
-    for key, value in table.about.items():
-        if value != empty.about[key]:
+    for key, value in table.subject.items():
+        if value != empty.subject[key]:
             raise SpaceError(
-                f"{path} is a table of {key} {value}, not {empty.about[key]}",
+                f"{path} is a table of {key} {value}, not {empty.subject[key]}",
                 hint="give another --output, or remove the file",
             )
     return table

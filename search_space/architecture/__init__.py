@@ -1,1 +1,1 @@
-"""What a network is: its parts, its text and JSON forms, the published ones."""
+"""Architectures: their parts, their text and JSON forms, the published ones, and scaled ones."""

@@ -1,4 +1,4 @@
-"""What a candidate is: an immutable, canonical description of one MoViNet."""
+"""An immutable, canonical description of one MoViNet: what a search calls a candidate."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class Architecture:
     """One network, and nothing but its active structure; equal iff the networks are equal.
 
     Where a stage begins is part of the structure, since it names the layers and their states.
-    Squeeze-excitation that no layer has is no option either: ``options.squeeze`` is then ``none``, whatever
-    was given, and what only squeeze-excitation uses (gate, position encoding) has its default.
+    If no layer uses squeeze-excitation, ``options.squeeze`` becomes ``none``, and the options that only
+    squeeze-excitation uses (gate, position encoding) get their defaults.
 
     Args:
         stem: output channels of the 1x3x3 stem convolution with stride 1x2x2.
         stages: the bottleneck stages in order (five in the paper, Table 1).
         head: output channels of conv7, the 1x1x1 convolution before pooling.
         hidden: output features of dense9.
-        input: the clip it is made for.
-        options: how its layers are built.
+        input: shape of the clips that the network is made for.
+        options: the way in which the layers are built.
 
     Raises:
         ArchitectureError: a part is of the wrong type or out of range.
@@ -91,11 +91,11 @@ class Architecture:
         return tuple(layer for stage in self.stages for layer in stage.layers)
 
     def with_input(self, input: ClipShape) -> Architecture:
-        """The same network made for another clip."""
+        """Return the same network made for another clip."""
         return replace(self, input=input)
 
     def with_options(self, options: Options) -> Architecture:
-        """The same layers built in another way; ``squeeze: none`` takes it from every layer."""
+        """Return the same layers built in another way; ``squeeze: none`` takes it from every layer."""
         return replace(self, options=options)
 
     @property
@@ -113,7 +113,7 @@ class Architecture:
         return cls(**parse_parts(text))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain dictionaries, lists, strings and numbers that :meth:`from_json` reads."""
+        """Return plain dictionaries, lists, strings and numbers that :meth:`from_json` reads."""
         return parts_to_json(self._parts())
 
     @classmethod

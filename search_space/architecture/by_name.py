@@ -11,10 +11,10 @@ from search_space.errors import ArchitectureError
 
 
 def read_architecture(text: str) -> Architecture:
-    """An architecture from its text, a published name such as ``A0-stream``, or a JSON file.
+    """Return an architecture from its text, a published name such as ``A0-stream``, or a JSON file.
 
     Raises:
-        ArchitectureError: it is none of these, or the file cannot be read.
+        ArchitectureError: the text is none of these, or the file cannot be read.
     """
     if text.endswith(".json"):
         try:

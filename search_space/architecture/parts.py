@@ -1,4 +1,4 @@
-"""What an architecture is made of: kernels, layers, stages, the shape of its clips, options."""
+"""The parts of an architecture: kernels, layers, stages, the shape of its clips, options."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CLIP = re.compile(r"(\d+)x(\d+)x(\d+(?:\.\d+)?)", re.ASCII)
 
 MAX_CHANNELS = 65_536
 MAX_LAYERS = 26
-"""Most layers of one stage; the deepest released stage has 18, and a text form has 26 letters for them."""
+"""Largest number of layers of one stage: the text form has 26 letters; the deepest released stage has 18."""
 
 
 def check_whole(what: str, value: object, low: int, high: int) -> None:
@@ -141,7 +141,7 @@ class ClipShape:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How the layers are built, in the official implementation's words (movinet.py, movinet_layers.py).
+    """The way in which layers are built, in the official code's words (movinet.py, movinet_layers.py).
 
     ``hard_sigmoid`` is relu6(x + 3) / 6, ``hard_sigmoid_keras`` is clip(0.2 x + 0.5, 0, 1), which the
     published stream checkpoints were trained with. Position encoding needs a causal network whose

@@ -141,10 +141,10 @@ PUBLISHED: Mapping[str, Architecture] = MappingProxyType(_with_streams())
 
 
 def published(name: str) -> Architecture:
-    """The released network of that name, in any case; a name alone (``A0``) is the base form.
+    """Return the released network of that name, in any case; a name alone (``A0``) is the base form.
 
     Raises:
-        ArchitectureError: no such network.
+        ArchitectureError: no published network has that name.
     """
     family, _, form = name.strip().partition("-")
     key = f"{family.upper()}-{form.lower() or 'base'}"

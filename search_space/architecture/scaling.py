@@ -19,7 +19,7 @@ FAMILY_EXPONENTS = {"A0": -2, "A2": 0, "A3": 1, "A4": 2, "A5": 3}
 
 @dataclass(frozen=True, slots=True)
 class Coefficients:
-    """What one step of phi multiplies: layers, channels, pixels a side, frames a second."""
+    """Factors of one step of phi: for layers, channels, pixels a side, frames a second."""
 
     depth: float
     width: float
@@ -29,7 +29,7 @@ class Coefficients:
 
 @cache
 def family_coefficients() -> Coefficients:
-    """The least-squares fit, in logarithms and through A2, to the released family."""
+    """Return the least-squares fit, in logarithms and through A2, to the released family."""
     return Coefficients(
         depth=_fit({name: len(PUBLISHED[f"{name}-base"].layers) for name in FAMILY_EXPONENTS}),
         width=_fit({name: PUBLISHED[f"{name}-base"].head for name in FAMILY_EXPONENTS}),
@@ -47,12 +47,12 @@ def _fit(values: dict[str, float]) -> float:
 def scale_architecture(
     architecture: Architecture, phi: float, coefficients: Coefficients | None = None
 ) -> Architecture:
-    """An architecture made deeper, wider, and for a larger and faster clip of the same duration.
+    """Return the architecture made deeper, wider, and for a larger and faster clip of the same duration.
 
     Args:
-        architecture: what to scale.
-        phi: how far; negative makes it smaller.
-        coefficients: of one step; by default the released family's.
+        architecture: the architecture to scale.
+        phi: the exponent; negative makes the architecture smaller.
+        coefficients: factors of one step of phi; by default the released family's.
 
     Returns:
         Widths and expansions to the nearest multiple of 8; the size to the nearest even number; the pattern
@@ -82,7 +82,7 @@ def _scale_stage(stage: Stage, width: float, depth: float) -> Stage:
 
 
 def scale_clip(clip: ClipShape, phi: float, coefficients: Coefficients | None = None) -> ClipShape:
-    """A clip of the same duration with more pixels and frames: size to an even number, fps to a half."""
+    """Return a clip of the same duration with more pixels and frames; size is even, fps a multiple of 1/2."""
     c = coefficients or family_coefficients()
     fps = max(0.5, round(2 * clip.fps * c.rate**phi) / 2)
     size = max(2, 2 * round(clip.size * c.resolution**phi / 2))

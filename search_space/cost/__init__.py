@@ -1,1 +1,1 @@
-"""What a network costs, known before training: closed form, operators, latency tables, fvcore."""
+"""The costs of networks, known before training: closed form, operators, latency tables, fvcore."""

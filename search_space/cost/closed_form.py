@@ -1,4 +1,4 @@
-"""What a network costs, in closed form: multiply-adds, parameters, activation and stream-state bytes.
+"""The costs of a network in closed form: multiply-adds, parameters, activation and stream-state bytes.
 
 Nothing here runs a network. Bytes are those of float32 at batch 1, and of an ideal runtime: alive at any time
 are an operator's input and output and, inside a bottleneck, the input that its skip still needs; elementwise
@@ -31,16 +31,16 @@ ELEMENT_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one network costs for one clip.
+    """The costs of one network for one clip.
 
     Attributes:
         macs: multiply-adds of convolutions and dense layers over the whole clip.
-        parameters: trainable ones.
-        activation_bytes: the clip form's peak.
-        state_bytes: what the step form keeps between frames; 0 for base networks.
-        step_bytes: the step form's peak for one frame: the old state, the new one as far as it is written,
+        parameters: trainable parameters.
+        activation_bytes: peak of the clip form.
+        state_bytes: state that the step form keeps between frames; 0 for base networks.
+        step_bytes: peak of the step form for one frame: the old state, the new one as far as it is written,
             and the activations; 0 for base networks.
-        frames: of the clip.
+        frames: frames of the clip.
     """
 
     macs: int
@@ -57,7 +57,7 @@ class Cost:
 
 
 class _Terms(NamedTuple):
-    """What one layer adds; ``alive`` and ``step_alive`` are peaks in elements, the rest are sums."""
+    """The costs of one layer; ``alive`` and ``step_alive`` are peaks in elements, the rest are sums."""
 
     macs: int
     parameters: int
@@ -98,7 +98,7 @@ class _Tables:
         return row
 
     def stage(self, stage: Stage, inputs: int, size: int) -> list[_Terms]:
-        """The terms of a stage's layers in order; ``size`` is the pixels a side that come in."""
+        """Return the terms of a stage's layers in order; ``size`` is the pixels a side of its input."""
         layers, width = stage.layers, stage.width
         terms = [self.row(inputs, width, stage.stride, size).of(layers[0])]
         if len(layers) > 1:
@@ -126,7 +126,7 @@ _tables = lru_cache(maxsize=256)(_Tables)
 
 
 def _layer_state(layer: Layer, position: Position, options: Options) -> int:
-    """Elements of a layer's state: the stream buffer, the running sum with its frame count, the position."""
+    """Return the elements of a layer's state: stream buffer, running sum with its frame count, position."""
     # A separate temporal convolution comes after the spatial stride, a volume convolution has it.
     held = position.size if options.convolution == "3d" else strided(position.size, position.stride)
     state = (layer.kernel.time - 1) * held**2 * layer.expansion
@@ -136,7 +136,7 @@ def _layer_state(layer: Layer, position: Position, options: Options) -> int:
 
 
 def _layer_alive(layer: Layer, position: Position, frames: int, options: Options, *, past: int) -> int:
-    """The most elements alive at once in a bottleneck; ``past`` frames come from the stream buffer."""
+    """Return the most elements alive at once in a bottleneck; ``past`` frames come from the stream buffer."""
     inputs, outputs, stride, size = position
     before, after = frames * size**2, frames * strided(size, stride) ** 2
     kept, wide = before * inputs, layer.expansion
@@ -161,19 +161,19 @@ def _layer_alive(layer: Layer, position: Position, frames: int, options: Options
 
 
 def layer_macs(layer: Layer, position: Position, frames: int, options: Options) -> int:
-    """Multiply-adds of one bottleneck over a clip."""
+    """Return the multiply-adds of one bottleneck over a clip."""
     return _tables(frames, options).row(*position).of(layer).macs
 
 
 @lru_cache(maxsize=65_536)
 def stem_macs(channels: int, size: int, frames: int) -> int:
-    """Multiply-adds of the stem over a clip of ``size`` pixels a side."""
+    """Return the multiply-adds of the stem over a clip of ``size`` pixels a side."""
     return stem_operators(channels, ClipShape(frames, size, 1))[0].macs
 
 
 @lru_cache(maxsize=65_536)
 def head_macs(inputs: int, widths: tuple[int, int, int], size: int, frames: int) -> int:
-    """Multiply-adds of conv7, dense9 and the classifier (their ``widths``) on ``size`` pixels a side."""
+    """Return the multiply-adds of conv7, dense9 and the classifier (their ``widths``) on ``size`` pixels."""
     return sum(operator.macs for operator in head_operators(inputs, widths, size, frames))
 
 
@@ -183,7 +183,7 @@ def _head_parameters(inputs: int, widths: tuple[int, int, int]) -> int:
 
 
 def macs(architecture: Architecture, classes: int = 600, *, input: ClipShape | None = None) -> int:
-    """Multiply-adds of convolutions and dense layers over the whole clip.
+    """Return the multiply-adds of convolutions and dense layers over the whole clip.
 
     Args:
         architecture: the network.
@@ -204,7 +204,7 @@ def macs(architecture: Architecture, classes: int = 600, *, input: ClipShape | N
 
 
 def compute_cost(architecture: Architecture, classes: int = 600, *, input: ClipShape | None = None) -> Cost:
-    """All costs of a network.
+    """Return all costs of a network.
 
     Args:
         architecture: the network.
@@ -223,11 +223,11 @@ def compute_cost(architecture: Architecture, classes: int = 600, *, input: ClipS
     alive, state, step_alive = frames * first, 0, first
     channels = stem
     for stage in architecture.stages:
-        for layer_macs_, layer_parameters, layer_alive, layer_state, layer_step in tables.stage(
+        for added_macs, added_parameters, layer_alive, layer_state, layer_step in tables.stage(
             stage, channels, size
         ):
-            total += layer_macs_
-            parameters += layer_parameters
+            total += added_macs
+            parameters += added_parameters
             state += layer_state
             alive = max(alive, layer_alive)
             step_alive = max(step_alive, state + layer_step)

@@ -126,7 +126,7 @@ def _analyse(architecture: Architecture, classes: int, clip: ClipShape) -> Any:
 
 
 def _kinds(counts: Counter[str]) -> Counter[str]:
-    """fvcore's counts by our kinds; any other product that it counts keeps its name, and so cannot hide."""
+    """Return fvcore's counts by our kinds; any other product keeps its name, and so cannot hide."""
     kinds: Counter[str] = Counter()
     for operator, count in counts.items():
         kinds[_KINDS.get(operator, operator)] += int(count)

@@ -1,4 +1,4 @@
-"""How long one frame of a stream takes on a device, predicted from a table of single operations.
+"""The time of one frame of a stream on a device, predicted from a table of single operations.
 
 A network's prediction is a constant plus its operations' times, those of each kind times a factor: an
 operation measured by itself finds other caches than one amid a network. Constant and factors were fitted on
@@ -26,7 +26,7 @@ from search_space.genes.space_genes import SpaceChoices
 from search_space.json_files import read_json, to_json
 
 FORMAT = "movinas-latency-1"
-_ABOUT = ("space", "options", "classes", "device", "runtime", "threads")
+_SUBJECT = ("space", "options", "classes", "device", "runtime", "threads")
 _PULL = 0.3
 KINDS = ("stem", "expand", "spatial", "temporal", "squeeze", "project", "skip", "head")
 
@@ -35,11 +35,11 @@ class Operation(NamedTuple):
     """A part of a network that is timed by itself, activation included.
 
     Attributes:
-        kind: of ``KINDS``.
+        kind: one of ``KINDS``.
         shape: stem (channels, pixels); expand (inputs, outputs, pixels); spatial (channels, kernel, stride,
             pixels); temporal (channels, kernel, pixels); squeeze (channels, pixels); project (inputs,
             outputs, pixels), with the sum of the shortcut; skip (inputs, outputs, stride, pixels); head
-            (inputs, conv7, dense9, classes, pixels). Pixels are those a side that come in.
+            (inputs, conv7, dense9, classes, pixels). Pixels are those a side of the input.
     """
 
     kind: str
@@ -47,12 +47,12 @@ class Operation(NamedTuple):
 
     @property
     def text(self) -> str:
-        """As a table names it: ``expand 24-80-43``."""
+        """The name in a table: ``expand 24-80-43``."""
         return f"{self.kind} {'-'.join(map(str, self.shape))}"
 
     @classmethod
     def parse(cls, text: str) -> Operation:
-        """Reads :attr:`text`."""
+        """Read :attr:`text`."""
         kind, _, shape = text.partition(" ")
         return cls(kind, tuple(map(int, shape.split("-"))))
 
@@ -79,21 +79,21 @@ def _layer_operations(
 
 
 def frame_operations(architecture: Architecture, classes: int) -> list[Operation]:
-    """The operations of one frame of a stream network, in order.
+    """Return the operations of one frame of a stream network, in order.
 
     Raises:
         SpaceError: the network cannot stream, or has convolutions over space and time at once.
     """
     _check(architecture.options)
     size, channels = architecture.input.size, architecture.stem
-    found = [Operation("stem", (channels, size))]
+    operations = [Operation("stem", (channels, size))]
     size = strided(size, STEM_STRIDE)
     for stage in architecture.stages:
         for index, layer in enumerate(stage.layers):
             stride = stage.stride if index == 0 else 1
-            found += _layer_operations(layer, channels, stage.width, stride, size, architecture.options)
+            operations += _layer_operations(layer, channels, stage.width, stride, size, architecture.options)
             channels, size = stage.width, strided(size, stride)
-    return [*found, Operation("head", (channels, architecture.head, architecture.hidden, classes, size))]
+    return [*operations, Operation("head", (channels, architecture.head, architecture.hidden, classes, size))]
 
 
 def space_operations(choices: SpaceChoices, classes: int) -> list[Operation]:
@@ -107,28 +107,28 @@ def space_operations(choices: SpaceChoices, classes: int) -> list[Operation]:
         SpaceError: as :func:`frame_operations`.
     """
     _check(choices.options)
-    found: set[Operation] = set()
+    operations: set[Operation] = set()
     for pixels in choices.sizes:
-        found |= {Operation("stem", (channels, pixels)) for channels in choices.stems}
+        operations |= {Operation("stem", (channels, pixels)) for channels in choices.stems}
         size, before = strided(pixels, STEM_STRIDE), choices.stems
         for stage in choices.stages:
             after = strided(size, stage.stride)
             for width in stage.widths:
                 for layer in _layers(stage.first.table):
                     for inputs in before:
-                        found.update(
+                        operations.update(
                             _layer_operations(layer, inputs, width, stage.stride, size, choices.options)
                         )
                 for layer in _layers(stage.rest.table) if max(stage.depths) > 1 else ():
-                    found.update(_layer_operations(layer, width, width, 1, after, choices.options))
+                    operations.update(_layer_operations(layer, width, width, 1, after, choices.options))
             size, before = after, stage.widths
-        found |= {
+        operations |= {
             Operation("head", (width, head, hidden, classes, size))
             for width in before
             for head in choices.heads
             for hidden in choices.hiddens
         }
-    return sorted(found)
+    return sorted(operations)
 
 
 def _layers(table: Sequence[Sequence[Sequence[Layer]]]) -> Iterator[Layer]:
@@ -145,7 +145,7 @@ def _check(options: Options) -> None:
 
 
 class TimedNetwork(NamedTuple):
-    """A whole network with what a frame of it took, in milliseconds."""
+    """A whole network with the measured time of one frame, in milliseconds."""
 
     architecture: str
     milliseconds: float
@@ -153,7 +153,7 @@ class TimedNetwork(NamedTuple):
 
 @dataclass(frozen=True)
 class LatencyTable:
-    """Times of operations on a device, and how whole networks follow from them.
+    """Times of operations on a device, and the fit by which whole networks follow from them.
 
     Args:
         space: name of the space whose operations are in the table.
@@ -184,12 +184,12 @@ class LatencyTable:
     held_out: tuple[TimedNetwork, ...] = ()
 
     @property
-    def about(self) -> dict[str, Any]:
-        """What tables are of; the times of tables of different things cannot be put together."""
-        return {key: getattr(self, key) for key in _ABOUT}
+    def subject(self) -> dict[str, Any]:
+        """The subject of the table; only times of tables of the same subject belong together."""
+        return {key: getattr(self, key) for key in _SUBJECT}
 
     def predict(self, architecture: Architecture) -> float:
-        """Milliseconds of one frame.
+        """Return the predicted milliseconds of one frame.
 
         Raises:
             SpaceError: the network has an operation that is not in the table.
@@ -204,7 +204,7 @@ class LatencyTable:
         )
 
     def _sums(self, architecture: Architecture) -> dict[str, float]:
-        """Milliseconds by kind."""
+        """Return the milliseconds of a network's operations by kind."""
         sums = dict.fromkeys(KINDS, 0.0)
         for operation in frame_operations(architecture, self.classes):
             if operation not in self.operations:
@@ -216,34 +216,36 @@ class LatencyTable:
         return sums
 
     def fitted(self, networks: Sequence[TimedNetwork]) -> LatencyTable:
-        """The same table with constant and factors that fit these networks best, relative errors squared."""
-        rows = [self._sums(Architecture.parse(each.architecture)) for each in networks]
-        measured = np.array([each.milliseconds for each in networks])
+        """Return the table with the constant and factors of least squared relative errors on networks."""
+        rows = [self._sums(Architecture.parse(network.architecture)) for network in networks]
+        measured = np.array([network.milliseconds for network in networks])
         matrix = np.array([[1.0, *row.values()] for row in rows]) / measured[:, None]
         # Factors that these networks do not tell apart stay near 1.
         weight = _PULL * matrix[:, 1:].mean(0)
         pull = np.hstack([np.zeros((len(KINDS), 1)), np.diag(weight)])
-        found, _ = nnls(np.vstack([matrix, pull]), np.concatenate([np.ones(len(rows)), weight]))
+        weights, _ = nnls(np.vstack([matrix, pull]), np.concatenate([np.ones(len(rows)), weight]))
         return replace(
             self,
-            constant=float(found[0]),
-            factors=dict(zip(KINDS, map(float, found[1:]), strict=True)),
+            constant=float(weights[0]),
+            factors=dict(zip(KINDS, map(float, weights[1:]), strict=True)),
             calibration=tuple(networks),
         )
 
     @property
     def errors(self) -> list[float]:
-        """Of the held-out networks, as fractions of what was measured."""
-        predicted = ((self.predict(Architecture.parse(each.architecture)), each) for each in self.held_out)
-        return [value / each.milliseconds - 1 for value, each in predicted]
+        """The errors on the held-out networks, as fractions of the measured times."""
+        return [
+            self.predict(Architecture.parse(network.architecture)) / network.milliseconds - 1
+            for network in self.held_out
+        ]
 
     @property
     def median_error(self) -> float:
-        """The median of the held-out networks' errors, without sign."""
+        """The median absolute error on the held-out networks."""
         return median(map(abs, self.errors))
 
     def text(self) -> str:
-        """What the table is of, and how good."""
+        """Describe the table and its errors."""
         errors = sorted(map(abs, self.errors))
         return (
             f"{len(self.operations)} operations of {self.space} in {self.runtime}, {self.threads} threads, "

@@ -24,13 +24,13 @@ class Operator:
 
     Attributes:
         layer: ``stem``, ``block0_layer0``, ... or ``head``; the blocks are named as the stream's states are.
-        name: what it does there: ``expand``, ``spatial``, ``temporal``, ``volume`` (a depthwise convolution
+        name: role in the layer: ``expand``, ``spatial``, ``temporal``, ``volume`` (a depthwise convolution
             over time and space at once), ``reduce`` and ``gate`` (squeeze-excitation), ``project``, ``skip``,
             ``stem``, ``hidden``, ``classifier``.
         kind: ``conv`` or ``linear``, as fvcore tells them apart.
         macs: multiply-adds over the whole clip.
-        parameters: trainable ones, those of its batch norm and its scalars with it.
-        normalised: elements that its batch norm puts out; 0 without one.
+        parameters: trainable parameters, with those of its batch norm and its scalars.
+        normalised: elements of its batch norm's output; 0 without one.
     """
 
     layer: str
@@ -42,7 +42,7 @@ class Operator:
 
 
 class Position(NamedTuple):
-    """Where a bottleneck stands: channels in and out, spatial stride, and the pixels a side that come in."""
+    """The position of a bottleneck: channels in and out, spatial stride, pixels a side of its input."""
 
     inputs: int
     outputs: int
@@ -51,19 +51,19 @@ class Position(NamedTuple):
 
 
 def strided(size: int, stride: int) -> int:
-    """Pixels a side after a "SAME" convolution: ceil(size / stride)."""
+    """Return the pixels a side after a "SAME" convolution: ceil(size / stride)."""
     return -(-size // stride)
 
 
 def squeeze_width(expansion: int, options: Options) -> int:
-    """Hidden channels of a squeeze-excitation: a quarter of what it sees, to 8 and never 10 % down."""
+    """Return a squeeze-excitation's hidden channels: a quarter of its input, to 8 and never 10 % down."""
     seen = 0.25 * expansion * _seen(options)
     width = max(8, int(seen + 4) // 8 * 8)
     return width + 8 if width < 0.9 * seen else width
 
 
 def squeezed_frames(frames: int, options: Options) -> int:
-    """How often a clip's squeeze-excitation runs: every frame, or once where it sees all of them at once."""
+    """Return how often a squeeze-excitation runs on a clip: for every frame, or once for all frames."""
     return 1 if options.squeeze == "3d" and not options.causal else frames
 
 
@@ -72,7 +72,7 @@ def _seen(options: Options) -> int:
 
 
 def stem_operators(channels: int, clip: ClipShape) -> list[Operator]:
-    """The 1x3x3 convolution with stride 1x2x2."""
+    """Return the stem's operator, the 1x3x3 convolution with stride 1x2x2."""
     positions = clip.frames * strided(clip.size, STEM_STRIDE) ** 2
     weights = STEM_KERNEL**2 * IMAGE_CHANNELS * channels
     return [
@@ -83,7 +83,7 @@ def stem_operators(channels: int, clip: ClipShape) -> list[Operator]:
 def layer_operators(
     layer: Layer, position: Position, frames: int, options: Options, name: str
 ) -> list[Operator]:
-    """One bottleneck's operators in order, under the layer's ``name``, for a clip of so many frames."""
+    """Return one bottleneck's operators in order, under the layer's ``name``, for ``frames`` frames."""
     inputs, outputs, stride, size = position
     before = frames * size**2
     after = frames * strided(size, stride) ** 2
@@ -119,13 +119,13 @@ def _squeeze_operators(wide: int, frames: int, options: Options, name: str) -> l
 
 
 def head_operators(inputs: int, widths: tuple[int, int, int], size: int, frames: int) -> list[Operator]:
-    """conv7 on every position, then dense9 and the classifier once a clip.
+    """Return the head's operators: conv7 on every position, then dense9 and the classifier once a clip.
 
     Args:
-        inputs: channels that come in.
-        widths: of conv7, of dense9, and of the classifier (the classes).
+        inputs: channels of the input.
+        widths: widths of conv7, of dense9, and of the classifier (the classes).
         size: pixels a side.
-        frames: of the clip.
+        frames: frames of the clip.
     """
     head, hidden, classes = widths
     positions = frames * size**2
@@ -140,7 +140,7 @@ def head_operators(inputs: int, widths: tuple[int, int, int], size: int, frames:
 def operators(
     architecture: Architecture, classes: int = 600, *, input: ClipShape | None = None
 ) -> list[Operator]:
-    """All operators of a network in the order in which they run.
+    """Return all operators of a network in the order in which they run.
 
     Args:
         architecture: the network.
@@ -165,7 +165,7 @@ def operators(
 def totals(
     architecture: Architecture, classes: int = 600, *, input: ClipShape | None = None
 ) -> dict[str, int]:
-    """Counts by operator as fvcore makes them: ``conv``, ``linear``, and ``batch_norm`` (two an element)."""
+    """Return counts by operator as fvcore has them: ``conv``, ``linear``, ``batch_norm`` (two an element)."""
     counts = {"conv": 0, "linear": 0, "batch_norm": 0}
     for operator in operators(architecture, classes, input=input):
         counts[operator.kind] += operator.macs

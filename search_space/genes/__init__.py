@@ -1,1 +1,1 @@
-"""What a space file may say, and the genes that it works out to."""
+"""Space files, their settings, and the genes that follow from them."""

@@ -1,4 +1,4 @@
-"""What a space file may say: a pydantic model over YAML or Python, and its errors with place and remedy."""
+"""The settings of a space file: a pydantic model over YAML or Python; its errors have place and remedy."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _problem(message: str, hint: str) -> PydanticCustomError:
 
 
 def _as_tuple(value: object) -> object:
-    """A single choice may be written without brackets."""
+    """Return the choices as a tuple: a single choice may be written without brackets."""
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
@@ -49,7 +49,7 @@ def _kernel(value: object) -> object:
 
 
 def _number(value: object) -> object:
-    """YAML 1.1 reads ``6e6``, without a point and a sign, as text."""
+    """Return a number that YAML 1.1 reads as text: ``6e6``, without a point and a sign."""
     try:
         return float(value) if isinstance(value, str) else value
     except ValueError:
@@ -75,7 +75,7 @@ def _as_widths(value: object) -> object:
 class WidthSettings(_Model):
     """Widths to choose from: ``multipliers`` of a ``base``, rounded to 8, and ``also`` some in channels.
 
-    What is given in channels is taken as it is; the space's ``width_factor`` scales only the base.
+    Widths in channels are taken as they are; the space's ``width_factor`` scales only the base.
     """
 
     base: Channels | None = None
@@ -91,7 +91,7 @@ class WidthSettings(_Model):
         return self
 
     def choices(self, factor: float = 1.0) -> tuple[int, ...]:
-        """The widths, ascending; two multipliers that round to one width are one choice."""
+        """Return the widths, ascending; two multipliers that round to one width are one choice."""
         scaled: list[int] = []
         if self.base is not None:
             scaled = [round_to_8(self.base * m * factor) for m in self.multipliers or (1.0,)]
@@ -111,7 +111,7 @@ class ExpansionSettings(_Model):
         return self
 
     def choices(self, base: float) -> tuple[int, ...]:
-        """The expansion widths, ascending, over a stage's base width."""
+        """Return the expansion widths, ascending, over a stage's base width."""
         return tuple(sorted({*(round_to_8(base * ratio) for ratio in self.ratios), *self.also}))
 
 
@@ -121,7 +121,7 @@ Squeezes = Annotated[tuple[bool, ...], BeforeValidator(_as_tuple), Field(min_len
 
 
 class FirstLayerSettings(_Model):
-    """What the first layer of a stage chooses for itself; what is not given it has as the other layers."""
+    """Choices of the first layer of a stage; those that are not given are shared with the other layers."""
 
     kernel: Kernels | None = None
     expansion: ExpansionSettings | None = None
@@ -141,7 +141,7 @@ class StageSettings(_Model):
     granularity: Granularity | None = None
 
     def base_width(self, factor: float) -> float:
-        """What expansion ratios multiply: the scaled base width; without one, the middle of the widths."""
+        """Return the width that expansion ratios multiply: the scaled base width, else the middle width."""
         if self.width.base is not None:
             return self.width.base * factor
         return float(self.width.also[len(self.width.also) // 2])
@@ -194,13 +194,13 @@ class SpaceSettings(_Model):
     """A search space as a file describes it.
 
     Attributes:
-        name: of the space.
-        note: how it came about, for people.
-        classes: outputs of the classifier, for costs.
+        name: name of the space.
+        note: origin of the space, for people.
+        classes: outputs of the classifier, for the costs.
         input: clips to choose from.
         options: ``base``, ``stream``, or a form and what differs from it.
-        granularity: of every stage that does not say its own.
-        width_factor: multiplies every base width, and so what is derived from it, before rounding to 8.
+        granularity: default of the stages' granularity.
+        width_factor: factor of every base width, and of what is derived from it, before rounding to 8.
         stem, head, hidden: widths to choose from.
         stages: the stages in order.
         budgets: multiply-adds that the space must be able to reach, by name.
@@ -261,12 +261,13 @@ def _space_error(document: Document, error: ValidationError) -> SpaceError:
 
 
 def _plain_words(kind: str, message: str, value: object, context: dict[str, Any]) -> tuple[str, str]:
-    known = {
-        "extra_forbidden": ("this key is unknown", "remove it, or mend its spelling"),
+    messages = {
+        "extra_forbidden": ("this key is unknown", "remove it, or correct its spelling"),
         "missing": ("this key is missing", "add it"),
         "too_short": (f"the choice {value!r} is empty", "give at least one value"),
         "greater_than_equal": (f"{value!r} is too small", f"give at least {context.get('ge')}"),
         "less_than_equal": (f"{value!r} is too large", f"give at most {context.get('le')}"),
         "greater_than": (f"{value!r} is too small", f"give more than {context.get('gt')}"),
     }
-    return known.get(kind, (f"{value!r}: {message}", "see docs/search_space.md for what this key takes"))
+
+    return messages.get(kind, (f"{value!r}: {message}", "see docs/search_space.md for what this key takes"))

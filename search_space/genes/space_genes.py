@@ -1,4 +1,4 @@
-"""A search space worked out into genes: what each can be, and the way between genotypes and architectures.
+"""The genes of a search space, and the way between genotypes and architectures.
 
 A genotype is flat and of fixed length: every gene always has a value, and those of layers beyond a stage's
 depth are ignored. The canonical genotype of an architecture has 0 there.
@@ -26,10 +26,10 @@ class SpaceChoices:
 
     Attributes:
         frames, sizes, rates, stems, heads, hiddens: ascending.
-        stages: each with its own genes.
-        options: of every architecture.
-        genes: all of them in order, those with a single choice too.
-        starts: where each stage's genes begin.
+        stages: the stages, each with its own genes.
+        options: options of every architecture.
+        genes: all genes in order, those with a single choice too.
+        starts: index of each stage's first gene.
     """
 
     frames: tuple[int, ...]
@@ -71,14 +71,14 @@ class SpaceChoices:
         )
 
     def parts(self, values: Sequence[int]) -> list[Sequence[int]]:
-        """The values of each stage's genes."""
+        """Return the values of each stage's genes."""
         return [
             values[start : start + len(stage.genes)]
             for start, stage in zip(self.starts, self.stages, strict=True)
         ]
 
     def decode(self, values: Sequence[int]) -> Architecture:
-        """The architecture of a value for every gene."""
+        """Return the architecture of a value for every gene."""
         return Architecture(
             stem=self.stems[values[3]],
             stages=tuple(
@@ -91,10 +91,10 @@ class SpaceChoices:
         )
 
     def encode(self, architecture: Architecture) -> list[int]:
-        """The canonical value of every gene.
+        """Return the canonical value of every gene.
 
         Raises:
-            SpaceError: the architecture is not in the space; says why.
+            SpaceError: the architecture is not in the space; gives the reason.
         """
         clip = architecture.input
         given = (clip.frames, clip.size, clip.fps, architecture.stem)
@@ -121,12 +121,12 @@ class SpaceChoices:
         return values
 
     def count(self) -> int:
-        """How many different architectures there are."""
+        """Return the number of different architectures."""
         ends = (self.frames, self.sizes, self.rates, self.stems, self.heads, self.hiddens)
         return prod(map(len, ends)) * prod(stage.count() for stage in self.stages)
 
     def enumerate(self) -> Iterator[list[int]]:
-        """The canonical values of every architecture."""
+        """Yield the canonical values of every architecture."""
         before = [range(gene.choices) for gene in self.genes[:4]]
         after = [range(gene.choices) for gene in self.genes[-2:]]
         middle = [list(stage.enumerate()) for stage in self.stages]
@@ -134,7 +134,7 @@ class SpaceChoices:
             yield [value for part in parts for value in part]
 
     def active(self, values: Sequence[int]) -> list[int]:
-        """Places of the genes that matter beside these values, in order."""
+        """Return the indices of the genes that matter with these values, in order."""
         places = [0, 1, 2, 3]
         for start, stage in zip(self.starts, self.stages, strict=True):
             depth = stage.depths[values[start + 1]]
@@ -142,7 +142,7 @@ class SpaceChoices:
         return [*places, len(self.genes) - 2, len(self.genes) - 1]
 
     def filled(self, values: Sequence[int]) -> list[int]:
-        """Canonical values with every inactive gene as the stage's last layer has it."""
+        """Return the canonical values with every inactive gene set to that of the stage's last layer."""
         result = list(values)
         for start, stage, part in zip(self.starts, self.stages, self.parts(values), strict=True):
             result[start : start + len(part)] = stage.filled(list(part))

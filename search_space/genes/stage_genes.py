@@ -1,4 +1,4 @@
-"""The genes of one stage: what its layers can be, and the way between values of genes and a Stage."""
+"""The genes of one stage: the choices of its layers, and the way between values of genes and a Stage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Gene:
 
     Attributes:
         name: such as ``stage2.kernel``, ``stage0.layer3.expansion``, ``stage1.first.kernel``, ``size``.
-        labels: what can be chosen, as text; a genotype holds positions in it.
+        labels: the choices as text; a genotype holds positions among them.
         ordered: whether the labels go from small to large.
     """
 
@@ -28,13 +28,13 @@ class Gene:
 
     @property
     def choices(self) -> int:
-        """How many there are."""
+        """The number of choices."""
         return len(self.labels)
 
 
 @dataclass(frozen=True, slots=True)
 class LayerChoices:
-    """What a layer's kernel, expansion and squeeze can be, and every combination as a ready Layer."""
+    """The choices of a layer's kernel, expansion and squeeze, and every combination as a ready Layer."""
 
     kernels: tuple[Kernel, ...]
     expansions: tuple[int, ...]
@@ -43,7 +43,7 @@ class LayerChoices:
 
     @classmethod
     def of(cls, kernels: Sequence[str], expansions: Sequence[int], squeezes: Sequence[bool]) -> LayerChoices:
-        """Sort the choices and drop repeats."""
+        """Return the choices sorted, without repeats."""
         kept = sorted({Kernel.parse(text) for text in kernels}, key=lambda k: (k.time * k.space**2, k))
         wide, gates = tuple(sorted(set(expansions))), tuple(sorted(set(squeezes)))
         table = tuple(
@@ -57,20 +57,20 @@ class LayerChoices:
         return (self.kernels, self.expansions, self.squeezes)
 
     def find(self, layer: Layer, where: str) -> tuple[int, int, int]:
-        """The positions of a layer's kernel, expansion and squeeze among the choices.
+        """Return the positions of a layer's kernel, expansion and squeeze among the choices.
 
         Raises:
             SpaceError: one of them is no choice here.
         """
         values = (layer.kernel, layer.expansion, layer.squeeze)
-        found = []
+        positions = []
         for what, value, choices in zip(("kernel", "expansion", "squeeze"), values, self.fields, strict=True):
             if value not in choices:
                 raise SpaceError(
                     f"{where}: {what} {value} is not in the space", hint=f"there are {listed(choices)}"
                 )
-            found.append(choices.index(value))
-        return found[0], found[1], found[2]
+            positions.append(choices.index(value))
+        return positions[0], positions[1], positions[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +78,12 @@ class StageChoices:
     """One stage's genes: its width at 0, its depth at 1, then those of its layers.
 
     Attributes:
-        index: of the stage.
+        index: number of the stage.
         widths, depths: ascending.
-        stride: of the first layer.
-        first, rest: what the first layer and the others can be.
-        slots: for each layer position, where its kernel, expansion and squeeze genes are. Layers that share a
-            gene share its place.
+        stride: spatial stride of the first layer.
+        first, rest: choices of the first layer and of the others.
+        slots: indices of the kernel, expansion and squeeze genes of each layer position. Layers that share a
+            gene share its index.
         genes: the genes in order.
         layerwise: whether every layer has genes of its own.
     """
@@ -99,11 +99,11 @@ class StageChoices:
     layerwise: bool
 
     def active(self, depth: int) -> set[int]:
-        """Places of the genes that matter at a depth (in layers)."""
+        """Return the indices of the genes that matter at a depth (in layers)."""
         return {0, 1, *(place for slot in self.slots[:depth] for place in slot)}
 
     def count(self) -> int:
-        """How many different stages there are, widths included."""
+        """Return the number of different stages, widths included."""
         ways = sum(
             prod(self.genes[place].choices for place in self.active(depth) if place > 1)
             for depth in self.depths
@@ -111,7 +111,7 @@ class StageChoices:
         return len(self.widths) * ways
 
     def enumerate(self) -> Iterator[list[int]]:
-        """The canonical values of every stage."""
+        """Yield the canonical values of every stage."""
         for width, depth in product(range(len(self.widths)), range(len(self.depths))):
             places = sorted(self.active(self.depths[depth]) - {0, 1})
             for values in product(*(range(self.genes[place].choices) for place in places)):
@@ -121,7 +121,7 @@ class StageChoices:
                 yield result
 
     def decode(self, genes: Sequence[int]) -> Stage:
-        """The stage of a value for every gene."""
+        """Return the stage of a value for every gene."""
         table, layers = self.first.table, []
         for kernel, expansion, squeeze in self.slots[: self.depths[genes[1]]]:
             layers.append(table[genes[kernel]][genes[expansion]][genes[squeeze]])
@@ -129,10 +129,10 @@ class StageChoices:
         return Stage(self.widths[genes[0]], self.stride, tuple(layers))
 
     def encode(self, stage: Stage) -> list[int]:
-        """The canonical value of every gene.
+        """Return the canonical value of every gene.
 
         Raises:
-            SpaceError: the stage is not in the space; says why.
+            SpaceError: the stage is not in the space; gives the reason.
         """
         where, depth = f"stage {self.index}", len(stage.layers)
         for what, value, choices in (("width", stage.width, self.widths), ("depth", depth, self.depths)):
@@ -148,8 +148,8 @@ class StageChoices:
         values[0], values[1] = self.widths.index(stage.width), self.depths.index(depth)
         written: set[int] = set()
         for j, (layer, slot) in enumerate(zip(stage.layers, self.slots, strict=False)):
-            found = (self.rest if j else self.first).find(layer, f"{where}, layer {j}")
-            for place, value in zip(slot, found, strict=True):
+            positions = (self.rest if j else self.first).find(layer, f"{where}, layer {j}")
+            for place, value in zip(slot, positions, strict=True):
                 if place in written and values[place] != value:
                     raise SpaceError(
                         f"{where}, layer {j}: differs from the layers before it in {self.genes[place].name}",
@@ -160,7 +160,7 @@ class StageChoices:
         return values
 
     def filled(self, values: list[int]) -> list[int]:
-        """The same stage, inactive genes as if its last layer went on: so more depth is a small step."""
+        """Return the stage with its last layer in the inactive genes: more depth is then a small step."""
         depth = self.depths[values[1]]
         active = self.active(depth)
         result = list(values)
@@ -175,12 +175,12 @@ class StageChoices:
 
 
 def listed(choices: Sequence[object]) -> str:
-    """Choices for a message."""
+    """Return choices as text, for a message."""
     return ", ".join(map(str, choices))
 
 
 def stage_choices(index: int, settings: StageSettings, space: SpaceSettings) -> StageChoices:
-    """Work out one stage's genes."""
+    """Return one stage's choices, with its genes."""
     base = settings.base_width(space.width_factor)
     widths = settings.width.choices(space.width_factor)
     rest = LayerChoices.of(settings.kernel, settings.expansion.choices(base), settings.squeeze)

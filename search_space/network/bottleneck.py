@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_space.architecture.parts import Layer, Options
-from search_space.network import convolution as ops
+from search_space.network.convolution import average_pool_same, convolve_frames, strided
 from search_space.network.layers import ConvNorm, SqueezeExcite, depthwise
 from search_space.network.state import Memory
 
@@ -21,9 +21,9 @@ class Skip(nn.Module):
         self.project = ConvNorm(inputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Folded frames in, folded frames out."""
+        """Map folded frames to folded frames."""
         if self.stride > 1:
-            x = ops.average_pool_same(x, self.stride)
+            x = average_pool_same(x, self.stride)
         out: Tensor = self.project(x)
         return out
 
@@ -37,13 +37,13 @@ class Projection(ConvNorm):
         self.scale: nn.Parameter | None = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Folded frames in, folded frames out."""
+        """Map folded frames to folded frames."""
         norm, scale = self.norm, self.scale
         if norm is None or scale is None:
             return super().forward(x)
-        x = ops.convolve_frames(x, self.weight, self.bias, self.stride, self.groups)
+        x = convolve_frames(x, self.weight, self.bias, self.stride, self.groups)
         if type(norm) is not nn.BatchNorm2d:
-            scaled: Tensor = norm(x) * scale  # one that is shared by several processes
+            scaled: Tensor = norm(x) * scale  # a norm that several processes share
             return scaled
         # The scale goes into the affine part of batch norm: two vectors to multiply, not a whole tensor.
         gamma, beta = norm.weight * scale, norm.bias * scale
@@ -82,7 +82,7 @@ class Bottleneck(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor, frames: int, memory: Memory | None) -> Tensor:
-        """Folded frames in, folded frames out; reads and writes the layer's states."""
+        """Map folded frames to folded frames; read and write the layer's states."""
         residual: Tensor = self.expand(x)
         if self.spatial is not None:
             residual = self.spatial(residual)
@@ -97,21 +97,19 @@ class Bottleneck(nn.Module):
         return identity + residual if torch.is_grad_enabled() else residual.add_(identity)
 
     def state_shapes(self, batch: int, height: int, width: int) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of the layer's states, for inputs of this height and width."""
+        """Return the names and shapes of the layer's states, for inputs of this height and width."""
         shapes: dict[str, tuple[int, ...]] = {}
         if self.temporal is not None:
             # The 2plus1d form keeps its past after the spatial stride, the 3d form before it.
             stride = self.stride if self.spatial is not None else 1
-            shapes |= self.temporal.state_shapes(
-                batch, ops.strided(height, stride), ops.strided(width, stride)
-            )
+            shapes |= self.temporal.state_shapes(batch, strided(height, stride), strided(width, stride))
         if self.squeeze is not None:
             shapes |= self.squeeze.state_shapes(batch)
         return shapes
 
 
 def drop_clips(x: Tensor, frames: int, rate: float) -> Tensor:
-    """Stochastic depth: zero whole clips with probability ``rate`` and scale up the others."""
+    """Zero whole clips with probability ``rate`` and scale up the others (stochastic depth)."""
     keep = 1.0 - rate
     mask = torch.empty(x.shape[0] // frames, 1, 1, 1, device=x.device, dtype=x.dtype)
     mask = mask.bernoulli_(keep).div_(keep)

@@ -1,4 +1,4 @@
-"""A whole clip in the form that exporters and runtimes take well: the clip form beside ``deploy``'s step.
+"""A whole clip in the form that exporters and runtimes take well: the clip form beside ``StepModule``'s step.
 
 The same function as ``forward`` of one clip, of plain 2-D operations on tensors of at most four axes: the
 frames of the clip are the batch, a temporal or 3-D depthwise convolution is a sum of 2-D ones over shifted
@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_space.architecture.parts import Activation
-from search_space.network import convolution as ops
 from search_space.network.bottleneck import Bottleneck
+from search_space.network.convolution import average_pool_same, pad_same
 from search_space.network.ensemble import Ensemble, networks_of
 from search_space.network.folding import fold
 from search_space.network.layers import SqueezeExcite, TemporalConvNorm, activate
@@ -27,8 +27,8 @@ class ClipModule(nn.Module):
     ``forward(clip)`` takes (frames, 3, height, width), 0..1, and returns logits (1, classes).
 
     Args:
-        model: folded or not; it is not changed.
-        frames: of a clip; default: the architecture's.
+        model: the network, folded or not; it is not changed.
+        frames: frames of a clip; by default the architecture's.
     """
 
     input_names = ("clip",)
@@ -43,13 +43,13 @@ class ClipModule(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, clip: Tensor) -> Tensor:
-        """See the class."""
+        """Compute the function that the class describes."""
         logits = [network(clip) for network in self.networks]
         return logits[0] if len(logits) == 1 else torch.stack(logits).mean(0)
 
 
 class _Network(nn.Module):
-    """One network."""
+    """One network of the clip form."""
 
     mean: Tensor
 
@@ -87,7 +87,7 @@ class _Temporal(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         frames, space = x.shape[0], self.taps[0].shape[-1]
-        x, padding = ops.pad_same(x, space, self.stride)
+        x, padding = pad_same(x, space, self.stride)
         # Only the time is padded here: axes of an exported ``pad`` are those of images in some runtimes.
         silence = [x.new_zeros(count, *x.shape[1:]) for count in (self.before, self.after) if count]
         if silence:
@@ -119,7 +119,7 @@ class _Squeeze(FoldedSqueeze):
         self.register_buffer("positions", encoding)
 
     def of_clip(self, x: Tensor) -> Tensor:
-        """(frames, channels, height, width) in and out."""
+        """Map (frames, channels, height, width) to the same, times the gates."""
         descriptor = image_mean(x).flatten(1)
         if self.sees != "2d":
             time = self.mean @ descriptor
@@ -152,6 +152,6 @@ class _Block(nn.Module):
         if self.squeeze is not None:
             y = self.squeeze.of_clip(y)
         if self.skip is not None:
-            x = self.skip(ops.average_pool_same(x, self.stride) if self.stride > 1 else x)
+            x = self.skip(average_pool_same(x, self.stride) if self.stride > 1 else x)
         projected: Tensor = self.project(y)
         return x + projected

@@ -17,22 +17,22 @@ from torch import Tensor
 from search_space.network.depthwise import FAST_COLUMNS, depthwise, records_gradient
 
 NARROW = 24  # channels
-ONEDNN_IMAGES = 16  # from so many images PyTorch calls oneDNN for 1x1 convolutions
+ONEDNN_IMAGES = 16  # from this number of images PyTorch calls oneDNN for 1x1 convolutions
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Zeros before and after one axis for TensorFlow's "SAME": asymmetric for even sizes and stride 2."""
+    """Return the zeros before and after one axis for TensorFlow's "SAME"; stride 2 and even sizes differ."""
     total = max(kernel - (stride if size % stride == 0 else size % stride), 0)
     return total // 2, total - total // 2
 
 
 def strided(size: int, stride: int) -> int:
-    """The length of an axis after a "SAME" convolution: ceil(size / stride)."""
+    """Return the length of an axis after a "SAME" convolution: ceil(size / stride)."""
     return -(-size // stride)
 
 
 def pad_same(x: Tensor, kernel: int, stride: int) -> tuple[Tensor, tuple[int, int]]:
-    """Pad the last two axes for "SAME" where it is asymmetric; return too the symmetric padding yet to do."""
+    """Pad the last two axes where "SAME" is asymmetric; also return the symmetric padding yet to do."""
     top, bottom = same_padding(x.shape[-2], kernel, stride)
     left, right = same_padding(x.shape[-1], kernel, stride)
     if top == bottom and left == right:
@@ -41,7 +41,7 @@ def pad_same(x: Tensor, kernel: int, stride: int) -> tuple[Tensor, tuple[int, in
 
 
 def prepare_same(x: Tensor, weight: Tensor, stride: int) -> tuple[Tensor, Tensor, tuple[int, int]]:
-    """Image, kernel and symmetric padding of a depthwise "SAME" convolution.
+    """Return image, kernel and symmetric padding of a depthwise "SAME" convolution.
 
     Where "SAME" is asymmetric, the row and the column of zeros may go to the kernel instead of the image: no
     copy, and an image of even width, which the gradient of wide kernels likes. It pays for 5 columns.
@@ -57,7 +57,7 @@ def prepare_same(x: Tensor, weight: Tensor, stride: int) -> tuple[Tensor, Tensor
 
 
 def convolve_frames(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, groups: int) -> Tensor:
-    """A 2-D "SAME" convolution of every frame; ``weight`` (out, in / groups, k, k), ``x`` folded frames."""
+    """Convolve every frame, 2-D "SAME"; ``weight`` (out, in / groups, k, k), ``x`` folded frames."""
     if groups > 1:
         x, weight, padding = prepare_same(x, weight, stride)
         return depthwise(x, weight, bias, stride, padding)
@@ -68,7 +68,7 @@ def convolve_frames(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int,
 
 
 def _convolve_narrow(x: Tensor, weight: Tensor) -> Tensor:
-    """A 1x1 convolution of few channels with its gradient.
+    """Convolve few channels, 1x1, with a fast gradient.
 
     With one thread and fewer than 16 images PyTorch takes a plain matrix product, whose gradient is up to
     four times slower for few channels than oneDNN's. Positions are as good as images for a 1x1 convolution,
@@ -92,26 +92,26 @@ def average_pool_same(x: Tensor, stride: int) -> Tensor:
 
 
 def fold_frames(clip: Tensor) -> Tensor:
-    """(batch, channels, frames, height, width) to folded frames; copies only if the memory order differs."""
+    """Fold (batch, channels, frames, height, width); copy only if the memory order differs."""
     batch, channels, frames, height, width = clip.shape
     rows = clip.permute(0, 2, 3, 4, 1).reshape(batch * frames, height, width, channels)
     return rows.permute(0, 3, 1, 2)
 
 
 def to_rows(x: Tensor, frames: int) -> Tensor:
-    """Folded frames as (batch, frames, height * width, channels), contiguous."""
+    """Return the folded frames as (batch, frames, height * width, channels), contiguous."""
     folded, channels, height, width = x.shape
     return x.permute(0, 2, 3, 1).reshape(folded // frames, frames, height * width, channels)
 
 
 def from_rows(rows: Tensor, height: int, width: int) -> Tensor:
-    """The inverse of ``to_rows``."""
+    """Return the folded frames of rows, the inverse of ``to_rows``."""
     batch, frames, _, channels = rows.shape
     return rows.reshape(batch * frames, height, width, channels).permute(0, 3, 1, 2)
 
 
 def convolve_time(rows: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
-    """A depthwise k_t x 1 x 1 convolution over rows (batch, frames, positions, channels).
+    """Convolve rows (batch, frames, positions, channels) over time, depthwise, k_t x 1 x 1.
 
     Args:
         rows: contiguous rows, with the frames of the past already before them if the convolution is causal.
@@ -129,14 +129,14 @@ def convolve_time(rows: Tensor, weight: Tensor, bias: Tensor | None, padding: in
 def convolve_clip(
     rows: Tensor, weight: Tensor, bias: Tensor | None, size: tuple[int, int], *, stride: int, padding: int
 ) -> Tensor:
-    """A depthwise 3-D convolution over rows (batch, frames, positions, channels), spatially "SAME".
+    """Convolve rows (batch, frames, positions, channels) depthwise in 3-D, spatially "SAME".
 
     Args:
         rows: contiguous rows.
         weight: (channels, 1, k_t, k_s, k_s).
         bias: (channels,) or None.
         size: height and width of the rows.
-        stride: in space; there is no temporal stride.
+        stride: stride in space; there is no temporal stride.
         padding: zero frames on both sides.
 
     Returns:
@@ -150,12 +150,12 @@ def convolve_clip(
 
 
 def spatial_mean(x: Tensor) -> Tensor:
-    """The mean over space of folded frames: (batch * frames, channels)."""
+    """Return the mean over space of folded frames: (batch * frames, channels)."""
     return x.mean((2, 3))
 
 
 def squeeze_space(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Folded frames to use further, and their mean over space; together they save a pass going back."""
+    """Return folded frames and their mean over space: together they save a pass over them going back."""
     if torch.is_grad_enabled() and x.requires_grad and not is_recording():
         through, mean = _SqueezeSpace.apply(x)  # type: ignore[no-untyped-call]
         return through, mean
@@ -175,5 +175,5 @@ class _SqueezeSpace(torch.autograd.Function):
 
 
 def is_recording() -> bool:
-    """Whether operations are being recorded for export or counting, so that only plain ones may appear."""
+    """Return whether operations are recorded for export or counting: only plain ones may appear then."""
     return torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None

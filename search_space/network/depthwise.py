@@ -1,4 +1,4 @@
-"""Depthwise convolution with gradients that are fast on a CPU.
+"""Depthwise convolutions with gradients that are fast on a CPU.
 
 PyTorch's forward pass is fast for channels innermost in memory; its gradients are not: a 3-D depthwise
 backward runs one matrix product per channel, the 2-D weight gradient of kernels wider than 3 a slow fallback.
@@ -19,18 +19,18 @@ from torch.autograd.function import once_differentiable
 
 Size = tuple[int, ...]
 FAST_COLUMNS = 3  # the widest kernel of oneDNN's fast weight gradient
-CUT_POSITIONS = 25  # below so many pixels, cutting a wide kernel into columns loses
+CUT_POSITIONS = 25  # below this number of pixels, cutting a wide kernel into columns loses
 WIDE_CHANNELS = 64
 
 
 def depthwise(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: Size) -> Tensor:
-    """A depthwise convolution of images or clips.
+    """Convolve images or clips depthwise.
 
     Args:
         x: (n, channels, height, width) or (n, channels, frames, height, width), channels innermost in memory.
         weight: (channels, 1, ...) of the same rank.
         bias: (channels,) or None.
-        stride: of height and width; frames have none.
+        stride: stride of height and width; frames have none.
         padding: zeros on both sides of each axis.
     """
     slow_natively = (
@@ -84,7 +84,7 @@ class _Depthwise(torch.autograd.Function):
 
 
 def input_gradient(gradient: Tensor, shape: Size, weight: Tensor, stride: int, padding: Size) -> Tensor:
-    """The gradient of ``depthwise`` to its input of this ``shape``."""
+    """Return the gradient of ``depthwise`` to its input of this ``shape``."""
     if stride == 1:
         axes = list(range(2, weight.ndim))
         turned = tuple(size - 1 - pad for size, pad in zip(weight.shape[2:], padding, strict=True))
@@ -93,7 +93,7 @@ def input_gradient(gradient: Tensor, shape: Size, weight: Tensor, stride: int, p
         return _input_gradient_2d(gradient, shape, weight, stride, padding)
     batch, channels, _, *space = shape
     frames, rows, columns = gradient.shape[2:]
-    # So many positions that the turned kernel gives back the input's size.
+    # The number of positions from which the turned kernel gives the input's size.
     height, width = (n + 2 * p - k + 1 for n, p, k in zip(space, padding[1:], weight.shape[3:], strict=True))
     apart = gradient.new_zeros(batch, frames, height, width, channels)
     apart[:, :, : rows * stride : stride, : columns * stride : stride] = gradient.permute(0, 2, 3, 4, 1)
@@ -102,12 +102,12 @@ def input_gradient(gradient: Tensor, shape: Size, weight: Tensor, stride: int, p
 
 
 def weight_gradient(gradient: Tensor, x: Tensor, shape: Size, stride: int, padding: Size) -> Tensor:
-    """The gradient of ``depthwise`` to its weight of this ``shape``."""
+    """Return the gradient of ``depthwise`` to its weight of this ``shape``."""
     if len(shape) == 4:
         return _weight_gradient_2d(gradient, x, shape, stride, padding)
     flat = (shape[0], 1, *shape[3:])
     # With the frames outermost, those that a tap sees are one piece of memory, without a copy for each tap.
-    of_x, of_gradient = (_frames_outermost(each) for each in (x, gradient))
+    of_x, of_gradient = _frames_outermost(x), _frames_outermost(gradient)
     batch, taps = x.shape[0], []
     for tap in range(shape[2]):
         offset = tap - padding[0]
@@ -122,7 +122,7 @@ def weight_gradient(gradient: Tensor, x: Tensor, shape: Size, stride: int, paddi
 
 
 def _frames_outermost(clip: Tensor) -> Tensor:
-    """A clip's frames as images (frames * batch, channels, height, width), channels innermost."""
+    """Return a clip's frames as images (frames * batch, channels, height, width), channels innermost."""
     return clip.permute(2, 0, 3, 4, 1).flatten(0, 1).permute(0, 3, 1, 2)
 
 
@@ -146,8 +146,11 @@ def _weight_gradient_2d(gradient: Tensor, x: Tensor, shape: Size, stride: int, p
 
 
 def _weight_gradient_of_pairs(gradient: Tensor, x: Tensor, shape: Size, padding: Size) -> Tensor:
-    """For stride 2: two columns of an image are, without a copy, one of twice the channels, over which a
-    kernel of up to six columns is one of three without a horizontal stride."""
+    """Return the weight gradient for stride 2.
+
+    Two columns of an image are, without a copy, one of twice the channels, over which a kernel of up to six
+    columns is one of three without a horizontal stride.
+    """
     images, channels, height, width = x.shape
     pairs = x.permute(0, 2, 3, 1).reshape(images, height, width // 2, 2 * channels).permute(0, 3, 1, 2)
     # Of each tap the pair of columns, and which of the two.
@@ -161,8 +164,10 @@ def _weight_gradient_of_pairs(gradient: Tensor, x: Tensor, shape: Size, padding:
 
 
 def _few_pixels(of_x: Size, of_weight: Size, stride: int, padding: Size) -> bool:
-    """Whether the weight gradient of images is fastest position by position: measured in pairs of input and
-    output, by kernel and channels."""
+    """Return whether the weight gradient of images is fastest position by position.
+
+    Measured in pairs of input and output, by kernel and channels.
+    """
     if len(of_x) != 4:
         return False
     outputs = [
@@ -177,7 +182,7 @@ def _few_pixels(of_x: Size, of_weight: Size, stride: int, padding: Size) -> bool
 def _weight_gradient_by_position(
     gradient: Tensor, x: Tensor, shape: Size, stride: int, padding: Size
 ) -> Tensor:
-    """What every position of the output adds to the taps through which it sees the input."""
+    """Return the sum of what each output position adds to the taps through which it sees the input."""
     rows, columns = shape[2:]
     total = x.new_zeros(rows, columns, shape[0])
     images, changes = x.permute(0, 2, 3, 1), gradient.permute(0, 2, 3, 1)
@@ -200,7 +205,7 @@ def _input_gradient_2d(gradient: Tensor, shape: Size, weight: Tensor, stride: in
 def _native(
     gradient: Tensor, x: Tensor, weight: Tensor, *, stride: int | Size, padding: Size, to_weight: bool
 ) -> Tensor:
-    """PyTorch's own 2-D gradient, to the weight or to the input."""
+    """Return PyTorch's own 2-D gradient, to the weight or to the input."""
     strides = (stride, stride) if isinstance(stride, int) else stride
     groups, wanted = weight.shape[0], [not to_weight, to_weight, False]
     result: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(

@@ -17,7 +17,7 @@ class Ensemble(nn.Module):
 
     Attributes:
         members: the networks; state names are prefixed ``0.``, ``1.``, ...
-        classes: outputs of each.
+        classes: outputs of each network.
     """
 
     def __init__(self, members: Sequence[MoViNet]) -> None:
@@ -41,7 +41,7 @@ class Ensemble(nn.Module):
         return all(member.causal for member in self.networks)
 
     def forward(self, clip: Tensor) -> Tensor:
-        """The mean of the members' logits: (batch, 3, frames, height, width) to (batch, classes)."""
+        """Map (batch, 3, frames, height, width) to the mean of the members' logits, (batch, classes)."""
         return torch.stack([member(clip) for member in self.networks]).mean(0)
 
     def initial_state(
@@ -52,7 +52,7 @@ class Ensemble(nn.Module):
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> State:
-        """The members' states side by side; ``size`` defaults to the largest input of the members."""
+        """Return the members' states side by side; ``size`` defaults to the largest input of the members."""
         size = max(member.architecture.input.size for member in self.networks) if size is None else size
         return {
             f"{index}.{name}": tensor
@@ -61,7 +61,7 @@ class Ensemble(nn.Module):
         }
 
     def step(self, frames: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, State]:
-        """Go on by a chunk of frames: the mean of the members' logits, and the new state."""
+        """Advance by a chunk of frames: return the mean of the members' logits, and the new state."""
         logits: list[Tensor] = []
         after: State = {}
         for index, member in enumerate(self.networks):
@@ -75,13 +75,13 @@ class TemporalEnsemble(nn.Module):
     """Networks that take turns on the frames, and the mean of their logits (paper, section 3.3).
 
     Of two members, each sees half the frame rate over the same duration, the second one frame later; together
-    they cost as much as one network at the full rate. A member that has not seen a frame yet has no say. The
+    they cost as much as one network at the full rate. A member that has seen no frame yet is left out. The
     state of a stream holds, besides the members' states, ``frame_count`` (batch,) and each member's last
     ``logits``.
 
     Attributes:
         members: the networks, as a rule of one architecture trained independently.
-        classes: outputs of each.
+        classes: outputs of each network.
     """
 
     def __init__(self, members: Sequence[MoViNet]) -> None:
@@ -100,7 +100,7 @@ class TemporalEnsemble(nn.Module):
         return self.all.causal
 
     def forward(self, clip: Tensor) -> Tensor:
-        """(batch, 3, frames, height, width) at the full frame rate to logits (batch, classes)."""
+        """Map (batch, 3, frames, height, width) at the full frame rate to logits (batch, classes)."""
         count = len(self.networks)
         views = [clip[:, :, offset::count] for offset in range(min(count, clip.shape[2]))]
         logits = [member(view) for member, view in zip(self.networks, views, strict=False)]
@@ -114,7 +114,7 @@ class TemporalEnsemble(nn.Module):
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> State:
-        """The state at the start of a video."""
+        """Return the state at the start of a video."""
         state = self.all.initial_state(batch, size, dtype=dtype, device=device)
         weight = self.networks[0].stem.weight
         device, dtype = device or weight.device, dtype or weight.dtype
@@ -123,7 +123,7 @@ class TemporalEnsemble(nn.Module):
         return state
 
     def step(self, frames: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, State]:
-        """Go on by a chunk of frames; each goes to the member whose turn it is in its stream.
+        """Advance by a chunk of frames; each goes to the member whose turn it is in its stream.
 
         Streams of a batch may be at different turns; those at the same turn run together.
         """
@@ -147,13 +147,13 @@ class TemporalEnsemble(nn.Module):
                 for name, tensor in new.items():
                     after[f"{index}.{name}"][streams] = tensor
         after["frame_count"] = state["frame_count"] + frames.shape[2]
-        heard = after["frame_count"].clamp(max=count)
-        said = torch.arange(count, device=frames.device) < heard[:, None]
-        return (after["logits"] * said[..., None]).sum(1) / heard[:, None].to(frames.dtype), after
+        started = after["frame_count"].clamp(max=count)
+        counted = torch.arange(count, device=frames.device) < started[:, None]
+        return (after["logits"] * counted[..., None]).sum(1) / started[:, None].to(frames.dtype), after
 
 
 def member_state(state: Mapping[str, Tensor], index: int) -> State:
-    """The part of an ensemble's state that belongs to member ``index``, under the member's own names."""
+    """Return the part of an ensemble's state that is member ``index``'s, under the member's own names."""
     prefix = f"{index}."
     return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
 

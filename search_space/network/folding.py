@@ -17,13 +17,13 @@ from search_space.network.model import MoViNet
 
 @torch.no_grad()
 def fold(model: MoViNet) -> MoViNet:
-    """The same function with batch norm and ReZero scales folded into the convolutions, for evaluation only.
+    """Return the network with batch norm and ReZero scales folded into the convolutions, for evaluation only.
 
     Args:
-        model: any network; it is not changed. Its running statistics are what is folded.
+        model: any network; it is not changed. Its running statistics are folded.
 
     Returns:
-        A new network in evaluation mode whose parameters need no gradient; the same ``forward`` and ``step``.
+        A new network of the same function, in evaluation mode, whose parameters need no gradient.
     """
     folded = copy.deepcopy(model).eval().requires_grad_(False)
     for module in folded.modules():
@@ -50,7 +50,7 @@ def deploy(model: MoViNet | Ensemble) -> MoViNet | Ensemble:
 
 
 def _taps_together(weight: Tensor) -> Tensor:
-    """A temporal weight (channels, 1, ...) of the same values whose taps are contiguous over the channels."""
+    """Return a temporal weight (channels, 1, ...) with taps that are contiguous over the channels."""
     return weight.flatten(1).t().contiguous().t().view(weight.shape)
 
 
@@ -75,7 +75,7 @@ def _absorb(module: ConvNorm | TemporalConvNorm, scale: Tensor, shift: Tensor | 
 
 
 def to_2plus1d(model: MoViNet) -> MoViNet:
-    """A ``3d_2plus1d`` network as the ``2plus1d`` network that computes the same, with 2-D weights.
+    """Return a ``3d_2plus1d`` network as the ``2plus1d`` network that computes the same, with 2-D weights.
 
     Raises:
         NetworkError: the network is of another convolution type.

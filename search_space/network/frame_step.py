@@ -3,7 +3,7 @@
 The same function as the layers compute for one frame, with less around it. Activations stay rows of (batch *
 positions, channels), so that a 1x1 convolution is one matrix product and a temporal convolution one pass over
 the frame for each tap; only the spatial convolutions see images, as views of the same memory. No weight is
-copied: whoever changes the network's weights in place changes what is computed here.
+copied: a change of the network's weights in place changes what is computed here.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_space.architecture.parts import Activation, Gate, SqueezeType
-from search_space.network import convolution as ops
 from search_space.network.bottleneck import Bottleneck
+from search_space.network.convolution import average_pool_same, same_padding
 from search_space.network.layers import (
     HARD_SIGMOID_SLOPE,
     ConvNorm,
@@ -66,15 +66,15 @@ class FrameStep:
         )
 
     def is_current(self) -> bool:
-        """Whether the parameters still are the tensors seen here, and not new ones in their place."""
+        """Return whether the network's parameters still are the same tensors."""
         return self._addresses() == self._pointers
 
     def _addresses(self) -> list[int]:
-        found = [parameters[name] for parameters, name in self._held]
-        return [0 if tensor is None else tensor.data_ptr() for tensor in found]
+        tensors = [parameters[name] for parameters, name in self._held]
+        return [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
 
     def __call__(self, frames: Tensor, before: Mapping[str, Tensor]) -> tuple[Tensor, State]:
-        """Logits after one more frame (batch, 3, 1, height, width), and the state after it."""
+        """Return the logits after one more frame (batch, 3, 1, height, width), and the state after it."""
         memory = Memory(before)
         means = self._count(memory, frames.dtype)
         x = activate(self.stem(frames.squeeze(2)), self.stem.activation)
@@ -90,7 +90,7 @@ class FrameStep:
 
     def _count(self, memory: Memory, dtype: torch.dtype) -> dict[str, Tensor]:
         """Count the frame for every running sum; return 1 / n of each, (batch, 1)."""
-        # Adding a tensor: adding the number 1 would convert it anew for every count.
+        # Adding a tensor: the number 1 would be converted for every count.
         counts = [torch.add(memory.before[name], self._one) for name in self._counts]
         memory.after.update(zip(self._counts, counts, strict=True))
         reciprocals = torch.stack(counts).to(dtype).reciprocal_().unsqueeze_(-1)
@@ -137,8 +137,8 @@ class _Spatial:
 
     def __call__(self, x: Tensor) -> Tensor:
         kernel = self.weight.shape[-1]
-        top, bottom = ops.same_padding(x.shape[2], kernel, self.stride)
-        left, right = ops.same_padding(x.shape[3], kernel, self.stride)
+        top, bottom = same_padding(x.shape[2], kernel, self.stride)
+        left, right = same_padding(x.shape[3], kernel, self.stride)
         weight = self.weight
         if top != bottom or left != right:
             # A row or column of zeros before the kernel makes the padding symmetric, and costs less than a
@@ -164,7 +164,7 @@ class _Temporal:
         return cls(taps, layer.bias.detach(), layer.buffer, layer.activation)
 
     def __call__(self, rows: Tensor, memory: Memory) -> Tensor:
-        """(batch, positions, channels) in and out."""
+        """Map (batch, positions, channels) to the same shape."""
         past = memory.before[self.buffer]
         y = torch.addcmul(self.bias, rows, self.taps[-1])
         for tap, frame in zip(self.taps, past.unbind(1), strict=False):
@@ -203,7 +203,7 @@ class _Squeeze:
         )
 
     def __call__(self, rows: Tensor, memory: Memory, means: Mapping[str, Tensor]) -> Tensor:
-        """(batch, positions, channels) to a gate (batch, channels)."""
+        """Map (batch, positions, channels) to a gate (batch, channels)."""
         descriptor = rows.mean(1)
         if self.sees != "2d":
             total = memory.after[self.total] = memory.before[self.total] + descriptor
@@ -219,7 +219,7 @@ class _Squeeze:
 
 @dataclass(frozen=True, slots=True)
 class BlockStep:
-    """A bottleneck."""
+    """The step of a bottleneck."""
 
     expand: _Dense
     spatial: _Spatial
@@ -243,7 +243,7 @@ class BlockStep:
     def __call__(
         self, x: Tensor, size: tuple[int, int, int], memory: Memory, means: Mapping[str, Tensor]
     ) -> tuple[Tensor, int, int]:
-        """Rows (batch * positions, channels) of ``size`` (batch, height, width), to rows and their size."""
+        """Map rows (batch * positions, channels) of ``size`` (batch, height, width) to rows and a size."""
         batch = size[0]
         y = activate(self.expand(x), self.expand.activation)
         image = activate(self.spatial(y.view(*size, -1).permute(0, 3, 1, 2)), self.spatial.activation)
@@ -256,7 +256,7 @@ class BlockStep:
             y.mul_(self.squeeze(y, memory, means).unsqueeze(1))
         if self.skip is not None:
             if self.spatial.stride > 1:
-                pooled = ops.average_pool_same(x.view(*size, -1).permute(0, 3, 1, 2), self.spatial.stride)
+                pooled = average_pool_same(x.view(*size, -1).permute(0, 3, 1, 2), self.spatial.stride)
                 x = pooled.permute(0, 2, 3, 1).reshape(batch * height * width, -1)
             x = self.skip(x)
         return self.project(y.view(batch * height * width, channels)).add_(x), height, width

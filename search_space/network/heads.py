@@ -1,4 +1,4 @@
-"""What the outputs of a network mean: one label, several labels, a verb and a noun; the loss of each."""
+"""The meaning of a network's outputs, one label, several labels, or a verb and a noun; the loss of each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HeadKind = Literal["single-label", "multi-label", "verb-noun"]
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The classifier's groups of outputs and how they are read.
+    """The classifier's groups of outputs, and their meaning.
 
     - ``single-label``: one group, softmax (Kinetics, Something-Something);
     - ``multi-label``: one group, a sigmoid for each class (Charades);
@@ -36,26 +36,26 @@ class Head:
 
     @staticmethod
     def single_label(classes: int) -> Head:
-        """One label a video."""
+        """Return the head of one label a video."""
         return Head("single-label", (classes,))
 
     @staticmethod
     def multi_label(classes: int) -> Head:
-        """Any number of labels a video."""
+        """Return the head of any number of labels a video."""
         return Head("multi-label", (classes,))
 
     @staticmethod
     def verb_noun(verbs: int, nouns: int) -> Head:
-        """A verb and a noun a video."""
+        """Return the head of a verb and a noun a video."""
         return Head("verb-noun", (verbs, nouns))
 
     @property
     def outputs(self) -> int:
-        """How many logits the network has: the groups side by side."""
+        """The number of the network's logits: the groups side by side."""
         return sum(self.groups)
 
     def split(self, logits: Tensor) -> tuple[Tensor, ...]:
-        """Logits (..., outputs) as one tensor a group.
+        """Return the logits (..., outputs) as one tensor a group.
 
         Raises:
             NetworkError: the last axis is not ``outputs`` long.
@@ -68,13 +68,13 @@ class Head:
         return tuple(logits.narrow(-1, start, size) for start, size in zip(starts, self.groups, strict=True))
 
     def probabilities(self, logits: Tensor) -> tuple[Tensor, ...]:
-        """Probabilities of each group, of the shapes that ``split`` gives."""
+        """Return the probabilities of each group, of the shapes that ``split`` gives."""
         if self.kind == "multi-label":
             return (self.split(logits)[0].sigmoid(),)
         return tuple(group.softmax(-1) for group in self.split(logits))
 
     def action_probabilities(self, logits: Tensor) -> Tensor:
-        """Probabilities of every verb and noun together, (..., verbs, nouns), as if they were independent.
+        """Return the probabilities of every verb with every noun, (..., verbs, nouns), as if independent.
 
         Raises:
             NetworkError: the head has no verb and noun.
@@ -85,13 +85,13 @@ class Head:
         return verb[..., :, None] * noun[..., None, :]
 
     def loss(self, logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
-        """The mean loss over the batch.
+        """Return the mean loss over the batch.
 
         Args:
             logits: (batch, outputs).
             target: (batch,) class indices; for ``multi-label`` (batch, classes) of 0 and 1; for ``verb-noun``
                 (batch, 2) indices.
-            smoothing: label smoothing of each group.
+            smoothing: strength of the label smoothing of each group.
 
         Returns:
             A scalar; for ``verb-noun`` the sum of the two cross-entropies.
@@ -108,7 +108,7 @@ class Head:
 
 
 def as_head(classes: int | Sequence[int] | Head) -> Head:
-    """A head from a number of classes (single-label), a pair (verb and noun), or a head itself."""
+    """Return a head from a number of classes (single-label), a pair (verb and noun), or a head itself."""
     if isinstance(classes, Head):
         return classes
     if isinstance(classes, int):

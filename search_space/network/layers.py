@@ -14,7 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_space.architecture.parts import Activation, ConvolutionType, Gate, Kernel, Options, SqueezeType
-from search_space.network import convolution as ops
+from search_space.network.convolution import (
+    convolve_clip,
+    convolve_frames,
+    convolve_time,
+    from_rows,
+    squeeze_space,
+    to_rows,
+)
 from search_space.network.state import COUNT_DTYPE, Memory
 
 BATCH_NORM_EPSILON = 1e-3
@@ -30,7 +37,7 @@ def make_divisible(value: float, divisor: int = 8) -> int:
 
 
 def activate(x: Tensor, activation: Activation | None) -> Tensor:
-    """Apply an activation by name; in place where no gradient is recorded, since ``x`` is fresh."""
+    """Apply an activation by name; in place if no gradient is recorded, since ``x`` is a new tensor."""
     inplace = not torch.is_grad_enabled()
     match activation:
         case None:
@@ -84,8 +91,8 @@ class ConvNorm(nn.Module):
         he_normal(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Folded frames in, folded frames out."""
-        x = ops.convolve_frames(x, self.weight, self.bias, self.stride, self.groups)
+        """Map folded frames to folded frames."""
+        x = convolve_frames(x, self.weight, self.bias, self.stride, self.groups)
         return _finish(x, self.norm, self.activation)
 
 
@@ -95,10 +102,10 @@ class TemporalConvNorm(nn.Module):
     A causal one reads the last k_t - 1 frames from the stream buffer, or zeros at the start of a video.
 
     Args:
-        channels: of the input and the output.
+        channels: channels of the input and of the output.
         kernel: k_t x k_s x k_s.
         flat: keep the kernel as 2-D weights (channels, 1, k_t, 1); only for k_s = 1.
-        name: of the layer, for its stream buffer.
+        name: name of the layer, for its stream buffer.
     """
 
     def __init__(
@@ -125,17 +132,17 @@ class TemporalConvNorm(nn.Module):
         he_normal(self.weight)
 
     def forward(self, x: Tensor, frames: int, memory: Memory | None) -> Tensor:
-        """Folded frames in, folded frames out; writes the stream buffer."""
+        """Map folded frames to folded frames; write the stream buffer."""
         height, width = x.shape[-2:]
-        rows = ops.to_rows(x, frames)
+        rows = to_rows(x, frames)
         padding = 0 if self.causal else self.kernel.time // 2
         if self.causal and self.kernel.time > 1:
             rows = self._with_past(rows, frames, memory)
         if self.kernel.space == 1 and self.stride == 1:
             weight = self.weight.view(-1, 1, self.kernel.time, 1)
-            x = ops.from_rows(ops.convolve_time(rows, weight, self.bias, padding), height, width)
+            x = from_rows(convolve_time(rows, weight, self.bias, padding), height, width)
         else:
-            x = ops.convolve_clip(
+            x = convolve_clip(
                 rows, self.weight, self.bias, (height, width), stride=self.stride, padding=padding
             )
         return _finish(x, self.norm, self.activation)
@@ -150,7 +157,7 @@ class TemporalConvNorm(nn.Module):
         return rows
 
     def state_shapes(self, batch: int, height: int, width: int) -> dict[str, tuple[int, ...]]:
-        """The stream buffer's shape for inputs of this size; nothing if the layer needs no past."""
+        """Return the stream buffer's shape for inputs of this size; nothing if the layer needs no past."""
         if not self.causal or self.kernel.time == 1:
             return {}
         return {self.buffer: (batch, self.kernel.time - 1, height * width, self.weight.shape[0])}
@@ -165,7 +172,7 @@ class CumulativeMean(nn.Module):
         self.count = f"state_{name}_pool_frame_count"
 
     def forward(self, descriptor: Tensor, memory: Memory | None) -> Tensor:
-        """(batch, frames, channels) to the mean up to and with each frame, of the same shape."""
+        """Map (batch, frames, channels) to the mean up to and with each frame, of the same shape."""
         frames = descriptor.shape[1]
         if frames == 1 and memory is not None:
             total = memory.before[self.sum] + descriptor[:, 0]
@@ -182,12 +189,12 @@ class CumulativeMean(nn.Module):
         return total / count[..., None].to(total.dtype)
 
     def state_shapes(self, batch: int, channels: int) -> dict[str, tuple[int, ...]]:
-        """Shapes of the running sum and the frame count."""
+        """Return the shapes of the running sum and the frame count."""
         return {self.sum: (batch, channels), self.count: (batch,)}
 
 
 class PositionEncoding(nn.Module):
-    """Adds a trainable multiple of a sinusoid of the frame index to a descriptor (A3-A5, stream form).
+    """A trainable multiple of a sinusoid of the frame index, added to a descriptor (A3-A5, stream form).
 
     Half the channels hold the sines of the even angles, the other half the cosines of the odd ones.
     """
@@ -199,7 +206,7 @@ class PositionEncoding(nn.Module):
         self.scale = nn.Parameter(torch.zeros(()))
 
     def forward(self, descriptor: Tensor, memory: Memory | None) -> Tensor:
-        """(batch, frames, channels) in and out."""
+        """Map (batch, frames, channels) to the same shape."""
         frames = descriptor.shape[1]
         position = torch.arange(frames, device=descriptor.device, dtype=COUNT_DTYPE)[None]
         if memory is not None:
@@ -209,12 +216,12 @@ class PositionEncoding(nn.Module):
         return descriptor + self.scale * encode_position(position, self.channels, descriptor.dtype)
 
     def state_shapes(self, batch: int) -> dict[str, tuple[int, ...]]:
-        """Shape of the position's frame count."""
+        """Return the shape of the position's frame count."""
         return {self.count: (batch,)}
 
 
 def encode_position(position: Tensor, channels: int, dtype: torch.dtype) -> Tensor:
-    """Sinusoids of frame indices: (batch, frames) to (batch, frames, channels); see ``PositionEncoding``."""
+    """Map frame indices (batch, frames) to sinusoids (batch, frames, channels); see ``PositionEncoding``."""
     wide = torch.promote_types(dtype, torch.float32)
     pair = torch.arange(channels // 2, device=position.device, dtype=wide)
     rate = torch.exp(pair * (-2.0 * math.log(10000.0) / channels))
@@ -243,8 +250,8 @@ class SqueezeExcite(nn.Module):
         self.position = PositionEncoding(width, name) if options.position_encoding else None
 
     def forward(self, x: Tensor, frames: int, memory: Memory | None) -> Tensor:
-        """Folded frames in and out."""
-        x, space = ops.squeeze_space(x)
+        """Map folded frames to folded frames."""
+        x, space = squeeze_space(x)
         descriptor = self._descriptor(space.view(-1, frames, x.shape[1]), memory)
         if self.position is not None:
             descriptor = self.position(descriptor, memory)
@@ -265,7 +272,7 @@ class SqueezeExcite(nn.Module):
         return torch.cat([time.expand_as(space), space], -1)
 
     def state_shapes(self, batch: int) -> dict[str, tuple[int, ...]]:
-        """Shapes of the running sum, its frame count and the position."""
+        """Return the shapes of the running sum, its frame count and the position."""
         shapes = {} if self.mean is None else self.mean.state_shapes(batch, self.expand.out_features)
         return shapes | (
             self.position.state_shapes(batch) if self.position is not None and self.causal else {}
@@ -275,7 +282,7 @@ class SqueezeExcite(nn.Module):
 def depthwise(
     channels: int, kernel: Kernel, stride: int, options: Options, name: str
 ) -> tuple[ConvNorm | None, TemporalConvNorm | None]:
-    """The depthwise part of a bottleneck: the spatial part, then the temporal or 3-D; one may be absent."""
+    """Return the depthwise layers of a bottleneck: the spatial one, the temporal or 3-D one; or None."""
     convolution: ConvolutionType = options.convolution
     if convolution == "3d":
         if kernel.time == 1:
@@ -311,7 +318,7 @@ def _spatial(channels: int, kernel: Kernel, stride: int, options: Options) -> Co
 
 
 def he_normal(weight: Tensor) -> None:
-    """He's normal initialisation over the fan-in, truncated at two standard deviations as in Keras."""
+    """Initialise by He's normal distribution over the fan-in, truncated at two deviations as in Keras."""
     fan_in = math.prod(weight.shape[1:])
     # Truncation takes 12 % of the standard deviation; this restores it.
     deviation = math.sqrt(2.0 / fan_in) / 0.87962566103423978

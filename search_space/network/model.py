@@ -1,4 +1,4 @@
-"""The network that an Architecture becomes, in two forms of one function: whole clips, and frame by frame."""
+"""The network of an Architecture, in two forms of one function: whole clips, and frame by frame."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from search_space.architecture.architecture import Architecture
 from search_space.errors import NetworkError
-from search_space.network import convolution as ops
 from search_space.network.bottleneck import Bottleneck
+from search_space.network.convolution import fold_frames, is_recording, strided
 from search_space.network.frame_step import FrameStep
 from search_space.network.heads import Head, as_head
 from search_space.network.layers import ConvNorm
@@ -25,9 +25,9 @@ class MoViNet(nn.Module):
     """A mobile video network (Kondratyuk et al., 2021), built by ``build``.
 
     Attributes:
-        architecture: what it was built from.
-        head_type: what its outputs mean.
-        classes: the number of its outputs.
+        architecture: the architecture that it was built from.
+        head_type: meaning of its outputs.
+        classes: number of its outputs.
         folded: whether batch norm is folded away (deploy form, evaluation only).
     """
 
@@ -39,7 +39,7 @@ class MoViNet(nn.Module):
         self.head_type = head
         self.classes = head.outputs
         self.folded = False
-        # The shapes asked for last: every step checks its state against them.
+        # The shapes that were asked for last: every step checks its state against them.
         self._known_shapes: tuple[tuple[int, int, int], dict[str, tuple[int, ...]]] | None = None
         # Made at the first frame of a folded network.
         self._frame_step: FrameStep | None = None
@@ -96,16 +96,16 @@ class MoViNet(nn.Module):
         return self._run(self._checked(clip, "clip"), clip.shape[2], None, every=False)
 
     def frame_logits(self, clip: Tensor) -> Tensor:
-        """Logits (batch, frames, classes) after every frame of a clip, as a stream; causal networks only."""
+        """Return the logits (batch, frames, classes) after every frame of a clip; causal networks only."""
         self._require_causal("frame_logits")
         return self._run(self._checked(clip, "clip"), clip.shape[2], None, every=True)
 
     def step(self, frames: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, State]:
-        """Go on with a stream by a chunk of any number of frames; a pure function.
+        """Advance a stream by a chunk of any number of frames; a pure function.
 
         Args:
             frames: (batch, 3, frames, height, width), 0..1.
-            state: of ``initial_state`` or of the step before.
+            state: state of ``initial_state`` or of the step before.
 
         Returns:
             Logits (batch, classes) over all frames so far, and the new state.
@@ -116,7 +116,7 @@ class MoViNet(nn.Module):
         """
         self._require_causal("step")
         clip = self._checked(frames, "frames")
-        if not ops.is_recording():
+        if not is_recording():
             batch, _, _, height, width = frames.shape
             check_state(state, self.state_shapes(batch, (height, width)), frames)
         one_frame = self._one_frame_step(clip)
@@ -127,8 +127,8 @@ class MoViNet(nn.Module):
         return logits, {name: memory.after[name] for name in state}
 
     def _one_frame_step(self, clip: Tensor) -> FrameStep | None:
-        """The fast step where it computes all that is asked for: no gradient, record or autocast."""
-        if not self.folded or clip.shape[2] > 1 or torch.is_grad_enabled() or ops.is_recording():
+        """Return the fast step if it computes all that is asked for: no gradient, record or autocast."""
+        if not self.folded or clip.shape[2] > 1 or torch.is_grad_enabled() or is_recording():
             return None
         if torch.is_autocast_enabled(clip.device.type):
             return None
@@ -150,14 +150,14 @@ class MoViNet(nn.Module):
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> State:
-        """The state at the start of a video: zeros.
+        """Return the state at the start of a video: zeros.
 
         Args:
             batch: number of streams.
-            size: of the frames in pixels, (height, width) or one number for both; default: the
+            size: pixels of the frames, (height, width) or one number for both; by default the
                 architecture's.
-            dtype: of the floating tensors; default: the weights'.
-            device: default: the weights'.
+            dtype: type of the floating tensors; by default the weights'.
+            device: device of the tensors; by default the weights'.
         """
         self._require_causal("initial_state")
         weight = self.stem.weight
@@ -173,30 +173,30 @@ class MoViNet(nn.Module):
     def state_shapes(
         self, batch: int = 1, size: int | tuple[int, int] | None = None
     ) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of all states, in order."""
+        """Return the names and shapes of all states, in order."""
         size = self.architecture.input.size if size is None else size
         height, width = (size, size) if isinstance(size, int) else size
         if self._known_shapes is not None and self._known_shapes[0] == (batch, height, width):
             return dict(self._known_shapes[1])
         asked = (batch, height, width)
-        height, width = ops.strided(height, STEM_STRIDE), ops.strided(width, STEM_STRIDE)
+        height, width = strided(height, STEM_STRIDE), strided(width, STEM_STRIDE)
         shapes: dict[str, tuple[int, ...]] = {}
         for block in self.bottlenecks:
             shapes |= block.state_shapes(batch, height, width)
-            height, width = ops.strided(height, block.stride), ops.strided(width, block.stride)
+            height, width = strided(height, block.stride), strided(width, block.stride)
         shapes |= self.head.mean.state_shapes(batch, self.architecture.head)
         self._known_shapes = (asked, shapes)
         return dict(shapes)
 
     def _run(self, clip: Tensor, frames: int, memory: Memory | None, *, every: bool) -> Tensor:
-        x = self.stem(ops.fold_frames(clip))
+        x = self.stem(fold_frames(clip))
         for block in self.bottlenecks:
             x = block(x, frames, memory)
         logits: Tensor = self.head(x, frames, memory, every)
         return logits
 
     def _checked(self, clip: Tensor, what: str) -> Tensor:
-        if ops.is_recording():
+        if is_recording():
             return clip
         dtype = self.stem.weight.dtype
         if clip.ndim != 5:
@@ -251,15 +251,15 @@ def build(
     stochastic_depth: float = 0.0,
     seed: int | None = None,
 ) -> MoViNet:
-    """Build the network of an architecture with fresh weights.
+    """Build the network of an architecture with new random weights.
 
     Args:
-        architecture: what to build.
+        architecture: the architecture to build.
         classes: number of classes, (verbs, nouns), or a ``Head``.
-        dropout: before the classifier, in training.
+        dropout: dropout rate before the classifier, in training.
         stochastic_depth: drop rate of the last bottleneck's branch in training; it grows linearly from the
             first.
-        seed: of the weights; None draws from torch's global generator.
+        seed: seed of the weights; None draws from torch's global generator.
 
     Raises:
         NetworkError: a rate outside 0..1, or no classes.

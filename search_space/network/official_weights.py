@@ -1,4 +1,4 @@
-"""Weights of others: the official TensorFlow checkpoints and the PyTorch port's state dicts, by name.
+"""Weights of other implementations: official TensorFlow checkpoints and the PyTorch port's state dicts.
 
 Both come in as names and arrays and leave as this package's names and tensors, so that neither TensorFlow nor
 the port is needed for more than reading a file. A published checkpoint of a stream network wants an
@@ -56,10 +56,10 @@ def load_official(
     """Copy the official implementation's variables into a network.
 
     Args:
-        model: of the same architecture and options.
-        variables: by official name (``block0_layer0/bneck/expansion/conv3d/kernel``), in TensorFlow's layout.
-            Whatever a name has before ``stem``, ``block..``, ``head`` or ``classifier_head`` is ignored.
-        source: for messages.
+        model: a network of the same architecture and options.
+        variables: arrays by official name (``block0_layer0/bneck/expansion/conv3d/kernel``), in TensorFlow's
+            layout. What a name has before ``stem``, ``block..``, ``head`` or ``classifier_head`` is ignored.
+        source: name of the variables' origin, for messages.
 
     Raises:
         NetworkError: a variable is missing, unknown, or of another shape.
@@ -81,7 +81,7 @@ def load_port(
 
 
 def load_tensorflow(model: MoViNet, path: str | Path) -> None:
-    """Copy an official TensorFlow checkpoint or SavedModel into a network; wants the extra ``tensorflow``.
+    """Copy an official TensorFlow checkpoint or SavedModel into a network; needs the extra ``tensorflow``.
 
     Raises:
         NetworkError: TensorFlow is not installed, there is no checkpoint, or it does not fit.
@@ -90,7 +90,7 @@ def load_tensorflow(model: MoViNet, path: str | Path) -> None:
 
 
 def official_name(model: MoViNet, name: str) -> str | None:
-    """This package's name for an official variable; None if the network has no such thing."""
+    """Return this package's name for an official variable; None if the network has none."""
     match = _OFFICIAL_ROOTS.search(_bare(name))
     if match is None:
         return None
@@ -125,7 +125,7 @@ def _official_part(block: Bottleneck, middle: list[str]) -> str | None:
 
 
 def repeated_scales(model: MoViNet, names: Sequence[str]) -> dict[str, str]:
-    """Places of the scales that only their order tells apart.
+    """Return the places of the scales that only their order tells apart.
 
     A variable that a layer makes before it is called is named by the scope around it, so a position
     encoding's scale can bear the block's name, or none at all. Variables are listed in the order of the
@@ -146,7 +146,7 @@ def repeated_scales(model: MoViNet, names: Sequence[str]) -> dict[str, str]:
 
 
 def _bare(name: str) -> str:
-    """A variable's name without the number of a repeated name and TensorFlow's output index."""
+    """Return a variable's name without the number of a repeated name and TensorFlow's output index."""
     return name.partition("#")[0].removesuffix(":0")
 
 
@@ -166,7 +166,7 @@ def _official_tensor(name: str, array: Array) -> Tensor:
 
 
 def port_name(model: MoViNet, name: str) -> str | None:
-    """This package's name for a tensor of the port's state dict; None if the network has no such thing."""
+    """Return this package's name for a tensor of the port's state dict; None if the network has none."""
     inside = re.match(r"blocks\.b(\d+)_l(\d+)\.(.+)$", name)
     root = f"block{inside[1]}_layer{inside[2]}" if inside else ""
     block, place = _block(model, root), inside[3] if inside else name
@@ -227,7 +227,7 @@ def _fit(tensor: Tensor, target: Tensor, what: str) -> Tensor:
 
 
 def read_tensorflow(path: str | Path) -> dict[str, Array]:
-    """The model's variables in a TensorFlow checkpoint, or in a SavedModel's folder, by their official names.
+    """Return the variables of a TensorFlow checkpoint or of a SavedModel's folder by their official names.
 
     Args:
         path: a checkpoint prefix, a folder with a checkpoint, or a SavedModel folder.
@@ -260,7 +260,7 @@ def read_tensorflow(path: str | Path) -> dict[str, Array]:
 
 
 def variables_of_graph(graph: Any, read: Callable[[str], Array]) -> dict[str, Array]:
-    """A MoViNet's variables of a TensorFlow object graph by full name, without the optimizer's.
+    """Return a MoViNet's variables of a TensorFlow object graph by full name, without the optimizer's.
 
     A position encoding's scale may be called just ``scale``; it gets the name of the block that it is in.
 
@@ -269,7 +269,7 @@ def variables_of_graph(graph: Any, read: Callable[[str], Array]) -> dict[str, Ar
         read: gives the array of a checkpoint key.
     """
     # An optimizer's variables are named like those that they belong to, so they are left out by their place:
-    # newer ones are children of the optimizer, older ones slots, which are nobody's children.
+    # newer ones are children of the optimizer, older ones slots, which are children of no node.
     inside = _reachable(graph, 0)
     variables: dict[str, Array] = {}
     for index in sorted(inside):
@@ -283,7 +283,7 @@ def variables_of_graph(graph: Any, read: Callable[[str], Array]) -> dict[str, Ar
 
 
 def _reachable(graph: Any, start: int) -> set[int]:
-    """Nodes of an object graph that ``start`` holds, itself and without optimizers."""
+    """Return the nodes of an object graph that ``start`` holds, itself included, without optimizers."""
     seen, waiting = {start}, [start]
     while waiting:
         children = graph.nodes[waiting.pop()].children
@@ -294,7 +294,7 @@ def _reachable(graph: Any, start: int) -> set[int]:
 
 
 def _block_around(graph: Any, node: int, inside: set[int]) -> str:
-    """The one block whose variables the nearest holder of a node holds; "" if there is none."""
+    """Return the one block whose variables the nearest holder of a node holds; "" if there is none."""
     seen, level = {node}, {node}
     while level:
         level = {

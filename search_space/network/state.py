@@ -28,7 +28,7 @@ COUNT_DTYPE = torch.int32
 
 
 class Memory:
-    """What the layers read and write during one step: the state before it, and the state after it."""
+    """The state before and the state after one step, as the layers read and write them."""
 
     __slots__ = ("after", "before")
 
@@ -38,7 +38,7 @@ class Memory:
 
 
 def reset_streams(state: Mapping[str, Tensor], streams: Sequence[int] | Tensor) -> State:
-    """Start some streams of a batch anew, and leave the others as they are.
+    """Reset some streams of a batch to the start of a video, and leave the others as they are.
 
     Args:
         state: a state of ``step`` or ``initial_state``; it is not changed.
@@ -69,7 +69,7 @@ def reset_streams(state: Mapping[str, Tensor], streams: Sequence[int] | Tensor) 
 
 
 def batch_of(state: Mapping[str, Tensor]) -> int:
-    """How many streams a state holds.
+    """Return the number of streams of a state.
 
     Raises:
         NetworkError: the state is empty.
@@ -80,7 +80,7 @@ def batch_of(state: Mapping[str, Tensor]) -> int:
 
 
 def state_bytes(state: Mapping[str, Tensor]) -> int:
-    """The bytes that all tensors of a state hold."""
+    """Return the bytes that all tensors of a state hold."""
     return sum(tensor.numel() * tensor.element_size() for tensor in state.values())
 
 
@@ -88,7 +88,7 @@ def check_state(state: Mapping[str, Tensor], expected: Mapping[str, tuple[int, .
     """Refuse a state of another network, batch, size, type or device.
 
     Args:
-        state: what the caller gave.
+        state: the state that the caller gave.
         expected: names and shapes that the network has for this batch and size.
         like: the frames, whose type and device the state's floating tensors must have.
 
@@ -100,7 +100,7 @@ def check_state(state: Mapping[str, Tensor], expected: Mapping[str, tuple[int, .
         unknown = [name for name in state if name not in expected]
         raise NetworkError(
             f"state of another network: expected {len(expected)} tensors, got {len(state)};"
-            f" missing {_some(missing)}, unknown {_some(unknown)}",
+            f" missing {_first_names(missing)}, unknown {_first_names(unknown)}",
             hint="start from this network's initial_state()",
         )
     for name, shape in expected.items():
@@ -117,6 +117,6 @@ def check_state(state: Mapping[str, Tensor], expected: Mapping[str, tuple[int, .
             raise NetworkError(f"state {name}: expected device {like.device}, got {tensor.device}")
 
 
-def _some(names: Sequence[str]) -> str:
+def _first_names(names: Sequence[str]) -> str:
     shown = ", ".join(names[:3]) or "none"
     return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown

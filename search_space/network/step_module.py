@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from search_space.architecture.parts import Activation
 from search_space.errors import NetworkError
-from search_space.network import convolution as ops
 from search_space.network.bottleneck import Bottleneck
+from search_space.network.convolution import average_pool_same, pad_same, strided
 from search_space.network.ensemble import Ensemble, networks_of
 from search_space.network.folding import fold
 from search_space.network.layers import (
@@ -52,7 +52,7 @@ class StepModule(nn.Module):
     another state. ``advance`` does so with tensors.
 
     Args:
-        model: causal, folded or not; it is not changed.
+        model: a causal network, folded or not; it is not changed.
 
     Raises:
         NetworkError: a network is not causal.
@@ -85,29 +85,29 @@ class StepModule(nn.Module):
 
     @property
     def following(self) -> dict[str, str]:
-        """For every state the name of the output, or of the state, that it is after the frame."""
+        """Name of the output, or of the state, that each state becomes after the frame."""
         older = dict(zip(self.state_names, self.state_names[1:], strict=False))
         moves = {name for name, after in older.items() if _is_next_frame(name, after)}
         return {name: older[name] if name in moves else f"{NEW}{name}" for name in self.state_names}
 
     def advance(self, states: Sequence[Tensor], new: Sequence[Tensor]) -> list[Tensor]:
-        """The states after a frame.
+        """Return the states after a frame.
 
         Args:
-            states: those before it, in order.
-            new: what ``forward`` returned after the logits.
+            states: the states before the frame, in order.
+            new: the outputs of ``forward`` after the logits.
         """
         values = dict(zip(self.state_names, states, strict=True))
         values |= zip(self.output_names[1:], new, strict=True)
         return [values[after] for after in self.following.values()]
 
     def counters(self, frame: int, batch: int = 1) -> tuple[Tensor, ...]:
-        """The inputs between the frame and the states, for the ``frame``-th frame of the video, from 1."""
+        """Return the inputs between frame and states, for the ``frame``-th frame of the video, from 1."""
         reciprocal = torch.full((batch, 1, 1, 1), 1.0 / frame)
         return (reciprocal, torch.full((batch, 1), frame - 1.0)) if self.positions else (reciprocal,)
 
     def initial_states(self, batch: int = 1, size: int | tuple[int, int] | None = None) -> list[Tensor]:
-        """Zeros for every state, in order; ``size`` as in ``MoViNet.initial_state``."""
+        """Return zeros for every state, in order; ``size`` as in ``MoViNet.initial_state``."""
         shapes = self._shapes(batch, self.size if size is None else size)
         return [torch.zeros(shape) for named in shapes for _, shape in named]
 
@@ -117,7 +117,7 @@ class StepModule(nn.Module):
         return [network.state_shapes(batch, height, width) for network in networks]
 
     def forward(self, frame: Tensor, reciprocal: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
-        """See the class."""
+        """Compute the function that the class describes."""
         position, states = (rest[0], list(rest[1:])) if self.positions else (None, list(rest))
         new: list[Tensor] = []
         logits = [network(frame, reciprocal, position, states, new) for network in self.networks]
@@ -126,7 +126,7 @@ class StepModule(nn.Module):
 
 
 def _is_next_frame(name: str, after: str) -> bool:
-    """Whether two states are successive past frames of one stream buffer."""
+    """Return whether two states are successive past frames of one stream buffer."""
     (buffer, _, older), (other, _, newer) = name.rpartition("_"), after.rpartition("_")
     return buffer == other and buffer.endswith(_BUFFER) and int(newer) == int(older) + 1
 
@@ -163,15 +163,15 @@ class _Network(nn.Module):
         return logits
 
     def state_shapes(self, batch: int, height: int, width: int) -> list[tuple[str, tuple[int, ...]]]:
-        """Names and shapes of the states, in order, for frames of this height and width."""
-        height, width = ops.strided(height, STEM_STRIDE), ops.strided(width, STEM_STRIDE)
+        """Return the names and shapes of the states, in order, for frames of this height and width."""
+        height, width = strided(height, STEM_STRIDE), strided(width, STEM_STRIDE)
         shapes: list[tuple[str, tuple[int, ...]]] = []
         for name, block in self.blocks.items():
             assert isinstance(block, _Block)
             shapes += [
                 (f"state_{name}_{kind}", shape) for kind, shape in block.state_shapes(batch, height, width)
             ]
-            height, width = ops.strided(height, block.stride), ops.strided(width, block.stride)
+            height, width = strided(height, block.stride), strided(width, block.stride)
         return [*shapes, ("state_head_pool_buffer", (batch, self.hidden.in_features, 1, 1))]
 
 
@@ -186,7 +186,7 @@ class FoldedConvolution(nn.Module):
         self.bias = layer.bias
 
     def forward(self, x: Tensor) -> Tensor:
-        x, padding = ops.pad_same(x, self.weight.shape[-1], self.stride)
+        x, padding = pad_same(x, self.weight.shape[-1], self.stride)
         return activate(
             F.conv2d(x, self.weight, self.bias, self.stride, padding, 1, self.groups), self.activation
         )
@@ -212,7 +212,7 @@ class _Temporal(nn.Module):
         return activate(y, self.activation)
 
     def _tap(self, frame: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        frame, padding = ops.pad_same(frame, weight.shape[-1], self.stride)
+        frame, padding = pad_same(frame, weight.shape[-1], self.stride)
         return F.conv2d(frame, weight, bias, self.stride, padding, 1, weight.shape[0])
 
 
@@ -253,12 +253,12 @@ class FoldedSqueeze(nn.Module):
         return self.gated(x, descriptor)
 
     def encoding(self, position: Tensor, dtype: torch.dtype) -> Tensor:
-        """What a frame's index adds to its descriptor: (batch, frames) to (batch, frames, channels)."""
+        """Map frame indices (batch, frames) to what they add to descriptors, (batch, frames, channels)."""
         assert self.scale is not None, "only networks that encode positions have a scale"
         return self.scale * encode_position(position, self.reduce.shape[1], dtype)
 
     def gated(self, x: Tensor, descriptor: Tensor) -> Tensor:
-        """Images times what the dense layers make of their descriptors (images, channels, 1, 1)."""
+        """Return images times their gates, from their descriptors (images, channels, 1, 1)."""
         hidden = activate(F.conv2d(descriptor, self.reduce, self.reduce_bias), self.activation)
         gate = F.conv2d(hidden, self.expand, self.expand_bias)
         return x * (torch.sigmoid(gate) if self.soft else F.relu6(gate))
@@ -289,7 +289,7 @@ class _Block(nn.Module):
         if self.squeeze is not None:
             y = self.squeeze(y, reciprocal, position, states, new)
         if self.skip is not None:
-            x = self.skip(ops.average_pool_same(x, self.stride) if self.stride > 1 else x)
+            x = self.skip(average_pool_same(x, self.stride) if self.stride > 1 else x)
         projected: Tensor = self.project(y)
         return x + projected
 
@@ -297,7 +297,7 @@ class _Block(nn.Module):
         shapes: list[tuple[str, tuple[int, ...]]] = []
         if self.temporal is not None:
             stride = self.stride if self.spatial is not None else 1
-            shape = (batch, self.channels, ops.strided(height, stride), ops.strided(width, stride))
+            shape = (batch, self.channels, strided(height, stride), strided(width, stride))
             shapes += [(f"{_BUFFER}_{index}", shape) for index in range(self.temporal.past)]
         if self.squeeze is not None and self.squeeze.sees != "2d":
             shapes.append(("pool_buffer", (batch, self.channels, 1, 1)))
@@ -305,7 +305,7 @@ class _Block(nn.Module):
 
 
 def image_mean(x: Tensor) -> Tensor:
-    """Mean over height and width, (batch, channels, 1, 1)."""
+    """Return the mean over height and width, (batch, channels, 1, 1)."""
     # A pooling of known size: runtimes keep their own memory order through it, through a reduction they do
     # not.
     return F.avg_pool2d(x, (x.shape[2], x.shape[3]))

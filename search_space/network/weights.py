@@ -42,9 +42,9 @@ def assign(model: nn.Module, tensors: Mapping[str, Tensor], *, source: str) -> N
     """Copy named tensors into a network, all or none.
 
     Args:
-        model: its ``state_dict`` names and shapes are what must be given.
-        tensors: by name.
-        source: where they come from, for the message.
+        model: the network; names and shapes of its ``state_dict`` must be given.
+        tensors: the tensors by name.
+        source: name of the tensors' origin, for the message.
 
     Raises:
         NetworkError: a tensor is missing, unknown, or of another shape.
@@ -52,7 +52,7 @@ def assign(model: nn.Module, tensors: Mapping[str, Tensor], *, source: str) -> N
     expected = model.state_dict()
     for name, target in expected.items():
         if name not in tensors and name.endswith("num_batches_tracked"):
-            continue  # only batch norm without a momentum reads it, which no layer here is
+            continue  # only batch norm without a momentum reads it, and no layer has one
         if name not in tensors:
             raise NetworkError(f"{source}: tensor {name} is missing, expected shape {tuple(target.shape)}")
         if tensors[name].shape != target.shape:

@@ -1,1 +1,1 @@
-"""Networks drawn at a cost, and small steps from one network to another."""
+"""Architectures drawn at a cost, and small steps from one to another."""

@@ -1,4 +1,4 @@
-"""Drawing architectures at a cost: exactly as a random genotype is distributed, given its multiply-adds.
+"""Draws of architectures at a cost: exactly as a random genotype is distributed, given its multiply-adds.
 
 The cost of an architecture is the sum of its pieces. With costs rounded to bins of a unit, the probability
 that a random genotype costs a given number of bins is found backwards, from the head to the stem, for every
@@ -25,7 +25,7 @@ from search_space.sampling.layer_costs import ClipCosts, Macs, all_clips
 
 Weights = npt.NDArray[np.float64]
 Chance = Callable[[], float]
-"""Gives random numbers, uniform in [0, 1)."""
+"""A source of random numbers, uniform in [0, 1)."""
 
 BINS = 2048
 MARGIN = 64
@@ -136,7 +136,7 @@ class _Stage:
         }
 
     def _add_tail(self, costs: ClipCosts, outputs: int, unit: float, behind: Weights) -> Weights:
-        """The later layers one by one; what follows the first layer is the choice of a depth."""
+        """Add the later layers one by one, and return the weights of the choice of a depth before them."""
         macs = costs.rest(self.stage.index, outputs)
         tail: list[_Table] = []
         weights = [behind]
@@ -148,7 +148,7 @@ class _Stage:
         return self._depths[outputs].weights
 
     def _gene_shapes(self) -> list[list[tuple[int, ...]]]:
-        """For the body's options and for a later layer's: each option's values for its genes."""
+        """Return the values of the genes for each option of the body, and of a later layer."""
         first = self.stage.first.fields if self.stage.layerwise else ()
         shape = [len(f) for f in first] or [gene.choices for gene in self.stage.genes[1:]]
         return [list(np.ndindex(*shape)), list(np.ndindex(*(len(f) for f in self.stage.rest.fields)))]
@@ -197,7 +197,7 @@ class _Chain:
         self._choices, self._place = choices, costs.place
 
     def draw(self, left: int, chance: Chance) -> list[int]:
-        """A value for every gene, of a genotype that costs ``left`` bins."""
+        """Return a value for every gene, of a genotype that costs ``left`` bins."""
         choices = self._choices
         stem, left = self._stem.pick(left, chance())
         genes = [*self._place, int(chance() * len(choices.rates)), stem]
@@ -220,7 +220,7 @@ class _Level:
         self._filled: list[int] = np.flatnonzero(self.weights).tolist()
 
     def draw(self, macs: float, chance: Chance) -> list[int]:
-        """A value for every gene, at the bin with anything in it that is nearest to a cost."""
+        """Return a value for every gene, from the non-empty bin nearest to a cost."""
         wanted = macs / self.unit
         right = min(bisect_left(self._filled, wanted), len(self._filled) - 1)
         nearest = min(self._filled[max(right - 1, 0)], self._filled[right], key=lambda b: abs(b - wanted))
@@ -229,14 +229,14 @@ class _Level:
 
 
 class CostSampler:
-    """Draws random genotypes of a space at a given cost.
+    """A sampler of random genotypes of a space at a given cost.
 
     Args:
         choices: the space's genes.
         classes: outputs of the classifier.
 
     Attributes:
-        smallest, largest: the cheapest and the dearest architecture, exactly.
+        smallest, largest: the cheapest and the most expensive architecture, exactly.
     """
 
     def __init__(self, choices: SpaceChoices, classes: int) -> None:
@@ -247,7 +247,7 @@ class CostSampler:
         self.largest = max(clip.extreme(-1) for clip in self._clips)
 
     def draw(self, macs: float, rng: np.random.Generator) -> list[int]:
-        """A value for every gene, of a genotype that costs about so many multiply-adds."""
+        """Return a value for every gene, of a genotype that costs about ``macs`` multiply-adds."""
         depth = 0
         while macs * LEVEL_RATIO ** (depth + 1) <= self.largest.macs:
             depth += 1
@@ -264,17 +264,17 @@ class CostSampler:
         raise AssertionError("a draw used a thousand blocks of random numbers")
 
     def may_reach(self, low: float, high: float) -> bool:
-        """False if no sum of this space's pieces lies in the window, whatever is chosen."""
+        """Return False if no sum of this space's pieces lies in the window, whatever is chosen."""
         return any(clip.may_reach(low, high) for clip in self._clips)
 
     def level(self, depth: int) -> _Level:
-        """The steps in the unit for costs up to the largest divided by ``LEVEL_RATIO ** depth``."""
+        """Return the steps in the unit for costs up to the largest divided by ``LEVEL_RATIO ** depth``."""
         if depth not in self._levels:
             self._levels[depth] = _Level(self._clips, self.largest.macs / LEVEL_RATIO**depth)
         return self._levels[depth]
 
     def distribution(self, edges: Sequence[float]) -> list[float]:
-        """The probability that a random genotype costs between each two neighbouring edges."""
+        """Return the probability that a random genotype costs between each two neighbouring edges."""
         shares = []
         for low, high in pairwise(edges):
             depth = 0

@@ -1,4 +1,4 @@
-"""The exact multiply-adds of everything that a space can choose, piece by piece; a cost is their sum."""
+"""The exact multiply-adds of every piece that a space can choose; the cost of a network is their sum."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Macs = npt.NDArray[np.int64]
 
 
 class Extreme(NamedTuple):
-    """The cheapest or the dearest architecture: its multiply-adds and its value for every gene."""
+    """The cheapest or the most expensive architecture: its multiply-adds and its value for every gene."""
 
     macs: int
     genes: list[int]
@@ -46,15 +46,15 @@ class ClipCosts:
 
     @cached_property
     def stems(self) -> Macs:
-        """Of every stem width."""
+        """The multiply-adds of every stem width."""
         return np.array([stem_macs(width, self.size, self.frames) for width in self.choices.stems])
 
     def widths_before(self, stage: int) -> tuple[int, ...]:
-        """The channels that can come into a stage, or into the head."""
+        """Return the possible input channels of a stage, or of the head."""
         return self.choices.stages[stage - 1].widths if stage else self.choices.stems
 
     def heads(self, width: int) -> Macs:
-        """Of every head width (rows) with every hidden width (columns) behind a last stage of ``width``."""
+        """Return the costs of head widths (rows) and hidden widths (columns) behind a stage of ``width``."""
         return np.array(
             [
                 [
@@ -66,12 +66,12 @@ class ClipCosts:
         )
 
     def first(self, index: int, inputs: int, outputs: int) -> Macs:
-        """Of every first layer of a stage: kernels x expansions x squeezes."""
+        """Return the costs of every first layer of a stage: kernels x expansions x squeezes."""
         stage = self.choices.stages[index]
         return self._layers(True, stage, Position(inputs, outputs, stage.stride, self.sizes[index]))
 
     def rest(self, index: int, outputs: int) -> Macs:
-        """Of every later layer of a stage: kernels x expansions x squeezes."""
+        """Return the costs of every later layer of a stage: kernels x expansions x squeezes."""
         position = Position(outputs, outputs, 1, self.sizes[index + 1])
         return self._layers(False, self.choices.stages[index], position)
 
@@ -88,7 +88,7 @@ class ClipCosts:
         return self._known[key]
 
     def shared(self, index: int, inputs: int, outputs: int) -> Macs:
-        """Of every stage whose layers share genes: an axis for each gene from the depth on."""
+        """Return the costs of a stage whose layers share genes: an axis for each gene from the depth on."""
         stage = self.choices.stages[index]
         axes = np.indices([gene.choices for gene in stage.genes[1:]], sparse=True)
         depth = np.array(stage.depths)[axes[0]]
@@ -113,12 +113,12 @@ class ClipCosts:
         return step, offset % step
 
     def may_reach(self, low: float, high: float) -> bool:
-        """Whether a cost of the grid lies in a window."""
+        """Return whether a cost of the grid lies in a window."""
         step, offset = self.grid
         return (high - offset) // step * step + offset >= low
 
     def extreme(self, sign: int) -> Extreme:
-        """The cheapest (``sign`` 1) or dearest (-1) architecture, exactly, by dynamic programming."""
+        """Return the cheapest (``sign`` 1) or most expensive (-1) architecture, by dynamic programming."""
         count = len(self.choices.stages)
         best: dict[int, tuple[int, list[int]]] = {}
         for width in self.widths_before(count):
@@ -172,6 +172,6 @@ class ClipCosts:
 
 
 def all_clips(choices: SpaceChoices, classes: int) -> list[ClipCosts]:
-    """The costs for every choice of frames and size."""
+    """Return the costs of the pieces for every choice of frames and size."""
     places = product(range(len(choices.frames)), range(len(choices.sizes)))
     return [ClipCosts(choices, frames, size, classes) for frames, size in places]

@@ -1,4 +1,4 @@
-"""Small steps between a space's architectures: neighbours, mutation, and the way into a window."""
+"""Small steps between a space's architectures: neighbours, mutations, and the way into a window."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from search_space.genes.space_genes import SpaceChoices
 
 Measure = Callable[[Sequence[int]], int]
 
-SOME = 32
+FEW = 32
 
 
 def adjacent(choices: SpaceChoices, values: Sequence[int]) -> Iterator[list[int]]:
-    """All canonical values one minimal change away: an ordered gene by one place, any other to any value."""
+    """Yield the canonical values one change away: an ordered gene by one place, any other to any value."""
     full = choices.filled(values)
     for place in choices.active(values):
         gene = choices.genes[place]
@@ -26,14 +26,14 @@ def adjacent(choices: SpaceChoices, values: Sequence[int]) -> Iterator[list[int]
 
 
 def changed(choices: SpaceChoices, full: Sequence[int], place: int, value: int) -> list[int]:
-    """The canonical values with one gene set."""
+    """Return the canonical values with one gene set."""
     result = list(full)
     result[place] = value
     return canonical(choices, result)
 
 
 def canonical(choices: SpaceChoices, values: Sequence[int]) -> list[int]:
-    """The same values with 0 for every inactive gene."""
+    """Return the same values with 0 for every inactive gene."""
     result = [0] * len(values)
     for place in choices.active(values):
         result[place] = values[place]
@@ -41,7 +41,7 @@ def canonical(choices: SpaceChoices, values: Sequence[int]) -> list[int]:
 
 
 def mutated(choices: SpaceChoices, values: Sequence[int], rng: np.random.Generator) -> list[int]:
-    """One active gene, drawn at random among those with a choice, set to another value at random."""
+    """Return the values with one random active gene, among those with a choice, at another random value."""
     places = [place for place in choices.active(values) if choices.genes[place].choices > 1]
     place = places[int(rng.integers(len(places)))]
     full = choices.filled(values)
@@ -50,7 +50,7 @@ def mutated(choices: SpaceChoices, values: Sequence[int], rng: np.random.Generat
 
 
 class _Window:
-    """How far a cost is from a window, on a log scale; 0 inside."""
+    """A window of costs, and the distance to it on a log scale; 0 inside."""
 
     def __init__(self, low: float, high: float) -> None:
         self.low, self.high = low, high
@@ -81,37 +81,37 @@ def walk_into(
     distance = target.distance(measure(now))
     while distance > 0:
         changes = _single_changes(choices, now, rng)
-        some, others = islice(changes, SOME), changes
+        first, others = islice(changes, FEW), changes
         pairs = (
             pair
-            for one in islice(_single_changes(choices, now, rng), SOME)
+            for one in islice(_single_changes(choices, now, rng), FEW)
             for pair in _single_changes(choices, one, rng)
         )
-        for candidates in (some, others, pairs):
-            reached, found = _best(candidates, measure, target)
+        for candidates in (first, others, pairs):
+            reached, nearest = _nearest(candidates, measure, target)
             if reached < distance:
-                now, distance = found, reached
+                now, distance = nearest, reached
                 break
         else:
             return now
     return now
 
 
-def _best(candidates: Iterable[list[int]], measure: Measure, target: _Window) -> tuple[float, list[int]]:
-    best, found = float("inf"), list[int]()
+def _nearest(candidates: Iterable[list[int]], measure: Measure, target: _Window) -> tuple[float, list[int]]:
+    least, nearest = float("inf"), list[int]()
     for candidate in candidates:
         reached = target.distance(measure(candidate))
-        if reached < best:
-            best, found = reached, candidate
+        if reached < least:
+            least, nearest = reached, candidate
             if reached == 0:
                 break
-    return best, found
+    return least, nearest
 
 
 def _single_changes(
     choices: SpaceChoices, values: Sequence[int], rng: np.random.Generator
 ) -> Iterator[list[int]]:
-    """All canonical values that differ in one gene, in random order."""
+    """Yield all canonical values that differ in one gene, in random order."""
     full = choices.filled(values)
     changes = [
         (place, value)

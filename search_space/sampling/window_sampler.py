@@ -1,4 +1,4 @@
-"""Architectures inside a window of multiply-adds, and the ways there: drawing, projecting, mutating."""
+"""Architectures inside a window of multiply-adds: drawn, projected or mutated into it."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from search_space.sampling import moves
 from search_space.sampling.cost_sampler import CostSampler
 
 ENUMERABLE = 20_000
-"""A space of at most so many architectures is listed whole where a narrow window has to be searched."""
+"""Largest number of architectures of a space that is listed whole to search a narrow window."""
 DRAWS = 40
 NARROW_DRAWS = 4_000
 
 
 class WindowSampler:
-    """Draws architectures of a space inside a window, both ends included.
+    """A sampler of a space's architectures inside a window, both ends included.
 
     Args:
         choices: the space's genes.
         classes: outputs of the classifier, for costs.
-        name: of the space, for messages.
+        name: name of the space, for messages.
     """
 
     def __init__(self, choices: SpaceChoices, classes: int, name: str) -> None:
@@ -37,10 +37,10 @@ class WindowSampler:
         self.bottom, self.top = self.sampler.smallest.macs, self.sampler.largest.macs
 
     def window(self, low: float | None, high: float | None) -> tuple[float, float]:
-        """A window with its ends filled in from the space's range.
+        """Return a window with its ends filled in from the space's range.
 
         Raises:
-            SpaceError: it lies outside the range, or its ends are the wrong way round.
+            SpaceError: the window lies outside the range, or its ends are the wrong way round.
         """
         low, high = self.bottom if low is None else low, self.top if high is None else high
         if not low <= high or high < self.bottom or low > self.top:
@@ -51,7 +51,7 @@ class WindowSampler:
         return low, high
 
     def sample(self, rng: np.random.Generator, low: float, high: float) -> Architecture:
-        """One architecture, its log-cost uniform over the window."""
+        """Return one architecture, its log-cost uniform over the window."""
         start, end = log(max(low, self.bottom)), log(min(high, self.top))
         values: list[int] = []
         for _ in range(DRAWS):
@@ -68,7 +68,7 @@ class WindowSampler:
         window: tuple[float, float],
         exclude: Sequence[Architecture],
     ) -> list[Architecture]:
-        """So many different architectures, log-costs uniform where there are enough, none of ``exclude``."""
+        """Return different architectures, none of ``exclude``, log-costs uniform where enough exist."""
         low, high = window
         start, end = log(max(low, self.bottom)), log(min(high, self.top))
         seen, result = set(exclude), []
@@ -88,7 +88,7 @@ class WindowSampler:
     def project(
         self, architecture: Architecture, rng: np.random.Generator, low: float, high: float
     ) -> Architecture:
-        """Itself if it is inside; else few and small changes of it that lead inside."""
+        """Return the architecture if it is inside; else after few and small changes that lead inside."""
         values = self.choices.encode(architecture)
         if low <= macs(architecture, self.classes) <= high:
             return architecture
@@ -100,7 +100,7 @@ class WindowSampler:
     def mutate(
         self, architecture: Architecture, rng: np.random.Generator, low: float, high: float
     ) -> Architecture:
-        """Another architecture: one random change, and further ones only to get inside."""
+        """Return another architecture: one random change, and further ones only to get inside."""
         values = self.choices.encode(architecture)
         if self.choices.count() == 1:
             raise SpaceError(f"space {self.name!r} holds one architecture", hint="give it a choice")

@@ -1,1 +1,1 @@
-"""Search spaces: architectures from genes, their profile, and scaled copies."""
+"""Search spaces, their profiles, and scaled copies of them."""

@@ -1,4 +1,4 @@
-"""A look at a space before searching it: its size, its costs, the budgets it reaches, and why not others."""
+"""The profile of a space before it is searched: its size, its costs, the budgets it reaches and does not."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ BINS = 7
 
 @dataclass(frozen=True, slots=True)
 class BudgetReach:
-    """Whether a space reaches a number of multiply-adds.
+    """A number of multiply-adds, and whether a space reaches it.
 
     Attributes:
-        name: of the budget.
-        macs: wanted.
-        architecture: one of the space within 2 % of it; None where there is none.
-        limit: what keeps the space from it, the strongest first; empty if it is reached.
+        name: name of the budget.
+        macs: the multiply-adds.
+        architecture: an architecture of the space within 2 % of it; None if there is none.
+        limit: the limits of the space that exclude it, the strongest first; empty if it is reached.
     """
 
     name: str
@@ -60,16 +60,16 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class SpaceProfile:
-    """What a space holds.
+    """The size, the costs and the reachable budgets of a space.
 
     Attributes:
-        name: of the space.
-        cardinality: how many architectures.
-        genes: how many decisions with more than one choice.
+        name: name of the space.
+        cardinality: number of architectures.
+        genes: number of decisions with more than one choice.
         smallest, median, largest: architectures; the median is that of uniformly random genotypes.
-        costs: of the three.
+        costs: costs of the three.
         bins: the histogram over log multiply-adds.
-        budgets: each with whether it can be reached.
+        budgets: the budgets, each with whether it can be reached.
     """
 
     name: str
@@ -89,13 +89,13 @@ def profile_space(
     samples: int = 1_000,
     seed: int = 0,
 ) -> SpaceProfile:
-    """Look at a space.
+    """Return the profile of a space.
 
     Args:
         space: the space.
         budgets: multiply-adds by name; by default those that the space's file names.
-        samples: how many to draw at a cost for the histogram, and uniformly for the median.
-        seed: of the draws.
+        samples: number of draws at a cost for the histogram, and of uniform draws for the median.
+        seed: seed of the draws.
 
     Raises:
         SpaceError: fewer than one sample, or a budget that is not positive.
@@ -126,7 +126,7 @@ def profile_space(
 
 
 def released_budgets() -> dict[str, float]:
-    """Multiply-adds of the released A0 to A5, at their own clips."""
+    """Return the multiply-adds of the released A0 to A5, at their own clips."""
     return {f"A{i}": float(macs(PUBLISHED[f"A{i}-base"])) for i in range(6)}
 
 
@@ -154,7 +154,7 @@ def _budget(space: SearchSpace, name: str, wanted: float, rng: np.random.Generat
 
 
 def _limit(space: SearchSpace, wanted: float) -> str:
-    """Which kinds of choice, extended twofold towards the budget, would move the end of the space most."""
+    """Name the kinds of choice that, extended twofold towards the budget, move the end of the space most."""
     low, high = space.macs_range()
     if low <= wanted <= high:
         return f"too few architectures: none within 2 % of {wanted:.4g}"
@@ -168,7 +168,7 @@ def _limit(space: SearchSpace, wanted: float) -> str:
 
 @lru_cache(maxsize=4)
 def _moved(space: SearchSpace, place: int) -> dict[str, float]:
-    """By what share the smallest (``place`` 0) or largest (1) cost changes with each kind of choice."""
+    """Return the share by which each kind of choice moves the smallest (``place`` 0) or largest (1) cost."""
     end = space.macs_range()[place]
     return {
         what: abs(SearchSpace(settings).macs_range()[place] - end) / end
@@ -177,7 +177,7 @@ def _moved(space: SearchSpace, place: int) -> dict[str, float]:
 
 
 def _extended(settings: SpaceSettings, factor: float) -> dict[str, SpaceSettings]:
-    """The space with one kind of choice scaled, for each kind."""
+    """Return the space with one kind of choice scaled, for each kind."""
     clip = settings.input
     frames = clip.model_copy(update={"frames": tuple(max(1, round(f * factor)) for f in clip.frames)})
     size = clip.model_copy(update={"size": tuple(max(1, round(s * factor)) for s in clip.size)})

@@ -25,14 +25,14 @@ from search_space.yaml_document import Document
 
 
 class SearchSpace:
-    """A set of architectures given by the choices for each of their parts.
+    """A set of architectures, given by the choices for each of their parts.
 
     Args:
-        settings: what can be chosen, as a space file says it.
+        settings: the choices, as a space file gives them.
 
     Attributes:
-        settings: as given.
-        classes: outputs of the classifier that costs count.
+        settings: the choices, as given.
+        classes: outputs of the classifier, for the costs.
         genes: every decision with more than one choice, in the order of a genotype.
 
     """
@@ -92,14 +92,14 @@ class SearchSpace:
                 )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dictionaries, lists, strings and numbers that :meth:`from_dict` reads."""
+        """Return plain dictionaries, lists, strings and numbers that :meth:`from_dict` reads."""
         data = self.settings.model_dump(mode="json", exclude_none=True)
         options = self.settings.options
         data["options"] = {name: getattr(options, name) for name in type(options).__slots__}
         return data | {"classes": self.classes}
 
     def with_classes(self, classes: int) -> SearchSpace:
-        """The same space with another number of classes in its costs."""
+        """Return the same space with another number of classes in its costs."""
         if classes == self.classes:
             return self
         return SearchSpace(parse_settings(Document(self.name, self.to_dict() | {"classes": classes}, {})))
@@ -115,7 +115,7 @@ class SearchSpace:
 
     @property
     def name(self) -> str:
-        """As the settings give it."""
+        """The name that the settings give."""
         return self.settings.name
 
     @cached_property
@@ -138,7 +138,7 @@ class SearchSpace:
     # Genotypes
 
     def decode(self, genotype: Sequence[int]) -> Architecture:
-        """The architecture of a genotype; genes of layers that its depths leave out are ignored.
+        """Return the architecture of a genotype; genes of layers that its depths leave out are ignored.
 
         Raises:
             SpaceError: the wrong length, or a value outside a gene's choices.
@@ -146,15 +146,15 @@ class SearchSpace:
         return self.choices.decode(self._full(genotype))
 
     def encode(self, architecture: Architecture) -> Genotype:
-        """The canonical genotype of an architecture: 0 for genes that do not matter.
+        """Return the canonical genotype of an architecture: 0 for genes that do not matter.
 
         Raises:
-            SpaceError: the architecture is not in the space; says why.
+            SpaceError: the architecture is not in the space; gives the reason.
         """
         return self._public(self.choices.encode(architecture))
 
     def contains(self, architecture: Architecture) -> bool:
-        """Whether the architecture can be chosen, input and options included."""
+        """Return whether the space has the architecture, input and options included."""
         try:
             self.choices.encode(architecture)
         except SpaceError:
@@ -178,52 +178,52 @@ class SearchSpace:
     def _public(self, values: Sequence[int]) -> Genotype:
         return tuple(values[place] for place in self._varying)
 
-    # The whole of it
+    # The whole space
 
     @property
     def cardinality(self) -> int:
-        """How many different architectures there are, exactly."""
+        """The exact number of different architectures."""
         return self.choices.count()
 
     def enumerate(self) -> Iterator[Architecture]:
-        """Every architecture once; only for small spaces."""
+        """Yield every architecture once; only for small spaces."""
         return map(self.choices.decode, self.choices.enumerate())
 
     @cached_property
     def window_sampler(self) -> WindowSampler:
-        """Draws inside a window of costs; worked out once."""
+        """The sampler of architectures inside a window of costs; made once."""
         return WindowSampler(self.choices, self.classes, self.name)
 
     def smallest(self) -> Architecture:
-        """An architecture with the fewest multiply-adds."""
+        """Return an architecture with the fewest multiply-adds."""
         return self.choices.decode(self.sampler.smallest.genes)
 
     def largest(self) -> Architecture:
-        """An architecture with the most multiply-adds."""
+        """Return an architecture with the most multiply-adds."""
         return self.choices.decode(self.sampler.largest.genes)
 
     def macs_range(self, classes: int | None = None) -> tuple[int, int]:
-        """Multiply-adds of the smallest and the largest architecture."""
+        """Return the multiply-adds of the smallest and the largest architecture."""
         space = self if classes is None else self.with_classes(classes)
         return space.sampler.smallest.macs, space.sampler.largest.macs
 
     def macs(self, architecture: Architecture) -> int:
-        """Multiply-adds of an architecture with this space's classes."""
+        """Return the multiply-adds of an architecture with this space's classes."""
         return macs(architecture, self.classes)
 
-    # Drawing
+    # Draws
 
     def sample(self, rng: np.random.Generator) -> Architecture:
-        """The architecture of a uniformly random genotype."""
+        """Return the architecture of a uniformly random genotype."""
         return self.choices.decode([int(rng.integers(gene.choices)) for gene in self.choices.genes])
 
     def sample_at(
         self, rng: np.random.Generator, low: float | None = None, high: float | None = None
     ) -> Architecture:
-        """An architecture inside a window of multiply-adds, its log-cost uniform over the window.
+        """Return an architecture inside a window of multiply-adds, its log-cost uniform over the window.
 
         Args:
-            rng: where the randomness comes from.
+            rng: the random generator.
             low, high: the window, both ends included; by default the whole range.
 
         Raises:
@@ -240,26 +240,26 @@ class SearchSpace:
         *,
         exclude: Sequence[Architecture] = (),
     ) -> list[Architecture]:
-        """Different architectures inside a window, as :meth:`sample_at` draws them, none drawn twice.
+        """Return different architectures inside a window, as :meth:`sample_at` draws them, none drawn twice.
 
         A repeat is drawn again from ever more of the window around it, so that a sparse end of the range
         gives all it has before others fill its place.
 
         Args:
-            rng: where the randomness comes from.
-            count: how many.
-            low, high: the window.
-            exclude: architectures that are known already.
+            rng: the random generator.
+            count: number of architectures.
+            low, high: the window, both ends included; by default the whole range.
+            exclude: architectures that must not be drawn.
 
         Returns:
-            ``count`` architectures, fewer only if the window seems to hold no more.
+            ``count`` architectures; fewer only if the window seems to hold no more.
         """
         return self.window_sampler.distinct(rng, count, self.window_sampler.window(low, high), exclude)
 
     def project(
         self, architecture: Architecture, low: float, high: float, rng: np.random.Generator
     ) -> Architecture:
-        """An architecture inside the window, by a few changes of the given one; itself if it is inside.
+        """Return the architecture if it lies in the window, else one inside it, a few changes away.
 
         Raises:
             SpaceError: the architecture is not in the space, or the window is empty.
@@ -274,7 +274,7 @@ class SearchSpace:
     # Steps
 
     def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
-        """All architectures one minimal change away: one gene, by one place if its choices are ordered."""
+        """Yield all architectures one change away: of one gene, by one place if its choices are ordered."""
         for values in moves.adjacent(self.choices, self.choices.encode(architecture)):
             yield self.choices.decode(values)
 
@@ -285,7 +285,7 @@ class SearchSpace:
         low: float | None = None,
         high: float | None = None,
     ) -> Architecture:
-        """Another architecture, one random gene away; with a window, inside it and as near as may be.
+        """Return another architecture, one random gene away; with a window, the nearest inside it.
 
         Raises:
             SpaceError: the space, or the window, holds no other architecture.
@@ -293,7 +293,7 @@ class SearchSpace:
         return self.window_sampler.mutate(architecture, rng, *self.window_sampler.window(low, high))
 
     def describe(self) -> str:
-        """A few lines for people: size, range, and the choices of each gene."""
+        """Return a few lines for people: size, range, and the choices of each gene."""
         low, high = self.macs_range()
         lines = [
             f"space {self.name}: {self.cardinality:.3g} architectures, {len(self.genes)} genes, "

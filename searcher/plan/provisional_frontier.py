@@ -1,4 +1,4 @@
-"""The frontier of a search while it runs, over the latest measurement of every candidate."""
+"""The frontier of a search while it runs, and its hypervolume."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from searcher.hypervolume_box import in_box
 from searcher.objectives import Objectives
-from searcher.pareto import non_dominated
+from searcher.pareto import hypervolume, non_dominated
 from searcher.record.candidate import Candidate
 
 
@@ -62,3 +63,17 @@ def provisional_frontier(
         )
         for candidate in sorted(front, key=lambda candidate: candidate.macs)
     )
+
+
+def search_hypervolume(candidates: Sequence[Candidate], objectives: Objectives) -> float:
+    """Return the hypervolume of a search: of every measurement, at any rung, that keeps the soft limits.
+
+    Args:
+        candidates: candidates of the search, measured or not.
+        objectives: objectives of the search.
+    """
+    measured = [metrics for candidate in candidates for metrics in candidate.metrics.values()]
+    values = [objectives.values(metrics) for metrics in measured if objectives.violation(metrics) <= 0]
+    if not values:
+        return 0.0
+    return hypervolume(in_box(np.array(values), objectives.names), (1.0,) * len(objectives.names))

@@ -12,12 +12,11 @@ from pathlib import Path
 
 from search_space.architecture.architecture import Architecture
 from search_space.space.space import SearchSpace
-from searcher.hypervolume_box import search_hypervolume
 from searcher.plan.events import Measured, OnEvent, PhaseProgress, ignore
 from searcher.plan.job import EpochResult, Job, job_folder
 from searcher.plan.next_step import Promotion, next_step
 from searcher.plan.plan import Plan
-from searcher.plan.provisional_frontier import FrontierPoint, provisional_frontier
+from searcher.plan.provisional_frontier import FrontierPoint, provisional_frontier, search_hypervolume
 from searcher.plan.search_standing import SearchStanding
 from searcher.promotion.halving import SURPLUS, ParetoHalving
 from searcher.promotion.rung import Rung

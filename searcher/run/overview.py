@@ -9,8 +9,7 @@ from pathlib import Path
 
 from proxy_train.measurement import Measurement
 from searcher.cluster.heartbeat import Beat, last_beat
-from searcher.hypervolume_box import search_hypervolume
-from searcher.plan.provisional_frontier import FrontierPoint, provisional_frontier
+from searcher.plan.provisional_frontier import FrontierPoint, provisional_frontier, search_hypervolume
 from searcher.record.lease import holder
 from searcher.record.records import Records
 

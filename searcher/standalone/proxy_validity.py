@@ -1,4 +1,5 @@
-"""Does a cheap training order networks as a dear one does? Measured on networks spread over the cost."""
+"""How well a cheap training ranks networks: agreement with an expensive one, on networks over the cost
+range."""
 
 from __future__ import annotations
 
@@ -6,12 +7,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from proxy_train.evaluation.rank_agreement import RankAgreement, compare_rankings
 from proxy_train.fidelity import Fidelity
+from proxy_train.metric_names import TOP1
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
 from search_space.cost.closed_form import compute_cost
@@ -34,14 +36,15 @@ from searcher.settings.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
-    """What a training spends, as parts of what a network is made for.
+class RelativeFidelity:
+    """What a training spends, relative to what a network is made for.
 
     Args:
-        epochs: of the schedule.
-        share: of the training clips.
-        frames, size: of the network's own clip.
-        width: of the network's channels.
+        epochs: epochs of the schedule.
+        share: share of the training clips.
+        frames: share of the frames of the network's own clip.
+        size: share of the side of the network's own clip.
+        width: share of the network's channels.
 
     Raises:
         SettingsError: a number is out of range.
@@ -54,87 +57,102 @@ class Effort:
     width: float = 1.0
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if not (value >= 1 if each.name == "epochs" else 0 < value <= 1):
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if not (value >= 1 if part.name == "epochs" else 0 < value <= 1):
                 raise SettingsError(
-                    f"effort: {each.name} is {value}", hint="1 or more epochs, and fractions above 0, up to 1"
+                    f"fidelity: {part.name} is {value}",
+                    hint="give 1 or more epochs, and shares above 0, up to 1",
                 )
 
     @classmethod
-    def parse(cls, text: str) -> Effort:
-        """Reads ``epochs=4,share=0.5,width=0.5``; raises SettingsError for anything else."""
-        known = {each.name for each in fields(cls)}
+    def parse(cls, text: str) -> RelativeFidelity:
+        """Read ``epochs=4,share=0.5,width=0.5``.
+
+        Raises:
+            SettingsError: the text is of another form.
+        """
+        names = {part.name for part in fields(cls)}
         try:
             pairs = dict(part.strip().split("=") for part in text.split(","))
-            found: dict[str, Any] = {k: int(v) if k == "epochs" else float(v) for k, v in pairs.items()}
+            values: dict[str, Any] = {k: int(v) if k == "epochs" else float(v) for k, v in pairs.items()}
         except ValueError:
-            found = {}
-        if "epochs" not in found or not found.keys() <= known:
+            values = {}
+        if "epochs" not in values or not values.keys() <= names:
             raise SettingsError(
-                f"effort {text!r}",
+                f"fidelity {text!r}",
                 hint="write epochs=4, and perhaps share=, frames=, size=, width= from 0 to 1",
             )
-        return cls(**found)
+        return cls(**values)
 
     def fidelity(self, clip: ClipShape) -> Fidelity:
-        """What it is for a network that is made for ``clip``."""
+        """Return the fidelity for a network that is made for ``clip``."""
         frames, size = max(1, round(clip.frames * self.frames)), max(1, round(clip.size * self.size))
         return Fidelity(self.epochs, frames, size, self.share, self.width)
 
 
+class StudiedNetwork(NamedTuple):
+    """A network with its costs and both accuracies, fractions; the fields are keys of ``validity.json``."""
+
+    architecture: str
+    macs: int
+    parameters: int
+    cheap: float
+    dear: float
+
+
 @dataclass(frozen=True)
 class Validity:
-    """What the study found.
+    """The result of a study.
 
     Args:
-        cheap, dear: what was spent.
-        networks: rows of text form, multiply-adds, parameters, cheap and dear accuracy.
-        agreements: with the dear accuracy, of ``cheap``, ``macs`` and ``parameters``.
-        k: of the precision.
+        cheap: what a cheap training spent.
+        expensive: what an expensive training spent.
+        networks: the networks with both accuracies.
+        agreements: agreement with the expensive accuracy, of cheap training, multiply-adds and parameters.
+        k: number of best networks that the precision counts.
         failed: networks without both accuracies, each with the reason.
-        saving: how many times cheaper the cheap trainings were, in seconds.
+        saving: time of the expensive trainings over that of the cheap ones.
     """
 
-    cheap: Effort
-    dear: Effort
-    networks: tuple[tuple[str, int, int, float, float], ...]
+    cheap: RelativeFidelity
+    expensive: RelativeFidelity
+    networks: tuple[StudiedNetwork, ...]
     agreements: dict[str, RankAgreement]
     k: int
     failed: tuple[tuple[str, str], ...]
     saving: float
 
     def text(self) -> str:
-        """A table, one line a measure."""
+        """Return a table, one line a measure."""
         lines = [
             f"{len(self.networks)} networks, {len(self.failed)} failed; a cheap training took "
             f"1/{self.saving:.1f} of the time",
-            f"{'against the dear':18}{'tau (95 % interval)':>26}{'top tenth':>11}{f'precision@{self.k}':>14}"
+            f"{'against expensive':18}{'tau (95 % interval)':>26}{'top tenth':>11}{f'precision@{self.k}':>14}"
             f"{'like cost':>11}",
         ]
-        for name, found in self.agreements.items():
-            interval = f"{found.tau.value:.2f} ({found.tau.low:.2f} to {found.tau.high:.2f})"
+        for name, rank in self.agreements.items():
+            interval = f"{rank.tau.value:.2f} ({rank.tau.low:.2f} to {rank.tau.high:.2f})"
             lines.append(
-                f"{name:18}{interval:>26}{found.top_tau:>11.2f}{found.precision:>14.2f}{found.within:>11.2f}"
+                f"{name:18}{interval:>26}{rank.top_tau:>11.2f}{rank.precision:>14.2f}{rank.within:>11.2f}"
             )
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON types only."""
-        names = ("architecture", "macs", "parameters", "cheap", "dear")
+        """Return the result as JSON types."""
         return {
             "cheap": asdict(self.cheap),
-            "dear": asdict(self.dear),
+            "dear": asdict(self.expensive),
             "k": self.k,
             "saving": self.saving,
-            "agreements": {name: asdict(found) for name, found in self.agreements.items()},
-            "networks": [dict(zip(names, row, strict=True)) for row in self.networks],
-            "failed": [list(each) for each in self.failed],
+            "agreements": {name: asdict(rank) for name, rank in self.agreements.items()},
+            "networks": [network._asdict() for network in self.networks],
+            "failed": [list(failure) for failure in self.failed],
         }
 
 
 def spread(space: SearchSpace, low: float, high: float, count: int, seed: int) -> list[Architecture]:
-    """Different architectures, one in each of ``count`` equal parts of the log cost, if there is one.
+    """Return different architectures, one in each of ``count`` equal parts of the log cost where possible.
 
     Raises:
         SpaceError: the window holds too few.
@@ -152,48 +170,52 @@ def spread(space: SearchSpace, low: float, high: float, count: int, seed: int) -
 
 @dataclass(frozen=True)
 class Study:
-    """Networks to train both ways, with the videos ready; ``prepare`` makes one.
+    """Networks to train both ways, with the videos ready; ``prepare_study`` makes one.
 
     Args:
-        settings: space, window, data, recipe and workers; nothing of the run itself is touched.
-        cheap: what the measure in question spends.
-        dear: what stands for the truth.
-        jobs: cheap and dear training of each network in turn.
-        stores: prepared data by clip.
-        classes: outputs of the networks.
+        settings: settings with space, window, data, recipe and workers; the run itself is not touched.
+        cheap: what a cheap training spends.
+        expensive: what an expensive training spends, which stands for the truth.
+        jobs: cheap and expensive training of each network in turn.
+        stores: folders of the prepared data by the shape of its clips.
+        classes: number of classes of the data set.
     """
 
     settings: Settings
-    cheap: Effort
-    dear: Effort
+    cheap: RelativeFidelity
+    expensive: RelativeFidelity
     jobs: tuple[Job, ...]
     stores: Mapping[ClipShape, Path]
     classes: int
 
     @property
     def folder(self) -> Path:
-        """Of the study: record, checkpoints and ``validity.json``."""
+        """Folder of the study: record, checkpoints and ``validity.json``."""
         return _folder(self.settings)
 
 
-def prepare(
+def prepare_study(
     settings: Settings,
-    cheap: Effort,
-    dear: Effort,
+    cheap: RelativeFidelity,
+    expensive: RelativeFidelity,
     networks: int,
     *,
     making: ProgressCallback,
     preparing: ProgressCallback,
 ) -> Study:
-    """Chooses the networks and decodes the videos.
+    """Choose the networks and decode the videos.
 
     Args:
-        networks: how many; 10 or more.
-        making: told of the clips of MovingDigits-16 that are made.
-        preparing: told of the videos that are decoded.
+        settings: settings with space, window, data, recipe and workers.
+        cheap: what a cheap training spends.
+        expensive: what an expensive training spends.
+        networks: number of networks, 10 or more.
+        making: receives the number of MovingDigits-16 clips that are made.
+        preparing: receives the number of videos that are decoded.
 
     Raises:
-        SettingsError: too few networks, or impossible settings. DataError: no usable videos.
+        SettingsError: there are too few networks, or settings are impossible. DataError: no video can be
+            used.
     """
     if networks < 10:
         raise SettingsError(f"{networks} networks", hint="an order needs 10 or more to say anything")
@@ -207,10 +229,10 @@ def prepare(
     )
     space = settings.space.with_classes(len(data.classes))
     jobs = tuple(
-        _job(_folder(settings), each, effort, settings.seed + number)
-        for each in spread(space, *settings.window(space), networks, settings.seed)
+        _job(_folder(settings), architecture, fidelity, settings.seed + number)
+        for architecture in spread(space, *settings.window(space), networks, settings.seed)
         # With one seed for both, they would agree for having begun with the same weights.
-        for number, effort in enumerate((cheap, dear))
+        for number, fidelity in enumerate((cheap, expensive))
     )
     stores = dict(data.paths)
     for job in jobs:
@@ -218,20 +240,19 @@ def prepare(
         if clip not in stores:
             workers = settings.search.workers
             stores[clip] = prepare_clip(data.dataset, settings.data, clip, workers, preparing).path
-    return Study(settings, cheap, dear, jobs, stores, space.classes)
+    return Study(settings, cheap, expensive, jobs, stores, space.classes)
 
 
 def proxy_validity(study: Study, on_event: OnEvent = ignore) -> Validity:
-    """Trains every network both ways, with different seeds, and compares.
-
-    Interrupted, the same study made anew goes on from the record in its folder.
+    """Train every network both ways, with different seeds, and compare; resume from the record in the folder.
 
     Raises:
         SettingsError: the folder holds a study of other settings, or too many trainings failed.
     """
     settings, search = study.settings, study.settings.search
     identity = {key: value for key, value in settings.identity().items() if key != "search"}
-    identity |= {"macs": search.macs.model_dump(), "cheap": asdict(study.cheap), "dear": asdict(study.dear)}
+    spent = {"cheap": asdict(study.cheap), "dear": asdict(study.expensive)}
+    identity |= {"macs": search.macs.model_dump(), **spent}
     with (
         Records.writing(study.folder, identity) as records,
         Cluster(Capacity(search.workers, search.cpus_per_trial, search.gpus_per_trial)) as cluster,
@@ -241,38 +262,43 @@ def proxy_validity(study: Study, on_event: OnEvent = ignore) -> Validity:
         )
         cluster.run(plan, video_evaluator(study.stores, settings.recipe, device(search.gpus_per_trial)))
         outcomes = plan.outcomes()
-    found = summarise(outcomes, study.cheap, study.dear, study.classes, seed=settings.seed)
-    write_json(study.folder / "validity.json", found.to_json())
-    return found
+    validity = summarise(outcomes, study.cheap, study.expensive, study.classes, seed=settings.seed)
+    write_json(study.folder / "validity.json", validity.to_json())
+    return validity
 
 
 def _folder(settings: Settings) -> Path:
     return settings.run_dir.absolute() / "validity"
 
 
-def _job(folder: Path, architecture: Architecture, effort: Effort, seed: int) -> Job:
-    fidelity = effort.fidelity(architecture.input)
-    where = job_folder(folder, architecture.digest, seed, "validity")
-    return Job(architecture, fidelity, seed, "validity", where.with_name(f"{where.name}-{fidelity.key}"))
+def _job(folder: Path, architecture: Architecture, relative: RelativeFidelity, seed: int) -> Job:
+    fidelity = relative.fidelity(architecture.input)
+    own = job_folder(folder, architecture.digest, seed, "validity")
+    return Job(architecture, fidelity, seed, "validity", own.with_name(f"{own.name}-{fidelity.key}"))
 
 
 def summarise(
-    outcomes: Sequence[JobOutcome], cheap: Effort, dear: Effort, classes: int, *, seed: int = 0
+    outcomes: Sequence[JobOutcome],
+    cheap: RelativeFidelity,
+    expensive: RelativeFidelity,
+    classes: int,
+    *,
+    seed: int = 0,
 ) -> Validity:
-    """The study's result from its outcomes: cheap and dear of each network in turn."""
-    rows: list[tuple[str, int, int, float, float]] = []
+    """Return a study's result from its outcomes: cheap and expensive of each network in turn."""
+    rows: list[StudiedNetwork] = []
     failed: list[tuple[str, str]] = []
     seconds = np.zeros(2)
     for pair in zip(outcomes[::2], outcomes[1::2], strict=True):
         architecture = pair[0].job.architecture
-        reasons = [each.measurement.reason for each in pair if each.failed]
+        reasons = [outcome.measurement.reason for outcome in pair if outcome.failed]
         if reasons:
             failed.append((architecture.text, reasons[0]))
             continue
         known = compute_cost(architecture, classes)
-        accuracies = [each.measurement.metrics["top1"] for each in pair]
-        rows.append((architecture.text, known.macs, known.parameters, accuracies[0], accuracies[1]))
-        seconds += [each.measurement.seconds for each in pair]
+        low_top1, high_top1 = (outcome.measurement.metrics[TOP1] for outcome in pair)
+        rows.append(StudiedNetwork(architecture.text, known.macs, known.parameters, low_top1, high_top1))
+        seconds += [outcome.measurement.seconds for outcome in pair]
     if len(rows) < 5:
         raise SettingsError(
             f"only {len(rows)} of {len(rows) + len(failed)} networks could be trained",
@@ -285,4 +311,4 @@ def summarise(
         for name, values in (("cheap training", low), ("multiply-adds", macs), ("parameters", parameters))
     }
     saving = float(seconds[1] / seconds[0]) if seconds[0] else math.nan
-    return Validity(cheap, dear, tuple(rows), agreements, k, tuple(failed), saving)
+    return Validity(cheap, expensive, tuple(rows), agreements, k, tuple(failed), saving)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from proxy_train.clips.targets import head_for
 from proxy_train.clips.views import Views
+from proxy_train.data.dataset import Dataset
 from proxy_train.data.settings import DataSettings, load_dataset
 from proxy_train.evaluation.assessment import Assessment, assess
 from proxy_train.evaluation.evaluation import predict
@@ -15,6 +16,7 @@ from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
 from proxy_train.training.initial_weights import InitialWeights
+from proxy_train.training.training import Training
 from proxy_train.training.training_run import EpochLine, TrainingRun
 from proxy_train.training.widths import narrowed
 from search_space.architecture.architecture import Architecture
@@ -30,49 +32,98 @@ from searcher.standalone.group_training import train_in_group
 
 
 @dataclass(frozen=True)
-class Extras:
-    """What a single training may be told beside its schedule.
+class SingleTraining:
+    """One training of one network.
 
     Args:
-        weights: to begin with: see ``InitialWeights``.
-        promoted_from: the output folder of a shorter training, on a share of the data or with fewer channels,
-            to go on from.
-        processes: that train together, each on a GPU of its own if ``device`` is one.
-        share: of the training clips.
-        width: of the network's channels.
-        keep_best: the weights with the best validation score instead of the last ones.
-        views: clips and crops that the finished network is evaluated on in addition, such as ``10x3``.
+        architecture: network to train; the videos are decoded for its input.
+        data: settings of the data set.
+        recipe: recipe of the training.
+        folder: folder of checkpoint, best weights, log, TensorBoard events, and at the end
+            ``evaluation.json``; a training that it holds is resumed.
+        epochs: epochs of the whole schedule.
+        seed: seed of the training.
+        device: device as torch names it.
+        weights: initial weights, see ``InitialWeights``; by default the network is trained from scratch.
+        promoted_from: output folder of a shorter training, on a share of the data or with fewer channels,
+            that this one resumes.
+        processes: processes that train together, each on a GPU of its own if ``device`` is one.
+        share: share of the training clips, in (0, 1].
+        width: share of the network's channels, in (0, 1].
+        keep_best: whether the weights of the best validation score are kept instead of the last ones.
+        views: clips and crops that the finished network is evaluated on in addition.
+
+    Attributes:
+        horizon: fidelity of the finished training.
+
+    Raises:
+        SettingsError: epochs, share or width are out of range.
     """
 
+    architecture: Architecture
+    data: DataSettings
+    recipe: Recipe
+    folder: Path
+    epochs: int
+    seed: int = 0
+    device: str = "cpu"
     weights: Path | None = None
     promoted_from: Path | None = None
     processes: int = 1
     share: float = 1.0
     width: float = 1.0
     keep_best: bool = False
-    views: str | None = None
+    views: Views | None = None
+    horizon: Fidelity = field(init=False)
 
-    def parsed_views(self) -> Views | None:
-        """The clips and crops, or SettingsError."""
-        if self.views is None:
-            return None
-        clips, cross, crops = self.views.partition("x")
-        if not (cross and clips.isdigit() and crops.isdigit()):
-            raise SettingsError(f"--views {self.views!r}", hint="write CLIPSxCROPS, such as 10x3")
-        return Views(int(clips), int(crops))
+    def __post_init__(self) -> None:
+        clip = self.architecture.input
+        horizon = Fidelity(self.epochs, clip.frames, clip.size, self.share, self.width)
+        object.__setattr__(self, "horizon", horizon)
+
+    def run_over(self, data: PreparedData) -> TrainingRun:
+        """Return the training over the prepared videos."""
+        return TrainingRun(
+            self.architecture,
+            data.path,
+            self.recipe,
+            self.horizon,
+            self.seed,
+            self.folder,
+            self.weights,
+            None if self.promoted_from is None else self.promoted_from / "checkpoint",
+        )
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A trained network, what it can, and what it was trained on.
+class TrainingListeners:
+    """Callbacks of a single training.
 
     Args:
-        model: on the CPU, in evaluation mode.
-        metrics: top-1 and top-5 (fractions), and frame by frame for a causal network.
-        classes: names by label.
+        making: receives the number of MovingDigits-16 clips that are made.
+        preparing: receives the number of videos that are decoded.
+        on_epoch: receives every finished epoch.
+        on_batch: receives the number of updates of an epoch; not called if several processes train.
+    """
+
+    making: ProgressCallback = ignore_progress
+    preparing: ProgressCallback = ignore_progress
+    on_epoch: Callable[[EpochLine], None] = lambda _: None
+    on_batch: ProgressCallback = ignore_progress
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A trained network, its figures, and the data that it was trained on.
+
+    Args:
+        model: network on the CPU, in evaluation mode.
+        metrics: top-1 and top-5, fractions, and frame by frame for a causal network.
+        classes: names of the classes, by label.
         data: name of the data set.
-        split: that the metrics are of.
-        assessments: by way of evaluation (``centre``, ``views``, ``stream``), with confidence intervals.
+        split: split that the metrics are of.
+        assessments: figures with confidence intervals, by way of evaluation: ``centre``, ``views``,
+            ``stream``.
     """
 
     model: MoViNet
@@ -84,104 +135,85 @@ class Trained:
 
     @property
     def facts(self) -> dict[str, str | int | float]:
-        """What its figures are of."""
+        """The data set and the split that the figures are of."""
         return {"data set": self.data, "accuracy measured on": self.split}
 
     def text(self) -> str:
-        """Every figure with its interval."""
+        """Return every figure with its interval."""
         parts = [
-            f"{name}, {each.count} clips of {self.split}:\n{each.text()}"
-            for name, each in self.assessments.items()
+            f"{name}, {assessment.count} clips of {self.split}:\n{assessment.text()}"
+            for name, assessment in self.assessments.items()
         ]
         return "\n".join(parts)
 
 
-def train_single(
-    architecture: Architecture,
-    settings: DataSettings,
-    recipe: Recipe,
-    folder: Path,
-    *,
-    epochs: int,
-    seed: int,
-    device: str,
-    making: ProgressCallback,
-    preparing: ProgressCallback,
-    on_epoch: Callable[[EpochLine], None],
-    on_batch: ProgressCallback = ignore_progress,
-    extras: Extras = Extras(),
-) -> Trained:
-    """Train one network; goes on from the checkpoint in ``folder``, which is written after every epoch.
-
-    Args:
-        architecture: what to train; the videos are decoded for its input.
-        settings: the videos.
-        recipe: how.
-        folder: of checkpoint, best weights, log, TensorBoard events, and at the end ``evaluation.json``.
-        epochs: of the whole schedule.
-        seed: of the training.
-        device: of torch.
-        making: told of the clips of MovingDigits-16 that are made.
-        preparing: told of the videos that are decoded.
-        on_epoch: told of every finished epoch.
-        on_batch: told of the updates of an epoch; not by several processes.
-        extras: see there.
+def parse_views(text: str) -> Views:
+    """Read ``CLIPSxCROPS``, such as ``10x3``.
 
     Raises:
-        DataError: no usable videos. RecordError: ``folder`` holds another training. Diverged: loss is NaN.
-        OutOfMemory: a batch does not fit; it says what would.
+        SettingsError: the text is of another form, or there are no such views.
     """
-    views, clip = extras.parsed_views(), architecture.input
-    horizon = Fidelity(epochs, clip.frames, clip.size, extras.share, extras.width)
-    if extras.weights is not None:
-        InitialWeights(extras.weights)  # complains before videos are decoded for hours
-    dataset = load_dataset(settings, workers=cpus(), progress=making)
-    data = prepare_clip(dataset, settings, clip, cpus(), preparing)
-    run = TrainingRun(
-        architecture,
-        data.path,
-        recipe,
-        horizon,
-        seed,
-        folder,
-        extras.weights,
-        None if extras.promoted_from is None else extras.promoted_from / "checkpoint",
-    )
+    clips, cross, crops = text.partition("x")
+    if not (cross and clips.isdigit() and crops.isdigit()):
+        raise SettingsError(f"--views {text!r}", hint="write CLIPSxCROPS, such as 10x3")
+    return Views(int(clips), int(crops))
+
+
+def train_single(
+    wanted: SingleTraining, listeners: TrainingListeners = TrainingListeners()
+) -> TrainedNetwork:
+    """Train one network, or resume its training; a checkpoint is written after every epoch.
+
+    Raises:
+        DataError: there are no usable videos. RecordError: the folder holds another training. Diverged: the
+            loss is NaN. OutOfMemory: a batch does not fit; names the size that would.
+    """
+    if wanted.weights is not None:
+        InitialWeights(wanted.weights)  # complains before videos are decoded for hours
+    dataset = load_dataset(wanted.data, workers=cpus(), progress=listeners.making)
+    data = prepare_clip(dataset, wanted.data, wanted.architecture.input, cpus(), listeners.preparing)
+    run = wanted.run_over(data)
+    training = _trained(wanted, run, listeners)
+    model = _best_of(run, data) if wanted.keep_best else training.model
+    return _evaluated(wanted, model, dataset, data)
+
+
+def _trained(wanted: SingleTraining, run: TrainingRun, listeners: TrainingListeners) -> Training:
     retain_freed_memory()
-    training = run.begin(device=device)
-    if extras.processes > 1 and training.epoch < epochs:
-        threads = max(1, cpus() // extras.processes)
-        train_in_group(run, extras.processes, cpus=threads, gpus=device != "cpu", on_epoch=on_epoch)
-        training = run.begin(device=device)
-    else:
-        run.finish(training, on_epoch, on_batch)
-    model = _best(run, data) if extras.keep_best else training.model
-    split, causal = final_split(dataset), architecture.options.causal
-    metrics = finished_metrics(model, data, split, streaming=causal, device=device)
-    found = assessments(model, data, split, streaming=causal, views=views, device=device)
-    write_json(folder / "evaluation.json", {name: each.to_json() for name, each in found.items()})
-    dataset.write_report(folder, data.broken)
-    return Trained(model.cpu().eval(), metrics, dataset.classes, dataset.name, split, found)
+    training = run.begin(device=wanted.device)
+    if wanted.processes == 1 or training.epoch >= wanted.epochs:
+        run.finish(training, listeners.on_epoch, listeners.on_batch)
+        return training
+    threads = max(1, cpus() // wanted.processes)
+    train_in_group(
+        run, wanted.processes, cpus=threads, gpus=wanted.device != "cpu", on_epoch=listeners.on_epoch
+    )
+    return run.begin(device=wanted.device)
 
 
-def assessments(
-    model: MoViNet, data: PreparedData, split: str, *, streaming: bool, views: Views | None, device: str
-) -> dict[str, Assessment]:
-    """A network's figures with their intervals: the centre, several views, as a stream over whole videos."""
-    found = {"centre": assess(predict(model, data, split, device=device))}
-    if views is not None:
-        found["views"] = assess(predict(model, data, split, views=views, device=device))
-    if streaming:
-        whole = Views(whole=True)
-        found["stream"] = assess(predict(model, data, split, views=whole, streaming=True, device=device))
-    return found
-
-
-def _best(run: TrainingRun, data: PreparedData) -> MoViNet:
-    """The network with the best weights of a run."""
+def _best_of(run: TrainingRun, data: PreparedData) -> MoViNet:
+    """Return the network with the best weights of a run."""
     best = run.best
     if best is None:
         raise RecordError(f"{run.folder}: no best weights there", hint="train into an empty folder")
     model = build(narrowed(run.architecture, run.horizon.width), head_for(data))
     model.load_state_dict({name.removeprefix("model."): value for name, value in best.tensors.items()})
     return model.eval()
+
+
+def _evaluated(
+    wanted: SingleTraining, model: MoViNet, dataset: Dataset, data: PreparedData
+) -> TrainedNetwork:
+    """Evaluate a trained network, and write its figures and what was left out of the data."""
+    split, causal, device = final_split(dataset), wanted.architecture.options.causal, wanted.device
+    metrics = finished_metrics(model, data, split, streaming=causal, device=device)
+    assessments = {"centre": assess(predict(model, data, split, device=device))}
+    if wanted.views is not None:
+        assessments["views"] = assess(predict(model, data, split, views=wanted.views, device=device))
+    if causal:
+        stream = predict(model, data, split, views=Views(whole=True), streaming=True, device=device)
+        assessments["stream"] = assess(stream)
+    figures = {name: assessment.to_json() for name, assessment in assessments.items()}
+    write_json(wanted.folder / "evaluation.json", figures)
+    dataset.write_report(wanted.folder, data.broken)
+    return TrainedNetwork(model.cpu().eval(), metrics, dataset.classes, dataset.name, split, assessments)

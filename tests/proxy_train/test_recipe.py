@@ -15,7 +15,7 @@ from proxy_train.recipe import Recipe, preset_names
 from proxy_train.training.optimizers import (
     Muon,
     TensorFlowRMSprop,
-    clip_each,
+    clip_each_gradient,
     make_optimizer,
     orthogonal,
     set_rate,
@@ -48,7 +48,7 @@ def test_rmsprop_weight_decay_joins_the_gradient() -> None:
 def test_clipping_is_of_each_variable() -> None:
     large, small = nn.Parameter(torch.zeros(4)), nn.Parameter(torch.zeros(4))
     large.grad, small.grad = torch.full((4,), 5.0), torch.full((4,), 0.1)
-    clip_each([large, small], 1.0)
+    clip_each_gradient([large, small], 1.0)
     assert float(large.grad.norm()) == pytest.approx(1.0)
     assert float(small.grad.norm()) == pytest.approx(0.2), "a small one stays what it is"
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from search_space.architecture.json_fields import ArchitectureJson, ArchitectureText
 from search_space.architecture.published import published
 from search_space.errors import NetworkError
 from search_space.files import write_json
-from search_space.json_files import ArchitectureJson, ArchitectureText, from_json, read_json, to_json
+from search_space.json_files import from_json, read_json, to_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""The data set formats, one module each; ``registry`` knows them all."""
+"""The data set formats, one module each; ``registry`` lists them all."""

@@ -1,4 +1,4 @@
-"""Annotation files with a header or of JSON, read with every fault named by file and line."""
+"""Annotation files with a header or of JSON, and errors that name file and line."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from search_space.errors import DataError
 
 
 def csv_header(path: Path) -> list[str]:
-    """The fields of a CSV file's first line, stripped."""
+    """Return the fields of a CSV file's first line, stripped."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         return [field.strip() for field in next(csv.reader(file), [])]
 
 
 def csv_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Rows of a CSV file with a header by column, each with ``file, line n`` for messages.
+    """Yield the rows of a CSV file by column, each with ``file, line n`` for messages.
 
     Raises:
         DataError: a required column is missing, or a row has another number of fields than the header.
@@ -37,7 +37,7 @@ def csv_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[str, dict[st
                 continue
             if len(fields) != len(columns):
                 raise DataError(
-                    f"{where}: {len(fields)} fields, {len(columns)} columns", hint="mend the line"
+                    f"{where}: {len(fields)} fields, {len(columns)} columns", hint="correct the line"
                 )
             yield where, dict(zip(columns, (field.strip() for field in fields), strict=True))
     except csv.Error as error:
@@ -45,7 +45,7 @@ def csv_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[str, dict[st
 
 
 def parse_number(text: str, where: str, column: str) -> float:
-    """A number of a row, or DataError."""
+    """Return a number of a row; raise DataError if it is none."""
     try:
         return float(text)
     except ValueError:
@@ -53,18 +53,18 @@ def parse_number(text: str, where: str, column: str) -> float:
 
 
 def parse_index(text: str, where: str, column: str, count: int) -> int:
-    """A class index of a row, below ``count``, or DataError."""
+    """Return a class index of a row; raise DataError unless it is below ``count``."""
     if not text.isdigit() or int(text) >= count:
         raise DataError(f"{where}: {column} is {text!r}", hint=f"it must be from 0 to {count - 1}")
     return int(text)
 
 
 def load_json(path: Path, kind: type) -> Any:
-    """A JSON file whose outermost value is of ``kind``, or DataError."""
+    """Return the content of a JSON file; raise DataError unless its outermost value is of ``kind``."""
     try:
         value = json.loads(read_text(path))
     except json.JSONDecodeError as error:
-        raise DataError(f"{path}, line {error.lineno}: not JSON: {error.msg}", hint="mend it") from error
+        raise DataError(f"{path}, line {error.lineno}: not JSON: {error.msg}", hint="correct it") from error
     if not isinstance(value, kind):
         raise DataError(f"{path}: holds a {type(value).__name__}", hint=f"it must be a {kind.__name__}")
     return value

@@ -16,19 +16,19 @@ _ACTION = re.compile(r"c(\d{3}) (\S+) (\S+)")
 Action = tuple[int, float, float]
 
 
-def found(request: Request) -> bool:
-    """Whether there is a Charades_v1_train.csv or Charades_v1_test.csv."""
+def matches(request: Request) -> bool:
+    """Return whether there is a Charades_v1_train.csv or Charades_v1_test.csv."""
     return bool(request.find(r"Charades_v1_(train|test)\.csv"))
 
 
 def read(request: Request) -> Listing:
-    """A video's label is the set of its actions, perhaps none; its mean average precision is over videos.
+    """Return the videos, each labelled with the set of its actions, perhaps none.
 
-    With ``request.segments``, training takes each action's stretch instead, labelled with every action that
-    overlaps it. Stretches end with the video at the latest.
+    With ``request.segments``, training takes each action's time range instead, labelled with every action
+    that overlaps it. Ranges end with the video at the latest.
 
     Raises:
-        DataError: no annotations, a column is missing, or a row that cannot be read.
+        DataError: there are no annotations, a column is missing, or a row cannot be read.
     """
     files = request.find(r"Charades_v1_(train|test)\.csv")
     if not files:
@@ -49,7 +49,7 @@ def read(request: Request) -> Listing:
             elif name in listing.groups:
                 listing.drop(f"{split}:{name}", "listed before")
             elif request.segments and split == "train":
-                _take_segments(listing, video, name, actions)
+                _add_segments(listing, video, name, actions)
             else:
                 listing.add(video, _labels(actions), name, split)
     for unused in videos.unused():
@@ -58,7 +58,7 @@ def read(request: Request) -> Listing:
 
 
 def _actions(listing: Listing, where: str, row: dict[str, str]) -> list[Action]:
-    """The actions of a row, their ends clipped to the video; those that lie past it are dropped."""
+    """Return the actions of a row, their ends clipped to the video; drop those that lie past it."""
     length = parse_number(row["length"], where, "length") if row["length"] else float("inf")
     actions: list[Action] = []
     for text in filter(None, row["actions"].split(";")):
@@ -76,12 +76,12 @@ def _actions(listing: Listing, where: str, row: dict[str, str]) -> list[Action]:
     return actions
 
 
-def _take_segments(listing: Listing, video: Video, name: str, actions: list[Action]) -> None:
+def _add_segments(listing: Listing, video: Video, name: str, actions: list[Action]) -> None:
     if not actions:
         listing.add(video, (), name, "train")
     for number, (_, start, end) in enumerate(actions):
-        meanwhile = [action for action in actions if action[1] < end and action[2] > start]
-        listing.add(video, _labels(meanwhile), f"{name}:{number}", "train", start, end, group=name)
+        overlapping = [action for action in actions if action[1] < end and action[2] > start]
+        listing.add(video, _labels(overlapping), f"{name}:{number}", "train", start, end, group=name)
 
 
 def _labels(actions: list[Action]) -> tuple[int, ...]:
@@ -89,7 +89,7 @@ def _labels(actions: list[Action]) -> tuple[int, ...]:
 
 
 def _classes(request: Request) -> tuple[str, ...]:
-    """From Charades_v1_classes.txt (``c000 Holding some clothes``) if it is there."""
+    """Return the names of the classes, from Charades_v1_classes.txt if it exists."""
     names = {number: f"c{number:03d}" for number in range(CLASSES)}
     for path in request.find(r"Charades_v1_classes\.txt")[:1]:
         for number, line in lines_of(path):

@@ -1,4 +1,4 @@
-"""A folder a class, ``root/[split/]<class>/``, of video files or of folders of frames."""
+"""Folders a class, ``root/[split/]<class>/``, of video files or of folders of frames."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from search_space.errors import DataError
 
 
 def read(request: Request) -> Listing:
-    """Class indices follow the sorted folder names; below a class's folder, folders may be nested.
+    """Return the videos below class folders, whose sorted names give the classes; folders may be nested.
 
     Raises:
-        DataError: no folder, no videos, or a class that training has not.
+        DataError: there is no folder or no video.
     """
     root = request.root
     top = _folders(root)
@@ -42,8 +42,8 @@ def read(request: Request) -> Listing:
         )
     listing.classes = tuple(sorted({name for _, name, _ in videos}))
     numbers = {name: number for number, name in enumerate(listing.classes)}
-    for split, name, found in videos:
-        listing.add(found, numbers[name], str(found.path.relative_to(root)), split)
+    for split, name, video in videos:
+        listing.add(video, numbers[name], str(video.path.relative_to(root)), split)
     return listing
 
 

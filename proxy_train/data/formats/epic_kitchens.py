@@ -25,16 +25,16 @@ _FILES = {
 }
 
 
-def found(request: Request) -> bool:
-    """Whether there is an EPIC_100_train.csv or EPIC_100_validation.csv."""
+def matches(request: Request) -> bool:
+    """Return whether there is an EPIC_100_train.csv or EPIC_100_validation.csv."""
     return any(request.find(_FILES[split]) for split in ("train", "val"))
 
 
 def read(request: Request) -> Listing:
-    """Segments of videos, or of folders of frames numbered from 1, whose rate the annotations tell.
+    """Return the segments of videos, or of folders of frames from 1, whose rate the annotations tell.
 
     Raises:
-        DataError: no annotations, a column is missing, or a row that cannot be read.
+        DataError: there are no annotations, a column is missing, or a row cannot be read.
     """
     files = {split: path for split, pattern in _FILES.items() for path in request.find(pattern)[:1]}
     if not files:
@@ -50,7 +50,7 @@ def read(request: Request) -> Listing:
         rows = list(csv_rows(path, _SEGMENT + (_LABELS if labelled else ())))
         rates = _frame_rates(rows)
         for where, row in rows:
-            _take(listing, videos, where, row, split, rates, names if labelled else None)
+            _add_segment(listing, videos, where, row, split, rates, names if labelled else None)
     for video in videos.unused():
         listing.drop(str(video), "in no annotation")
     listing.classes = (
@@ -60,7 +60,7 @@ def read(request: Request) -> Listing:
     return listing
 
 
-def _take(
+def _add_segment(
     listing: Listing,
     videos: VideoIndex,
     where: str,
@@ -91,7 +91,7 @@ def _take(
 
 
 def _from_one(video: Video, rate: float | None) -> Video:
-    """Frames count from 1 even if the first ones are not there: times would shift otherwise."""
+    """Return the frames counted from 1 even if the first ones are missing: times would shift otherwise."""
     files = video.files
     if files is None:
         return video
@@ -100,7 +100,7 @@ def _from_one(video: Video, rate: float | None) -> Video:
 
 
 def _frame_rates(rows: list[tuple[str, dict[str, str]]]) -> dict[str, float]:
-    """Frames a second of each video, from its latest segment: the later, the less rounding matters."""
+    """Return each video's frames a second, from its latest segment: rounding matters least there."""
     latest: dict[str, tuple[float, float]] = {}
     for where, row in rows:
         seconds = _seconds(row["stop_timestamp"], where, "stop_timestamp")
@@ -118,7 +118,7 @@ def _seconds(text: str, where: str, column: str) -> float:
 
 
 def _names(request: Request, pattern: str, seen: Counter[tuple[int, str]], count: int) -> list[str]:
-    """Names of classes: from the data set's own list, or else each one's most frequent word."""
+    """Return the names of the classes: from the data set's list, else each one's most frequent word."""
     names: dict[int, str] = {}
     for (number, word), _ in reversed(seen.most_common()):
         names[number] = word

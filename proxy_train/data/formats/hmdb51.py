@@ -13,16 +13,16 @@ from search_space.errors import DataError
 _NAME = r"(.+)_test_split{}\.txt"
 
 
-def found(request: Request) -> bool:
-    """Whether there are such lists."""
+def matches(request: Request) -> bool:
+    """Return whether there are ``<class>_test_split<n>.txt`` lists."""
     return bool(request.find(_NAME.format(r"\d")))
 
 
 def read(request: Request) -> Listing:
-    """Clips cut from one film, which share their names up to the class, never fall into different splits.
+    """Return the clips; those cut from one film, whose names start alike, never fall into different splits.
 
     Raises:
-        DataError: no list of the split asked for, or a line that cannot be read.
+        DataError: there is no list of the requested split, or a line cannot be read.
     """
     lists = request.find(_NAME.format(request.split))
     if not lists:
@@ -39,13 +39,13 @@ def read(request: Request) -> Listing:
             file, _, part = line.rpartition(" ")
             if part not in ("0", "1", "2") or not file:
                 raise DataError(f"{path}, line {number}: {line!r}", hint="a line is file.avi 0, 1 or 2")
-            _take(listing, videos, file.strip(), name, label, int(part), request.split)
+            _add_clip(listing, videos, file.strip(), name, label, int(part), request.split)
     for video in videos.unused():
         listing.drop(str(video), "in no list")
     return listing
 
 
-def _take(
+def _add_clip(
     listing: Listing, videos: VideoIndex, file: str, name: str, label: int, part: int, split: int
 ) -> None:
     video = videos.find(Path(file).stem, below=name)

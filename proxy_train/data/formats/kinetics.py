@@ -27,21 +27,21 @@ class _Row:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the clip's file; seconds may be fractions, which file names leave out or round."""
+        """Possible names of the clip's file; file names leave out or round fractions of seconds."""
         spellings = [(math.floor(self.start), math.floor(self.end)), (round(self.start), round(self.end))]
         return tuple(dict.fromkeys(f"{self.video}_{start:06d}_{end:06d}" for start, end in spellings))
 
 
-def found(request: Request) -> bool:
-    """Whether a CSV file has the columns of Kinetics."""
+def matches(request: Request) -> bool:
+    """Return whether a CSV file has the columns of Kinetics."""
     return bool(_files(request))
 
 
 def read(request: Request) -> Listing:
-    """Classes are the sorted labels of all rows; rows whose clip is missing are dropped by name.
+    """Return the clips; the classes are the sorted labels of all rows, also of missing clips.
 
     Raises:
-        DataError: no CSV file with Kinetics' columns, or a row that cannot be read.
+        DataError: there is no CSV file with Kinetics' columns, or a row cannot be read.
     """
     rows = [row for path in _files(request) for row in _rows(path)]
     if not rows:
@@ -64,7 +64,7 @@ def read(request: Request) -> Listing:
             listing.drop(f"{row.split}:{name}", f"listed before: {first.split}, {first.label or 'no label'}")
             continue
         taken[name] = row
-        video = next(filter(None, (videos.find(each, below=row.label) for each in row.names)), None)
+        video = next(filter(None, (videos.find(name, below=row.label) for name in row.names)), None)
         if video is None:
             listing.miss(f"{row.split}:{name}", f"no such video below {request.root}")
         elif row.label:
@@ -81,7 +81,7 @@ def _files(request: Request) -> list[Path]:
 
 
 def _rows(path: Path) -> list[_Row]:
-    found: list[_Row] = []
+    rows: list[_Row] = []
     for where, row in csv_rows(path, _REQUIRED):
         split = SPLITS.get(row.get("split", "").lower()) or split_of(path.name)
         if split is None:
@@ -90,5 +90,5 @@ def _rows(path: Path) -> list[_Row]:
                 hint="train, val or test, here or in the file's name",
             )
         start, end = (parse_number(row[column], where, column) for column in ("time_start", "time_end"))
-        found.append(_Row(split, row.get("label", "").strip("\"'"), row["youtube_id"], start, end))
-    return found
+        rows.append(_Row(split, row.get("label", "").strip("\"'"), row["youtube_id"], start, end))
+    return rows

@@ -16,19 +16,19 @@ _NAMES = rf"({'|'.join(SPLITS)})\.(txt|csv)"
 _LABEL = re.compile(r"(.*?)[\s,]+(\d+)")
 
 
-def found(request: Request) -> bool:
-    """Whether there is a train.txt, or a train.csv without a header."""
+def matches(request: Request) -> bool:
+    """Return whether there is a train.txt, or a train.csv without a header."""
     return any(_first_line(path)[-1:].isdigit() for path in _lists(request))
 
 
 def read(request: Request) -> Listing:
-    """Reads ``train.txt``, ``val.txt`` and ``test.txt`` (or ``.csv``); ``classes.txt`` names the classes.
+    """Read ``train.txt``, ``val.txt`` and ``test.txt`` (or ``.csv``); ``classes.txt`` names the classes.
 
     White space or commas stand between path and labels; paths are relative to the root, and may hold both. A
     line with several labels makes the data set one of multiple labels.
 
     Raises:
-        DataError: no list, or a line that cannot be read, by file and line number.
+        DataError: there is no list, or a line cannot be read; names file and line.
     """
     listing = Listing()
     rows: list[tuple[str, str, Video, list[int]]] = []
@@ -53,9 +53,9 @@ def read(request: Request) -> Listing:
 
 
 def _lists(request: Request) -> list[Path]:
-    found = request.find(_NAMES)
-    # Where both spellings of a split are there, text files are meant.
-    return sorted(found, key=lambda path: (path.suffix.lower() != ".txt", path.name.lower() != "train.txt"))
+    paths = request.find(_NAMES)
+    # If both spellings of a split exist, text files are meant.
+    return sorted(paths, key=lambda path: (path.suffix.lower() != ".txt", path.name.lower() != "train.txt"))
 
 
 def _first_line(path: Path) -> str:
@@ -63,7 +63,7 @@ def _first_line(path: Path) -> str:
 
 
 def _path_and_labels(line: str, root: Path) -> tuple[str, list[int]]:
-    """Labels are taken from the right for as long as numbers come and no path ends before them."""
+    """Split a line into path and labels, from the right, until there is no number or a path ends."""
     name, labels = line, list[int]()
     while (match := _LABEL.fullmatch(name)) is not None:
         name, labels = match[1], [int(match[2]), *labels]

@@ -1,4 +1,4 @@
-"""What a format reader finds: labelled videos, and everything that it leaves out, with the reason."""
+"""The findings of a format's reader: labelled videos, and everything that it leaves out, with the reason."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from proxy_train.data.dataset import LeftOut, VideoItem
 from proxy_train.data.labels import Label, LabelsKind
 from proxy_train.video.video import Video
 
-_SHARE = 15  # percent of the videos for val, and again for test, where nothing says
+_SHARE = 15  # percent of the videos for val, and again for test, if annotations do not tell
 
 
 @dataclass
 class Listing:
-    """Videos as they are found; the reader fills it.
+    """The videos of a data set; a format's reader fills it.
 
     Args:
         classes: names of a network's outputs, verbs before nouns.
-        kind: of all labels.
-        verbs: how many of ``classes`` are verbs.
-        groups: by item id: videos of one group, such as pieces of one recording, stay in one split.
+        kind: kind of all labels.
+        verbs: number of verbs among ``classes``.
+        groups: group of each item by its id: pieces of one recording, which stay in one split.
     """
 
     classes: tuple[str, ...] = ()
@@ -44,27 +44,27 @@ class Listing:
         *,
         group: str = "",
     ) -> None:
-        """Takes a video, or a stretch of one; an empty ``split`` is filled in by ``split_items``."""
+        """Add a video, or a part of one; an empty ``split`` is filled in by ``split_items``."""
         self.items.append(VideoItem(video.path, start, end, label, name, split, video.files))
         self.groups[name] = group or name
 
     def add_unlabelled(
         self, video: Video, name: str, split: str, start: float | None = None, end: float | None = None
     ) -> None:
-        """Takes a video whose label is not public."""
+        """Add a video whose label is not public."""
         self.unlabelled.append(VideoItem(video.path, start, end, (), name, split, video.files))
 
     def miss(self, name: str, reason: str) -> None:
-        """Leaves out a video that is annotated and not there."""
+        """Leave out a video that is annotated and does not exist."""
         self.missing.append(LeftOut(name, reason))
 
     def drop(self, name: str, reason: str) -> None:
-        """Leaves something out."""
+        """Leave out a file or a row."""
         self.dropped.append(LeftOut(name, reason))
 
 
 def split_items(items: list[VideoItem], groups: Mapping[str, str]) -> dict[str, tuple[VideoItem, ...]]:
-    """Fills in the split of items that have none, and takes val from train where there is none.
+    """Fill in the split of items that have none, and take val from train if there is none.
 
     A hash of the group's name decides: always the same way, and a video that is added moves no other one,
     except that no class is left without a val video if it has two groups.

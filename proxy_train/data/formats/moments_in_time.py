@@ -13,16 +13,16 @@ from search_space.errors import DataError
 _CATEGORIES = r"moments_categories\.txt"
 
 
-def found(request: Request) -> bool:
-    """Whether there is a moments_categories.txt."""
+def matches(request: Request) -> bool:
+    """Return whether there is a moments_categories.txt."""
     return bool(request.find(_CATEGORIES))
 
 
 def read(request: Request) -> Listing:
-    """Classes are numbered as ``moments_categories.txt`` says.
+    """Return the videos, with classes numbered as in ``moments_categories.txt``.
 
     Raises:
-        DataError: no categories, no list of videos, or a line that cannot be read.
+        DataError: there are no categories or no list of videos, or a line cannot be read.
     """
     numbers = _categories(request)
     names = {number: name for name, number in numbers.items()}
@@ -40,15 +40,17 @@ def read(request: Request) -> Listing:
             if Path(file).suffix.lower() not in VIDEOS or len(fields) != 3:
                 hint = "a line is class/file.mp4,label,positives,negatives"
                 raise DataError(f"{path}, line {number}: {line!r}", hint=hint)
-            _take(listing, videos, f"{split}/{file}", split, numbers.get(fields[0].strip()), fields[0])
+            _add_video(listing, videos, f"{split}/{file}", split, numbers.get(fields[0].strip()), fields[0])
     for video in videos.unused():
         listing.drop(str(video), "in no annotation")
     return listing
 
 
-def _take(listing: Listing, videos: VideoIndex, name: str, split: str, label: int | None, word: str) -> None:
+def _add_video(
+    listing: Listing, videos: VideoIndex, name: str, split: str, label: int | None, word: str
+) -> None:
     file = name.partition("/")[2]
-    # training/ and validation/ can hold files of one name: the folder that the split speaks of comes first.
+    # training/ and validation/ can hold files of one name: the folder of the split comes first.
     folders = {
         "train": ("training/", "train/"),
         "val": ("validation/", "val/"),

@@ -1,4 +1,4 @@
-"""Every format by name, and which of them a folder is of."""
+"""Every format by name, and the detection of a folder's format."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Format:
     """A data set format.
 
     Args:
-        found: whether a root and its annotations are unmistakably of it.
+        matches: returns whether a root and its annotations are certainly of the format.
         read: lists the videos.
-        flips_change_labels: a mirrored video would have another label.
-        every_class_trains: a class without training videos is a mistake, not a missing download.
-        seconds: how much of a video is kept unless settings say: labels of several actions are those of all.
+        flips_change_labels: whether a mirrored video would have another label.
+        every_class_trains: whether a class without training videos is a mistake, not a missing download.
+        seconds: default duration that is kept of a video: labels of several actions are those of all of it.
     """
 
-    found: Callable[[Request], bool]
+    matches: Callable[[Request], bool]
     read: Callable[[Request], Listing]
     flips_change_labels: bool = False
     every_class_trains: bool = False
@@ -42,33 +42,33 @@ class Format:
 
 FORMATS = {
     "folder": Format(lambda _: False, class_folders.read, every_class_trains=True),
-    "list": Format(list_files.found, list_files.read, every_class_trains=True),
-    "kinetics": Format(kinetics.found, kinetics.read),
+    "list": Format(list_files.matches, list_files.read, every_class_trains=True),
+    "kinetics": Format(kinetics.matches, kinetics.read),
     "something-something": Format(
-        something_something.found, something_something.read, flips_change_labels=True
+        something_something.matches, something_something.read, flips_change_labels=True
     ),
-    "epic-kitchens": Format(epic_kitchens.found, epic_kitchens.read),
-    "charades": Format(charades.found, charades.read, seconds=40.0),
-    "moments-in-time": Format(moments_in_time.found, moments_in_time.read),
-    "ucf101": Format(ucf101.found, ucf101.read),
-    "hmdb51": Format(hmdb51.found, hmdb51.read),
+    "epic-kitchens": Format(epic_kitchens.matches, epic_kitchens.read),
+    "charades": Format(charades.matches, charades.read, seconds=40.0),
+    "moments-in-time": Format(moments_in_time.matches, moments_in_time.read),
+    "ucf101": Format(ucf101.matches, ucf101.read),
+    "hmdb51": Format(hmdb51.matches, hmdb51.read),
 }
 
 
 def detect(request: Request) -> str:
-    """The format whose annotation files are there; ``folder`` if none are.
+    """Return the format whose annotation files exist; ``folder`` if there are none.
 
     Raises:
-        DataError: there are those of several formats.
+        DataError: there are annotation files of several formats, or of none that is known.
     """
-    found = [name for name, format_ in FORMATS.items() if format_.found(request)]
-    if len(found) > 1:
+    names = [name for name, format_ in FORMATS.items() if format_.matches(request)]
+    if len(names) > 1:
         raise DataError(
-            f"{request.root} looks like {' and '.join(found)}", hint="say which: data.kind, or FORMAT:FOLDER"
+            f"{request.root} looks like {' and '.join(names)}", hint="say which: data.kind, or FORMAT:FOLDER"
         )
-    if not found and request.annotations is not None:
+    if not names and request.annotations is not None:
         raise DataError(
             f"{request.annotations}: annotations of no format that is known",
             hint=f"say which: data.kind, one of {', '.join(FORMATS)}",
         )
-    return found[0] if found else "folder"
+    return names[0] if names else "folder"

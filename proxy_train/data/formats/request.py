@@ -1,4 +1,4 @@
-"""What a format reader is asked for, and how it finds annotation files."""
+"""The request to a format's reader, and the search for annotation files."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _ANNOTATION_FOLDERS = re.compile(r"annot|label|split|list|csv|meta|charades$", r
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Which data set to read.
+    """A data set to read.
 
     Args:
         root: the folder of its videos.
-        annotations: file or folder of its annotations; None looks in ``root``, and in the folders there whose
-        names speak of annotations, labels, splits or lists (or are Charades).
-        split: which of several official splits, from 1.
-        frame_rate: frames a second of folders of images, where no annotation tells.
-        segments: train on the annotated stretches of videos that have several, where a format allows both.
+        annotations: file or folder of its annotations; None looks in ``root``, and in its folders whose names
+            tell of annotations, labels, splits or lists (or are Charades).
+        split: number of the official split, from 1.
+        frame_rate: frames a second of folders of images, if no annotation tells.
+        segments: train on the annotated parts of videos that have several, if a format allows both.
     """
 
     root: Path
@@ -42,10 +42,10 @@ class Request:
     segments: bool = False
 
     def find(self, pattern: str) -> list[Path]:
-        """Annotation files whose whole name fits a regular expression, in any case, sorted by name."""
+        """Return annotation files whose whole name fits a regular expression, in any case, sorted by name."""
         fits = re.compile(pattern, re.IGNORECASE)
-        found = [path for path in self._candidates() if fits.fullmatch(path.name)]
-        return sorted(found, key=lambda path: (path.name, str(path)))
+        paths = [path for path in self._candidates() if fits.fullmatch(path.name)]
+        return sorted(paths, key=lambda path: (path.name, str(path)))
 
     def _candidates(self) -> Iterator[Path]:
         if self.annotations is not None:
@@ -62,18 +62,18 @@ class Request:
 
 
 def files_in(folder: Path) -> Iterator[Path]:
-    """The files of a folder, hidden ones left out."""
+    """Return the files of a folder, hidden ones left out."""
     return (path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
 
 
 def split_of(name: str) -> str | None:
-    """The split that a word in a file's name stands for: ``trainingSet.csv`` is ``train``."""
+    """Return the split that a word in a file's name stands for: ``trainingSet.csv`` is ``train``."""
     words = re.findall(r"[A-Z]?[a-z]+", Path(name).stem)
     return next((SPLITS[word.lower()] for word in words if word.lower() in SPLITS), None)
 
 
 def read_text(path: Path) -> str:
-    """An annotation file's text; DataError if it cannot be read or is no UTF-8."""
+    """Return an annotation file's text; raise DataError if it cannot be read or is no UTF-8."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -83,7 +83,7 @@ def read_text(path: Path) -> str:
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, str]]:
-    """Its lines that are not empty, stripped, with their numbers from 1."""
+    """Yield the lines of a file that are not empty, stripped, with their numbers from 1."""
     for number, line in enumerate(read_text(path).splitlines(), 1):
         if line.strip():
             yield number, line.strip()

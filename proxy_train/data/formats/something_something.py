@@ -15,16 +15,16 @@ _PREFIX = r"(something-something-v2-)?"
 _SPLITS = ("train", "validation", "test")
 
 
-def found(request: Request) -> bool:
-    """Whether there are a labels.json and a train.json or validation.json, by their old or new names."""
+def matches(request: Request) -> bool:
+    """Return whether there are a labels.json and a train.json or validation.json, or their new names."""
     return bool(_file(request, "labels")) and any(_file(request, split) for split in _SPLITS)
 
 
 def read(request: Request) -> Listing:
-    """An item's class is the number that labels.json gives its template, brackets left out.
+    """Return the videos; the class is the number of the template in labels.json, brackets left out.
 
     Raises:
-        DataError: no labels.json, a file that is no such JSON, or a number that is used twice.
+        DataError: there is no labels.json, a file is no such JSON, or a number is used twice.
     """
     path = _file(request, "labels")
     if path is None:
@@ -42,13 +42,13 @@ def read(request: Request) -> Listing:
         for place, entry in enumerate(entries):
             if not isinstance(entry, dict) or "id" not in entry:
                 raise DataError(f"{source}: entry {place} has no id", hint="an entry is {id, template, ...}")
-            _take(listing, videos, entry, "val" if split == "validation" else split, numbers)
+            _add_video(listing, videos, entry, "val" if split == "validation" else split, numbers)
     for video in videos.unused():
         listing.drop(str(video), "in no annotation")
     return listing
 
 
-def _take(
+def _add_video(
     listing: Listing, videos: VideoIndex, entry: dict[str, Any], split: str, numbers: dict[str, int]
 ) -> None:
     name = str(entry["id"])

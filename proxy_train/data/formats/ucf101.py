@@ -14,16 +14,16 @@ from search_space.errors import DataError
 _GROUP = re.compile(r"(.*_g\d+)_c\d+")
 
 
-def found(request: Request) -> bool:
-    """Whether there are a classInd.txt and a trainlist."""
+def matches(request: Request) -> bool:
+    """Return whether there are a classInd.txt and a trainlist."""
     return bool(request.find(r"classInd\.txt") and request.find(r"(train|test)list\d\d\.txt"))
 
 
 def read(request: Request) -> Listing:
-    """Clips of one group are pieces of one recording and never fall into different splits.
+    """Return the clips; those of one group, pieces of one recording, never fall into different splits.
 
     Raises:
-        DataError: no classInd.txt, no list of the split asked for, or a line that cannot be read.
+        DataError: there is no classInd.txt or no list of the requested split, or a line cannot be read.
     """
     numbers = _classes(request)
     listing = Listing(classes=tuple(sorted(numbers, key=numbers.__getitem__)))
@@ -37,20 +37,20 @@ def read(request: Request) -> Listing:
     for path in lists:
         split = "train" if path.name.lower().startswith("train") else "test"
         for number, line in lines_of(path):
-            name, _, told = line.rpartition(" ") if re.search(r" \d+$", line) else (line, "", "")
-            _take(listing, videos, name.strip(), split, numbers, told, f"{path}, line {number}")
+            name, _, written = line.rpartition(" ") if re.search(r" \d+$", line) else (line, "", "")
+            _add_clip(listing, videos, name.strip(), split, numbers, written, f"{path}, line {number}")
     for video in videos.unused():
         listing.drop(str(video), f"not in split {request.split}")
     return listing
 
 
-def _take(
+def _add_clip(
     listing: Listing,
     videos: VideoIndex,
     name: str,
     split: str,
     numbers: dict[str, int],
-    told: str,
+    written: str,
     where: str,
 ) -> None:
     file = Path(name)
@@ -58,8 +58,8 @@ def _take(
     if label is None:
         raise DataError(f"{where}: {name!r}", hint="a line is Class/video.avi, its class from classInd.txt")
     video = videos.find_path(name) or videos.find(file.stem)
-    if told and int(told) != label + 1:
-        listing.drop(name, f"{where} says class {told}, classInd.txt {label + 1}")
+    if written and int(written) != label + 1:
+        listing.drop(name, f"{where} says class {written}, classInd.txt {label + 1}")
     elif video is None:
         listing.miss(name, "no such video")
     elif name in listing.groups:

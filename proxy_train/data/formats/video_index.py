@@ -1,4 +1,4 @@
-"""Where the videos of a data set are: by name, however its folders are arranged or spelled."""
+"""The videos of a data set by name, however its folders are arranged or spelled."""
 
 from __future__ import annotations
 
@@ -38,10 +38,11 @@ class VideoIndex:
                 self._paths.setdefault(Path(name).stem, []).append(contents.folder / name)
 
     def find(self, name: str, *, below: str = "") -> Video | None:
-        """The video of a name (without folder and suffix), or None.
+        """Return the video of a name (without folder and suffix), or None.
 
         Args:
-            below: of several, prefer one in a folder of this name, in any spelling (see ``plain``).
+            name: the name.
+            below: folder to prefer among several videos of that name, in any spelling (see ``plain``).
         """
         paths = self._paths.get(name)
         if not paths:
@@ -52,7 +53,7 @@ class VideoIndex:
         return Video(path, find_frames(path, self._frame_rate) if path in self._folders else None)
 
     def find_path(self, relative: str) -> Video | None:
-        """The video at a path below ``root`` or below one of its folders, or None."""
+        """Return the video at a path below ``root`` or below one of its folders, or None."""
         wanted = Path(relative)
         for path in self._paths.get(wanted.stem, []) + self._paths.get(wanted.name, []):
             if (
@@ -64,14 +65,14 @@ class VideoIndex:
         return None
 
     def unused(self) -> Iterator[Path]:
-        """Videos that nobody has asked for."""
+        """Return the videos that were not looked up."""
         every = (path for paths in self._paths.values() for path in paths)
         return (path for path in sorted(every) if path not in self._used)
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """Names of the files in a folder, sorted; ``is_video``: the folder's images are a video's frames."""
+    """The sorted names of the files of a folder; ``is_video``: its images are the frames of a video."""
 
     folder: Path
     videos: list[str]
@@ -81,7 +82,7 @@ class Contents:
 
 
 def walk(root: Path) -> Iterator[Contents]:
-    """Every folder below ``root`` and itself, through links too, each once, in sorted order."""
+    """Yield every folder below ``root`` and itself, through links too, each once, in sorted order."""
     seen: set[tuple[int, int]] = set()
     for folder, folders, files in os.walk(root, followlinks=True):
         stat = os.stat(folder)  # noqa: PTH116 - a plain call, made for every folder
@@ -104,7 +105,7 @@ def _suffix(name: str) -> str:
 
 
 def plain(name: str) -> str:
-    """A class name without what spellings differ in: case, quotes, brackets, spaces and underscores.
+    """Return a class name in one spelling: without case, quotes, brackets and underscores.
 
     ``"massaging person's head"`` and ``massaging_persons_head`` are the same, and so are ``petting animal
     (not cat)`` and ``petting_animal_not_cat``.

@@ -157,8 +157,8 @@ RECIPES = {
 
 def changed(augmentation: Augmentation, split: Split, clips: int, rng: np.random.Generator) -> torch.Tensor:
     """The first clips of a split, as a training gets them."""
-    stretches = augmentation.stretches(split, np.arange(clips), rng)
-    return augmentation.changed(split.read_all(stretches), clips, rng)
+    ranges = augmentation.frame_ranges(split, np.arange(clips), rng)
+    return augmentation.changed(split.read_all(ranges), clips, rng)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -11,10 +11,10 @@ import torch
 
 from proxy_train.clips.views import Views
 from proxy_train.data.dataset import Dataset, VideoItem
-from proxy_train.data.moving_digits import encode
 from proxy_train.store.prepared_data import prepare
+from proxy_train.video.writing import write_video
 from search_space.errors import DataError
-from tests.proxy_train.store.test_store import grey_dataset
+from tests.proxy_train.store.grey_videos import grey_dataset
 from tests.proxy_train.video_files import turn
 
 
@@ -26,7 +26,7 @@ def coloured(root: Path, name: str, shape: tuple[int, int]) -> Path:
             picture[:, part, channel] = 220
         else:
             picture[part, :, channel] = 220
-    encode(root / name, [picture] * 8, crf=10, fps=8)
+    write_video(root / name, [picture] * 8, crf=10, fps=8)
     return root / name
 
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from proxy_train.data.check import check_dataset
-from proxy_train.data.moving_digits import encode
 from proxy_train.data.settings import DataSettings, load_dataset
+from proxy_train.video.writing import write_video
 
 
 def write(path: Path, frames: int, width: int = 32) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    encode(path, np.zeros((frames, 32, width, 3), np.uint8), crf=30, fps=10)
+    write_video(path, np.zeros((frames, 32, width, 3), np.uint8), crf=30, fps=10)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from search_space.errors import DataError
-from tests.proxy_train.data.test_formats import EPIC_HEAD, load, write_kinetics, write_something
+from tests.proxy_train.data.written_formats import EPIC_HEAD, load, write_kinetics, write_something
 
 
 def test_several_formats_at_once_are_not_guessed(tmp_path: Path) -> None:

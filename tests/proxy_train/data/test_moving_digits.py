@@ -42,7 +42,7 @@ def test_manifest_hashes_the_frames_before_encoding(tiny_dataset: Dataset) -> No
 def test_a_killed_writer_goes_on(tmp_path: Path) -> None:
     whole = moving_digits.write(tmp_path / "a", FEW)
     (tmp_path / "a" / "manifest.json").unlink()
-    kept, lost, torn = (tmp_path / "a" / whole["clips"][number]["file"] for number in (0, 1, 2))
+    kept, lost, torn = (tmp_path / "a" / whole.clips[number].file for number in (0, 1, 2))
     stamp = kept.stat().st_mtime_ns
     lost.unlink()
     torn.write_bytes(torn.read_bytes()[:100])
@@ -76,7 +76,7 @@ def test_load_heals_a_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_seeds_and_splits_give_other_clips(tmp_path: Path) -> None:
     one, two = (moving_digits.write(tmp_path / str(seed), FEW, seed=seed) for seed in (0, 1))
-    hashes = [clip["sha256"] for manifest in (one, two) for clip in manifest["clips"]]
+    hashes = [clip.sha256 for manifest in (one, two) for clip in manifest.clips]
     assert len(set(hashes)) == len(hashes)
 
 

@@ -18,7 +18,6 @@ from PIL import Image
 
 from proxy_train.clips.batches import Batches
 from proxy_train.data.dataset import Dataset, VideoItem
-from proxy_train.data.moving_digits import encode
 from proxy_train.distributed import Group
 from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
@@ -31,9 +30,10 @@ from proxy_train.training.training import Training
 from proxy_train.video import shown_frames
 from proxy_train.video.frame_folder import find_frames
 from proxy_train.video.video import CRASHES, Video
+from proxy_train.video.writing import write_video
 from search_space.architecture.architecture import Architecture
 from search_space.errors import DataError
-from tests.proxy_train.store.test_store import Counter, grey_dataset, many
+from tests.proxy_train.store.grey_videos import Counter, grey_dataset, many
 from tests.proxy_train.video_files import turn
 
 
@@ -74,22 +74,26 @@ def write(
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """One of every kind: B-frames, long groups, no index, rotated, variable rate, images, short, a piece."""
+    """Videos of every kind that seeks and time stamps can go wrong with, and a part of one."""
     root = tmp_path_factory.mktemp("videos")
-    write(root / "a.mp4", "libx264", {"g": "10", "bf": "3"}, 40)
-    write(root / "b.webm", "libvpx-vp9", {"g": "8", "cpu-used": "8", "deadline": "realtime"}, 30)
-    write(root / "c.avi", "mpeg4", {"g": "6"}, 30)
-    write(root / "d.mp4", "libx264", {"g": "250", "bf": "0"}, 30)
-    turn(root / "d.mp4")
-    write(root / "e.mkv", "libx264", {"g": "7", "bf": "2"}, 40, [33, 200, 50, 95, 41])
-    write(root / "f.avi", "libx264", {"g": "8", "bf": "2"}, 30)
-    write(root / "g.ts", "libx264", {"g": "8", "bf": "2"}, 30)
-    write(root / "h.mpg", "mpeg2video", {"g": "10", "bf": "2"}, 200, rate=25)
-    write(root / "short.mp4", "libx264", {"g": "4"}, 4)
+    videos = {
+        "b_frames.mp4": ("libx264", {"g": "10", "bf": "3"}, 40),
+        "vp9.webm": ("libvpx-vp9", {"g": "8", "cpu-used": "8", "deadline": "realtime"}, 30),
+        "decoding_times_only.avi": ("mpeg4", {"g": "6"}, 30),
+        "turned_long_group.mp4": ("libx264", {"g": "250", "bf": "0"}, 30),
+        "b_frames_without_times.avi": ("libx264", {"g": "8", "bf": "2"}, 30),
+        "no_index.ts": ("libx264", {"g": "8", "bf": "2"}, 30),
+        "short.mp4": ("libx264", {"g": "4"}, 4),
+    }
+    for name, (codec, options, count) in videos.items():
+        write(root / name, codec, options, count)
+    turn(root / "turned_long_group.mp4")
+    write(root / "variable_rate.mkv", "libx264", {"g": "7", "bf": "2"}, 40, [33, 200, 50, 95, 41])
+    write(root / "seeks_mislead.mpg", "mpeg2video", {"g": "10", "bf": "2"}, 200, rate=25)
     (root / "images").mkdir()
     for number, picture in enumerate(pictures(30, 1)):
         Image.fromarray(picture).save(root / "images" / f"img_{number + 1:05d}.png")
-    names = ["a.mp4", "b.webm", "c.avi", "d.mp4", "e.mkv", "f.avi", "g.ts", "h.mpg", "short.mp4", "images"]
+    names = [*videos, "variable_rate.mkv", "seeks_mislead.mpg", "images"]
     train = [
         VideoItem(
             root / name,
@@ -102,7 +106,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
         )
         for at, name in enumerate(names)
     ]
-    train.append(VideoItem(root / "a.mp4", 0.7, 2.4, 1, "a piece", "train"))
+    train.append(VideoItem(root / "b_frames.mp4", 0.7, 2.4, 1, "a piece", "train"))
     val = [replace(item, split="val", id=f"val {item.id}") for item in train[:4]]
     return Dataset(
         "kinds", {"train": tuple(train), "val": tuple(val)}, ("a", "b"), False, margin=0.125, seconds=2.0
@@ -322,7 +326,7 @@ def test_a_video_that_is_lost_is_named_and_training_goes_on_when_it_is_back(
     content, was = path.read_bytes(), path.stat().st_mtime_ns
     path.unlink()
     if damage != "gone":
-        encode(path, [np.full((24, 24, 3), 90, np.uint8)] * 5, crf=10, fps=12)
+        write_video(path, [np.full((24, 24, 3), 90, np.uint8)] * 5, crf=10, fps=12)
     if damage == "shorter":
         path.write_bytes(path.read_bytes().ljust(len(content), b"\0"))
         assert path.stat().st_size == len(content)
@@ -345,7 +349,7 @@ def test_a_changed_video_is_measured_again(tmp_path: Path) -> None:
     videos = grey_dataset(tmp_path, a=12, b=12, val=12)
     first = data()
     assert data().path == first.path
-    encode(tmp_path / "b.mp4", [np.full((24, 24, 3), 90, np.uint8)] * 7, crf=10, fps=12)
+    write_video(tmp_path / "b.mp4", [np.full((24, 24, 3), 90, np.uint8)] * 7, crf=10, fps=12)
     again = data()
     assert again.path != first.path and again.split("train").lengths.tolist() == [12, 7]
 

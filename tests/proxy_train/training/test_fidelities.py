@@ -158,15 +158,15 @@ def test_promotions_that_make_no_sense_are_refused(
     def promote(architecture: Architecture, horizon: Fidelity, seed: int = 0, source: str = "low") -> None:
         Training(architecture, tiny_data, RECIPE, horizon=horizon, seed=seed, promoted_from=tmp_path / source)
 
-    with pytest.raises(RecordError, match="no checkpoint to go on from"):
+    with pytest.raises(RecordError, match="no checkpoint to resume from"):
         promote(small_architecture, FULL, source="nowhere")
     with pytest.raises(RecordError, match="seed 0, not 1"):
         promote(small_architecture, FULL, seed=1)
-    with pytest.raises(RecordError, match=r"cannot go on as one.*more epochs"):
+    with pytest.raises(RecordError, match=r"cannot be resumed as one.*more epochs"):
         promote(small_architecture, Fidelity(2, 8, 32))
     with pytest.raises(RecordError, match="no smaller width"):
         promote(small_architecture, replace(FULL, width=0.5))
-    with pytest.raises(RecordError, match="cannot go on as one"):
+    with pytest.raises(RecordError, match="cannot be resumed as one"):
         promote(replace(small_architecture, head=64), FULL)
 
 

@@ -112,7 +112,7 @@ def test_a_run_travels_as_text(run: TrainingRun, tmp_path: Path) -> None:
     for each in (run, full):
         assert TrainingRun.from_json(each.to_json()) == each
         json.loads(each.to_json())
-    with pytest.raises(RecordError, match="no checkpoint to go on from"):
+    with pytest.raises(RecordError, match="no checkpoint to resume from"):
         replace(run, promoted_from=tmp_path / "b").begin()
     assert isinstance(run.begin(), Training)
 

@@ -22,7 +22,7 @@ from proxy_train.distributed import Group
 from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe, preset_names
 from proxy_train.store.prepared_data import PreparedData
-from proxy_train.training.optimizers import TensorFlowRMSprop, clip_each, make_optimizer
+from proxy_train.training.optimizers import TensorFlowRMSprop, clip_each_gradient, make_optimizer
 from proxy_train.training.out_of_memory import OutOfMemory, is_out_of_memory
 from proxy_train.training.schedule import rate_at
 from proxy_train.training.training import Training
@@ -211,7 +211,7 @@ def test_recipes_clip_each_variable_once(small_architecture: Architecture) -> No
         assert float((weight - start[name]).norm()) <= 0.5 * 1e-3 * 1.001, name
     free = network(small_architecture)
     F.cross_entropy(free(CLIPS), LABELS, label_smoothing=0.1).backward()  # type: ignore[no-untyped-call]
-    clip_each(free.parameters(), 1e-3)
+    clip_each_gradient(free.parameters(), 1e-3)
     assert all(
         torch.allclose(start[name] - 0.5 * weight.grad, after[name], atol=1e-7)
         for name, weight in free.named_parameters()

@@ -13,10 +13,10 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from proxy_train.data.moving_digits import encode
 from proxy_train.video.frame_files import FrameFiles
 from proxy_train.video.frame_folder import find_frames
 from proxy_train.video.video import Video
+from proxy_train.video.writing import write_video
 from search_space.errors import DataError
 from tests.proxy_train.video_files import turn
 
@@ -28,9 +28,9 @@ def grey(levels: list[int], width: int = 48, height: int = 32) -> Pictures:
     return np.stack([np.full((height, width, 3), 10 * level, np.uint8) for level in levels])
 
 
-def write_video(path: Path, *, frames: int = 24, fps: int = 12, pictures: Pictures | None = None) -> Path:
+def write_grey(path: Path, *, frames: int = 24, fps: int = 12, pictures: Pictures | None = None) -> Path:
     """An mp4 whose grey level is 10, 20, ... from frame to frame, or of the pictures given."""
-    encode(path, grey(list(range(1, frames + 1))) if pictures is None else pictures, crf=10, fps=fps)
+    write_video(path, grey(list(range(1, frames + 1))) if pictures is None else pictures, crf=10, fps=fps)
     return path
 
 
@@ -78,24 +78,24 @@ def levels(frames: Pictures) -> list[int]:
 
 
 def test_every_second_frame_at_half_the_rate(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "a.mp4", frames=24, fps=12)
+    path = write_grey(tmp_path / "a.mp4", frames=24, fps=12)
     assert levels(Video(path).read(6, 16)) == list(range(1, 25, 2))
     assert levels(Video(path).read(12, 16)) == list(range(1, 25))
 
 
 def test_frames_repeat_above_the_files_rate(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "a.mp4", frames=6, fps=6)
+    path = write_grey(tmp_path / "a.mp4", frames=6, fps=6)
     assert levels(Video(path).read(12, 16)) == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6]
 
 
 @pytest.mark.parametrize(("start", "end", "expected"), [(0.5, 1.0, range(7, 13)), (1.0, None, range(13, 25))])
 def test_stretch_of_a_video(tmp_path: Path, start: float, end: float | None, expected: range) -> None:
-    path = write_video(tmp_path / "a.mp4", frames=24, fps=12)
+    path = write_grey(tmp_path / "a.mp4", frames=24, fps=12)
     assert levels(Video(path).read(12, 16, start=start, end=end)) == list(expected)
 
 
 def test_limit_and_stream_agree_with_the_whole(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "a.mp4", frames=24, fps=12)
+    path = write_grey(tmp_path / "a.mp4", frames=24, fps=12)
     whole = Video(path).read(8, 16)
     np.testing.assert_array_equal(Video(path).read(8, 16, limit=5), whole[:5])
     np.testing.assert_array_equal(np.stack(list(Video(path).frames(8, 16))), whole)
@@ -112,14 +112,14 @@ def test_variable_frame_rate_goes_by_time(tmp_path: Path) -> None:
 def test_centre_square_of_a_wide_picture(tmp_path: Path) -> None:
     pictures = np.zeros((4, 32, 96, 3), np.uint8)
     pictures[:, :, 32:64] = 200
-    path = write_video(tmp_path / "a.mp4", pictures=pictures)
+    path = write_grey(tmp_path / "a.mp4", pictures=pictures)
     assert Video(path).read(12, 32).mean() > 180
 
 
 def test_rotation_is_honoured(tmp_path: Path) -> None:
     pictures = np.zeros((4, 32, 32, 3), np.uint8)
     pictures[:, :16] = 200
-    path = write_video(tmp_path / "a.mp4", pictures=pictures)
+    path = write_grey(tmp_path / "a.mp4", pictures=pictures)
     turn(path)
     frame = Video(path).read(12, 32)[0].astype(int)
     assert frame[:, 20:].mean() > 180, "the bright top is on the right now"
@@ -172,7 +172,7 @@ def test_one_frame_is_a_video(name: str, tmp_path: Path) -> None:
 
 
 def test_odd_sizes_keep_their_shape(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "a.mp4", pictures=grey([1, 2], 626, 360))
+    path = write_grey(tmp_path / "a.mp4", pictures=grey([1, 2], 626, 360))
     assert Video(path).read(12, 172).shape == (2, 172, 172, 3)
     assert Video(path).read(12, 172, square=False).shape == (2, 172, 299, 3)
 
@@ -216,7 +216,7 @@ def test_a_cover_is_no_video(tmp_path: Path) -> None:
 def test_variable_rates_are_seen(tmp_path: Path) -> None:
     times = [Fraction(0), Fraction(1, 10), Fraction(2, 10), Fraction(1)]
     assert Video(write_variable_rate(tmp_path / "a.mp4", times)).measure().variable
-    assert not Video(write_video(tmp_path / "b.mp4")).measure().variable
+    assert not Video(write_grey(tmp_path / "b.mp4")).measure().variable
 
 
 def write_frames(folder: Path, numbers: range, template: str = "frame_%010d.png") -> FrameFiles:
@@ -263,7 +263,7 @@ def test_what_is_left_of_a_cut_file_is_told(tmp_path: Path, name: str) -> None:
 
 
 def test_a_cut_mp4_is_named_with_the_time(tmp_path: Path) -> None:
-    path = write_video(
+    path = write_grey(
         tmp_path / "a.mp4", pictures=np.random.default_rng(0).integers(0, 255, (24, 32, 32, 3), np.uint8)
     )
     with av.open(path) as source, av.open(tmp_path / "b.mp4", "w", options={"movflags": "faststart"}) as copy:
@@ -279,7 +279,7 @@ def test_a_cut_mp4_is_named_with_the_time(tmp_path: Path) -> None:
 
 
 def test_probe_reads_the_header(tmp_path: Path) -> None:
-    info = Video(write_video(tmp_path / "a.mp4", frames=24, fps=12)).probe()
+    info = Video(write_grey(tmp_path / "a.mp4", frames=24, fps=12)).probe()
     assert (info.width, info.height, info.fps, info.codec) == (48, 32, 12, "h264")
     assert info.duration == pytest.approx(2.0)
 
@@ -289,7 +289,7 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
     empty.touch()
     text = tmp_path / "text.mp4"
     text.write_text("not a video")
-    whole = write_video(tmp_path / "whole.mp4").read_bytes()
+    whole = write_grey(tmp_path / "whole.mp4").read_bytes()
     truncated = tmp_path / "truncated.mp4"
     truncated.write_bytes(whole[: len(whole) // 2])
     audio = write_audio(tmp_path / "audio.mp4")
@@ -303,7 +303,7 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
 
 def test_damaged_pictures_are_no_frames(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (24, 64, 64, 3), np.uint8)
-    path = write_video(tmp_path / "a.mp4", pictures=noise)
+    path = write_grey(tmp_path / "a.mp4", pictures=noise)
     content = bytearray(path.read_bytes())
     begin = content.index(b"mdat") + 4000
     content[begin : begin + 3000] = bytes(3000)
@@ -349,6 +349,6 @@ def test_a_frame_that_lasts_no_time_is_seen(tmp_path: Path) -> None:
 
 
 def test_nothing_to_see_after_the_end(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "a.mp4", frames=12, fps=12)
+    path = write_grey(tmp_path / "a.mp4", frames=12, fps=12)
     with pytest.raises(DataError, match="no frame between 5 s"):
         Video(path).read(12, 16, start=5.0, end=6.0)

@@ -27,7 +27,7 @@ from search_space.network.official_weights import (
     repeated_scales,
     variables_of_graph,
 )
-from tests.search_space.network.test_network_golden import TOLERANCE, clip, error, recorded, variable
+from tests.search_space.network.golden import TOLERANCE, clip, error, recorded, variable
 
 
 def port_state(model: MoViNet) -> dict[str, Tensor]:

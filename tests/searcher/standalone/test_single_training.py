@@ -11,6 +11,7 @@ import torch
 from typer.testing import CliRunner
 
 from movinas import app
+from proxy_train.clips.views import Views
 from proxy_train.data import moving_digits
 from proxy_train.data.settings import DataSettings
 from proxy_train.recipe import Recipe
@@ -19,8 +20,13 @@ from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
 from search_space.errors import MovinasError, RecordError, SettingsError
 from search_space.network.weights import save_weights
-from search_space.progress import ignore_progress
-from searcher.standalone.single_training import Extras, Trained, train_single
+from searcher.standalone.single_training import (
+    SingleTraining,
+    TrainedNetwork,
+    TrainingListeners,
+    parse_views,
+    train_single,
+)
 
 NETWORK = Architecture.parse("stream_4x16x4_s8_w16s2-33e32-a_w16s2-33e32-a_h64x32")
 
@@ -34,28 +40,18 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> DataSettings:
     )
 
 
-def train(videos: DataSettings, folder: Path, epochs: int, **extras: Any) -> tuple[Trained, list[EpochLine]]:
+def train(
+    videos: DataSettings, folder: Path, epochs: int, **extras: Any
+) -> tuple[TrainedNetwork, list[EpochLine]]:
     told: list[EpochLine] = []
-    found = train_single(
-        NETWORK,
-        videos,
-        Recipe(batch_size=8),
-        folder / "checkpoint",
-        epochs=epochs,
-        seed=0,
-        device="cpu",
-        making=ignore_progress,
-        preparing=ignore_progress,
-        on_epoch=told.append,
-        extras=Extras(**extras),
-    )
-    return found, told
+    wanted = SingleTraining(NETWORK, videos, Recipe(batch_size=8), folder / "checkpoint", epochs, **extras)
+    return train_single(wanted, TrainingListeners(on_epoch=told.append)), told
 
 
 def test_a_narrow_training_is_promoted_and_fine_tuned(videos: DataSettings, tmp_path: Path) -> None:
     narrow, told = train(videos, tmp_path / "narrow", 2, share=0.5, width=0.5)
     assert [line.epoch for line in told] == [1, 2] and narrow.model.architecture != NETWORK
-    whole, told = train(videos, tmp_path / "whole", 4, promoted_from=tmp_path / "narrow", views="2x3")
+    whole, told = train(videos, tmp_path / "whole", 4, promoted_from=tmp_path / "narrow", views=Views(2, 3))
     assert [line.epoch for line in told] == [3, 4] and whole.model.architecture == NETWORK
     assert whole.split == "test" and set(whole.assessments) == {"centre", "views", "stream"}
     assert whole.metrics["top1"] == whole.assessments["centre"].figures["top1"].value
@@ -92,7 +88,7 @@ def test_the_best_weights_can_be_kept(videos: DataSettings, tmp_path: Path) -> N
 @pytest.mark.parametrize("views", ["10", "x3", "2x2", "0x1", "axb"])
 def test_views_that_make_no_sense_are_refused(views: str) -> None:
     with pytest.raises(SettingsError, match=r"CLIPSxCROPS|1 or 3 crops"):
-        Extras(views=views).parsed_views()
+        parse_views(views)
 
 
 @pytest.mark.parametrize("on_demand", [False, True])
@@ -112,18 +108,14 @@ def test_what_is_wrong_is_said_before_videos_are_decoded(videos: DataSettings, t
     def decoding(_done: int, _total: int) -> None:
         raise AssertionError("decodes")
 
-    for extras in (Extras(share=2), Extras(width=0), Extras(weights=tmp_path / "nowhere")):
+    network = NETWORK.with_input(ClipShape(3, 16, 4))
+    refused: list[dict[str, Any]] = [
+        {"share": 2.0},
+        {"width": 0.0},
+        {"epochs": 0},
+        {"weights": tmp_path / "nowhere"},
+    ]
+    for extras in refused:
         with pytest.raises(MovinasError):
-            train_single(
-                NETWORK.with_input(ClipShape(3, 16, 4)),
-                videos,
-                Recipe(),
-                tmp_path,
-                epochs=1,
-                seed=0,
-                device="cpu",
-                making=ignore_progress,
-                preparing=decoding,
-                on_epoch=lambda _: None,
-                extras=extras,
-            )
+            wanted = SingleTraining(network, videos, Recipe(), tmp_path, **{"epochs": 1, **extras})
+            train_single(wanted, TrainingListeners(preparing=decoding))

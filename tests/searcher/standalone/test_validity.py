@@ -18,7 +18,7 @@ from search_space.errors import SettingsError
 from search_space.space.space import SearchSpace
 from searcher.plan.job_plan import JobPlan
 from searcher.record.records import Records
-from searcher.standalone.proxy_validity import Effort, Validity, _job, spread, summarise
+from searcher.standalone.proxy_validity import RelativeFidelity, Validity, _job, spread, summarise
 from searcher.testing.domains import TINY_SPACE
 from tests.searcher.invented import invented
 from tests.searcher.serial import run_serially
@@ -72,19 +72,19 @@ def test_networks_are_spread_over_the_cost() -> None:
 )
 def test_efforts_that_cannot_be_read_are_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="write epochs=4"):
-        Effort.parse(text)
+        RelativeFidelity.parse(text)
 
 
 def test_efforts_are_parts_of_a_networks_own_clip() -> None:
-    effort = Effort.parse("epochs=2, share=0.5, frames=0.5, size=0.75, width=0.5")
+    effort = RelativeFidelity.parse("epochs=2, share=0.5, frames=0.5, size=0.75, width=0.5")
     assert effort.fidelity(ClipShape(8, 32, 4)).key == "e2-f4-s24-p50-w50"
-    assert Effort.parse("epochs=3").fidelity(ClipShape(8, 32, 4)).key == "e3-f8-s32-p100"
+    assert RelativeFidelity.parse("epochs=3").fidelity(ClipShape(8, 32, 4)).key == "e3-f8-s32-p100"
     with pytest.raises(SettingsError, match=r"width is 2\.0"):
-        Effort.parse("epochs=2,width=2")
+        RelativeFidelity.parse("epochs=2,width=2")
 
 
 def study(folder: Path, broken: str = "", stop_after: int | None = None) -> Validity | None:
-    cheap, dear = Effort(1), Effort(4)
+    cheap, dear = RelativeFidelity(1), RelativeFidelity(4)
     low, high = SPACE.macs_range()
     jobs = [
         _job(folder, each, effort, seed)
