@@ -54,10 +54,10 @@ class Drawing:
 
 
 def draw_networks(networks: Sequence[tuple[str, Architecture]]) -> Drawing:
-    """One row a network: stem, stages, head.
+    """Draw a row for each network: stem, stages, head.
 
     Args:
-        networks: names and architectures, from top to bottom.
+        networks: names and architectures from top to bottom.
     """
     boxes: list[Box] = []
     labels: list[Label] = []
@@ -114,7 +114,7 @@ def _short(kernel: Kernel) -> str:
 
 
 def svg(drawing: Drawing, title: str) -> str:
-    """The drawing as SVG that takes the colour of the text around it; ``title`` is read out in its place."""
+    """Return the drawing as SVG in the colour of the text around it; ``title`` is read out in its place."""
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{html.escape(title, quote=True)}" '
         f'viewBox="0 0 {drawing.width:g} {drawing.height:g}" width="{drawing.width:g}" '
@@ -135,7 +135,7 @@ def svg(drawing: Drawing, title: str) -> str:
 
 
 def draw_picture(drawing: Drawing) -> Draw:
-    """The drawing for matplotlib."""
+    """Return the drawing for matplotlib."""
 
     def draw(figure: Figure) -> None:
         figure.set_layout_engine("none")
