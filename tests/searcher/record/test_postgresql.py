@@ -119,7 +119,7 @@ def test_another_place_a_damaged_pointer_and_a_newer_schema_are_refused(tmp_path
     ):
         pass
     (run / "record.json").write_text("{}")
-    with pytest.raises(RecordError, match=r"record\.json is damaged"):
+    with pytest.raises(RecordError, match=r"record\.json is incomplete: it has no 'url'"):
         Records.reading(run)
     with Records.writing(tmp_path / "journal", IDENTITY):
         pass
