@@ -115,5 +115,5 @@ def test_before_its_time_is_over_the_run_stops_and_the_job_queues_again(tmp_path
         os.kill(job.pid, signal.SIGUSR1)
         assert job.wait(60) == 0, job.stderr and job.stderr.read()
     stop = calls(tmp_path, "movinas")[1]
-    assert check_command(["movinas", *stop.split()])["run"] == tmp_path / "runs" / "mine"
+    assert Path(check_command(["movinas", *stop.split()])["run"]) == tmp_path / "runs" / "mine"
     assert calls(tmp_path, "scontrol")[-1].startswith("requeue ")
