@@ -199,7 +199,8 @@ def plan_family(session: Session, family: Family, data: RunData, watcher: Watche
 def _eligible(records: Records, run_dir: Path) -> list[MeasuredNetwork]:
     """Return the confirmed networks that keep all soft limits: a family is chosen for good."""
     candidates = confirmed(records)
-    feasible = {each.digest for each in candidates if records.objectives.violation(each.metrics) <= 0}
+    violation = records.objectives.violation
+    feasible = {candidate.digest for candidate in candidates if violation(candidate.metrics) <= 0}
     if candidates and not feasible:
         limits = ", ".join(f"{name} {limit:g}" for name, limit in records.objectives.constraints.items())
         raise RecordError(

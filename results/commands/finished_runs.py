@@ -57,11 +57,11 @@ def family(
         raise SettingsError("--chosen and --budget", hint="give one of them")
     length = {} if epochs is None else {"family.epochs": epochs}
     with reopen(run, terminal, length, address) as (session, data):
-        found = Family.read(run / "family.json") if chosen else choose_run_family(session, data, budgets)
+        selected = Family.read(run / "family.json") if chosen else choose_run_family(session, data, budgets)
         if train:
-            make_family(session, data, terminal, family=found)
+            make_family(session, data, terminal, family=selected)
         else:
-            plan_family(session, found, data, terminal)
+            plan_family(session, selected, data, terminal)
 
 
 def dashboard(

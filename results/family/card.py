@@ -130,7 +130,7 @@ def _running(member: Member, export: Sidecar | None) -> str:
     if not member.streams:
         return (
             "```python\nfrom pathlib import Path\n\nfrom results import load_member\n\n"
-            'model, about = load_member(Path("."))\n'
+            'model, member = load_member(Path("."))\n'
             "logits = model(clip)  # (batch, 3, frames, height, width)\n```"
         )
     text = (

@@ -69,17 +69,17 @@ class Scaler:
         return network.with_input(min(self.clips, key=distance))
 
     def _member(self, network: Architecture) -> MeasuredNetwork:
-        found = compute_cost(network, self.classes)
+        cost = compute_cost(network, self.classes)
         return MeasuredNetwork(
             architecture=network.text,
             digest=network.digest,
-            macs=found.macs,
+            macs=cost.macs,
             accuracy=math.nan,
             spread=0.0,
             seeds=0,
             fidelity="",
-            parameters=found.parameters,
-            state_bytes=found.state_bytes,
+            parameters=cost.parameters,
+            state_bytes=cost.state_bytes,
         )
 
 

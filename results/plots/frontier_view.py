@@ -100,8 +100,8 @@ class FrontierView:
     @property
     def costs(self) -> Floats:
         """Cost of every point."""
-        found = [m.value(self.cost) if isinstance(m, MeasuredNetwork) else m.cost for m in self._points]
-        return np.concatenate([*(c.costs for c in self.clouds), found])
+        costs = [m.value(self.cost) if isinstance(m, MeasuredNetwork) else m.cost for m in self._points]
+        return np.concatenate([*(c.costs for c in self.clouds), costs])
 
     @property
     def accuracies(self) -> Floats:

@@ -154,14 +154,14 @@ def _with_networks(table: LatencyTable, timing: _Timing, report: ProgressCallbac
     texts = [architecture.text for architecture in drawn]
     # Both parts are to be spread over the costs alike.
     rng.shuffle(texts)
-    known = dict((*table.calibration, *table.held_out))
+    milliseconds = dict((*table.calibration, *table.held_out))
     for number, text in enumerate(texts, start=1):
-        if text not in known:
-            known[text] = _network_milliseconds(Architecture.parse(text), table, timing.watch, effort)
-            partly = [TimedNetwork(each, known[each]) for each in texts if each in known]
+        if text not in milliseconds:
+            milliseconds[text] = _network_milliseconds(Architecture.parse(text), table, timing.watch, effort)
+            partly = [TimedNetwork(text, milliseconds[text]) for text in texts if text in milliseconds]
             replace(table, calibration=tuple(partly)).write(timing.path)
         report(number, len(texts))
-    timed = [TimedNetwork(text, known[text]) for text in texts]
+    timed = [TimedNetwork(text, milliseconds[text]) for text in texts]
     fitted = table.fitted(timed[: effort.calibration])
     return replace(fitted, held_out=tuple(timed[effort.calibration :]))
 

@@ -47,8 +47,8 @@ def copied(run_dir: Path, records: Records) -> InMemoryStorage:
     study = storage.create_new_study(directions, run_dir.resolve().name)
     storage.set_study_system_attr(study, "study:metric_names", list(names))
     tags = _tags(run_dir, records)
-    ended = [each for each in records.candidates() if each.state != "open"]
-    chosen = [_parameters(each.architecture) for each in ended]
+    ended = [candidate for candidate in records.candidates() if candidate.state != "open"]
+    chosen = [_parameters(candidate.architecture) for candidate in ended]
     ranges = _ranges(chosen)
     for candidate, parameters in zip(ended, chosen, strict=True):
         trial = _trial(candidate, parameters, ranges, names, tags.get(candidate.digest, {}))
@@ -167,7 +167,7 @@ class Dashboard:
         """Copy the record again if there is anything new in it; return whether there was."""
         self._records.refresh()
         path = self._run_dir / "family.json"
-        states = [each.state for each in self._records.candidates()]
+        states = [candidate.state for candidate in self._records.candidates()]
         family = path.stat().st_mtime if path.is_file() else 0.0
         seen = (
             float(len(self._records.measurements())),

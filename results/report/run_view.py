@@ -22,7 +22,7 @@ class Run:
         environment: versions and machine.
         profile: description of the search space, as a mapping or as text.
         family: family that was chosen, if any.
-        outcomes: what became of the family's members, by name.
+        outcomes: outcomes of the family's members by name.
         next_commands: commands to type next.
         references: accuracies (fractions) of horizontal lines in the frontier plot, by label.
         seconds: wall time of the run so far, in seconds.

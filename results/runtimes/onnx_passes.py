@@ -109,32 +109,32 @@ def _is_dense(node: Any) -> bool:
 
 def _together(name: str, makers: dict[str, Any], users: dict[str, list[Any]]) -> _Images | None:
     """Return all images that need as many channels as this one; None if others than convolutions set them."""
-    found, left = _Images(), [name]
+    images, left = _Images(), [name]
     while left:
         name = left.pop()
-        if name in found.names:
+        if name in images.names:
             continue
-        found.names.add(name)
+        images.names.add(name)
         maker = makers.get(name)
         if maker is None:
             return None
         for node in [maker, *users[name]]:
             if node.op_type in _CHANNELWISE:
-                found.operations.add(node.op_type)
+                images.operations.add(node.op_type)
                 left += [*(node.input if node.op_type == "Add" else node.input[:1]), node.output[0]]
             elif not _is_dense(node):
                 return None
         if _is_dense(maker):
-            found.makers.append(maker)
-        found.users += [node for node in users[name] if _is_dense(node)]
-    return found
+            images.makers.append(maker)
+        images.users += [node for node in users[name] if _is_dense(node)]
+    return images
 
 
 def _padded(model: Any, node: Any, index: int, *, axis: int, extra: int) -> None:
     """Let a node's constant end in zeros along an axis; others that share it keep theirs."""
-    tensor = next(each for each in model.graph.initializer if each.name == node.input[index])
+    tensor = next(tensor for tensor in model.graph.initializer if tensor.name == node.input[index])
     values = onnx.numpy_helper.to_array(tensor)
-    widths = [(0, extra if each == axis else 0) for each in range(values.ndim)]
+    widths = [(0, extra if other == axis else 0) for other in range(values.ndim)]
     name = f"{node.output[0]}_{index}_{axis}"
     node.input[index] = _constant(model, name, np.pad(values, widths))
 

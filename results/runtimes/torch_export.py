@@ -66,9 +66,9 @@ class _TorchExport(Runtime):
 
         def compute(feed: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
             with torch_threads(threads), torch.inference_mode():
-                found = module(*(torch.from_numpy(feed[name]) for name in inputs))
-            found = found if isinstance(found, tuple) else (found,)
-            return {name: tensor.numpy() for name, tensor in zip(outputs, found, strict=True)}
+                results = module(*(torch.from_numpy(feed[name]) for name in inputs))
+            results = results if isinstance(results, tuple) else (results,)
+            return {name: tensor.numpy() for name, tensor in zip(outputs, results, strict=True)}
 
         return compute
 
@@ -116,8 +116,8 @@ def _is_plain(name: str, size: int) -> bool:
 def _in_list(content: Any, name: str) -> str:
     """Return what a list of tensors has that is not a raw tensor; empty if nothing."""
     _, word = _LISTS[name]
-    for key, about in content["config"].items():
-        if about["use_pickle"] or about["path_name"].rstrip(_DIGITS) != word:
+    for key, entry in content["config"].items():
+        if entry["use_pickle"] or entry["path_name"].rstrip(_DIGITS) != word:
             return f"{key} as a pickle"
     return ""
 
@@ -131,8 +131,8 @@ def _in_graph(content: Any) -> str:
 
 def _foreign(content: Any) -> Iterator[str]:
     if isinstance(content, list):
-        for each in content:
-            yield from _foreign(each)
+        for item in content:
+            yield from _foreign(item)
     if isinstance(content, dict):
         if {"target", "inputs", "outputs"} <= content.keys() and not _OPERATION.fullmatch(content["target"]):
             yield f"the operation {content['target']}"
