@@ -137,7 +137,7 @@ def load_dataset(
 
     Raises:
         DataError: no videos, fewer than two classes, annotations that cannot be read, or a folder that cannot
-        be read or written.
+            be read or written.
     """
     if settings.kind == "moving-digits":
         return moving_digits.load(

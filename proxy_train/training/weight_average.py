@@ -15,8 +15,8 @@ class WeightAverage(Generic[Network]):
     """A moving average of a network's weights: average = d average + (1 - d) weights, after every update.
 
     The decay d rises to ``decay`` as (1 + updates) / (10 + updates) does, as TensorFlow's and the Model
-    Garden's averages do, so that the random weights of the beginning are soon forgotten. Running statistics of
-    batch norm are averages already: they are copied.
+    Garden's averages do, so that the random weights of the beginning are soon forgotten. Running statistics
+    of batch norm are averages already: they are copied.
 
     Args:
         network: the network to follow; the average starts as a copy of it.

@@ -224,7 +224,8 @@ class SearchSpace:
 
         Args:
             rng: the random generator.
-            low, high: the window, both ends included; by default the whole range.
+            low: lower end of the window, included; by default the range's.
+            high: upper end of the window, included; by default the range's.
 
         Raises:
             SpaceError: no architecture lies in the window.
@@ -248,7 +249,8 @@ class SearchSpace:
         Args:
             rng: the random generator.
             count: number of architectures.
-            low, high: the window, both ends included; by default the whole range.
+            low: lower end of the window, included; by default the range's.
+            high: upper end of the window, included; by default the range's.
             exclude: architectures that must not be drawn.
 
         Returns:

@@ -80,8 +80,8 @@ class Session:
             address: of a cluster, ``auto`` or HOST:PORT; by default trainings run on this machine.
 
         Raises:
-            RecordError: another driver writes the run, or its record is damaged. SettingsError: the run was
-            started with other settings, or its folder cannot be written.
+            RecordError: another driver writes the run, or its record is damaged.
+            SettingsError: the run was started with other settings, or its folder cannot be written.
         """
         search = settings.search
         run_dir, retry_seconds = settings.run_dir.absolute(), 60 * settings.storage_patience_minutes

@@ -32,7 +32,7 @@ class Request:
             tell of annotations, labels, splits or lists (or are Charades).
         split: number of the official split, from 1.
         frame_rate: frames a second of folders of images, if no annotation tells.
-        segments: whether to train on the annotated parts of videos that have several, if a format allows both.
+        segments: whether to train on the annotated parts of videos that have several, if a format can.
     """
 
     root: Path
