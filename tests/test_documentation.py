@@ -179,7 +179,9 @@ def test_the_tests_in_snippets_pass(workplace: Path) -> None:
     tests = [title for title, _ in files if title.startswith("test_")]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
     environment = {"PYTHONPATH": f"{ROOT}:.", "PATH": "", "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run(command, cwd=workplace, env=environment, capture_output=True, text=True)
+    ended = subprocess.run(
+        command, check=False, cwd=workplace, env=environment, capture_output=True, text=True
+    )
     assert tests and re.search(r"^\d+ passed", ended.stdout, re.MULTILINE), ended.stdout + ended.stderr
 
 
