@@ -23,7 +23,7 @@ from search_space.progress import ignore_progress
 from searcher.evaluator.clips import prepare_clip
 from searcher.evaluator.latency import latency
 from searcher.evaluator.team import team
-from searcher.plan.job import EpochResult, EvaluatorSpec, Job, Stage
+from searcher.plan.job import EpochResult, EvaluatorSpec, Job, JobStage
 
 
 def video_evaluator(
@@ -110,7 +110,7 @@ class VideoEvaluator:
             group=group,
         )
 
-    def _stage(self, job: Job, stage: Stage, training: Training) -> Iterator[EpochResult]:
+    def _stage(self, job: Job, stage: JobStage, training: Training) -> Iterator[EpochResult]:
         """What is left of a stage."""
         began = time.perf_counter()
         if training.epoch in stage.rungs and training.epoch not in job.measured:

@@ -1,8 +1,7 @@
-"""The frontier measured again: who is confirmed, and what the confirmed means say.
+"""The frontier measured again: the candidates to confirm, and the frontier of their means.
 
-One short training of each candidate picks its lucky ones. Before winners are named, the provisional frontier
-and what comes close to it are trained longer and with other seeds; the frontier of a run is that of the
-means.
+One short training of each candidate favours the lucky ones. So the provisional frontier and the candidates
+near it are trained longer and with other seeds; the frontier of a run is that of the means.
 """
 
 from __future__ import annotations
@@ -28,17 +27,17 @@ class Confirmed:
     """A candidate's objectives over several trainings at the confirmation's fidelity.
 
     Args:
-        digest: of the architecture.
-        architecture: its text form.
+        digest: digest of the architecture.
+        architecture: text form of the architecture.
         macs: multiply-adds of one clip.
-        mean: top-1 accuracy.
-        std: its sample standard deviation; None for a single training.
-        count: trainings.
-        on_frontier: whether it meets the soft constraints, and no other one that does beats its means in all
-            objectives.
-        ties: digests of the frontier's members that it cannot be told apart from: the difference of the means
-            is below what the spread of trainings explains (95 %, two-sided, one pooled variance).
-        metrics: means of all metrics over the trainings.
+        mean: mean top-1 accuracy.
+        std: sample standard deviation of top-1 accuracy; None for a single training.
+        count: number of trainings.
+        on_frontier: whether it meets the soft constraints, and no other candidate that meets them dominates
+            its means.
+        ties: digests of the frontier's members whose mean accuracy does not differ significantly from its own
+            (95 %, two-sided, one pooled variance).
+        metrics: means of all metrics over the trainings, by their names in the record.
     """
 
     digest: str
@@ -55,60 +54,72 @@ class Confirmed:
 def choose_members(
     candidates: Sequence[Candidate], limit: int, objectives: Objectives = ACCURACY_AND_MACS
 ) -> list[Candidate]:
-    """The provisional frontier, then whatever comes next to it, spread over the cost.
+    """Return the provisional frontier, then the fronts behind it, spread over the cost.
 
-    Candidates are compared with those that were trained as long; the longest trained go first, front by
-    front. Of a front that does not fit as a whole, those are taken that are farthest in log cost from what is
-    taken already. Candidates that violate a soft constraint come last, the least violation first.
+    Candidates are compared with those that were trained as long; the longest trained come first, front by
+    front. A front that does not fit as a whole is spread over log cost. Candidates that violate a soft
+    constraint come last, the least violation first.
+
+    Args:
+        candidates: candidates of the search.
+        limit: most candidates to return.
+        objectives: objectives and soft constraints of the search.
 
     Returns:
         At most ``limit`` candidates, the cheapest first.
     """
     chosen: list[Candidate] = []
-    known = [each for each in candidates if each.metrics and each.state != "failed"]
-    feasible = [each for each in known if objectives.violation(each.latest) <= 0]
-    for epochs in sorted({each.epochs for each in feasible}, reverse=True):
-        peers = [each for each in feasible if each.epochs == epochs]
-        front_of = ranks([objectives.values(each.latest) for each in peers])
+    measured = [candidate for candidate in candidates if candidate.metrics and candidate.state != "failed"]
+    feasible = [candidate for candidate in measured if objectives.violation(candidate.latest) <= 0]
+    for epochs in sorted({candidate.epochs for candidate in feasible}, reverse=True):
+        peers = [candidate for candidate in feasible if candidate.epochs == epochs]
+        front_of = ranks([objectives.values(candidate.latest) for candidate in peers])
         for front in range(int(front_of.max()) + 1):
-            members = [each for each, rank in zip(peers, front_of, strict=True) if rank == front]
-            _take(chosen, members, limit)
-    others = [each for each in known if objectives.violation(each.latest) > 0]
-    others.sort(key=lambda each: (-each.epochs, objectives.violation(each.latest), each.number))
-    chosen += others[: limit - len(chosen)]
-    return sorted(chosen, key=lambda each: each.macs)
+            members = [peer for peer, rank in zip(peers, front_of, strict=True) if rank == front]
+            _pick_spread(chosen, members, limit)
+    infeasible = [candidate for candidate in measured if objectives.violation(candidate.latest) > 0]
+    infeasible.sort(
+        key=lambda candidate: (-candidate.epochs, objectives.violation(candidate.latest), candidate.number)
+    )
+    chosen += infeasible[: limit - len(chosen)]
+    return sorted(chosen, key=lambda candidate: candidate.macs)
 
 
-def _take(chosen: list[Candidate], members: Sequence[Candidate], limit: int) -> None:
-    """Moves members over, the loneliest in log cost first; of nobody yet, the most accurate one."""
+def _pick_spread(chosen: list[Candidate], members: Sequence[Candidate], limit: int) -> None:
+    """Add members to ``chosen`` up to ``limit``: the one farthest in log cost from those chosen; the most
+    accurate if none is."""
     left = list(members)
     while left and len(chosen) < limit:
         if chosen:
-            gaps = [min(abs(math.log(each.macs / other.macs)) for other in chosen) for each in left]
+            gaps = [min(abs(math.log(member.macs / other.macs)) for other in chosen) for member in left]
         else:
-            gaps = [each.accuracy or 0.0 for each in left]
+            gaps = [member.accuracy or 0.0 for member in left]
         chosen.append(left.pop(int(np.argmax(gaps))))
 
 
 def summarise(
     measurements: Sequence[Measurement], fidelity_epochs: int, objectives: Objectives = ACCURACY_AND_MACS
 ) -> tuple[Confirmed, ...]:
-    """What the confirmations of a run say, from its record alone.
+    """Return the confirmed candidates of a run, from its record alone.
 
     Args:
-        measurements: of any purpose; only confirmations with so many epochs count.
-        fidelity_epochs: the length of the confirmation's trainings.
-        objectives: of the search.
+        measurements: measurements of any purpose; only confirmations of ``fidelity_epochs`` count.
+        fidelity_epochs: epochs of the confirmation's trainings.
+        objectives: objectives and soft constraints of the search.
 
     Returns:
         One entry a candidate with at least one successful training, the cheapest first.
     """
-    found: dict[tuple[str, Fidelity], list[Measurement]] = {}
-    for each in measurements:
-        if each.purpose == "confirmation" and succeeded(each) and each.fidelity.epochs == fidelity_epochs:
-            found.setdefault((each.digest, each.fidelity), []).append(each)
-    groups = sorted(found.values(), key=lambda group: (group[0].metrics["macs"], group[0].digest))
-    samples = [[each.metrics["top1"] for each in group] for group in groups]
+    by_network: dict[tuple[str, Fidelity], list[Measurement]] = {}
+    for measurement in measurements:
+        if (
+            measurement.purpose == "confirmation"
+            and succeeded(measurement)
+            and measurement.fidelity.epochs == fidelity_epochs
+        ):
+            by_network.setdefault((measurement.digest, measurement.fidelity), []).append(measurement)
+    groups = sorted(by_network.values(), key=lambda group: (group[0].metrics["macs"], group[0].digest))
+    samples = [[measurement.metrics["top1"] for measurement in group] for group in groups]
     means = [_means(group) for group in groups]
     front = _front(means, objectives)
     return tuple(
@@ -132,20 +143,21 @@ def summarise(
 
 
 def confirmed(records: Records) -> tuple[Confirmed, ...]:
-    """What a record says of the longest confirmation that it has; see ``summarise``."""
-    made = records.measurements("confirmation")
-    return summarise(made, max((each.fidelity.epochs for each in made), default=0), records.objectives)
+    """Return the candidates of the longest confirmation in a record; see ``summarise``."""
+    measurements = records.measurements("confirmation")
+    epochs = max((measurement.fidelity.epochs for measurement in measurements), default=0)
+    return summarise(measurements, epochs, records.objectives)
 
 
 def _means(group: Sequence[Measurement]) -> dict[str, float]:
-    """Of every metric that all trainings have."""
-    names = [name for name in group[0].metrics if all(name in each.metrics for each in group)]
-    return {name: float(np.mean([each.metrics[name] for each in group])) for name in names}
+    """Return the mean of every metric that all trainings have."""
+    names = [name for name in group[0].metrics if all(name in measurement.metrics for measurement in group)]
+    return {name: float(np.mean([measurement.metrics[name] for measurement in group])) for name in names}
 
 
 def _front(means: Sequence[Mapping[str, float]], objectives: Objectives) -> list[int]:
-    """Indices of the feasible ones that no other feasible one beats."""
-    feasible = [index for index, each in enumerate(means) if objectives.violation(each) <= 0]
+    """Return the indices of the feasible means that no other feasible one dominates."""
+    feasible = [index for index, metrics in enumerate(means) if objectives.violation(metrics) <= 0]
     if not feasible:
         return []
     mask = non_dominated([objectives.values(means[index]) for index in feasible])
@@ -153,7 +165,7 @@ def _front(means: Sequence[Mapping[str, float]], objectives: Objectives) -> list
 
 
 def _indistinguishable(samples: Sequence[Sequence[float]], one: int, other: int) -> bool:
-    """Whether two means differ by less than the spread explains; single trainings show none."""
+    """Return whether two means differ by less than the spread explains; single trainings show no spread."""
     freedom = sum(len(sample) - 1 for sample in samples)
     if freedom == 0:
         return False

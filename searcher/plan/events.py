@@ -1,4 +1,4 @@
-"""What a run tells while it works, for a live display or a log."""
+"""Events of a run while it works, for a live display or a log."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from searcher.record.candidate import Decision
 
 @dataclass(frozen=True, slots=True)
 class PhaseProgress:
-    """Where a phase stands.
+    """The progress of a phase.
 
     Args:
-        phase: the part of the run.
-        planned: trainings in all.
-        done: those that ended well, held ones included.
-        running: those on a worker now.
-        failed: those that ended badly.
-        stopped: of those done, the ones that were stopped or are held before the last rung.
-        epochs: trained in this session.
-        frontier: the best candidates so far, the cheapest first; empty outside the search.
+        phase: part of the run.
+        planned: number of all trainings.
+        done: number of trainings that succeeded, held ones included.
+        running: number of trainings on a worker now.
+        failed: number of trainings that failed.
+        stopped: number of those done that were stopped or are held before the last rung.
+        epochs: epochs trained in this session.
+        frontier: best candidates so far, the cheapest first; empty outside the search.
         hypervolume: share of the box that the measurements so far dominate; see ``search_hypervolume``.
-        seconds: since the phase began in this session.
-        seconds_left: an estimate, None while there is nothing to go by.
-        objectives: of the search.
-        ended: trainings that ended in this session, however they did; one that was held counts each time.
+        seconds: seconds since the phase started in this session.
+        seconds_left: estimate of the seconds left; None before the first epoch.
+        objectives: names of the objectives of the search.
+        ended: number of trainings that ended in this session, with or without success; one that was held
+            counts each time.
     """
 
     phase: Purpose
@@ -48,7 +49,14 @@ class PhaseProgress:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A training went to a worker; it may go on from a checkpoint."""
+    """The start of a training on a worker, perhaps from a checkpoint.
+
+    Args:
+        phase: part of the run.
+        digest: digest of the architecture.
+        architecture: text form of the architecture.
+        seed: seed of the training.
+    """
 
     phase: Purpose
     digest: str
@@ -58,14 +66,14 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class EpochTrained:
-    """A training has one epoch more behind it.
+    """The end of an epoch of a training.
 
     Args:
-        phase: the part of the run.
-        digest: of the architecture.
-        seed: of the training.
-        epoch: how many it has behind it.
-        seconds: that this one took.
+        phase: part of the run.
+        digest: digest of the architecture.
+        seed: seed of the training.
+        epoch: number of epochs that are finished.
+        seconds: seconds of this epoch.
         where: host and process of the worker.
         log: warnings of the training since the last epoch.
     """
@@ -81,14 +89,14 @@ class EpochTrained:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A worker was lost, failed or hung; the training is tried again, unless that was often enough.
+    """The loss of a worker, which failed, hung or vanished; the training is retried up to a limit.
 
     Args:
-        phase: the part of the run.
-        digest: of the architecture.
-        seed: of the training.
-        reason: one line.
-        details: a traceback, if there is one.
+        phase: part of the run.
+        digest: digest of the architecture.
+        seed: seed of the training.
+        reason: reason in one line.
+        details: traceback, if there is one.
     """
 
     phase: Purpose
@@ -100,7 +108,12 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A measurement is in the record; in the search, with what became of the candidate."""
+    """A measurement that was added to the record.
+
+    Args:
+        measurement: the measurement.
+        decision: decision about the candidate, in the search.
+    """
 
     measurement: Measurement
     decision: Decision | None = None
@@ -111,5 +124,5 @@ OnEvent = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
-    """Nobody listens."""
+    """Ignore every event."""
     del event

@@ -1,4 +1,4 @@
-"""What the cluster is asked to do, and what it answers: jobs, epoch results, and the evaluator between them.
+"""Jobs for the cluster, their results by epoch, and the evaluator between them.
 
 Everything that travels to a worker is plain JSON, and an evaluator is named by its import path, so that a
 worker on another machine, or another Python, needs no pickle of ours.
@@ -13,21 +13,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol
 
-from proxy_train.fidelity import Fidelity
+from proxy_train.fidelity import Fidelity, FidelityKey
 from proxy_train.measurement import Purpose
-from search_space.architecture.architecture import Architecture
+from search_space.architecture.json_fields import ArchitectureJson
 from search_space.errors import SettingsError
+from search_space.json_files import from_json, to_json
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class JobStage:
     """A part of a job at one fidelity.
 
     Args:
-        horizon: of the training, which ends at the last of ``rungs``.
-        folder: of its checkpoint.
+        horizon: fidelity of the whole schedule; the stage ends at the last of ``rungs``.
+        folder: folder of the stage's checkpoint.
         rungs: epochs after which it is measured.
     """
 
@@ -38,31 +39,30 @@ class Stage:
 
 @dataclass(frozen=True)
 class Job:
-    """One training to run, or to go on with: ``folder`` decides, which holds the training's own checkpoint.
+    """One training to run, or to resume if ``folder`` holds its checkpoint.
 
     Args:
-        architecture: the network.
-        fidelity: the whole schedule; the learning rate is planned for all of its epochs.
-        seed: of the training.
-        purpose: the part of the run that asks.
-        folder: where the training checkpoints, and leaves ``weights.safetensors`` when it is through.
+        architecture: architecture of the network.
+        fidelity: fidelity of the whole schedule; the learning rate is planned for all of its epochs.
+        seed: seed of the training.
+        purpose: part of the run that the training belongs to.
+        folder: folder of the training's checkpoint, and of ``weights.safetensors`` once it has finished.
         rungs: epochs after which it is measured, increasing, the last one the schedule's end; by default only
             that.
-        measured: the rungs that the record already has.
-        fidelities: what is spent at each rung, the last one ``fidelity``; by default they differ in epochs
-            only.
-        recipe: JSON of a training recipe that replaces the run's own; None keeps that.
+        measured: rungs that the record already has, in epochs.
+        recipe: JSON of a training recipe that replaces the run's own; None keeps the run's.
+        fidelities: fidelity at each rung, the last one ``fidelity``; by default they differ in epochs only.
     """
 
-    architecture: Architecture
-    fidelity: Fidelity
+    architecture: ArchitectureJson
+    fidelity: FidelityKey
     seed: int
     purpose: Purpose
     folder: Path
     rungs: tuple[int, ...] = ()
     measured: tuple[int, ...] = ()
     recipe: Mapping[str, Any] | None = None
-    fidelities: tuple[Fidelity, ...] = ()
+    fidelities: tuple[FidelityKey, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.rungs:
@@ -72,85 +72,63 @@ class Job:
                 f"a job's rungs are {list(self.rungs)} in a schedule of {self.fidelity.epochs} epochs",
                 hint="they increase, and the last one is the schedule's length",
             )
-        if tuple(each.epochs for each in self._spent) != self.rungs or self._spent[-1] != self.fidelity:
+        spent = self._fidelities
+        if tuple(fidelity.epochs for fidelity in spent) != self.rungs or spent[-1] != self.fidelity:
             raise SettingsError(
-                f"a job's fidelities are {', '.join(each.key for each in self._spent)} for its rungs"
+                f"a job's fidelities are {', '.join(fidelity.key for fidelity in spent)} for its rungs"
                 f" {list(self.rungs)} up to {self.fidelity.key}",
                 hint="one for each rung, with its epochs",
             )
 
     @property
-    def _spent(self) -> tuple[Fidelity, ...]:
-        """At each rung."""
+    def _fidelities(self) -> tuple[Fidelity, ...]:
+        """Fidelity at each rung."""
         return self.fidelities or tuple(map(self.fidelity.after, self.rungs))
 
     @cached_property
     def name(self) -> str:
-        """What tells it from the other jobs of a run."""
+        """Name that no other job of a run has."""
         return f"{self.architecture.digest}-s{self.seed}-{self.purpose}-{self.fidelity.key}"
 
     @property
     def weights(self) -> Path:
-        """Where the trained weights lie once the job is through."""
+        """File of the trained weights once the job has finished."""
         return self.folder / "weights.safetensors"
 
     def fidelity_at(self, epochs: int) -> Fidelity:
-        """The fidelity of a measurement after ``epochs`` of this job's schedule."""
-        rung = next((each for each in self._spent if each.epochs >= epochs), self.fidelity)
+        """Return the fidelity of a measurement after ``epochs`` of this job's schedule."""
+        rung = next((fidelity for fidelity in self._fidelities if fidelity.epochs >= epochs), self.fidelity)
         return rung.after(epochs)
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
-        """The trainings that it consists of, each promoted from the one before."""
-        stages: list[Stage] = []
-        for each in self._spent:
+    def stages(self) -> tuple[JobStage, ...]:
+        """Trainings that it consists of, each promoted from the one before."""
+        stages: list[JobStage] = []
+        for fidelity in self._fidelities:
             # All stages share one schedule, which is as long as the whole job.
-            horizon = each.after(self.fidelity.epochs)
+            horizon = fidelity.after(self.fidelity.epochs)
             if stages and stages[-1].horizon == horizon:
                 last = stages.pop()
-                stages.append(replace(last, rungs=(*last.rungs, each.epochs)))
+                stages.append(replace(last, rungs=(*last.rungs, fidelity.epochs)))
             else:
-                own = horizon == self.fidelity
-                folder = self.folder if own else self.folder / f"before-{horizon.key}"
-                stages.append(Stage(horizon, folder, (each.epochs,)))
+                is_last = horizon == self.fidelity
+                folder = self.folder if is_last else self.folder / f"before-{horizon.key}"
+                stages.append(JobStage(horizon, folder, (fidelity.epochs,)))
         return tuple(stages)
 
     def to_json(self) -> str:
-        """One line that ``from_json`` reads back."""
-        return json.dumps(
-            {
-                "architecture": self.architecture.to_json(),
-                "fidelity": self.fidelity.key,
-                "seed": self.seed,
-                "purpose": self.purpose,
-                "folder": str(self.folder),
-                "rungs": list(self.rungs),
-                "measured": list(self.measured),
-                "recipe": None if self.recipe is None else dict(self.recipe),
-                "fidelities": [each.key for each in self.fidelities],
-            }
-        )
+        """Return one line that ``from_json`` reads."""
+        return json.dumps(to_json(self))
 
     @classmethod
     def from_json(cls, text: str) -> Job:
-        """The inverse of ``to_json``."""
-        data = json.loads(text)
-        purpose: Purpose = data["purpose"]
-        if purpose not in get_args(Purpose):
-            raise SettingsError(
-                f"a job's purpose is {purpose!r}", hint=f"one of {', '.join(get_args(Purpose))}"
-            )
-        return cls(
-            architecture=Architecture.from_json(data["architecture"]),
-            fidelity=Fidelity.parse(data["fidelity"]),
-            seed=data["seed"],
-            purpose=purpose,
-            folder=Path(data["folder"]),
-            rungs=tuple(data["rungs"]),
-            measured=tuple(data["measured"]),
-            recipe=data["recipe"],
-            fidelities=tuple(map(Fidelity.parse, data["fidelities"])),
-        )
+        """Return the job that a line describes; the inverse of ``to_json``.
+
+        Raises:
+            SettingsError: the line is not a job.
+        """
+        hint = "use the same version of movinas on all machines"
+        return from_json(json.loads(text), cls, where="a job", error=SettingsError, hint=hint)
 
 
 def job_folder(
@@ -162,10 +140,18 @@ def job_folder(
     epochs: int | None = None,
     recipe: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Where a training of a run keeps its checkpoint.
+    """Return the folder of a training's checkpoint.
 
-    The search has one schedule and one recipe; for other purposes they are part of the name, so that a run
-    whose final training was changed does not meet the checkpoints of the old one.
+    The search has one schedule and one recipe. For other purposes they are part of the name, so that a
+    changed final training does not resume the checkpoints of the old one.
+
+    Args:
+        run_dir: folder of the run.
+        digest: digest of the architecture.
+        seed: seed of the training.
+        purpose: part of the run that the training belongs to.
+        epochs: epochs of the schedule, if they are part of the name.
+        recipe: JSON of the training's recipe, if it is part of the name.
     """
     name = f"{digest}-s{seed}-{purpose}"
     if epochs is not None:
@@ -180,9 +166,9 @@ class EpochResult:
     """One finished epoch of a job.
 
     Args:
-        epoch: how many epochs the training has behind it.
-        seconds: wall clock of this epoch, its evaluation included.
-        metrics: top1, top5, loss, macs, ... when the epoch is a rung; else None.
+        epoch: number of epochs that are finished.
+        seconds: wall-clock time of this epoch in seconds, its evaluation included.
+        metrics: top1, top5, loss, macs, ... if the epoch is a rung; else None.
     """
 
     epoch: int
@@ -190,7 +176,7 @@ class EpochResult:
     metrics: Mapping[str, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON types only."""
+        """Return the result in JSON types."""
         return {
             "epoch": self.epoch,
             "seconds": self.seconds,
@@ -199,36 +185,43 @@ class EpochResult:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> EpochResult:
-        """The inverse of ``to_dict``."""
+        """Return the result that JSON types describe; the inverse of ``to_dict``."""
         return cls(int(data["epoch"]), float(data["seconds"]), data["metrics"])
 
 
 class Evaluator(Protocol):
-    """Trains a job epoch by epoch; one instance lives in each worker and serves many jobs, one at a time."""
+    """A training of jobs, epoch by epoch; each worker has one instance for all of its jobs, one at a time."""
 
     def __call__(self, job: Job) -> Iterator[EpochResult]:
-        """Yields after every epoch, with metrics at every rung that the job does not have measured yet.
+        """Yield every epoch's result, with metrics at every rung that is not measured yet.
 
-        It goes on from the job's folder if there is a checkpoint, saves one before it yields, and is closed
-        when the job is stopped early. A rung whose epochs lie in the checkpoint but whose metrics are missing
-        is evaluated at once. Whatever makes a training hopeless is raised as an error of the project's
-        family.
+        The training resumes from the checkpoint in the job's folder, saves one before it yields, and is
+        closed when the job is stopped early. A rung that the checkpoint has reached without being measured is
+        evaluated at once.
+
+        Raises:
+            MovinasError: the training cannot succeed, however often it is tried.
         """
         ...
 
 
 @dataclass(frozen=True)
 class EvaluatorSpec:
-    """An evaluator by name: ``path`` is ``module:Class``, ``arguments`` its keywords, JSON types only."""
+    """An evaluator by name.
+
+    Args:
+        path: import path of the class, ``module:Class``.
+        arguments: keyword arguments of the class, in JSON types.
+    """
 
     path: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def build(self) -> Evaluator:
-        """Imports and creates it.
+        """Import the class and create the evaluator.
 
         Raises:
-            SettingsError: the path names nothing that can be imported.
+            SettingsError: the class cannot be imported.
         """
         module, _, name = self.path.partition(":")
         try:
@@ -238,11 +231,11 @@ class EvaluatorSpec:
         return evaluator
 
     def to_json(self) -> str:
-        """One line that ``from_json`` reads back."""
+        """Return one line that ``from_json`` reads."""
         return json.dumps({"path": self.path, "arguments": dict(self.arguments)})
 
     @classmethod
     def from_json(cls, text: str) -> EvaluatorSpec:
-        """The inverse of ``to_json``."""
+        """Return the evaluator that a line describes; the inverse of ``to_json``."""
         data = json.loads(text)
         return cls(data["path"], data["arguments"])

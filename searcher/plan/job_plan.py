@@ -15,7 +15,12 @@ from searcher.record.records import Records
 
 @dataclass(frozen=True, slots=True)
 class JobOutcome:
-    """A job and its last measurement, failed or not; ``job.weights`` exists if it did not fail."""
+    """A job and its last measurement, failed or not.
+
+    Args:
+        job: the training; ``job.weights`` exists if it did not fail.
+        measurement: last measurement.
+    """
 
     job: Job
     measurement: Measurement
@@ -27,18 +32,18 @@ class JobOutcome:
 
 
 class JobPlan(Plan):
-    """Trains every job once, the most expensive first, so that the last worker is not left with a long one.
+    """A plan that trains every job once, the most expensive first, so that no long one is left for the end.
 
-    Jobs whose measurement is in the record are not trained. A job that failed in an earlier session is tried
-    again.
+    Jobs whose measurement is in the record are not trained. A job that failed in an earlier session is
+    retried.
 
     Args:
         records: record of the run, open for writing.
         purpose: part of the run that the jobs belong to.
         classes: number of classes of the data set.
-        jobs: the trainings.
+        jobs: trainings in the order of their outcomes.
         workers: number of jobs that run at a time, for the estimate of the time left.
-        on_event: receives every start and measurement.
+        on_event: function that receives every start and measurement.
     """
 
     def __init__(
@@ -81,7 +86,7 @@ class JobPlan(Plan):
         return result.epoch < job.fidelity.epochs
 
     def fail(self, job: Job, reason: str) -> None:
-        """Record that a job failed; the others go on."""
+        """Record that a job failed; the others continue."""
         super().fail(job, reason)
         self._outcomes[job.name] = JobOutcome(job, self.records.measurements(self.purpose)[-1])
 
@@ -90,7 +95,7 @@ class JobPlan(Plan):
         return [self._outcomes[job.name] for job in self.jobs]
 
     def progress(self) -> PhaseProgress:
-        """Return where the list of jobs stands."""
+        """Return the progress of the list of jobs."""
         failed = sum(outcome.failed for outcome in self._outcomes.values())
         names = {job.name for job in self.jobs}
         return PhaseProgress(

@@ -1,4 +1,4 @@
-"""What a free worker does next in a search with rungs: the one rule of real and of simulated searches.
+"""The next step of a free worker in a search with rungs: the same rule in real and in simulated searches.
 
 A candidate that is held at a rung and is now among its best comes first, the highest rung before the others;
 then a new proposal; and once a rung can receive no more results, the best candidate of any cost stratum
@@ -32,7 +32,7 @@ class Promotion:
 
 
 class Standing(Protocol):
-    """Where a search stands; rungs are counted from 0, the lowest."""
+    """The state of a search, as far as it decides the next step; rungs are counted from 0, the lowest."""
 
     def results(self, rung: int) -> Sequence[Sequence[RungResult]]:
         """Return the results of every rung up to ``rung``."""
@@ -54,12 +54,12 @@ class Standing(Protocol):
 def next_step(
     halving: ParetoHalving | None, standing: Standing, propose: Callable[[], Proposal | None]
 ) -> Promotion | Proposal | None:
-    """Return what a free worker does next; None if there is nothing to do now.
+    """Return the next step of a free worker; None if there is none now.
 
     Args:
-        halving: the rule of promotion; None if every candidate is trained to the end.
-        standing: where the search stands.
-        propose: makes and records the next proposal, or returns None if there is none.
+        halving: rule of promotion; None if every candidate is trained to the end.
+        standing: state of the search.
+        propose: function that makes and records the next proposal, or returns None if there is none.
     """
     if halving is None:
         return propose()
@@ -67,6 +67,7 @@ def next_step(
 
 
 def _promotion(halving: ParetoHalving, standing: Standing) -> Promotion | None:
+    """Return the promotion of a held candidate that is now among the best of its rung."""
     for rung in range(len(halving.rungs) - 2, -1, -1):
         promotion = _promoted_at(halving, standing, rung, complete=False)
         if promotion is not None:
@@ -75,6 +76,7 @@ def _promotion(halving: ParetoHalving, standing: Standing) -> Promotion | None:
 
 
 def _last_promotion(halving: ParetoHalving, standing: Standing) -> Promotion | None:
+    """Return the promotion of a stratum's survivor at a rung that can receive no more results."""
     for rung in range(len(halving.rungs) - 1):
         if standing.expects(rung):
             return None

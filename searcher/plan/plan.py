@@ -1,4 +1,4 @@
-"""What is to be trained next: the interface between an engine and the search, or a list of jobs.
+"""The plan of what is trained next: the interface between an engine and the search, or a list of jobs.
 
 A plan decides and records; the engine that runs its jobs (Ray, or a loop in a test) only trains. Plans are
 plain Python without threads: one driver asks and tells.
@@ -18,19 +18,19 @@ from searcher.strategies.space_domain import known_costs
 
 
 class Plan(ABC):
-    """Hands out jobs and records their results.
+    """A source of jobs that records their results.
 
     Args:
         records: record of the run, open for writing.
         purpose: part of the run that the jobs belong to.
         classes: number of classes of the data set, for the cost of a network.
         workers: number of jobs that run at a time, for the estimate of the time left.
-        on_event: receives every start and measurement.
+        on_event: function that receives every start and measurement.
 
     Attributes:
         epochs: epochs trained in this session.
-        failed: jobs that failed in this session.
-        ended_count: jobs that ended in this session, however they did.
+        failed: number of jobs that failed in this session.
+        ended_count: number of jobs that ended in this session, with or without success.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Plan(ABC):
         self._busy = 0.0
         self._running: dict[str, Job] = {}
         self._seconds: dict[str, float] = {}
-        self._began = time.monotonic()
+        self._started = time.monotonic()
 
     @abstractmethod
     def choose(self) -> Job | None:
@@ -55,11 +55,11 @@ class Plan(ABC):
 
     @abstractmethod
     def observe(self, job: Job, result: EpochResult) -> bool:
-        """Record one epoch of a running job; return whether the job goes on."""
+        """Record one epoch of a running job; return whether the job continues."""
 
     @abstractmethod
     def progress(self) -> PhaseProgress:
-        """Return where the plan stands."""
+        """Return the progress of the plan."""
 
     def next(self) -> Job | None:
         """Start the next job and return it; None if there is none now, see ``choose``."""
@@ -79,7 +79,7 @@ class Plan(ABC):
         self._end(job, "failed", reason)
 
     def cancel(self, job: Job, reason: str) -> None:
-        """Record that a running job was stopped although it could have gone on."""
+        """Record that a running job was stopped before its end."""
         self._end(job, "cancelled", reason)
 
     def _end(self, job: Job, status: Status, reason: str) -> None:
@@ -93,7 +93,7 @@ class Plan(ABC):
 
     @property
     def running(self) -> list[Job]:
-        """The jobs that were handed out and have not ended."""
+        """Jobs that were handed out and have not ended."""
         return list(self._running.values())
 
     def count(self, job: Job, result: EpochResult) -> None:
@@ -107,7 +107,7 @@ class Plan(ABC):
         return self._seconds.get(job.name, 0.0)
 
     def allowed(self, job: Job) -> float | None:
-        """Return the time limit of a job in seconds; None is no limit."""
+        """Return the time limit of a job in seconds; None if there is no limit."""
         del job
         return None
 
@@ -142,9 +142,10 @@ class Plan(ABC):
         metrics: Mapping[str, float] | None = None,
         reason: str = "",
     ) -> Measurement:
-        measured = dict(metrics or {})
+        """Return a measurement of a job after ``epochs``; a complete one has the known costs too."""
+        all_metrics = dict(metrics or {})
         if status == "complete":
-            measured |= known_costs(job.architecture, self._classes)
+            all_metrics |= known_costs(job.architecture, self._classes)
         return Measurement(
             digest=job.architecture.digest,
             architecture=job.architecture.text,
@@ -152,14 +153,14 @@ class Plan(ABC):
             seed=job.seed,
             purpose=self.purpose,
             status=status,
-            metrics=measured,
+            metrics=all_metrics,
             seconds=self._seconds.get(job.name, 0.0),
             reason=reason,
         )
 
     def seconds(self) -> float:
-        """Return the seconds since this plan was made."""
-        return time.monotonic() - self._began
+        """Return the seconds since this plan was created."""
+        return time.monotonic() - self._started
 
     def seconds_for(self, epochs: float) -> float | None:
         """Estimate the seconds that ``epochs`` more epochs take, from those of this session."""

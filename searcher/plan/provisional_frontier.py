@@ -15,7 +15,7 @@ from searcher.record.candidate import Candidate
 
 @dataclass(frozen=True, slots=True)
 class FrontierPoint:
-    """A candidate that no other one dominates, as far as its training so far tells.
+    """A candidate whose latest measurement no other one dominates.
 
     Args:
         digest: digest of the architecture.
@@ -66,7 +66,7 @@ def provisional_frontier(
 
 
 def search_hypervolume(candidates: Sequence[Candidate], objectives: Objectives) -> float:
-    """Return the hypervolume of a search: of every measurement, at any rung, that keeps the soft limits.
+    """Return the hypervolume of all measurements of a search, at any rung, that keep the soft constraints.
 
     Args:
         candidates: candidates of the search, measured or not.

@@ -29,19 +29,20 @@ _LOG = logging.getLogger(__name__)
 
 
 def _remove(folder: Path) -> None:
+    """Remove a folder of checkpoints, if it exists."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
 class CandidateTraining:
-    """How the candidates of a search are trained, and where.
+    """The trainings of a search's candidates: folder, seed, rungs, limits.
 
     Args:
         run_dir: folder of the run, for checkpoints.
         seed: seed of every training.
-        rungs: what a training has spent at each rung, increasing.
-        minutes: time limit of one training in minutes; None is no limit.
-        drop: removes the checkpoints of a candidate that will not be resumed.
+        rungs: fidelity of every rung, increasing.
+        minutes: time limit of one training in minutes; None for no limit.
+        drop: function that removes the checkpoints of a candidate that will not be resumed.
     """
 
     run_dir: Path
@@ -72,11 +73,11 @@ class CandidateTraining:
 
 @dataclass(frozen=True)
 class SearchLimits:
-    """When a search ends.
+    """The limits of a search.
 
     Args:
-        trials: number of proposals in all.
-        minutes: minutes of this session after which the search ends; None is no limit.
+        trials: number of all proposals.
+        minutes: minutes of this session after which the search ends; None for no limit.
     """
 
     trials: int
@@ -84,17 +85,17 @@ class SearchLimits:
 
 
 class SearchPlan(Plan):
-    """Hands out candidates: first those that an interruption cut off, then as ``next_step`` says.
+    """The plan of a search: first the candidates that an interruption stopped, then as ``next_step`` says.
 
     Args:
         records: record of the run; the search resumes from what is in it.
-        strategy: proposes candidates.
-        halving: promotes candidates.
-        space: space of the proposals; its ``classes`` count for costs.
+        strategy: strategy that proposes candidates.
+        halving: rule by which candidates are promoted.
+        space: space of the proposals; costs are those for its number of classes.
         training: how candidates are trained, at the rungs of ``halving``.
-        limits: when the search ends.
+        limits: limits of the search.
         workers: number of jobs that run at a time, for the estimate of the time left.
-        on_event: receives every start, measurement and state of the search.
+        on_event: function that receives every start, measurement and progress of the search.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class SearchPlan(Plan):
             elif candidate.state == "open" and candidate.metrics:
                 self._decide(candidate)
 
-    # What is next
+    # Proposals and promotions
 
     def choose(self) -> Job | None:
         """Return the next training of the search; None if there is none now."""
@@ -177,7 +178,7 @@ class SearchPlan(Plan):
     # Results
 
     def observe(self, job: Job, result: EpochResult) -> bool:
-        """Record a rung and the decision about it; return whether the job goes on."""
+        """Record a rung and the decision about it; return whether the job continues."""
         self.count(job, result)
         candidate = self._active[job.name]
         if result.metrics is not None:
@@ -220,7 +221,7 @@ class SearchPlan(Plan):
         return ""
 
     def _decide(self, candidate: Candidate) -> bool:
-        """Decide at the highest rung that a candidate was measured at; return whether it goes on."""
+        """Decide at the highest rung that a candidate was measured at; return whether it is promoted."""
         epochs = candidate.epochs
         if epochs == self._halving.rungs[-1]:
             self.records.close(candidate.number, "complete")
@@ -240,7 +241,7 @@ class SearchPlan(Plan):
         self.records.close(candidate.number, "failed")
 
     def cancel(self, job: Job, reason: str) -> None:
-        """Record that a running job was stopped unjudged, and end its candidate."""
+        """Record that a running job was stopped before a decision, and end its candidate."""
         candidate = self._active[job.name]
         super().cancel(job, reason)
         self.records.close(candidate.number, "cancelled")
@@ -253,14 +254,14 @@ class SearchPlan(Plan):
             self._standing.running.discard(candidate.number)
 
     def close(self) -> None:
-        """End the candidates that are held at a rung for good, and drop their checkpoints."""
+        """End the candidates that are held at a rung, and drop their checkpoints."""
         for candidate in self.records.candidates():
             if candidate.waits:
                 self.records.close(candidate.number, "pruned")
                 self._training.drop(self._training.folder(candidate))
 
     def progress(self) -> PhaseProgress:
-        """Return where the search stands, with the frontier so far."""
+        """Return the progress of the search, with the frontier so far."""
         candidates = self.records.candidates()
         failed = sum(candidate.state in ("failed", "cancelled") for candidate in candidates)
         stopped = sum(candidate.waits or candidate.state == "pruned" for candidate in candidates)
@@ -285,7 +286,7 @@ class SearchPlan(Plan):
         )
 
     def _epochs_left(self, candidates: list[Candidate]) -> float:
-        """Return the epochs of a whole search, as halving goes, less those in the record."""
+        """Return the expected epochs of the whole search, less those in the record."""
         rungs = (0, *self._halving.rungs)
         share, total = 1.0, 0.0
         for before, after in pairwise(rungs):

@@ -1,4 +1,4 @@
-"""Where a search stands, as its record says: what strategies and promotion are given of every candidate."""
+"""The state of a search, from its record: every candidate as strategies and promotion see it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from searcher.strategies.history import Observation
 class SearchStanding:
     """The candidates of a record as observations and as results of rungs; a ``Standing``.
 
-    What it keeps between calls only saves time: a long search asks thousands of times.
+    The values kept between calls only save time: a long search asks thousands of times.
 
     Args:
         records: record of the run.
@@ -84,10 +84,10 @@ class SearchStanding:
 
     def _observation(self, candidate: Candidate) -> Observation:
         key = candidate.state, candidate.epochs
-        known = self._observations.get(candidate.number)
-        if known is None or known[0] != key:
-            known = self._observations[candidate.number] = key, self._new_observation(candidate)
-        return known[1]
+        kept = self._observations.get(candidate.number)
+        if kept is None or kept[0] != key:
+            kept = self._observations[candidate.number] = key, self._new_observation(candidate)
+        return kept[1]
 
     def _new_observation(self, candidate: Candidate) -> Observation:
         is_measured = candidate.metrics and candidate.state != "failed"

@@ -1,1 +1,1 @@
-"""Who is measured more thoroughly: rungs, halving, the chance to lie on the front."""
+"""Promotion to longer trainings: rungs, halving, the chance to lie on the front."""

@@ -1,4 +1,4 @@
-"""What a network or a genotype is, as numbers: for models that learn accuracy from a few measurements."""
+"""Networks and genotypes as numbers, for models that learn accuracy from a few measurements."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _KERNELS = [(time, space) for time in _SIDES for space in _SIDES]
 
 
 def architecture_features(architecture: Architecture) -> tuple[float, ...]:
-    """Clip shape, stem, head and every stage; so many numbers for all networks with as many stages.
+    """Return the features of a network: clip shape, stem, head, and those of every stage.
 
-    A stage's are its width and depth, how wide its layers expand on average, the share of its layers with
-    squeeze-excitation, and the share of them with each kernel.
+    The features of a stage are its width and depth, the mean expansion of its layers, the share of its layers
+    with squeeze-excitation, and the share with each kernel. Networks of as many stages have as many features.
     """
     clip = architecture.input
     sizes = (clip.frames, clip.size, clip.fps, architecture.stem, architecture.head, architecture.hidden)
-    found = [math.log(size) for size in sizes]
+    features = [math.log(size) for size in sizes]
     for stage in architecture.stages:
-        found += _stage(stage)
-    return tuple(found)
+        features += _stage_features(stage)
+    return tuple(features)
 
 
-def _stage(stage: Stage) -> list[float]:
+def _stage_features(stage: Stage) -> list[float]:
     layers = stage.layers
     kernels = [(layer.kernel.time, layer.kernel.space) for layer in layers]
     return [
@@ -42,11 +42,14 @@ def _stage(stage: Stage) -> list[float]:
 
 
 def genotype_features(genes: Sequence[Gene], genotype: Sequence[int]) -> tuple[float, ...]:
-    """An ordered gene as its place from 0 to 1, any other as one number a choice; for what has no network."""
-    found = list[float]()
+    """Return the features of a genotype that has no network, as in a table.
+
+    An ordered gene is its position from 0 to 1, any other is one-hot.
+    """
+    features = list[float]()
     for gene, value in zip(genes, genotype, strict=True):
         if gene.ordered:
-            found.append(value / max(gene.choices - 1, 1))
+            features.append(value / max(gene.choices - 1, 1))
         else:
-            found += np.eye(gene.choices)[value].tolist()
-    return tuple(found)
+            features += np.eye(gene.choices)[value].tolist()
+    return tuple(features)

@@ -1,4 +1,4 @@
-"""What candidates spend up to a rung: epochs, and parts of the clips, frames, pixels and channels."""
+"""The fidelity of a rung: epochs, and parts of the clips, frames, pixels and channels."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ Part = Annotated[float, Field(gt=0, le=1)]
 
 
 class Rung(BaseModel):
-    """A rung of the search; in a file it is a number of epochs, or these by name."""
+    """A rung of the search; in a settings file it is a number of epochs, or a mapping of these keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    epochs: Annotated[int, Field(strict=True, ge=1)] = Field(description="of the schedule, up to here")
-    share: Part = Field(default=1.0, description="of the training clips of each class")
-    frames: Part = Field(default=1.0, description="of the network's own clip")
-    size: Part = Field(default=1.0, description="of the network's own clip")
-    width: Part = Field(default=1.0, description="of the network's channels")
+    epochs: Annotated[int, Field(strict=True, ge=1)] = Field(
+        description="epochs of the schedule up to this rung"
+    )
+    share: Part = Field(default=1.0, description="part of the training clips of each class")
+    frames: Part = Field(default=1.0, description="part of the frames of the network's clip")
+    size: Part = Field(default=1.0, description="part of the side of the network's frames")
+    width: Part = Field(default=1.0, description="part of the network's channels")
 
     @validator(mode="before")
     @classmethod
@@ -38,22 +40,26 @@ class Rung(BaseModel):
 
     @property
     def parts(self) -> tuple[float, float, float, float]:
-        """Of clips, frames, size and width."""
+        """Parts of clips, frames, size and width."""
         return self.share, self.frames, self.size, self.width
 
     def clip(self, own: ClipShape) -> ClipShape:
-        """What a network sees that is made for clips of ``own``."""
+        """Return the clip at this rung of a network that is made for clips of ``own``."""
         frames, size = round(own.frames * self.frames), round(own.size * self.size)
         return ClipShape(max(1, frames), max(1, size), own.fps)
 
     def fidelity(self, own: ClipShape) -> Fidelity:
-        """What a network has spent at this rung that is made for clips of ``own``."""
+        """Return the fidelity at this rung of a network that is made for clips of ``own``."""
         clip = self.clip(own)
         return Fidelity(self.epochs, clip.frames, clip.size, self.share, self.width)
 
 
 def require_rising(rungs: Sequence[Rung]) -> None:
-    """Raises ValueError unless every rung has more epochs than the one before, and no smaller part."""
+    """Check that every rung has more epochs than the one before, and no smaller part.
+
+    Raises:
+        ValueError: it has not; the settings report it with the key.
+    """
     for before, after in pairwise(rungs):
         if after.epochs <= before.epochs:
             raise ValueError("rungs must increase, such as [2, 4, 8]")

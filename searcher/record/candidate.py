@@ -57,7 +57,7 @@ class Candidate:
 
     @property
     def epochs(self) -> int:
-        """The highest rung that was measured; 0 before the first."""
+        """Epochs of the highest rung that was measured; 0 before the first."""
         return max(self.metrics, default=0)
 
     @property

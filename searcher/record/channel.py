@@ -1,4 +1,4 @@
-"""Small values beside the record of a run, which whoever can read the record can read and write.
+"""Small values beside the record of a run, which every process that can read the record can read and write.
 
 A record in a journal has a file for each in the run's folder, one in a database an attribute of its study.
 """
@@ -28,7 +28,11 @@ class Channel(Protocol):
 
 @dataclass(frozen=True)
 class FolderChannel:
-    """Values as files in the run's folder."""
+    """Values as files in the run's folder.
+
+    Args:
+        run_dir: folder of the run.
+    """
 
     run_dir: Path
 
@@ -52,7 +56,12 @@ class FolderChannel:
 
 @dataclass(frozen=True)
 class StudyChannel:
-    """Values as attributes of the run's study."""
+    """Values as attributes of the run's study.
+
+    Args:
+        storage: Optuna storage of the record.
+        study_id: number of the study in the storage.
+    """
 
     storage: BaseStorage
     study_id: int

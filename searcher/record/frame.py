@@ -14,15 +14,15 @@ COLUMNS = (*_IDENTITY, *_METRICS, "seconds", "architecture", "reason")
 
 
 def frame(measurements: Iterable[Measurement], states: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """One row a measurement, in the order of completion.
+    """Return a frame with one row a measurement, in the order of completion.
 
     The columns are those of ``COLUMNS``, followed by any further metrics by name. A metric that was not
     measured is missing (NaN).
 
     Args:
-        measurements: of one record, or of several.
-        states: of candidates by digest; if given, a column ``candidate`` says what became of the one that was
-            measured.
+        measurements: measurements of one record, or of several.
+        states: states of the candidates by digest; if given, a column ``candidate`` holds the state of the
+            one that was measured.
     """
     rows = [
         {

@@ -19,13 +19,13 @@ _BLOCK = 1 << 16
 
 
 def repair(path: Path) -> Path | None:
-    """Cuts a torn end off the journal and removes its stale lock; the caller must hold the run's lease.
+    """Cut a torn end off the journal and remove its stale lock; the caller must hold the run's lease.
 
     Args:
-        path: the journal; it may not exist yet.
+        path: journal file; it may not exist yet.
 
     Returns:
-        The file that keeps what was cut off, or None if nothing was.
+        File with the bytes that were cut off, or None if the journal was whole.
     """
     for stale in path.parent.glob(f"{path.name}.lock*"):
         stale.unlink(missing_ok=True)
@@ -36,7 +36,7 @@ def repair(path: Path) -> Path | None:
 
 
 def _good_end(path: Path) -> int:
-    """Bytes up to the end of the last whole line."""
+    """Return the number of bytes up to the end of the last whole line."""
     good = path.stat().st_size
     while good:
         line_start, line = _last_line(path, good)
@@ -47,9 +47,9 @@ def _good_end(path: Path) -> int:
 
 
 def mend(path: Path) -> None:
-    """Cuts a torn end off the journal of a driver that goes on writing; nothing is kept of it.
+    """Cut a torn end off the journal of a driver that keeps writing, and discard it.
 
-    What a failed write left is of no use to anybody: the same is written again.
+    The remains of a failed write are of no use: the same entry is written again.
     """
     for stale in path.parent.glob(f"{path.name}.lock*"):
         stale.unlink(missing_ok=True)
@@ -59,24 +59,25 @@ def mend(path: Path) -> None:
 
 
 def check(path: Path) -> None:
-    """Reads the whole journal once.
+    """Check every line of the journal.
 
     Raises:
-        RecordError: a line before the last is no JSON: then the file was damaged in a way that is not ours to
-        mend.
+        RecordError: a line before the last is not JSON, which no interrupted write can cause.
     """
     with path.open("rb") as file:
-        bad = 0
+        damaged = 0
         for number, line in enumerate(file, start=1):
-            if bad:
+            if damaged:
                 raise RecordError(
-                    f"{path}: line {bad} is damaged", hint="restore the file, or start a run of another name"
+                    f"{path}: line {damaged} is damaged",
+                    hint="restore the file, or start a run of another name",
                 )
             if not line.endswith(b"\n") or not _is_json(line):
-                bad = number
+                damaged = number
 
 
 def _cut(path: Path, good: int) -> Path:
+    """Move the bytes from ``good`` on to a file of their own beside the journal, and return it."""
     number = 1
     while (backup := path.with_name(f"{path.name}.torn-{number}")).exists():
         number += 1
@@ -94,7 +95,7 @@ def _cut(path: Path, good: int) -> Path:
 
 
 def _last_line(path: Path, end: int) -> tuple[int, bytes]:
-    """Where the last line before byte ``end`` starts, and the line with its newline if it has one."""
+    """Return the start of the last line before byte ``end``, and the line with its newline if it has one."""
     with path.open("rb") as file:
         start, tail = end, b""
         while start:

@@ -1,4 +1,8 @@
-"""One driver a run: a lock that the operating system releases with the process, whatever ends it."""
+"""One driver a run: a lock that the operating system releases with the process, whatever ends it.
+
+The lock is taken with fcntl and not with the package filelock, which empties the file that it locks: a driver
+that is refused would erase the name of the holder.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +21,11 @@ from search_space.errors import RecordError
 class Lease:
     """The right to write one run's record, held from creation to ``release``.
 
-    The lock is the kernel's (flock), so a killed driver leaves no stale one; the file's text only tells who
-    holds it.
+    The lock is the kernel's (flock), so a killed driver leaves no stale one; the text of the file only names
+    the holder.
 
     Args:
-        run_dir: the run's folder; it must exist.
+        run_dir: folder of the run; it must exist.
 
     Raises:
         RecordError: another process holds it, or the folder cannot be written.
@@ -39,10 +43,10 @@ class Lease:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._file.close()
-            # Who has just taken the lock may not have written its name yet.
-            who = _name(_read(self.path)) or "another process"
+            # A driver that took the lock a moment ago may not have written its name yet.
+            writer = _name(_read(self.path)) or "another process"
             raise RecordError(
-                f"{run_dir} is being written by {who}",
+                f"{run_dir} is being written by {writer}",
                 hint="wait for it, stop it, or give this run another name",
             ) from None
         self._file.truncate(0)
@@ -57,7 +61,7 @@ class Lease:
         self._file.flush()
 
     def release(self) -> None:
-        """Lets another driver in; a second call does nothing."""
+        """Release the lock, so that another driver can write; a second call does nothing."""
         if self._file is not None:
             self._file.truncate(0)
             self._file.close()
@@ -65,9 +69,10 @@ class Lease:
 
 
 def holder(run_dir: Path) -> str | None:
-    """Who writes the run, such as ``process 12 on host since ...``, or None; it disturbs nobody.
+    """Return the process that writes the run, such as ``process 12 on host since ...``; None if there is
+    none.
 
-    The lock itself is not tried, for a driver that starts at this moment would find it taken.
+    The lock itself is not tried: a driver that starts at this moment would find it taken.
     """
     data = _read(run_dir / "driver.lease")
     name = _name(data)
@@ -78,7 +83,7 @@ def holder(run_dir: Path) -> str | None:
     except ProcessLookupError:
         return None
     except PermissionError:
-        # It lives, and belongs to another user.
+        # The process exists, and belongs to another user.
         return name
     return name
 

@@ -13,6 +13,7 @@ from search_space.errors import RecordError, SettingsError
 from searcher.record import journal
 from searcher.record.channel import Channel, FolderChannel
 from searcher.record.lease import Lease
+from searcher.record.optuna_logging import quiet_optuna
 from searcher.record.retrying import Retrying
 from searcher.record.storage import (
     FILE,
@@ -54,7 +55,7 @@ def open_for_writing(run_dir: Path, storage: str | None, retry_seconds: float) -
 
     Raises:
         RecordError: another driver writes the record, or it is damaged, or cannot be reached.
-        SettingsError: the run has its record elsewhere, or its folder cannot be created.
+        SettingsError: the record of the run is not in ``storage``, or its folder cannot be created.
     """
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
@@ -62,7 +63,7 @@ def open_for_writing(run_dir: Path, storage: str | None, retry_seconds: float) -
         raise SettingsError(
             f"the run folder {run_dir} cannot be created: {error.strerror}", hint="choose another output"
         ) from error
-    with ExitStack() as held:
+    with quiet_optuna(), ExitStack() as held:
         held.callback(Lease(run_dir).release)
         database = locate(run_dir, storage)
         if database is None:
@@ -120,21 +121,21 @@ def locate(run_dir: Path, storage: str | None) -> Database | None:
     """Return the database that the record of a run is in, or will be; None for a journal in its folder.
 
     Raises:
-        SettingsError: the run has its record somewhere else than ``storage`` says.
+        SettingsError: the record of the run is not in ``storage``.
     """
-    known = Database.of(run_dir)
-    if known is None:
+    database = Database.of(run_dir)
+    if database is None:
         if storage is None:
             return None
         if not (run_dir / FILE).exists():
             return Database.create(run_dir, storage)
-    place = str(run_dir / FILE) if known is None else known.url
+    place = str(run_dir / FILE) if database is None else database.url
     if storage is not None and without_password(storage) != place:
         raise SettingsError(
             f"storage is {without_password(storage)}, but this run has its record in {place}",
             hint="restore it, or give this run another name",
         )
-    return known
+    return database
 
 
 def _stored_name(storage: BaseStorage) -> str | None:

@@ -4,8 +4,8 @@ A run's record is two Optuna studies in a journal file or a database, which any 
 ``<run>`` a trial is a candidate of the search: its parameters are the genotype, its values the objectives,
 its constraints the soft ones. In ``<run>/measurements`` a trial is one measurement, written at once when it
 is over, so that it is either whole or not there; their order is the order of completion. The measurements
-are the truth: on opening, candidates are brought in line with them. Proposals and decisions say how many
-measurements there were at the time, so that a run can be replayed.
+are the truth: on opening, candidates are brought in line with them. Proposals and decisions note the number
+of measurements at the time, so that a run can be reproduced.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from searcher.record.candidate import Candidate, CandidateState, Decision
 from searcher.record.channel import StudyChannel
 from searcher.record.frame import frame
 from searcher.record.opening import OpenedRecord, open_by_name, open_for_reading, open_for_writing
+from searcher.record.optuna_logging import quiet_optuna
 from searcher.record.retrying import Retrying
 from searcher.record.trials import (
     TRIAL_STATES,
@@ -123,10 +124,10 @@ class Records:
 
     @classmethod
     def in_memory(cls, identity: Mapping[str, Any]) -> Records:
-        """Create a record that is gone with the process, to reproduce a search."""
-        return cls(
-            OpenedRecord(InMemoryStorage(), "memory", Retrying("memory")), writable=True, identity=identity
-        )
+        """Create a record in memory, to reproduce a search."""
+        opened = OpenedRecord(InMemoryStorage(), "memory", Retrying("memory"))
+        with quiet_optuna():
+            return cls(opened, writable=True, identity=identity)
 
     def _create(self, identity: Mapping[str, Any]) -> None:
         """Create the two studies with their identity, unless they exist."""
@@ -263,11 +264,11 @@ class Records:
         """Add a trial as the ``number``-th of a study; return its id."""
         study_id = self._studies[study]
 
-        def written() -> int | None:
+        def written_id() -> int | None:
             trials = self.storage.get_all_trials(study_id, deepcopy=False)
             return trials[number]._trial_id if len(trials) > number else None
 
-        return self._retrying.do(lambda: self.storage.create_new_trial(study_id, trial), written)
+        return self._retrying.do(lambda: self.storage.create_new_trial(study_id, trial), written_id)
 
     def propose(
         self, candidate: Candidate, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
@@ -310,7 +311,7 @@ class Records:
 
     def _close(self, candidate: Candidate, trial_id: int, state: CandidateState) -> None:
         if self.storage.get_trial(trial_id).state.is_finished():
-            # An earlier attempt succeeded without getting an answer.
+            # An earlier attempt was written, although it failed.
             return
         values = None
         if state in ("complete", "pruned"):

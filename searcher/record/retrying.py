@@ -14,7 +14,7 @@ from search_space.errors import RecordError
 from searcher.record.storage import redacted
 
 _LOG = logging.getLogger(__name__)
-_FIRST, _LONGEST = 0.5, 15.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
 
 T = TypeVar("T")
 
@@ -32,14 +32,14 @@ class Retrying:
     """Retries writes until a storage can be used.
 
     A write that failed may have been done all the same: a database may lose its client after the commit, a
-    file may be whole although the disk did not answer. So nothing is written again before the storage was
-    looked at.
+    file may be whole although the disk did not answer. So the storage is read before
+    anything is written again.
 
     Args:
         name: name of the run.
-        retry_seconds: seconds for which a write is retried; 0 is not at all.
-        guard: called before every write; raises if this driver may no longer write.
-        mend: repairs the storage after a failure, such as a torn line.
+        retry_seconds: seconds for which a write is retried; 0 for a single attempt.
+        guard: function called before every write, which raises if this driver may no longer write.
+        mend: function that repairs the storage after a failure, such as a torn line.
     """
 
     def __init__(
@@ -50,24 +50,29 @@ class Retrying:
     def do(self, write: Callable[[], T], done: Callable[[], T | None] = lambda: None) -> T:
         """Return the result of ``write``, or of ``done`` if a failed attempt turns out to have been written.
 
+        Args:
+            write: function that writes.
+            done: function that reads the result of an earlier attempt; it returns None if nothing was
+                written.
+
         Raises:
             RecordError: the storage was unavailable for too long.
         """
-        began, pause = time.monotonic(), _FIRST
+        started, pause = time.monotonic(), _FIRST_PAUSE
         try:
             self._guard()
             return write()
         except UNAVAILABLE as error:
             failure: Exception = error
-        while time.monotonic() - began < self._retry_seconds:
+        while time.monotonic() - started < self._retry_seconds:
             _LOG.warning("the record of %s cannot be written, trying again: %s", self._name, _text(failure))
             time.sleep(pause)
-            pause = min(2 * pause, _LONGEST)
+            pause = min(2 * pause, _LONGEST_PAUSE)
             try:
                 self._guard()
                 self._mend()
-                found = done()
-                return write() if found is None else found
+                earlier = done()
+                return write() if earlier is None else earlier
             except UNAVAILABLE as error:
                 failure = error
         raise RecordError(

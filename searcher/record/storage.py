@@ -1,6 +1,6 @@
 """Where a run's record lies: a journal file in its folder, or a PostgreSQL database that runs share.
 
-A record in a database has a file of one line in the run's folder that says where, and a study name that no
+A record in a database has a file of one line in the run's folder with its address, and a study name that no
 other run has, so that two runs of the same name in one database never meet.
 """
 
@@ -13,10 +13,9 @@ import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from sqlalchemy import Connection, Engine, create_engine
@@ -25,7 +24,10 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from search_space.errors import RecordError, SettingsError
+from search_space.files import write_text
+from search_space.json_files import read_json, to_json
 from searcher.record import journal
+from searcher.record.optuna_logging import quiet_optuna
 
 FILE = "record.journal"
 POINTER = "record.json"
@@ -36,46 +38,48 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Database:
-    """A record in a database: its address without a password, and the run's own study in it."""
+    """A record in a database.
+
+    Args:
+        url: address of the database, without a password.
+        study: name of the run's own study in it.
+    """
 
     url: str
     study: str
 
     @classmethod
     def of(cls, run_dir: Path) -> Database | None:
-        """What the run's folder says; None if its record is a journal, or is yet to be made.
+        """Return the database that the run's folder names; None if its record is a journal, or does not
+        exist.
 
         Raises:
-            RecordError: the file that says it is damaged.
+            RecordError: the file that names it is damaged.
         """
         path = run_dir / POINTER
         if not path.is_file():
             return None
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            return cls(data["url"], data["study"])
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise RecordError(
-                f"{path} is damaged: {error}", hint='it holds {"url": "postgresql://...", "study": "..."}'
-            ) from error
+        hint = 'it must hold {"url": "postgresql://...", "study": "..."}'
+        return read_json(path, cls, error=RecordError, hint=hint)
 
     @classmethod
     def create(cls, run_dir: Path, url: str) -> Database:
-        """A place for a new run."""
-        made = cls(without_password(url), f"{run_dir.name}-{uuid.uuid4().hex[:12]}")
-        temporary = run_dir / f".{POINTER}.part"
-        temporary.write_text(json.dumps(asdict(made)) + "\n", encoding="utf-8")
-        temporary.replace(run_dir / POINTER)
-        return made
+        """Choose a study name for a new run, and write both into its folder."""
+        database = cls(without_password(url), f"{run_dir.name}-{uuid.uuid4().hex[:12]}")
+        write_text(run_dir / POINTER, json.dumps(to_json(database)) + "\n")
+        return database
 
 
 def without_password(url: str) -> str:
-    """The address as files of a run keep it; the password is left to PGPASSWORD or ~/.pgpass."""
+    """Return an address without its password, as files of a run keep it.
+
+    The password comes from PGPASSWORD or ~/.pgpass.
+    """
     return make_url(url)._replace(password=None).render_as_string(hide_password=False)
 
 
 def redacted(text: str, *urls: str | None) -> str:
-    """The text without a password, should somebody have put one into it."""
+    """Return a text in which stars replace the passwords of the environment and of ``urls``."""
     secrets = [os.environ.get("PGPASSWORD"), *(make_url(url).password for url in urls if url)]
     for secret in secrets:
         if secret:
@@ -84,18 +88,18 @@ def redacted(text: str, *urls: str | None) -> str:
 
 
 def stored_runs(storage: BaseStorage, name: str) -> list[str]:
-    """Studies of the runs of that name, or of that very study name."""
-    known = {study.study_name for study in storage.get_all_studies()}
-    return sorted(
-        each for each in known if each == name or re.fullmatch(rf"{re.escape(name)}-[0-9a-f]{{12}}", each)
-    )
+    """Return the names of the studies of all runs of that name, or the study of exactly that name."""
+    studies = {study.study_name for study in storage.get_all_studies()}
+    of_run = re.compile(rf"{re.escape(name)}(-[0-9a-f]{{12}})?")
+    return sorted(study for study in studies if of_run.fullmatch(study))
 
 
 def check_database(url: str) -> None:
-    """Connects once.
+    """Connect to a database once.
 
     Raises:
-        SettingsError: there is no driver. RecordError: the database cannot be reached.
+        SettingsError: there is no driver for PostgreSQL.
+        RecordError: the database cannot be reached.
     """
     with _connected(url):
         pass
@@ -104,8 +108,12 @@ def check_database(url: str) -> None:
 class DatabaseLock:
     """The run's lock in the database, which the server releases with the connection; a context manager.
 
+    Args:
+        database: record of the run.
+        url: address of the database, with a password if it needs one.
+
     Raises:
-        RecordError: another driver holds it, perhaps from another machine that has the folder, too.
+        RecordError: another driver holds the lock, perhaps on another machine that shares the folder.
     """
 
     def __init__(self, database: Database, url: str) -> None:
@@ -114,10 +122,10 @@ class DatabaseLock:
 
     def __enter__(self) -> DatabaseLock:
         try:
-            taken = self._take()
+            acquired = self._acquire()
         except SQLAlchemyError as error:
             raise _unreachable(self._url, error) from error
-        if not taken:
+        if not acquired:
             raise RecordError(
                 self._held_by_another(), hint="wait for it, stop it, or give this run another name"
             )
@@ -133,11 +141,11 @@ class DatabaseLock:
         self._connection = None
 
     def ensure(self) -> None:
-        """Takes the lock again if the server has let it go, as a restart of the server does.
+        """Acquire the lock again if the server has lost it, as when it restarts.
 
         Raises:
-            OSError: another driver has it, or the server has not noticed yet that our old connection is gone.
-            SQLAlchemyError: the server is away.
+            OSError: another driver holds it, or the server still counts our lost connection as open.
+            SQLAlchemyError: the server cannot be reached.
         """
         if self._connection is not None:
             try:
@@ -145,26 +153,27 @@ class DatabaseLock:
                 return
             except SQLAlchemyError:
                 self._release()
-        if not self._take():
+        if not self._acquire():
             raise OSError(self._held_by_another())
 
     def _held_by_another(self) -> str:
         return f"{self._database.study} in {self._database.url} is being written by another process"
 
-    def _take(self) -> bool:
+    def _acquire(self) -> bool:
+        """Ask for the lock; return False if another driver holds it."""
         connection = _engine(self._url).connect()
-        taken = connection.exec_driver_sql(
+        acquired = connection.exec_driver_sql(
             "SELECT pg_try_advisory_lock(hashtext('movinas'), hashtext(%s))", (self._database.study,)
         ).scalar_one()
-        if taken:
+        if acquired:
             self._connection = connection
         else:
             connection.close()
-        return bool(taken)
+        return bool(acquired)
 
 
 def _engine(url: str) -> Engine:
-    """Connections of our own in autocommit mode."""
+    """Return an engine whose connections are not pooled and commit every statement."""
     try:
         return create_engine(_with_driver(url), poolclass=NullPool, isolation_level="AUTOCOMMIT")
     except ImportError as error:
@@ -175,7 +184,7 @@ def _engine(url: str) -> Engine:
 
 @contextmanager
 def _connected(url: str) -> Iterator[Connection]:
-    """A connection of our own in autocommit mode."""
+    """Yield a connection of its own that commits every statement."""
     try:
         connection = _engine(url).connect()
     except SQLAlchemyError as error:
@@ -187,19 +196,20 @@ def _connected(url: str) -> Iterator[Connection]:
 
 
 def open_database(url: str) -> BaseStorage:
-    """Optuna's storage in a database; its tables are made if they are not there.
+    """Open Optuna's storage in a database, and create its tables if they do not exist.
 
     Raises:
-        SettingsError: there is no driver. RecordError: the database cannot be reached or used.
+        SettingsError: there is no driver for PostgreSQL.
+        RecordError: the database cannot be reached or used.
     """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     with _connected(url):
         pass
     for attempt in range(5):
         try:
-            return RDBStorage(_with_driver(url), engine_kwargs={"pool_pre_ping": True})
+            with quiet_optuna():
+                return RDBStorage(_with_driver(url), engine_kwargs={"pool_pre_ping": True})
         except (IntegrityError, ProgrammingError) as error:
-            # Two drivers that make the tables at the same moment: the second finds them when it looks again.
+            # Two drivers create the tables at the same moment: the second finds them at its next attempt.
             if attempt == 4:
                 raise _unreachable(url, error) from error
             _LOG.info("%s: %s; trying again", without_password(url), error)
@@ -226,16 +236,16 @@ def _unreachable(url: str, error: Exception) -> RecordError:
 
 
 def open_journal(path: Path) -> BaseStorage:
-    """Optuna's storage in a file; it is made if it is not there.
+    """Open Optuna's storage in a journal file, and create the file if it does not exist.
 
     Raises:
-        RecordError: it cannot be opened, or is damaged.
+        RecordError: the file cannot be opened, or is damaged.
     """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         if path.exists():
             journal.check(path)
-        return JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
+        with quiet_optuna():
+            return JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
     except OSError as error:
         raise RecordError(
             f"{path} cannot be opened: {error.strerror}", hint="check its permissions"

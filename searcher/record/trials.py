@@ -17,7 +17,7 @@ STATES: Mapping[TrialState, CandidateState] = {
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
 }
-# Optuna has no state for what was cancelled: such a trial says so in an attribute, too.
+# Optuna has no state for a cancelled trial: an attribute says it.
 TRIAL_STATES: Mapping[CandidateState, TrialState] = {
     **{state: trial for trial, state in STATES.items()},
     "cancelled": TrialState.FAIL,
@@ -25,17 +25,17 @@ TRIAL_STATES: Mapping[CandidateState, TrialState] = {
 
 
 def succeeded(measurement: Measurement) -> bool:
-    """Whether it has metrics; a pruned candidate's have only a lower fidelity."""
+    """Return whether a measurement has metrics; those of a pruned candidate have only a lower fidelity."""
     return measurement.status in ("complete", "pruned")
 
 
 def measurement_trial(measurement: Measurement) -> FrozenTrial:
-    """A finished Optuna trial that holds the measurement in its user attributes."""
+    """Return a finished Optuna trial that holds the measurement in its user attributes."""
     metrics = {name: float(value) for name, value in measurement.metrics.items()}
-    good = succeeded(measurement)
+    success = succeeded(measurement)
     return create_trial(
-        state=TrialState.COMPLETE if good else TrialState.FAIL,
-        values=[metrics["top1"], metrics["macs"]] if good else None,
+        state=TrialState.COMPLETE if success else TrialState.FAIL,
+        values=[metrics["top1"], metrics["macs"]] if success else None,
         user_attrs={
             "digest": measurement.digest,
             "architecture": measurement.architecture,
@@ -51,7 +51,7 @@ def measurement_trial(measurement: Measurement) -> FrozenTrial:
 
 
 def trial_measurement(trial: FrozenTrial) -> Measurement:
-    """The inverse of ``measurement_trial``."""
+    """Return the measurement that a trial holds; the inverse of ``measurement_trial``."""
     data = trial.user_attrs
     return Measurement(
         digest=data["digest"],
@@ -67,7 +67,7 @@ def trial_measurement(trial: FrozenTrial) -> Measurement:
 
 
 def trial_candidate(trial: FrozenTrial) -> Candidate:
-    """The candidate that a trial of the search study holds, without its measurements."""
+    """Return the candidate that a trial of the search study holds, without its measurements."""
     data = trial.user_attrs
     decisions = {
         int(key.removeprefix("rung ")): attribute_decision(value)
@@ -104,12 +104,12 @@ def attribute_decision(attribute: Mapping[str, Any]) -> Decision:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Where two nested mappings differ, one phrase a key."""
-    found = []
+    """Return the differences of two nested mappings, one phrase a key."""
+    phrases = []
     for key in sorted({*old, *new}):
         before, after = old.get(key), new.get(key)
         if isinstance(before, Mapping) and isinstance(after, Mapping):
-            found += differences(before, after, f"{prefix}{key}.")
+            phrases += differences(before, after, f"{prefix}{key}.")
         elif before != after:
-            found.append(f"{prefix}{key} was {before!r} and is now {after!r}")
-    return found
+            phrases.append(f"{prefix}{key} was {before!r} and is now {after!r}")
+    return phrases

@@ -1,7 +1,9 @@
-"""What strategies choose from: a search space, or a table of finished measurements, behind one interface.
+"""The designs that strategies choose from: a search space, or a table of finished measurements, behind one
+interface.
 
 A domain knows genes, costs and windows; a strategy knows none of them, so that the same strategy works on
-networks and on tables. Every design that a domain returns lies inside its windows, unless it says otherwise.
+networks and on tables. Every design that a domain returns lies inside its windows, unless the method says
+otherwise.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ class Domain(Protocol):
 
     Attributes:
         genes: genes in the order of a genotype.
-        objectives: names of the objectives; the first is what only a measurement tells, the others are costs.
+        objectives: names of the objectives; only a measurement tells the first, the others are costs.
         window: lowest and highest primary cost.
         count: number of designs, regardless of windows.
     """
@@ -60,7 +62,7 @@ class Domain(Protocol):
         """Draw a design with a primary cost from ``low`` to ``high``, its logarithm about uniform.
 
         Raises:
-            SpaceError: there is none.
+            SpaceError: there is no such design.
         """
         ...
 
@@ -68,7 +70,7 @@ class Domain(Protocol):
         """Return another design, as few genes away as windows allow.
 
         Raises:
-            SpaceError: there is no other.
+            SpaceError: there is no other design.
         """
         ...
 

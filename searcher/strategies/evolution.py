@@ -13,10 +13,10 @@ from searcher.strategies.strategy import Strategy
 
 
 class ParetoMutation(Strategy):
-    """Mutates a random member of the front of everything known so far."""
+    """Mutation of a random member of the front of all measured proposals."""
 
     def idea(self, history: Sequence[Observation], rng: np.random.Generator) -> Design:
-        """One to three genes changed in a member of the front."""
+        """Return a member of the front with one to three genes changed."""
         known = self.ledger.read(history)
         parent = known.genotypes[int(rng.choice(known.front))]
         design = self.domain.project(parent.tolist(), rng)
@@ -26,21 +26,21 @@ class ParetoMutation(Strategy):
 
 
 class AgingEvolution(Strategy):
-    """Regularised evolution (Real et al. 2019): parents are the best of a sample of the youngest.
+    """Regularised evolution (Real et al. 2019): the parent is the best of a sample of the youngest.
 
-    With several objectives, the best of a sample is one of its front, the one with the most room around it.
+    With several objectives, the best is the member of the sample's front with the greatest crowding distance.
     """
 
     population = 50
     sample = 10
 
     def idea(self, history: Sequence[Observation], rng: np.random.Generator) -> Design:
-        """One gene changed in the winner of a tournament."""
+        """Return the winner of a tournament with one gene changed."""
         known = self.ledger.read(history)
         alive = np.arange(max(0, len(known) - self.population), len(known))
         drawn = rng.choice(alive, size=min(self.sample, len(alive)), replace=False)
         points = known.values[drawn]
-        # Infeasible ones come last, the least infeasible first.
-        bad = np.maximum(known.violation[drawn], 0)
-        winner = drawn[np.lexsort((-crowding(points), ranks(points), bad))[0]]
+        # Infeasible proposals come last, the least infeasible first.
+        violation = np.maximum(known.violation[drawn], 0)
+        winner = drawn[np.lexsort((-crowding(points), ranks(points), violation))[0]]
         return self._mutated(self.domain.project(known.genotypes[winner].tolist(), rng), rng)

@@ -15,14 +15,14 @@ from searcher.pareto import best_first, non_dominated
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a strategy knows about an earlier proposal.
+    """An earlier proposal as strategies see it.
 
     Args:
         genotype: choice of every gene.
         macs: primary cost, over which proposals are spread.
         values: value of every objective, to minimise (see ``Objective.to_minimise``); None before the first
             measurement, or if it failed. A proposal with a value that is not finite counts as failed.
-        rungs_left: number of rungs it was not measured at; values compare well only at the same number.
+        rungs_left: number of rungs at which it was not measured; values compare well only at the same number.
         pending: whether it is under way without a measurement.
         violation: violation of soft constraints; infeasible above 0.
     """
@@ -96,9 +96,9 @@ class Ledger:
         self._values: NDArray[np.float64] = np.empty((0, 2))
 
     def read(self, history: Sequence[Observation]) -> History:
-        """Return the measured proposals."""
+        """Return the measured proposals of a history, and update the attributes."""
         if len(history) < len(self._seen):
-            # Another run's, or an earlier state of this one.
+            # The history of another run, or an earlier state of this one.
             self.genotypes, self._seen, self._capacity = set(), [], 0
         self._grow(len(history), history)
         changed = [
@@ -135,6 +135,7 @@ class Ledger:
         self._is_measured = np.zeros(self._capacity, dtype=bool)
 
     def _store(self, number: int, observation: Observation) -> None:
+        """Write an observation into the row of its proposal."""
         self.genotypes.add(observation.genotype)
         self._genotypes[number] = observation.genotype
         self._is_measured[number] = observation.is_measured

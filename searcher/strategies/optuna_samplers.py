@@ -1,7 +1,7 @@
 """Strategies that ask Optuna's samplers: TPE, NSGA-II, NSGA-III and Gaussian processes.
 
-A sampler is made anew for every proposal, seeded from the run's seed and the number of proposals, and shown a
-study whose past is the record. Pasts are trimmed to what a sampler can learn from in the time that there is.
+Every proposal has a new sampler, seeded from the run's seed and the number of proposals, and a study whose
+past is the record. The past is limited to the trials that a sampler can learn from in reasonable time.
 """
 
 from __future__ import annotations
@@ -20,15 +20,19 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from searcher.record.gene_params import distributions, params
+from searcher.record.optuna_logging import quiet_optuna
 from searcher.strategies.domain import Design, Domain
 from searcher.strategies.history import History, Observation
 from searcher.strategies.strategy import Strategy
 
 
 class _PastStorage(InMemoryStorage):
-    """A storage whose only study has a given past; what is asked of it now is kept in memory.
+    """A storage whose only study has a given past, and one new trial in memory.
 
     Adding the past trial by trial would copy each of them deeply at every proposal: a second at 1,000 trials.
+
+    Args:
+        past: finished and pending trials.
     """
 
     def __init__(self, past: list[FrozenTrial]) -> None:
@@ -38,136 +42,141 @@ class _PastStorage(InMemoryStorage):
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        """The past and what is asked now; nobody here changes them, so that they are never copied."""
+        """Return the new trial and the past, without copies: no sampler changes them."""
         del deepcopy
         asked = super().get_all_trials(study_id, deepcopy=False)
         return [trial for trial in (*asked, *self._past) if states is None or trial.state in states]
 
 
 class OptunaStrategy(Strategy):
-    """What one of Optuna's samplers proposes.
+    """A strategy that asks one of Optuna's samplers.
 
-    A candidate that was held at a lower rung counts as infeasible by as many rungs as it has left, so that a
-    sampler learns from accuracies at full fidelity, and from the next best where those are few.
+    A candidate that was held at a lower rung counts as infeasible by the number of rungs that it has left: a
+    sampler then learns from accuracies at full fidelity, and from the next best where those are few.
     """
 
-    most: ClassVar[int]
-    """So many measured trials are shown to the sampler."""
+    shown_limit: ClassVar[int]
+    """Most measured trials that the sampler is shown."""
 
     def __init__(self, domain: Domain, seed: int, startup: int) -> None:
         super().__init__(domain, seed, startup)
         self._distributions = distributions(domain.genes)
-        # Trials by number, with what they were made of: only speed depends on it.
+        # Trials by number, with the observations that they were made of; they only save time.
         self._trials: dict[int, tuple[Observation, FrozenTrial]] = {}
 
     @abstractmethod
     def sampler(self, seed: int) -> BaseSampler:
-        """The sampler with its settings."""
+        """Return the sampler with its settings."""
 
-    def chosen(self, known: History) -> NDArray[np.int64]:
-        """The rows of the measured proposals that the sampler is shown."""
-        return known.best(self.most)
+    def shown_rows(self, known: History) -> NDArray[np.int64]:
+        """Return the rows of the measured proposals that the sampler is shown."""
+        return known.best(self.shown_limit)
 
     def idea(self, history: Sequence[Observation], rng: np.random.Generator) -> Design:
-        """What the sampler wants to be tried."""
+        """Return the sampler's proposal."""
         known = self.ledger.read(history)
-        shown = sorted(known.numbers[self.chosen(known)].tolist())
+        shown = sorted(known.numbers[self.shown_rows(known)].tolist())
         shown += self.ledger.pending
         past = [self._trial(number, history[number]) for number in shown]
         self._trials = {number: self._trials[number] for number in shown}
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        with warnings.catch_warnings():
-            # Some of what is used is experimental: the warning would come with every proposal.
+        with quiet_optuna(), warnings.catch_warnings():
+            # Some of these features are experimental: every proposal would repeat the warning.
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             sampler = self.sampler(int(rng.integers(2**31)))
             directions = [StudyDirection.MINIMIZE] * known.values.shape[1]
             study = optuna.create_study(directions=directions, sampler=sampler, storage=_PastStorage(past))
-            chosen = study.ask(self._distributions).params
-        return self.domain.design(tuple(int(chosen[gene.name]) for gene in self.domain.genes))
+            asked = study.ask(self._distributions).params
+        return self.domain.design(tuple(int(asked[gene.name]) for gene in self.domain.genes))
 
-    def _trial(self, number: int, each: Observation) -> FrozenTrial:
-        """A proposal as Optuna knows it."""
-        known = self._trials.get(number)
-        if known is not None and known[0] == each:
-            return known[1]
-        trial = self._new_trial(each)
-        # The trial that is asked for is number 0.
+    def _trial(self, number: int, observation: Observation) -> FrozenTrial:
+        """Return a proposal as a trial of Optuna."""
+        earlier = self._trials.get(number)
+        if earlier is not None and earlier[0] == observation:
+            return earlier[1]
+        trial = self._new_trial(observation)
+        # The new trial is number 0.
         trial.number = number + 1
-        self._trials[number] = each, trial
+        self._trials[number] = observation, trial
         return trial
 
-    def _new_trial(self, each: Observation) -> FrozenTrial:
-        chosen = params(self.domain.genes, each.genotype)
-        if each.values is None:
-            return create_trial(state=TrialState.RUNNING, params=chosen, distributions=self._distributions)
+    def _new_trial(self, observation: Observation) -> FrozenTrial:
+        gene_params = params(self.domain.genes, observation.genotype)
+        if observation.values is None:
+            return create_trial(
+                state=TrialState.RUNNING, params=gene_params, distributions=self._distributions
+            )
         return create_trial(
-            params=chosen,
+            params=gene_params,
             distributions=self._distributions,
-            values=list(each.values),
-            constraints={"fidelity": float(each.rungs_left), "violation": each.violation},
+            values=list(observation.values),
+            constraints={"fidelity": float(observation.rungs_left), "violation": observation.violation},
         )
 
 
 class Tpe(OptunaStrategy):
     """The tree-structured Parzen estimator, multivariate and grouped; pending candidates count as bad."""
 
-    most = 400
+    shown_limit = 400
 
     def sampler(self, seed: int) -> BaseSampler:
-        """See the class."""
+        """Return the sampler with its settings."""
         return optuna.samplers.TPESampler(
             multivariate=True, group=True, constant_liar=True, n_startup_trials=1, seed=seed
         )
 
-    def chosen(self, known: History) -> NDArray[np.int64]:
-        """The best half of what fits, and of the rest an even choice: the bad say where not to go."""
+    def shown_rows(self, known: History) -> NDArray[np.int64]:
+        """Return the best rows and an even selection of the rest, half of the limit each.
+
+        The estimator needs bad trials as well as good ones.
+        """
         order = known.best(len(known))
-        half = self.most // 2
-        if len(order) <= self.most:
+        half = self.shown_limit // 2
+        if len(order) <= self.shown_limit:
             return order
-        places = np.linspace(half, len(order) - 1, self.most - half).astype(np.int64)
+        places = np.linspace(half, len(order) - 1, self.shown_limit - half).astype(np.int64)
         return np.concatenate([order[:half], order[places]])
 
 
 class Nsga2(OptunaStrategy):
-    """NSGA-II (Deb et al. 2002) whose parents are the best of all that is known, so that nobody waits."""
+    """NSGA-II (Deb et al. 2002) without generations: parents are the best of all measured proposals, so that
+    no worker waits."""
 
     population = 20
-    most = 4 * population
+    shown_limit = 4 * population
 
     def sampler(self, seed: int) -> BaseSampler:
-        """See the class."""
+        """Return the sampler with its settings."""
         return optuna.samplers.NSGAIISampler(population_size=self.population, seed=seed)
 
-    def _new_trial(self, each: Observation) -> FrozenTrial:
-        return _first_generation(super()._new_trial(each), "NSGAIISampler")
+    def _new_trial(self, observation: Observation) -> FrozenTrial:
+        return _first_generation(super()._new_trial(observation), "NSGAIISampler")
 
 
 class Nsga3(OptunaStrategy):
-    """NSGA-III (Deb and Jain 2014), for three objectives and more, as ``Nsga2`` does it."""
+    """NSGA-III (Deb and Jain 2014), for three objectives and more, without generations as ``Nsga2``."""
 
     population = 20
-    most = 4 * population
+    shown_limit = 4 * population
 
     def sampler(self, seed: int) -> BaseSampler:
-        """See the class."""
+        """Return the sampler with its settings."""
         return optuna.samplers.NSGAIIISampler(population_size=self.population, seed=seed)
 
-    def _new_trial(self, each: Observation) -> FrozenTrial:
-        return _first_generation(super()._new_trial(each), "NSGAIIISampler")
+    def _new_trial(self, observation: Observation) -> FrozenTrial:
+        return _first_generation(super()._new_trial(observation), "NSGAIIISampler")
 
 
 def _first_generation(trial: FrozenTrial, sampler: str) -> FrozenTrial:
-    """Marks what was measured as the generation before the one that is asked for."""
+    """Mark a measured trial as a member of the generation before the new one."""
     trial.system_attrs[f"{sampler}:generation"] = 0
     return trial
 
 
 class GaussianProcess(OptunaStrategy):
-    """Optuna's Gaussian process sampler; it takes seconds, and sees few trials for that."""
+    """Optuna's Gaussian process sampler, shown few trials since it takes seconds a proposal."""
 
-    most = 60
+    shown_limit = 60
 
     def sampler(self, seed: int) -> BaseSampler:
-        """See the class."""
+        """Return the sampler with its settings."""
         return optuna.samplers.GPSampler(n_startup_trials=1, seed=seed)

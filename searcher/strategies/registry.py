@@ -24,23 +24,22 @@ _PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 def strategy_names() -> tuple[str, ...]:
-    """Return the names of all strategies, those that were registered last."""
+    """Return the names of all strategies: those of movinas first, then those that were registered."""
     return (*_BUILT_IN, *_REGISTERED)
 
 
 def register_strategy(name: str, strategy: type[Strategy]) -> None:
     """Make a strategy available under a name, in this process.
 
-    A driver that is started from the command line does not run the code that registers: settings there give
-        an
-    import path, ``module:Class``.
+    A driver that is started from the command line does not run the code that registers; its settings give an
+    import path instead, ``module:Class``.
 
     Args:
         name: name in settings.
         strategy: subclass of :class:`Strategy`; ``searcher.testing.strategy_contract`` has the tests to pass.
 
     Raises:
-        SettingsError: the name is taken or has a colon, or the class is no strategy.
+        SettingsError: the name is taken or has a colon, or the class is not a strategy.
     """
     if name in strategy_names() and _REGISTERED.get(name) is not strategy:
         raise SettingsError(f"there is a strategy {name!r} already", hint="choose another name")
@@ -61,7 +60,8 @@ def strategy_class(name: str) -> type[Strategy]:
         name: name of a strategy, or an import path, ``module:Class``.
 
     Raises:
-        SettingsError: there is none of that name, it cannot be imported, or the class is no strategy.
+        SettingsError: there is no strategy of that name, it cannot be imported, or the class is not a
+            strategy.
     """
     if name in _REGISTERED:
         return _REGISTERED[name]
@@ -84,15 +84,17 @@ def create_strategy(name: str, domain: Domain, *, seed: int, startup: int) -> St
     """Create a strategy by its name or import path; see :class:`Strategy` for the arguments.
 
     Raises:
-        SettingsError: there is none of that name, it cannot be imported, or the class is no strategy.
+        SettingsError: there is no strategy of that name, it cannot be imported, or the class is not a
+            strategy.
     """
     return strategy_class(name)(domain, seed, startup)
 
 
 def _checked(strategy: object, name: str) -> type[Strategy]:
+    """Return the class if it is a strategy, else raise."""
     if not (isinstance(strategy, type) and issubclass(strategy, Strategy)):
         raise SettingsError(
-            f"{name!r} is no strategy but {strategy!r}",
+            f"{name!r} is not a strategy but {strategy!r}",
             hint="name a subclass of searcher.strategies.strategy.Strategy",
         )
     return strategy

@@ -18,13 +18,17 @@ from search_space.space.space import SearchSpace
 from searcher.objectives import DEFAULT_OBJECTIVES, KNOWN_COSTS, LEAST_COST, OBJECTIVES, log_cost
 from searcher.strategies.domain import Design
 
-_REPAIRS = 200
+_REPAIR_STEPS = 200
 _DRAWS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkDesign(Design):
-    """A network of a search space."""
+    """A network of a search space.
+
+    Args:
+        architecture: architecture of the network.
+    """
 
     architecture: Architecture
 
@@ -38,12 +42,13 @@ class SpaceDomain:
     """Networks of a search space inside hard windows.
 
     Args:
-        space: of networks, with the data set's number of classes.
-        windows: lowest and highest value of costs of ``KNOWN_COSTS``, by name; no entry is no limit.
+        space: search space with the data set's number of classes.
+        windows: lowest and highest value of costs of ``KNOWN_COSTS``, by name; costs without one are not
+            limited.
         objectives: names of ``OBJECTIVES``, accuracy first.
 
     Raises:
-        SpaceError: an objective or a compute_cost does not exist, or no network lies inside the windows.
+        SpaceError: an objective or a cost does not exist, or no network lies inside the windows.
     """
 
     def __init__(
@@ -60,25 +65,25 @@ class SpaceDomain:
         self.window = max(float(low), ends[0]), min(float(high), ends[1])
         if self.window[0] > self.window[1]:
             raise SpaceError(
-                f"search.macs from {low:.4g} to {high:.4g}: the space has none there",
-                hint=f"it goes from {ends[0]:.4g} to {ends[1]:.4g}",
+                f"search.macs from {low:.4g} to {high:.4g}: no network of the space is in it",
+                hint=f"its networks have {ends[0]:.4g} to {ends[1]:.4g}",
             )
         self._others = {name: ends for name, ends in (windows or {}).items() if name != "macs"}
-        # Where genes with a choice are among all genes of the space.
+        # Positions of genes with a choice among all genes of the space.
         self._places = [place for place, gene in enumerate(space.choices.genes) if gene.choices > 1]
-        self._plain = not self._others and self.objectives == DEFAULT_OBJECTIVES
+        self._knows_macs_only = not self._others and self.objectives == DEFAULT_OBJECTIVES
 
     def _check_names(self, windows: Mapping[str, tuple[float, float]]) -> None:
         unknown = [name for name in self.objectives if name not in OBJECTIVES]
         if unknown or len(self.objectives) < 2 or self.objectives[0] != "accuracy":
             raise SpaceError(
-                f"objectives {', '.join(self.objectives)}",
-                hint=f"name accuracy first, and at least one of {', '.join(list(OBJECTIVES)[1:])}",
+                f"search.objectives cannot be {', '.join(self.objectives)}",
+                hint=f"name accuracy first, then at least one of {', '.join(list(OBJECTIVES)[1:])}",
             )
         unknown = [name for name in windows if name not in KNOWN_COSTS]
         if unknown:
             raise SpaceError(
-                f"a window on {', '.join(unknown)}", hint=f"there are windows on {', '.join(KNOWN_COSTS)}"
+                f"there is no window on {', '.join(unknown)}", hint=f"use {', '.join(KNOWN_COSTS)}"
             )
 
     @property
@@ -102,7 +107,7 @@ class SpaceDomain:
     def _with_costs(self, architecture: Architecture, genotype: Genotype) -> NetworkDesign:
         macs = float(self.space.macs(architecture))
         known_costs: tuple[float | None, ...] = (None, math.log(macs))
-        if not self._plain:
+        if not self._knows_macs_only:
             costs = self._costs(architecture)
             known_costs = tuple(log_cost(costs[name]) if name in costs else None for name in self.objectives)
         return NetworkDesign(genotype, macs, known_costs, architecture)
@@ -144,19 +149,19 @@ class SpaceDomain:
         self, architecture: Architecture, low: float, high: float, rng: np.random.Generator
     ) -> Architecture:
         """Walk into the other windows without leaving that of multiply-adds."""
-        left = self._outside(architecture)
-        for _ in range(_REPAIRS):
-            if left == 0:
+        distance = self._outside(architecture)
+        for _ in range(_REPAIR_STEPS):
+            if distance == 0:
                 return architecture
             step = self.space.mutate(architecture, rng, low, high)
-            distance = self._outside(step)
-            if distance <= left:
-                architecture, left = step, distance
-        if left == 0:
+            next_distance = self._outside(step)
+            if next_distance <= distance:
+                architecture, distance = step, next_distance
+        if distance == 0:
             return architecture
         names = ", ".join(f"search.windows.{name}" for name in self._others)
         raise SpaceError(
-            f"found nothing inside {names} from {low:.4g} to {high:.4g} multiply-adds",
+            f"no network was found inside {names} from {low:.4g} to {high:.4g} multiply-adds",
             hint="widen one of these windows, or search.macs",
         )
 
@@ -178,7 +183,7 @@ class SpaceDomain:
         try:
             return self.of(self._repaired(inside, *self.window, rng))
         except SpaceError:
-            # A walk can end in a corner; a draw begins elsewhere.
+            # A walk can end at a local minimum; a draw starts elsewhere.
             return self.random(rng, *self.window)
 
     def inside(self, design: Design) -> bool:
@@ -193,7 +198,7 @@ class SpaceDomain:
         values = [0] * len(choices.genes)
         for place, value in zip(self._places, genotype, strict=True):
             values[place] = value
-        # What all variants have in common is worked out once: this is called for every proposal.
+        # The common part of all variants is computed once: this function is called for every proposal.
         full = choices.filled(values)
         places = [place for place in choices.active(values) if choices.genes[place].choices > 1]
         for _ in range(count):

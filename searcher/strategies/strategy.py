@@ -25,19 +25,19 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 class SpaceExhaustedError(SpaceError):
-    """Everything that could be found inside the windows was proposed before."""
+    """The error that nothing new is left to propose inside the windows."""
 
 
 class Strategy(ABC):
     """One way to choose designs; ``searcher.strategies.registry`` has their names.
 
     Args:
-        domain: what can be chosen, and its windows.
-        seed: of the run.
-        startup: how many proposals are spread over the cost range before the strategy has its say.
+        domain: designs that can be chosen, and their windows.
+        seed: seed of the run.
+        startup: number of first proposals that are spread over the cost range, before ``idea`` is asked.
 
     Attributes:
-        ledger: the history as arrays.
+        ledger: history of the run as arrays.
     """
 
     def __init__(self, domain: Domain, seed: int, startup: int) -> None:
@@ -48,42 +48,51 @@ class Strategy(ABC):
 
     @property
     def low(self) -> float:
-        """Least primary cost of a proposal."""
+        """Lowest primary cost of a proposal."""
         return self.domain.window[0]
 
     @property
     def high(self) -> float:
-        """Most primary cost of a proposal."""
+        """Highest primary cost of a proposal."""
         return self.domain.window[1]
 
     @abstractmethod
     def idea(self, history: Sequence[Observation], rng: np.random.Generator) -> Design:
-        """A design, inside the windows or not, known or not; ``history`` has two known values or more."""
+        """Return a design, inside the windows or not, new or not.
+
+        Args:
+            history: all proposals of the run in their order; at least two are measured.
+            rng: random numbers of this proposal.
+        """
 
     def propose(self, history: Sequence[Observation], taken: Container[str]) -> Design:
-        """The next design.
+        """Return the next design, new and inside the windows.
 
         Args:
             history: all proposals of the run in their order, pending and failed ones too.
-            taken: digests that must not come again.
+            taken: digests of designs that must not be proposed again.
 
         Raises:
-            SpaceExhaustedError: there is nothing new left.
+            SpaceExhaustedError: nothing new is left inside the windows.
         """
         rng = np.random.default_rng([self.seed, len(history)])
-        if len(history) < self.startup or not _some_known(history):
-            found = self.stratified(len(history), rng)
+        if len(history) < self.startup or not _has_two_measurements(history):
+            design = self.stratified(len(history), rng)
         else:
-            found = self.idea(history, rng)
-            if not self.domain.inside(found):
-                found = self.domain.project(found.genotype, rng)
-        return self._new(found, taken, len(history), rng)
+            design = self.idea(history, rng)
+            if not self.domain.inside(design):
+                design = self.domain.project(design.genotype, rng)
+        return self._new_design(design, taken, len(history), rng)
 
     def stratified(self, number: int, rng: np.random.Generator) -> Design:
-        """A random design from one slice of the cost range; consecutive numbers cover all of it evenly.
+        """Return a random design from one slice of the cost range; consecutive numbers cover all of it
+        evenly.
 
-        The slices follow the golden ratio, so that any number of proposals is spread without knowing it in
-        advance.
+        The slices follow the golden ratio: proposals are spread evenly however many there will be.
+
+        Args:
+            number: number of the proposal, from 0.
+            rng: random numbers of this proposal.
         """
         span = math.log(self.high / self.low)
         width = 1 / max(self.startup, 8)
@@ -93,44 +102,48 @@ class Strategy(ABC):
         try:
             return self.domain.random(rng, low, low * math.exp(span * width))
         except SpaceError:
-            # A sparse space has gaps; near them the whole window has to do.
+            # A sparse space has gaps: in one of them, the whole window is the slice.
             return self.domain.random(rng, self.low, self.high)
 
-    def _new(self, found: Design, taken: Container[str], number: int, rng: np.random.Generator) -> Design:
-        """``found``, or after ever more mutations something like it, that is not taken."""
-        candidate = found
+    def _new_design(
+        self, design: Design, taken: Container[str], number: int, rng: np.random.Generator
+    ) -> Design:
+        """Return ``design``, or if it is taken, a similar one, as few mutations away as possible."""
+        candidate = design
         for attempt in range(_TRIES):
             if candidate.digest not in taken:
                 return candidate
             # Walks of growing length: the neighbourhood of a good design is the first to be used up.
-            candidate = candidate if attempt % 4 else found
+            candidate = candidate if attempt % 4 else design
             for _ in range(1 + attempt // 8):
                 candidate = self._mutated(candidate, rng)
         if self.domain.count <= _ENUMERABLE:
-            left = [each for each in self.domain.enumerate() if each.digest not in taken]
-            if left:
-                return left[int(rng.integers(len(left)))]
+            new = [candidate for candidate in self.domain.enumerate() if candidate.digest not in taken]
+            if new:
+                return new[int(rng.integers(len(new)))]
         raise SpaceExhaustedError(
-            f"nothing new from {self.low:.4g} to {self.high:.4g} multiply-adds after {number} proposals",
+            f"nothing new is left from {self.low:.4g} to {self.high:.4g} multiply-adds, after {number}"
+            " proposals",
             hint="widen search.macs, choose a larger space, or ask for fewer trials",
         )
 
     def _mutated(self, design: Design, rng: np.random.Generator) -> Design:
+        """Return a mutation of a design, or the design itself if the windows hold no other."""
         try:
             return self.domain.mutate(design, rng)
         except SpaceError:
-            # The windows hold nothing else, which the caller finds out.
+            # The caller notices by the digest.
             return design
 
 
-def _some_known(history: Sequence[Observation]) -> bool:
-    """Whether there are two measurements to learn from."""
-    return len(list(islice((each for each in history if each.is_measured), 2))) == 2
+def _has_two_measurements(history: Sequence[Observation]) -> bool:
+    """Return whether there are two measurements to learn from."""
+    return len(list(islice((earlier for earlier in history if earlier.is_measured), 2))) == 2
 
 
 class StratifiedRandom(Strategy):
-    """Random designs, spread evenly over log cost, not bunched where most of them are."""
+    """Random designs, spread evenly over log cost rather than dense where the space is."""
 
     def idea(self, history: Sequence[Observation], rng: np.random.Generator) -> Design:
-        """The next slice of the cost range."""
+        """Return a random design from the next slice of the cost range."""
         return self.stratified(len(history), rng)

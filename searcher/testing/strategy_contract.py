@@ -1,4 +1,4 @@
-"""What every strategy owes on every domain: designs inside the windows, none twice, the same for the same
+"""The contract of a strategy on every domain: designs inside the windows, none twice, the same for the same
 past.
 
 A strategy's own tests subclass :class:`StrategyContract`::
@@ -34,8 +34,8 @@ def propose_in_turn(
     Args:
         strategy: strategy that proposes.
         count: number of proposals.
-        outcome: returns the observation of a proposal by its number; by default all are measured, some on
-            lower rungs.
+        outcome: function that returns the observation of a proposal by its number; by default all are
+            measured, some on lower rungs.
 
     Returns:
         The proposals and the history of their observations.
@@ -98,16 +98,16 @@ class StrategyContract:
         assert genotypes(others) != genotypes(designs[:STARTUP])
 
     def test_failed_lost_nan_and_infeasible_proposals_do_no_harm(self) -> None:
-        """Go on proposing whatever became of earlier proposals."""
+        """Keep proposing whatever the outcome of earlier proposals."""
 
         def outcome(number: int, design: Design) -> Observation:
-            right = values(design)
+            complete = values(design)
             broken = (
                 None,
-                tuple(math.nan for _ in right),
-                (right[0], math.inf, *right[2:]),
-                right,
-                right,
+                tuple(math.nan for _ in complete),
+                (complete[0], math.inf, *complete[2:]),
+                complete,
+                complete,
             )[number % 5]
             return observed(design, broken, violation=0.5 * (number % 5 == 4))
 

@@ -1,8 +1,8 @@
-"""The predictor: a Gaussian process learns the objectives, and the design that promises most is proposed.
+"""The predictor: a Gaussian process learns the objectives, and the most promising design is proposed.
 
-Its candidates are a pool spread over the cost range and mutations of the best; the promise is the expected
-gain of hypervolume, pending candidates taken as measured. Where it has not shown that it ranks designs better
-than their cost does, on measurements that were held out, another strategy proposes.
+Its candidates are a pool spread over the cost range and mutations of the best; the most promising one has the
+greatest expected gain of hypervolume, given those that are pending. Unless it ranks held-out measurements
+better than their cost does, another strategy proposes.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from searcher.strategies.domain import Design, Domain
 from searcher.strategies.evolution import ParetoMutation
 from searcher.strategies.history import History, Observation
 from searcher.strategies.optuna_samplers import Tpe
-from searcher.strategies.predictor.surrogate import Fits, PredictorQuality, Surrogate
+from searcher.strategies.predictor.surrogate import FitCache, PredictorQuality, Surrogate
 from searcher.strategies.strategy import Strategy
 
 _LOG = logging.getLogger(__name__)
 _POOL = 600
 _PARENTS, _CHILDREN = 16, 4
 _ROUNDS, _CLIMBERS, _STEPS = 2, 4, 8
-_MUTATIONS = 0.15
-"""The share of proposals that are mutations, whatever is promised: a model is never told what it overlooks
-where it never looks."""
+_MUTATION_SHARE = 0.15
+"""Share of proposals that are mutations, whatever the model expects: it cannot learn of regions that it never
+proposes from."""
 
 
 class Predictor(Strategy):
-    """See the module.
+    """The strategy that proposes the design with the greatest expected gain of hypervolume.
 
     Attributes:
-        quality: of the predictor when it was last asked; None before.
+        quality: quality of the predictor at the last proposal; None before the first.
     """
 
     def __init__(self, domain: Domain, seed: int, startup: int) -> None:
@@ -42,13 +42,13 @@ class Predictor(Strategy):
         self._untrained = Tpe(domain, seed, startup)
         self._mutation = ParetoMutation(domain, seed, startup)
         self._untrained.ledger = self._mutation.ledger = self.ledger
-        # All that follows only saves time.
-        self._fits = Fits()
+        # These only save time: no proposal depends on them.
+        self._fits = FitCache()
         self._pool: list[Design] = []
         self._pending: dict[Genotype, Design] = {}
 
     def idea(self, history: Sequence[Observation], rng: np.random.Generator) -> Design:
-        """The most promising candidate, now and then a mutation, or what another strategy proposes."""
+        """Return the most promising candidate, at times a mutation, or the proposal of another strategy."""
         known = self.ledger.read(history)
         model = Surrogate(self.domain, known, len(history), self._fits)
         if model.quality != self.quality:
@@ -56,48 +56,54 @@ class Predictor(Strategy):
             _LOG.info("predictor after %d proposals: %s", len(history), self.quality)
         if not model.quality.trusted:
             return self._untrained.idea(history, rng)
-        if rng.random() < _MUTATIONS:
+        if rng.random() < _MUTATION_SHARE:
             return self._mutation.idea(history, rng)
-        model.look(self._spread(), self._under_way(history))
+        model.condition(self._designs_of_pool(), self._pending_designs(history))
         return self._climb(model, known, rng) or self._mutation.idea(history, rng)
 
     def _climb(self, model: Surrogate, known: History, rng: np.random.Generator) -> Design | None:
-        """The best of the pool and of the front's mutations, and then of their mutations."""
-        gone = self.ledger.genotypes
+        """Return the most promising of the pool, of the front's variants, and of variants of the most
+        promising."""
+        proposed = self.ledger.genotypes
         front = known.front
         parents = rng.choice(front, size=_PARENTS, replace=len(front) < _PARENTS)
-        fresh = [each for each in self._spread() if each.genotype not in gone]
-        fresh += self._varied([tuple(row) for row in known.genotypes[parents].tolist()], _CHILDREN, rng)
+        candidates = [design for design in self._designs_of_pool() if design.genotype not in proposed]
+        candidates += self._new_variants(
+            [tuple(row) for row in known.genotypes[parents].tolist()], _CHILDREN, rng
+        )
         best, most = None, -1.0
         for _ in range(1 + _ROUNDS):
-            if not fresh:
+            if not candidates:
                 break
-            promise = model.promise(fresh)
-            order = np.argsort(-promise, kind="stable").tolist()
-            if promise[order[0]] > most:
-                best, most = fresh[order[0]], float(promise[order[0]])
-            fresh = self._varied([fresh[place].genotype for place in order[:_CLIMBERS]], _STEPS, rng)
+            gains = model.expected_gain(candidates)
+            order = np.argsort(-gains, kind="stable").tolist()
+            if gains[order[0]] > most:
+                best, most = candidates[order[0]], float(gains[order[0]])
+            candidates = self._new_variants(
+                [candidates[place].genotype for place in order[:_CLIMBERS]], _STEPS, rng
+            )
         return best
 
-    def _varied(self, parents: Sequence[Genotype], count: int, rng: np.random.Generator) -> list[Design]:
-        """New designs one gene away."""
-        found = [each for parent in parents for each in self.domain.variants(parent, rng, count)]
-        return [
-            each
-            for each in {each.genotype: each for each in found}.values()
-            if each.genotype not in self.ledger.genotypes
-        ]
+    def _new_variants(
+        self, parents: Sequence[Genotype], count: int, rng: np.random.Generator
+    ) -> list[Design]:
+        """Return new designs one gene away from ``parents``, at most ``count`` of each."""
+        variants = [design for parent in parents for design in self.domain.variants(parent, rng, count)]
+        distinct = {design.genotype: design for design in variants}
+        return [design for design in distinct.values() if design.genotype not in self.ledger.genotypes]
 
-    def _spread(self) -> list[Design]:
-        """Random designs over the whole cost range, drawn once."""
+    def _designs_of_pool(self) -> list[Design]:
+        """Return random designs over the whole cost range, drawn once."""
         if not self._pool:
             rng = np.random.default_rng([self.seed, 1])
             drawn = [self.stratified(number, rng) for number in range(_POOL)]
-            self._pool = list({each.genotype: each for each in drawn}.values())
+            self._pool = list({design.genotype: design for design in drawn}.values())
         return self._pool
 
-    def _under_way(self, history: Sequence[Observation]) -> list[Design]:
-        """The designs of pending proposals."""
+    def _pending_designs(self, history: Sequence[Observation]) -> list[Design]:
+        """Return the designs of pending proposals."""
         genotypes = [history[number].genotype for number in self.ledger.pending]
-        self._pending = {each: self._pending.get(each) or self.domain.design(each) for each in genotypes}
+        self._pending = {
+            genotype: self._pending.get(genotype) or self.domain.design(genotype) for genotype in genotypes
+        }
         return list(self._pending.values())

@@ -203,13 +203,13 @@ def test_a_search_whose_time_is_over_cancels_what_runs_and_another_start_goes_on
         run_serially(plan, invented(), workers=2, stop_after=3)
     before = [each.number for each in Records.reading(tmp_path / "tiny").candidates()]
     with search(tmp_path, trials=6, rungs=[4], budget_minutes=1.0) as plan:
-        plan._began -= 61
+        plan._started -= 61
         assert run_serially(plan, invented()) == 0, "nothing was begun or went on"
     assert [each.number for each in Records.reading(tmp_path / "tiny").candidates()] == before
     with search(tmp_path, trials=6, rungs=[4], budget_minutes=1.0) as plan:
         job = plan.next()
         assert job is not None
-        plan._began -= 61
+        plan._started -= 61
         epochs = invented().build()(job)
         assert not plan.observe(job, next(iter(epochs)))
         assert plan.running == [] and plan.next() is None

@@ -105,7 +105,7 @@ def test_a_rung_waits_until_one_of_its_candidates_can_be_expected_at_the_top() -
     assert halving().survivors([results[:1]], complete=True)
 
 
-def test_a_stratum_that_has_sent_someone_on_needs_no_guard() -> None:
+def test_a_stratum_with_a_promoted_candidate_needs_no_other_survivor() -> None:
     front = [result(n, 0.9 - 0.01 * n, 1e6 * (1.2 - 0.01 * n)) for n in range(6)]
     weak = [result(10 + n, 0.1 + 0.01 * n, 9e7) for n in range(3)]
     rule = halving((1, 2), 3)

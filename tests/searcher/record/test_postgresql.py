@@ -119,7 +119,7 @@ def test_another_place_a_damaged_pointer_and_a_newer_schema_are_refused(tmp_path
     ):
         pass
     (run / "record.json").write_text("{}")
-    with pytest.raises(RecordError, match=r"record\.json is damaged"):
+    with pytest.raises(RecordError, match=r"record\.json is incomplete: it has no 'url'"):
         Records.reading(run)
     with Records.writing(tmp_path / "journal", IDENTITY):
         pass
@@ -139,7 +139,6 @@ def test_a_database_that_is_not_there_is_named_before_the_run_starts(tmp_path: P
     check_settings(settings.model_copy(update={"storage": server}))
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.slow
 def test_a_whole_search_on_real_workers(tmp_path: Path, server: str) -> None:
     settings = tiny_settings(tmp_path, trials=6).model_copy(update={"storage": server})
