@@ -16,7 +16,7 @@ Folders = Annotated[list[Path], typer.Argument(help="Folders of runs; several ar
 
 def report(
     runs: Folders,
-    output: Annotated[Path | None, typer.Option(help="File of the page [default: RUN/report.html].")] = None,
+    output: Annotated[Path | None, typer.Option(help="File of the page (default: RUN/report.html).")] = None,
     pictures: Annotated[Path | None, typer.Option(help="Folder for every plot as PNG and SVG.")] = None,
     objectives: Annotated[str | None, typer.Option(help="Objectives, such as accuracy,macs,latency.")] = None,
     published: Annotated[bool, typer.Option("--published", help="Show the released networks, too.")] = False,
@@ -42,7 +42,7 @@ def family(
     train: Annotated[bool, typer.Option(help="Train and export; else write recipes and cards.")] = True,
     chosen: Annotated[bool, typer.Option("--chosen", help="Use the family that was chosen before.")] = False,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs of the trainings [default: the run's].")
+        int | None, typer.Option(min=1, help="Epochs of the trainings (default: the run's).")
     ] = None,
     address: Annotated[str | None, typer.Option(help="Address of a Ray cluster: auto, or HOST:PORT.")] = None,
 ) -> None:

@@ -133,14 +133,14 @@ def latency_table(
     space: Annotated[str, typer.Argument(help="A space of stream networks: a preset's name or a YAML file.")],
     output: Annotated[
         Path | None,
-        typer.Option(help="File of the table, resumed if it exists [default: SPACE-RUNTIME.json]."),
+        typer.Option(help="File of the table, resumed if it exists (default: SPACE-RUNTIME.json)."),
     ] = None,
     runtime: Annotated[
         str, typer.Option(help="Runtime to time in: pytorch, or one that exports are for.")
     ] = "pytorch",
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
     classes: Annotated[
-        int | None, typer.Option(min=1, help="Number of classes [default: the space's].")
+        int | None, typer.Option(min=1, help="Number of classes (default: the space's).")
     ] = None,
     networks: Annotated[
         int, typer.Option(min=2, help="Number of whole networks that the error is measured on.")
