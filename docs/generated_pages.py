@@ -51,6 +51,11 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     return re.sub(pages, lambda page: f"]({up}{page[1].lower()}.md", markdown)
 
 
+def on_page_content(html: str, **_: Any) -> str:
+    """Return a page without the roles (``:meth:`` and the like) that docstrings give to names."""
+    return re.sub(r":(?:class|meth|func|data|attr|mod):<code>~?([^<]*)</code>", r"<code>\1</code>", html)
+
+
 def linked(text: str) -> str:
     """Return a page of the checkout's root with its links into docs/ as the site has them."""
     return re.sub(r"\]\(docs/", "](", text)
