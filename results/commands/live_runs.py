@@ -43,7 +43,7 @@ def stop(
 
     found = overview(run, storage)
     if not (found.working or found.driver):
-        typer.echo(f"{found.name}: nobody is working on it")
+        typer.echo(f"{found.name}: no driver is working on it")
         return
     records = reading(run, storage)
     ask_to_stop(records.channel)
