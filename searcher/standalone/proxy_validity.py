@@ -1,4 +1,5 @@
-"""The validity of a cheap training: how its ranking of networks over the cost range agrees with an expensive one."""
+"""The validity of a cheap training: how its ranking of networks over the cost range agrees with an expensive
+one."""
 
 from __future__ import annotations
 
@@ -232,9 +233,7 @@ def prepare_study(
         DataError: there are no usable videos.
     """
     if networks < 10:
-        raise SettingsError(
-            f"{networks} networks are too few for a ranking", hint="give 10 or more"
-        )
+        raise SettingsError(f"{networks} networks are too few for a ranking", hint="give 10 or more")
     check_settings(settings)
     data = RunData.open(
         settings.data,
