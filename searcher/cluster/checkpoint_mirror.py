@@ -73,8 +73,7 @@ class Mirror:
             self._pushed[target] = _stamp(target)
 
     def push(self, folder: Path, name: str) -> None:
-        """Copy the files of ``folder`` that have changed since the last push or pull to ``name`` in the
-        store."""
+        """Copy the files of ``folder`` that have changed since the last copy to ``name`` in the store."""
         for path in sorted(folder.rglob("*")):
             # Such names mark files that are being written; see search_space.files.
             if not path.is_file() or path.name.startswith("."):

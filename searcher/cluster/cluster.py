@@ -186,6 +186,7 @@ class Cluster:
             logging.getLogger(name).setLevel(level)
 
     def _start_locally(self) -> None:
+        """Start Ray on this machine."""
         import ray
 
         self._folder = temporary_folder("ray")
@@ -201,6 +202,7 @@ class Cluster:
         )
 
     def _join(self, address: str) -> None:
+        """Join a cluster, and request capacity from its autoscaler."""
         import ray
 
         try:
@@ -225,13 +227,13 @@ class Cluster:
             request_resources(bundles=[bundle] * workers)
 
     def close(self) -> None:
-        """Leave the cluster, or end all of Ray's processes that this driver started and remove their
-        files."""
+        """Leave the cluster, or end Ray's processes that this driver started and remove their files."""
         if self._joined or self._folder is not None:
             self._end_session()
         self._held.close()
 
     def _end_session(self) -> None:
+        """Disconnect from Ray; end the session that this driver started."""
         import ray
 
         if self._joined and not self.capacity.elastic and ray.is_initialized():

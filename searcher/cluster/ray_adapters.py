@@ -77,8 +77,7 @@ class Bridge:
             raise self.error
 
     def next(self, trial_id: str) -> Job | None:
-        """Return the job of a new Ray trial; None if there is none now, or none at all once ``over`` is
-        set."""
+        """Return the job of a new Ray trial; None if there is none now, or ever if ``over`` is set."""
         self.raise_error()
         if self.stopping:
             self.over = not self.jobs

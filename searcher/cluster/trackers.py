@@ -30,8 +30,7 @@ def check_trackers(names: Sequence[Tracker]) -> None:
 
 
 def callbacks(names: Sequence[Tracker], run: str) -> list[Any]:
-    """Return callbacks of Ray Tune; a run is an experiment or project of the tracker, a training one of its
-    runs.
+    """Return callbacks of Ray Tune; a run is a project of the tracker, a training one of its runs.
 
     Args:
         names: names of the trackers.

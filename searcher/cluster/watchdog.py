@@ -1,5 +1,4 @@
-"""A watchdog over workers: it kills those whose jobs hang or take too long, and measures how long all are
-idle."""
+"""A watchdog that kills workers whose jobs hang or take too long, and times idle clusters."""
 
 from __future__ import annotations
 

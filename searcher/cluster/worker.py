@@ -62,8 +62,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         return {"epoch": result.to_dict(), **self._origin_and_warnings()}
 
     def _epoch(self) -> EpochResult:
-        """Return the job's next epoch; wait while the disk is full or a video is missing, then resume from
-        the checkpoint."""
+        """Return the job's next epoch; while the disk is full or a video is missing, wait and retry."""
         deadline = time.monotonic() + float(self.config["retry_seconds"])
         while True:
             try:

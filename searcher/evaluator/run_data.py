@@ -79,7 +79,8 @@ class RunData:
         return self.dataset.classes
 
     def write_report(self, folder: Path) -> None:
-        """Write the class map and the list of what is not used: ``classes.json``, ``left_out.json``."""
+        """Write the class map and the list of videos that are not used: ``classes.json``,
+        ``left_out.json``."""
         broken = {entry for data in self.stores.values() for entry in data.broken}
         self.dataset.write_report(folder, tuple(sorted(broken)))
 
@@ -90,15 +91,13 @@ class RunData:
 
     @property
     def final_split(self) -> str:
-        """Split that finished networks are measured on: ``test``, which no choice depends on, else
-        ``val``."""
+        """Split that finished networks are measured on: ``test`` if there is one, else ``val``."""
         return final_split(self.dataset)
 
     def measure(
         self, model: nn.Module, clip: ClipShape, *, streaming: bool, device: str = "cpu"
     ) -> dict[str, float]:
-        """Return top-1, top-5 and loss of a finished network, on whole clips and (``stream_``) frame by
-        frame."""
+        """Return figures of a finished network on whole clips and (``stream_``) frame by frame."""
         return finished_metrics(
             model, self.stores[clip], self.final_split, streaming=streaming, device=device
         )

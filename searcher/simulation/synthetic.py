@@ -247,8 +247,7 @@ class SyntheticDomain:
         return mask
 
     def _filled(self, genotypes: Ints) -> Ints:
-        """Return genotypes whose missing layers repeat the stage's last one, so that more depth is a small
-        step."""
+        """Return genotypes whose missing layers repeat the stage's last one: more depth is a small step."""
         if not self.layerwise:
             return genotypes
         parts = genotypes.reshape(len(genotypes), STAGES, -1).copy()

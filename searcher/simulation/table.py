@@ -110,8 +110,7 @@ class TableDomain:
         return self.window[0] <= design.cost <= self.window[1]
 
     def _distance(self, genotype: Sequence[int]) -> NDArray[np.float64]:
-        """Return the distance of every row, shape (n,): 1 a gene; of ordered ones, from 0.5 to 1 by the
-        steps."""
+        """Return the distance of every row, shape (n,): 1 a gene, and 0.5 to 1 an ordered gene."""
         steps = np.abs(self.table.genotypes - np.asarray(genotype))
         ordered = 0.5 + 0.5 * steps / np.maximum(self._spread, 1)
         by_gene = np.where(steps == 0, 0, np.where(self._spread > 0, ordered, 1))

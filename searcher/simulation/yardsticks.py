@@ -1,5 +1,4 @@
-"""Yardsticks to compare strategies on: tables and a synthetic space, with noisy measurements and exact
-scores."""
+"""Yardsticks to compare strategies on: tables and a synthetic space."""
 
 from __future__ import annotations
 
@@ -39,8 +38,7 @@ class Yardstick(Protocol):
     gap: bool
 
     def measure(self, design: Design, rung: int, rng: np.random.Generator) -> tuple[float, ...] | None:
-        """Return noisy values of the objectives, to minimise (see ``Objective.to_minimise``); None for a
-        failure."""
+        """Return noisy values of the objectives, to minimise; None for a failure."""
         ...
 
     def seconds(self, design: Design, rung: int) -> float:

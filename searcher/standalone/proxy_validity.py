@@ -1,5 +1,4 @@
-"""The validity of a cheap training: how its ranking of networks over the cost range agrees with an expensive
-one."""
+"""The validity of a cheap training: the agreement of its ranking with that of an expensive one."""
 
 from __future__ import annotations
 
