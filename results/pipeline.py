@@ -32,7 +32,7 @@ from search_space.files import write_json
 from search_space.space.budgets import Budgets
 from search_space.space.profile import profile_space
 from search_space.space.space import SearchSpace
-from searcher.cluster.machine import cpus, device, own_device
+from searcher.cluster.machine import cpus, local_device, requested_device
 from searcher.evaluator.run_data import RunData
 from searcher.evaluator.video_evaluator import video_evaluator
 from searcher.plan.confirmation import confirmed
@@ -98,7 +98,7 @@ def open_session(
     evaluator = video_evaluator(
         data.paths,
         settings.recipe,
-        device(settings.search.gpus_per_trial),
+        requested_device(settings.search.gpus_per_trial),
         timed=settings.objectives().need_latency,
         data=settings.data,
         latency_table=settings.search.latency_table,
@@ -217,7 +217,7 @@ def _eligible(records: Records, run_dir: Path) -> list[MeasuredNetwork]:
 
 def _measure(session: Session, data: RunData) -> MeasureModel:
     """Return what measures a finished network on the run's data."""
-    device_name = own_device(session.settings.search.gpus_per_trial)
+    device_name = local_device(session.settings.search.gpus_per_trial)
     causal = session.space.smallest().options.causal
 
     def measure(model: nn.Module, clip: ClipShape) -> Mapping[str, float]:

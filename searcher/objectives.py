@@ -1,4 +1,4 @@
-"""What a search can be for: the table of objectives, and the objectives and soft constraints of a search."""
+"""The table of objectives, and the objectives and soft constraints of a search."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 LEAST_COST = 1e-9
-"""What a cost of nothing counts as, such as the state of a network without one: it needs a logarithm."""
+"""Value that a cost of zero counts as, such as the state of a network without one: it needs a logarithm."""
 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """One thing that a search can be for.
+    """One objective that a search can have.
 
     Args:
         name: name in settings, tables and plots.
@@ -83,7 +83,7 @@ class Objectives:
 
     @classmethod
     def of(cls, identity: Mapping[str, Any]) -> Objectives:
-        """Return those of a run, from the identity that its record keeps."""
+        """Return the objectives of a run, from the identity that its record keeps."""
         search = identity.get("search", {})
         return cls(tuple(search.get("objectives", DEFAULT_OBJECTIVES)), dict(search.get("constraints", {})))
 
@@ -103,11 +103,10 @@ class Objectives:
         Args:
             metrics: metrics of the measurement by their names in the record.
         """
+        measured = [(OBJECTIVES[name], metrics.get(OBJECTIVES[name].metric, math.nan)) for name in self.names]
         return tuple(
-            OBJECTIVES[name].to_minimise(measured) if math.isfinite(measured) else math.nan
-            for name, measured in (
-                (name, metrics.get(OBJECTIVES[name].metric, math.nan)) for name in self.names
-            )
+            objective.to_minimise(value) if math.isfinite(value) else math.nan
+            for objective, value in measured
         )
 
     def excess(self, metrics: Mapping[str, float]) -> dict[str, float]:
@@ -121,11 +120,6 @@ class Objectives:
     def violation(self, metrics: Mapping[str, float]) -> float:
         """Return the sum of the shares above limits; 0 if all constraints are met."""
         return sum(max(0.0, share) for share in self.excess(metrics).values())
-
-
-def _value(objective: Objective, metrics: Mapping[str, float]) -> float:
-    measured = metrics.get(objective.metric, math.nan)
-    return objective.to_minimise(measured) if math.isfinite(measured) else math.nan
 
 
 ACCURACY_AND_MACS = Objectives()

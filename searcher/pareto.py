@@ -73,7 +73,8 @@ def ranks(points: ArrayLike) -> NDArray[np.int64]:
 
 
 def crowding(points: ArrayLike) -> Points:
-    """Return how far apart a point's neighbours on its front are (Deb et al. 2002); infinite at the ends.
+    """Return the distance between each point's neighbours on its front (Deb et al. 2002); infinite at the
+    ends.
 
     Args:
         points: points (n, d) of one front or of many: each front is measured by itself.

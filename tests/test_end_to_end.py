@@ -132,7 +132,7 @@ def test_every_member_is_there_and_streams_as_pytorch_does(run: Path) -> None:
 
 def test_the_other_commands_work_on_the_run(run: Path, settings: Path, tmp_path: Path) -> None:
     told = command("status", run)
-    assert "nobody is working on it" in told and "search:" in told
+    assert "no driver is working on it" in told and "search:" in told
     told = command("frontier", run)
     assert "Confirmed frontier" in told and "cannot be told from" in told
     member = run / "family" / Family.read(run / "family.json").singles[0].name

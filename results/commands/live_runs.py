@@ -44,7 +44,7 @@ def stop(
 
     state = overview(run, storage)
     if not (state.working or state.driver):
-        typer.echo(f"{state.name}: nobody is working on it")
+        typer.echo(f"{state.name}: no driver is working on it")
         return
     records = reading(run, storage)
     ask_to_stop(records.channel)

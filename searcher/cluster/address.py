@@ -1,4 +1,4 @@
-"""Where a cluster is: what ``--address`` may say, and whether somebody answers there."""
+"""The address of a cluster: its forms, and a test that the cluster can be reached."""
 
 from __future__ import annotations
 
@@ -8,42 +8,46 @@ from pathlib import Path
 
 from search_space.errors import MovinasError
 
-_SECONDS = 5.0
+_TIMEOUT_SECONDS = 5.0
 _FORMS = "give auto on a node of the cluster, or HOST:PORT of its head, such as 10.0.0.1:6379"
 
 
 class ClusterError(MovinasError):
-    """A cluster cannot be reached, or has not what a run needs."""
+    """The error that a cluster cannot be reached, or lacks what a run needs."""
 
 
 def resolve(address: str) -> str:
-    """The HOST:PORT that an address means, after somebody was heard there.
+    """Return the HOST:PORT of an address, after connecting to it once.
 
-    ``auto`` is what RAY_ADDRESS says, as it does inside of a Ray job, or else the cluster that ``ray start``
-    was last told of on this machine. Ray itself would wait for minutes at a port where nobody listens.
+    Ray itself would wait for minutes at a closed port.
+
+    Args:
+        address: HOST:PORT of the cluster's head, or ``auto`` for the value of RAY_ADDRESS, which a Ray job
+            sets, or else for the cluster that ``ray start`` last started or joined on this machine.
 
     Raises:
-        ClusterError: the address has another form, there is no cluster, or nobody answers.
+        ClusterError: the address has another form, there is no cluster, or it cannot be reached.
     """
-    found = _automatic() if address == "auto" else address
-    host, port = _parts(found)
+    host_port = _automatic_address() if address == "auto" else address
+    host, port = _split(host_port)
     try:
-        socket.create_connection((host, port), timeout=_SECONDS).close()
+        socket.create_connection((host, port), timeout=_TIMEOUT_SECONDS).close()
     except OSError as error:
         raise ClusterError(
-            f"no cluster answers at {found}: {error.strerror or error}",
+            f"no cluster can be reached at {host_port}: {error.strerror or error}",
             hint="is its head running, and does a firewall let this machine through?",
         ) from error
     return f"{host}:{port}"
 
 
-def _automatic() -> str:
-    told = os.environ.get("RAY_ADDRESS", "")
-    if told and told not in ("auto", "local"):
-        return told
-    noted = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
+def _automatic_address() -> str:
+    """Return the address that RAY_ADDRESS or Ray's own note on this machine gives."""
+    variable = os.environ.get("RAY_ADDRESS", "")
+    if variable and variable not in ("auto", "local"):
+        return variable
+    note = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
     try:
-        return noted.read_text().strip()
+        return note.read_text().strip()
     except OSError as error:
         raise ClusterError(
             "--address auto: no cluster was started on this machine, and RAY_ADDRESS is not set",
@@ -51,13 +55,14 @@ def _automatic() -> str:
         ) from error
 
 
-def _parts(address: str) -> tuple[str, int]:
+def _split(address: str) -> tuple[str, int]:
+    """Split an address into host and port."""
     host, colon, port = address.rpartition(":")
     if "://" in address:
         raise ClusterError(
-            f"the address {address!r}: a search drives its cluster from one of its nodes",
+            f"{address!r} cannot be the address: a search must run on a node of its cluster",
             hint=f"{_FORMS}; from elsewhere, movinas launch submits the search as a job",
         )
     if not (colon and host and port.isdigit() and 0 < int(port) < 65536):
-        raise ClusterError(f"the address {address!r} is none", hint=_FORMS)
+        raise ClusterError(f"{address!r} is not an address", hint=_FORMS)
     return host.strip("[]"), int(port)

@@ -1,4 +1,4 @@
-"""What an engine has and bears: how many trainings fit at a time, and what is done about lost workers."""
+"""The capacity of an engine: the number of trainings at a time, and its tolerance of lost workers."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from searcher.cluster.nodes import Node, alive, fitting
 
-_LOOK_SECONDS = 2.0
+_REFRESH_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class FaultTolerance:
-    """What an engine does about workers that are lost, hang or cannot go on.
+    """The reaction of an engine to workers that are lost, hang or cannot continue.
 
     Args:
-        retries: how often in a row a job is retried whose worker was lost, from its own checkpoint.
+        retries: number of times in a row that a job whose worker was lost is resumed from its checkpoint.
         stall_seconds: seconds without a finished epoch after which a worker counts as hung and is killed;
-            None is never.
+            None for never.
         retry_seconds: seconds for which a training retries on a full disk, or without a video that is lost.
     """
 
@@ -34,7 +34,7 @@ class Capacity:
         cpus: CPUs of each job; it computes with as many threads.
         gpus: GPUs of each job; a fraction shares one.
         address: address of a cluster, ``auto`` or HOST:PORT; by default Ray starts on this machine.
-        elastic: on a cluster, whether as many jobs run as fit there, whatever ``workers`` says.
+        elastic: whether as many jobs run as fit on the cluster, regardless of ``workers``.
     """
 
     def __init__(
@@ -49,14 +49,14 @@ class Capacity:
         self.workers, self.cpus, self.gpus, self.address = workers, cpus, gpus, address
         self.elastic = elastic and address is not None
         self._nodes: tuple[Node, ...] = ()
-        self._looked = -_LOOK_SECONDS
+        self._refreshed = -_REFRESH_SECONDS
 
     def nodes(self) -> tuple[Node, ...]:
-        """Return the living machines, as they were at most two seconds ago; Ray must have started."""
+        """Return the machines that are alive, as of two seconds ago at most; Ray must have started."""
         import ray
 
-        if time.monotonic() - self._looked >= _LOOK_SECONDS:
-            self._nodes, self._looked = alive(ray.nodes()), time.monotonic()
+        if time.monotonic() - self._refreshed >= _REFRESH_SECONDS:
+            self._nodes, self._refreshed = alive(ray.nodes()), time.monotonic()
         return self._nodes
 
     def last_nodes(self) -> tuple[Node, ...]:
@@ -64,12 +64,12 @@ class Capacity:
         return self._nodes
 
     def jobs(self) -> int:
-        """Return how many jobs may be handed out at a time now.
+        """Return the number of jobs that may be handed out at a time now.
 
-        On a cluster, no more than fit, since a proposal that has to wait is made with less knowledge; but at
-        least one, so that Ray, and an autoscaler, sees what is wanted.
+        On a cluster, no more than fit, since a proposal that has to wait could have learned from more
+        results; but at least one, so that Ray, and an autoscaler, see what is needed.
         """
         if self.address is None:
             return self.workers
-        room = max(1, fitting(self.nodes(), self.cpus, self.gpus))
-        return room if self.elastic else min(self.workers, room)
+        fit = max(1, fitting(self.nodes(), self.cpus, self.gpus))
+        return fit if self.elastic else min(self.workers, fit)

@@ -1,9 +1,9 @@
 """Checkpoints in an object store, for clusters whose nodes share no file system.
 
-A training works in a folder of its own machine; what it saved is copied to the store before an epoch counts
-as done, and whoever goes on with it, on whatever machine, begins with what the store has. Stores are those of
-pyarrow: ``s3://``, ``gs://``, ``abfss://``, ``hdfs://``, ``file://``; who may write there they take from
-their own environment variables.
+A training works in a folder of its own machine. Its files are copied to the store before an epoch counts as
+done, and a worker that resumes it, on any machine, starts with the files of the store. Stores are those of
+pyarrow: ``s3://``, ``gs://``, ``abfss://``, ``hdfs://``, ``file://``, with credentials from their own
+environment variables.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class Mirror:
     """The copies of trainings' folders below an address.
 
     Args:
-        uri: of a folder in a store, such as ``s3://bucket/movinas/actions``.
+        uri: address of a folder in a store, such as ``s3://bucket/movinas/actions``.
 
     Raises:
-        SettingsError: it is no address of a store.
+        SettingsError: it is not the address of a store.
     """
 
     def __init__(self, uri: str) -> None:
@@ -40,10 +40,10 @@ class Mirror:
         self._pushed: dict[Path, tuple[int, int]] = {}
 
     def check(self) -> None:
-        """Writes a file there, and takes it away.
+        """Write a file to the store, and remove it.
 
         Raises:
-            SettingsError: it cannot be written.
+            SettingsError: the store cannot be written.
         """
         path = f"{self._base}/.movinas-check"
         try:
@@ -59,7 +59,7 @@ class Mirror:
             ) from error
 
     def pull(self, name: str, folder: Path) -> None:
-        """Makes ``folder`` what the store has under ``name``, empty if that is nothing."""
+        """Replace the content of ``folder`` by the files under ``name`` in the store, if there are any."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         base = f"{self._base}/{name}"
@@ -73,9 +73,9 @@ class Mirror:
             self._pushed[target] = _stamp(target)
 
     def push(self, folder: Path, name: str) -> None:
-        """Copies what has changed in ``folder`` since it was last pushed or pulled here."""
+        """Copy the files of ``folder`` that have changed since the last copy to ``name`` in the store."""
         for path in sorted(folder.rglob("*")):
-            # Files that are being written have such names; see search_space.files.
+            # Such names mark files that are being written; see search_space.files.
             if not path.is_file() or path.name.startswith("."):
                 continue
             stamp = _stamp(path)
@@ -84,23 +84,24 @@ class Mirror:
                 self._pushed[path] = stamp
 
     def drop(self, name: str) -> None:
-        """Takes away what the store has under ``name``."""
+        """Remove the files under ``name`` from the store."""
         base = f"{self._base}/{name}"
         if self._files.get_file_info(base).type == FileType.Directory:
             self._files.delete_dir(base)
 
     def _write(self, path: Path, target: str) -> None:
-        """A store shows a file when it is whole; a plain file system has to be helped."""
-        plain = self._files.type_name == "local"
-        place = f"{target}.part" if plain else target
+        """Write a file that is visible only when it is whole, which object stores ensure by themselves."""
+        is_local = self._files.type_name == "local"
+        written = f"{target}.part" if is_local else target
         self._files.create_dir(target.rpartition("/")[0], recursive=True)
-        with path.open("rb") as source, self._files.open_output_stream(place) as file:
+        with path.open("rb") as source, self._files.open_output_stream(written) as file:
             while block := source.read(_CHUNK):
                 file.write(block)
-        if plain:
-            self._files.move(place, target)
+        if is_local:
+            self._files.move(written, target)
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_mtime_ns, found.st_size
+    """Return modification time in nanoseconds and size in bytes, which tell whether a file has changed."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size

@@ -1,8 +1,8 @@
-"""The engine: runs a plan's jobs on Ray Tune, on this machine's processors or on a cluster.
+"""The engine: it runs a plan's jobs on Ray Tune, on this machine or on a cluster.
 
 Ray is loaded only when there is something to train, and leaves nothing behind: on this machine its session
-and its result folder are temporary, and a cluster's workers go with their driver. What matters is in the
-record and in the jobs' own folders.
+and its result folder are temporary, and a cluster's workers end with their driver. Results are in the record
+and in the jobs' own folders.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from searcher.cluster.ray_adapters import Bridge
 
 _LOG = logging.getLogger(__name__)
-# Ray's memory grows with every trial, so that long plans take several Tuners; each ends with workers that
-# wait for the last of its trainings, so that many workers get more.
+# Ray's memory grows with every trial, so that long plans need several Tuners. At the end of each, workers
+# wait for its last training, so that many workers get longer ones.
 _TRIALS_A_TUNER, _TRIALS_A_WORKER = 2000, 16
 _OBJECT_STORE_BYTES = 100 * 2**20
 _ENVIRONMENT = {
@@ -42,20 +42,25 @@ _ENVIRONMENT = {
     "TUNE_WARN_THRESHOLD_S": "60",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
 }
-# Else ray.init writes a token below the home folder that later clusters of the user stumble over. On a
-# cluster of the user's, Ray's own rule holds.
-_ALONE = {"RAY_AUTH_MODE": "disabled"}
+# Otherwise ray.init writes a token below the home folder, and later clusters of the user refuse to start
+# without it. A cluster of the user's keeps Ray's own rule.
+_LOCAL_ENVIRONMENT = {"RAY_AUTH_MODE": "disabled"}
+
+# Tune logs a traceback for every lost worker, which the run's log has too.
+_LOG_LEVELS = {"ray": logging.ERROR, "ray.tune": logging.CRITICAL}
 
 
 class Cluster:
     """Workers that run plans; Ray starts, or the cluster is joined, with the first plan that has work.
 
-    Use it as a context manager: at its end all of Ray's processes that it started are gone.
+    Use it as a context manager: at its end, all of Ray's processes that it started have ended, and
+        environment and
+    log levels are as before.
 
     Args:
         capacity: number and size of the workers, and the cluster they are on.
-        faults: what is done about workers that are lost, hang or cannot go on.
-        heartbeat: receives the state of the plan, and knows of requests to stop.
+        faults: reaction to workers that are lost, hang or cannot continue.
+        heartbeat: heartbeat of the driver, which receives the plan's progress and knows of requests to stop.
         trackers: experiment trackers that follow the trainings.
         name: name of the run, for the trackers.
         mirror: address of the checkpoints in an object store; by default they are in the jobs' own folders.
@@ -77,6 +82,7 @@ class Cluster:
         self._trackers, self._name, self._mirror = tuple(trackers), name, mirror
         self._folder: Path | None = None
         self._joined = False
+        self._held = ExitStack()
 
     def __enter__(self) -> Cluster:
         return self
@@ -88,20 +94,20 @@ class Cluster:
         """Run every job of the plan.
 
         Raises:
-            KeyboardInterrupt: on Ctrl-C, or as ``Stopped`` on request; what was measured is recorded, and a
-                new plan over the same record resumes.
+            KeyboardInterrupt: the user pressed Ctrl-C or, as ``Stopped``, requested a stop; measurements are
+                recorded, and a new plan over the same record resumes.
             ClusterError: the cluster cannot be joined.
         """
-        over = False
-        while not over:
-            over = self._run_some(plan, evaluator)
+        finished = False
+        while not finished:
+            finished = self._run_tuner(plan, evaluator)
         plan.close()
         progress = plan.progress()
         plan.on_event(progress)
         if self._heartbeat is not None:
             self._heartbeat.beat(progress, nodes=self.capacity.last_nodes())
 
-    def _run_some(self, plan: Plan, evaluator: EvaluatorSpec) -> bool:
+    def _run_tuner(self, plan: Plan, evaluator: EvaluatorSpec) -> bool:
         """Run one Tuner's share of the plan; return whether the plan is finished."""
         first = plan.next()
         if first is None:
@@ -109,8 +115,8 @@ class Cluster:
         self.start()
         from searcher.cluster.ray_adapters import Bridge
 
-        most = max(_TRIALS_A_TUNER, _TRIALS_A_WORKER * self.capacity.jobs())
-        bridge = Bridge(plan, first, self.capacity, self._faults, most, self._heartbeat)
+        trials = max(_TRIALS_A_TUNER, _TRIALS_A_WORKER * self.capacity.jobs())
+        bridge = Bridge(plan, first, self.capacity, self._faults, trials, self._heartbeat)
         self._tune(bridge, evaluator)
         bridge.raise_error()
         if bridge.stopping:
@@ -121,6 +127,7 @@ class Cluster:
         return False
 
     def _tune(self, bridge: Bridge, evaluator: EvaluatorSpec) -> None:
+        """Run a Tuner over the jobs of the bridge."""
         from ray import tune
 
         from searcher.cluster.ray_adapters import PlanScheduler, PlanSearcher, Ticker
@@ -132,7 +139,7 @@ class Cluster:
             "retry_seconds": self._faults.retry_seconds,
             "mirror": self._mirror,
         }
-        # Ray reads at every start how many trainings may wait for a place at a time.
+        # Ray reads at every start how many trainings may wait for a worker at a time.
         pending = {"TUNE_MAX_PENDING_TRIALS_PG": "1" if capacity.address is None else "100000"}
         with _results_folder() as folder, _environment(pending):
             tuner = tune.Tuner(
@@ -155,7 +162,7 @@ class Cluster:
             tuner.fit()
 
     def start(self) -> None:
-        """Start Ray, or join the cluster, unless that was done; ``run`` does so by itself.
+        """Start Ray, or join the cluster, unless that was done; ``run`` does so itself.
 
         Raises:
             ClusterError: the cluster cannot be joined.
@@ -164,18 +171,22 @@ class Cluster:
 
         if ray.is_initialized():
             return
-        for name, value in (_ENVIRONMENT | ({} if self.capacity.address else _ALONE)).items():
-            os.environ.setdefault(name, value)
+        variables = _ENVIRONMENT | ({} if self.capacity.address else _LOCAL_ENVIRONMENT)
+        self._held.enter_context(
+            _environment({name: value for name, value in variables.items() if name not in os.environ})
+        )
+        self._held.enter_context(_restored_log_levels())
         sweep()
         if self.capacity.address is None:
-            self._start_alone()
+            self._start_locally()
         else:
             self._join(resolve(self.capacity.address))
-        logging.getLogger("ray").setLevel(logging.ERROR)
-        # It prints a traceback for every lost worker; they are in the run's log.
-        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+        # Afterwards, since ray.init sets levels of its own.
+        for name, level in _LOG_LEVELS.items():
+            logging.getLogger(name).setLevel(level)
 
-    def _start_alone(self) -> None:
+    def _start_locally(self) -> None:
+        """Start Ray on this machine."""
         import ray
 
         self._folder = temporary_folder("ray")
@@ -191,11 +202,12 @@ class Cluster:
         )
 
     def _join(self, address: str) -> None:
+        """Join a cluster, and request capacity from its autoscaler."""
         import ray
 
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except Exception as error:  # Ray has no common class for what goes wrong here
+        except Exception as error:  # Ray has no common class of these errors
             reason = " ".join(str(error).split())[:300]
             raise ClusterError(
                 f"the cluster at {address} cannot be joined: {reason}",
@@ -206,19 +218,22 @@ class Cluster:
             self._request(self.capacity.workers)
 
     def _request(self, workers: int) -> None:
-        """Request room for workers from the cluster's autoscaler, if it has one."""
+        """Request capacity for workers from the cluster's autoscaler, if it has one."""
         from ray.autoscaler.sdk import request_resources
 
         capacity = self.capacity
         bundle = {"CPU": capacity.cpus, **({"GPU": capacity.gpus} if capacity.gpus else {})}
-        with suppress(Exception):  # a wish; a cluster of a fixed size need not understand it
+        with suppress(Exception):  # a cluster of fixed size may refuse it
             request_resources(bundles=[bundle] * workers)
 
     def close(self) -> None:
-        """End all of Ray's processes that this driver started and remove their files, or leave the
-        cluster."""
-        if not self._joined and self._folder is None:
-            return
+        """Leave the cluster, or end Ray's processes that this driver started and remove their files."""
+        if self._joined or self._folder is not None:
+            self._end_session()
+        self._held.close()
+
+    def _end_session(self) -> None:
+        """Disconnect from Ray; end the session that this driver started."""
         import ray
 
         if self._joined and not self.capacity.elastic and ray.is_initialized():
@@ -232,12 +247,23 @@ class Cluster:
 
 @contextmanager
 def _results_folder() -> Iterator[Path]:
-    """Yield a temporary folder for what Ray insists on writing about trials."""
+    """Yield a temporary folder for the files that Ray always writes about trials."""
     folder = temporary_folder("tune")
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _restored_log_levels() -> Iterator[None]:
+    """Restore the levels of Ray's loggers at the end of the block."""
+    before = {name: logging.getLogger(name).level for name in _LOG_LEVELS}
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
 
 
 @contextmanager

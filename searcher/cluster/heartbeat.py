@@ -1,6 +1,6 @@
 """The heartbeat of a driver, and the request to stop that it obeys, beside the run's record.
 
-Whoever can read the record can see the driver and can stop it, from any machine.
+Every process that can read the record can see the driver and can stop it, from any machine.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ class Beat:
         driver: name of the driver, such as ``process 12 on host``.
         phase: phase of the run.
         planned: number of trainings of the phase.
-        done: number of trainings that ended well.
+        done: number of trainings that succeeded.
         running: number of trainings on a worker.
         failed: number of trainings that failed.
-        seconds: seconds since the phase began in this session.
-        seconds_left: estimate of the seconds left, None while there is no basis for one.
+        seconds: seconds since the phase started in this session.
+        seconds_left: estimate of the seconds left; None before the first epoch.
         hourly: trainings an hour that ended in this phase and session.
         nodes: machines of the cluster.
         waiting: reason why nothing is trained, empty if something is.
         waiting_seconds: seconds for which nothing has been trained.
-        state: ``working``, ``stopping`` while it ends what is under way, or ``ended``.
+        state: ``working``, ``stopping`` while running trainings end, or ``ended``.
     """
 
     time: float
@@ -64,7 +64,7 @@ class Beat:
 
 
 class Heartbeat:
-    """A driver's side of a channel: it writes its state and reads requests to stop.
+    """The driver's side of a channel: its state, and requests to stop.
 
     A full disk or an unavailable database does not stop a run here: only the record must be whole.
 
@@ -73,7 +73,7 @@ class Heartbeat:
         seconds: seconds between two beats.
 
     Attributes:
-        stopping: whether somebody requested that the run stops.
+        stopping: whether a stop was requested.
     """
 
     def __init__(self, channel: Channel, seconds: float = 2.0) -> None:
@@ -82,7 +82,7 @@ class Heartbeat:
         self._last = -float("inf")
         self._beat: Beat | None = None
         self.stopping = False
-        # A request from before this session is not meant for it.
+        # A request from before this session was meant for an earlier one.
         self._write(_STOP, None)
 
     @property
@@ -98,7 +98,14 @@ class Heartbeat:
         waiting: str = "",
         waiting_seconds: float = 0.0,
     ) -> None:
-        """Write the state of the run, and read whether it is requested to stop."""
+        """Write the state of the run, and read whether a stop was requested.
+
+        Args:
+            progress: progress of the phase.
+            nodes: machines of the cluster.
+            waiting: reason why nothing is trained, empty if something is.
+            waiting_seconds: seconds for which nothing has been trained.
+        """
         self._last = time.monotonic()
         try:
             self.stopping = self.stopping or self._channel.read(_STOP) is not None
@@ -151,5 +158,5 @@ def last_beat(channel: Channel) -> Beat | None:
 
 
 def ask_to_stop(channel: Channel) -> None:
-    """Request that a run's driver ends what is under way and stops."""
+    """Request that a run's driver stops."""
     channel.write(_STOP, {"time": time.time(), "by": f"process {os.getpid()} on {socket.gethostname()}"})

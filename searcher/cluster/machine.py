@@ -1,4 +1,4 @@
-"""What this machine has for a run."""
+"""The CPUs, devices and folders of this machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PREFIX = "movinas-"
 
 
 def cpus() -> int:
-    """CPUs that this process may use: its affinity, and the quota of its container if there is one."""
+    """Return the number of CPUs that this process may use, by its affinity and its container's quota."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
@@ -24,12 +24,12 @@ def cpus() -> int:
 
 
 def auto_workers(cpus_per_trial: int, trials: int) -> int:
-    """How many workers ``auto`` is: as many as fit, no more than there is work for."""
+    """Return the number of workers that ``auto`` stands for: as many as fit, but no more than trials."""
     return max(1, min(cpus() // cpus_per_trial, trials, _AUTO_LIMIT))
 
 
 def writable(folder: Path) -> bool:
-    """Whether ``folder`` is one that can be written, or can be created."""
+    """Return whether a folder can be written, or can be created."""
     folder = folder.absolute()
     for existing in (folder, *folder.parents):
         if existing.exists():
@@ -37,27 +37,35 @@ def writable(folder: Path) -> bool:
     return False
 
 
-def device(gpus_per_trial: float) -> str:
-    """Where trainings that ask for so many GPUs compute, as torch names it."""
+def requested_device(gpus_per_trial: float) -> str:
+    """Return torch's name of the device that trainings request, which this machine need not have.
+
+    Args:
+        gpus_per_trial: GPUs of each training, 0 for none.
+    """
     return "cuda" if gpus_per_trial else "cpu"
 
 
-def own_device(gpus_per_trial: float) -> str:
-    """Where this process computes: a cluster's driver need not have the GPUs that its workers have."""
+def local_device(gpus_per_trial: float) -> str:
+    """Return torch's name of the device that this process can use: a driver may lack its workers' GPUs.
+
+    Args:
+        gpus_per_trial: GPUs of each training, 0 for none.
+    """
     import torch
 
-    return device(gpus_per_trial) if torch.cuda.is_available() else "cpu"
+    return requested_device(gpus_per_trial) if torch.cuda.is_available() else "cpu"
 
 
 def temporary_folder(kind: str) -> Path:
-    """A new folder of this process's; ``sweep`` removes it should the process be killed."""
-    # Sockets live in some, and their paths may have about 100 characters: the usual folder can be too deep.
+    """Create a folder of this process; ``sweep`` removes it if the process is killed."""
+    # Some hold sockets, whose paths may have about 100 characters: the usual folder can be too deep.
     parent = Path("/tmp") if os.access("/tmp", os.W_OK) else None
     return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{kind}-{os.getpid()}-", dir=parent))
 
 
 def sweep() -> None:
-    """Removes what processes that were killed have left behind."""
+    """Remove the temporary folders of processes that were killed."""
     for folder in Path("/tmp").glob(f"{_PREFIX}*"):
         parts = folder.name.split("-")
         owner = parts[2] if len(parts) > 2 else ""

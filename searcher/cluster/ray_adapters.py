@@ -1,7 +1,7 @@
 """A plan in the terms of Ray Tune: a searcher that asks it for jobs, a scheduler that hands it results.
 
-Neither keeps a state of its own, for Ray keeps no record here: a restarted driver builds both around a plan
-that was rebuilt from the record.
+Neither has a state of its own: a restarted driver creates both around a plan that it rebuilds from the
+record.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from searcher.plan.plan import Plan
 _LOG = logging.getLogger(__name__)
 _LOST = "its worker was lost"
 _IDLE_SECONDS = 10.0
-"""Seconds without any training after which the heartbeat says why."""
-_DETAILS = 20_000
+"""Seconds without any training after which the heartbeat gives the reason."""
+_DETAIL_CHARACTERS = 20_000
 
 
 class Bridge:
-    """The plan, and the jobs that Ray trials run: what searcher and scheduler share.
+    """The plan and the jobs that Ray's trials run, shared by searcher and scheduler.
 
     Args:
         plan: plan to run.
         first: job that the plan has handed out already.
-        capacity: how many jobs run at a time.
-        faults: what is done about workers that are lost or hang.
-        trials: number of Ray trials that this Tuner runs: Ray's memory grows with each, so that long plans
-            take several.
-        heartbeat: receives the state of the plan, and knows of requests to stop.
+        capacity: number and size of the workers.
+        faults: reaction to workers that are lost or hang.
+        trials: number of Ray's trials in this Tuner: Ray's memory grows with each, so that long plans need
+            several Tuners.
+        heartbeat: heartbeat of the driver, which receives the plan's progress and knows of requests to stop.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Bridge:
         self.plan = plan
         self.jobs: dict[str, Job] = {}
         self.errors: dict[str, str] = {}
-        # Ray logs and swallows exceptions from some of its hooks; kept here, they are raised from others.
+        # Ray logs and swallows exceptions in some hooks: they are kept here, and raised in others.
         self.error: BaseException | None = None
         self.over = False
         self.stopping = False
@@ -67,8 +67,8 @@ class Bridge:
         self._watchdog = Watchdog(plan, faults)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Ray writes its parts to a file for a Tuner.restore that is never called; a plan's listener may be
-        # anything, a terminal for instance, and need not survive that.
+        # Ray pickles searcher and scheduler for a Tuner.restore that is never called; a plan cannot always be
+        # pickled, since it may hold a terminal.
         return object, ()
 
     def raise_error(self) -> None:
@@ -77,7 +77,7 @@ class Bridge:
             raise self.error
 
     def next(self, trial_id: str) -> Job | None:
-        """Return the job for a new Ray trial; None if there is none now, or with ``over`` for good."""
+        """Return the job of a new Ray trial; None if there is none now, or ever if ``over`` is set."""
         self.raise_error()
         if self.stopping:
             self.over = not self.jobs
@@ -99,10 +99,10 @@ class Bridge:
         self._watchdog.heard(trial)
 
     def observe(self, trial: Trial, result: dict[str, Any]) -> bool:
-        """Hand a worker's result to the plan; return whether its job goes on."""
+        """Pass a worker's result to the plan; return whether its job continues."""
         job = self.jobs[trial.trial_id]
         self._watchdog.heard(trial)
-        # A job that got further may be lost again as often.
+        # A job that has made progress may be lost as often again.
         trial.max_failures = trial.num_failures + self._faults.retries
         try:
             if "failure" in result:
@@ -116,12 +116,12 @@ class Bridge:
             )
             return self.plan.observe(job, epoch) and not self.stopping
         except Exception as error:
-            # Ray would wrap it, and the remedy that it names would be lost in a traceback.
+            # Ray would wrap it, and its remedy would be lost in a traceback.
             self.error = error
             return False
 
     def on_lost(self, trial: Trial, reason: str, details: str) -> None:
-        """Note that a Ray trial's worker was lost, before Ray retries it, or gives up."""
+        """Note that a Ray trial's worker was lost, before Ray retries the trial or ends it."""
         killed = self._watchdog.forget(trial.trial_id)
         if killed:
             reason, details = killed, ""
@@ -132,7 +132,7 @@ class Bridge:
             self.plan.on_event(Lost(job.purpose, job.architecture.digest, job.seed, reason, details))
 
     def on_end(self, trial_id: str, *, failed: bool) -> None:
-        """Hand the end of a Ray trial to the plan."""
+        """Pass the end of a Ray trial to the plan."""
         job = self.jobs.pop(trial_id, None)
         killed = self._watchdog.forget(trial_id)
         if job is None:
@@ -157,10 +157,15 @@ class Bridge:
 
 
 class PlanSearcher(Searcher):  # type: ignore[misc]
-    """Ray's searcher: asks the plan for a job only when a worker is free.
+    """Ray's searcher, which asks the plan for a job only when a worker is free.
 
-    Ray would ask ahead of time; a proposal made before the results it could have learned from is worse, and
-    its order would depend on timing.
+    Ray would ask ahead of time: proposals would miss results that they could have learned from, and their
+    order would depend on timing.
+
+    Args:
+        bridge: plan and jobs.
+        evaluator: evaluator of the jobs.
+        fixed: configuration that all trials share.
     """
 
     def __init__(self, bridge: Bridge, evaluator: EvaluatorSpec, fixed: Mapping[str, Any]) -> None:
@@ -172,7 +177,7 @@ class PlanSearcher(Searcher):  # type: ignore[misc]
         """Return the configuration of a new trial, None for later, or FINISHED."""
         job = self._bridge.next(trial_id)
         if job is not None:
-            # The network by itself is for people who look at a tracker.
+            # The network by itself is for users of a tracker.
             network = {"digest": job.architecture.digest, "architecture": job.architecture.text}
             return {"job": job.to_json(), **network, **self._fixed}
         return str(Searcher.FINISHED) if self._bridge.over else None
@@ -192,9 +197,9 @@ class PlanSearcher(Searcher):  # type: ignore[misc]
 
 
 class PlanScheduler(TrialScheduler):  # type: ignore[misc]
-    """Ray's scheduler: asks the plan after every result whether a trial goes on."""
+    """Ray's scheduler, which asks the plan after every result whether a trial continues."""
 
-    # Results are decided one by one.
+    # Every result needs a decision of its own.
     _supports_buffered_results = False
 
     def __init__(self, bridge: Bridge) -> None:
@@ -202,13 +207,13 @@ class PlanScheduler(TrialScheduler):  # type: ignore[misc]
         self._bridge = bridge
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Continue or stop a trial; none is paused, for a held candidate comes back as a new trial."""
+        """Continue or stop a trial; none is paused, since a held candidate returns as a new trial."""
         del tune_controller
-        goes_on = self._bridge.observe(trial, _unflatten(result))
-        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+        continues = self._bridge.observe(trial, _unflatten(result))
+        return str(TrialScheduler.CONTINUE if continues else TrialScheduler.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """Keep the reason; Ray retries the trial unless it has done so often enough."""
+        """Keep the reason; Ray retries the trial up to its limit."""
         del tune_controller
         self._bridge.on_lost(trial, *_last_error(trial))
 
@@ -216,7 +221,7 @@ class PlanScheduler(TrialScheduler):  # type: ignore[misc]
         """Return the oldest trial that waits for a worker."""
         waiting = [trial for trial in tune_controller.get_trials() if trial.status == Trial.PENDING]
         if self._bridge.stopping:
-            # They could wait for ever.
+            # They might never start.
             for trial in waiting:
                 tune_controller.stop_trial(trial)
             return None
@@ -232,12 +237,17 @@ class PlanScheduler(TrialScheduler):  # type: ignore[misc]
         """Do nothing."""
 
     def debug_string(self) -> str:
-        """Return what Ray prints about a scheduler."""
+        """Return the description that Ray prints."""
         return "Pareto-rank successive halving"
 
 
 class Ticker(Callback):  # type: ignore[misc]
-    """Sends the plan's progress to its listener, at most twice a second."""
+    """Ray's callback, which sends the plan's progress at most twice a second.
+
+    Args:
+        bridge: plan and jobs.
+        seconds: least seconds between two reports of progress.
+    """
 
     def __init__(self, bridge: Bridge, seconds: float = 0.5) -> None:
         self._bridge = bridge
@@ -245,12 +255,12 @@ class Ticker(Callback):  # type: ignore[misc]
         self._last = -float("inf")
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Note that a worker takes a trial, the first time or again; called by Ray."""
+        """Note that a trial has started on a worker; called by Ray."""
         del iteration, trials, info
         self._bridge.on_start(trial)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """Look after the workers and send progress; called by Ray about ten times a second."""
+        """Check the workers and send progress; called by Ray about ten times a second."""
         del iteration, trials, info
         self._bridge.raise_error()
         self._bridge.tick()
@@ -261,7 +271,7 @@ class Ticker(Callback):  # type: ignore[misc]
 
 
 def _unflatten(result: dict[str, Any]) -> dict[str, Any]:
-    """Undo Ray's flattening of nested results to keys with slashes, for what a worker sent."""
+    """Return the result that a worker sent, which Ray has flattened to keys with slashes."""
     sent: dict[str, Any] = {key: result[key] for key in ("failure", "where", "log") if key in result}
     if "failure" in sent:
         return sent
@@ -282,4 +292,4 @@ def _last_error(trial: Trial) -> tuple[str, str]:
     except (TypeError, OSError):
         return _LOST, ""
     lines = text.splitlines()
-    return (lines[-1][:500], text[-_DETAILS:]) if lines else (_LOST, "")
+    return (lines[-1][:500], text[-_DETAIL_CHARACTERS:]) if lines else (_LOST, "")

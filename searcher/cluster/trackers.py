@@ -1,7 +1,7 @@
 """Experiment trackers that follow a search through Ray's own callbacks: MLflow, Weights & Biases.
 
-Where they are, and who may write there, they take from their own environment variables (MLFLOW_TRACKING_URI,
-WANDB_API_KEY): nothing of it is in a run's settings.
+Addresses and credentials come from the trackers' own environment variables (MLFLOW_TRACKING_URI,
+WANDB_API_KEY), not from a run's settings.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ Tracker = Literal["mlflow", "wandb"]
 
 
 def check_trackers(names: Sequence[Tracker]) -> None:
-    """That their packages are there.
+    """Check that the packages of trackers are installed.
 
     Raises:
-        SettingsError: one is not; it says how to get it.
+        SettingsError: one is not installed; names the command that installs it.
     """
     for name in names:
         assert name in get_args(Tracker), name
@@ -30,14 +30,19 @@ def check_trackers(names: Sequence[Tracker]) -> None:
 
 
 def callbacks(names: Sequence[Tracker], run: str) -> list[Any]:
-    """Ray Tune callbacks; a run is one experiment or project there, a training one of its runs."""
-    found: list[Any] = []
+    """Return callbacks of Ray Tune; a run is a project of the tracker, a training one of its runs.
+
+    Args:
+        names: names of the trackers.
+        run: name of the run.
+    """
+    following: list[Any] = []
     if "mlflow" in names:
         from ray.air.integrations.mlflow import MLflowLoggerCallback
 
-        found.append(MLflowLoggerCallback(experiment_name=run))
+        following.append(MLflowLoggerCallback(experiment_name=run))
     if "wandb" in names:
         from ray.air.integrations.wandb import WandbLoggerCallback
 
-        found.append(WandbLoggerCallback(project=run, group=run))
-    return found
+        following.append(WandbLoggerCallback(project=run, group=run))
+    return following

@@ -1,4 +1,4 @@
-"""Kills the workers of jobs that hang or take too long, and knows for how long nothing has been trained."""
+"""A watchdog that kills workers whose jobs hang or take too long, and times idle clusters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ from searcher.plan.plan import Plan
 
 @dataclass
 class _Working:
-    """A Ray trial on a worker, the time of its last sign of life, and why it was killed if it was."""
+    """A Ray trial on a worker.
+
+    Args:
+        trial: the trial.
+        since: time of its last sign of life, by the monotonic clock.
+        killed: reason why its worker was killed, empty if it was not.
+    """
 
     trial: Trial
     since: float
@@ -24,11 +30,11 @@ class _Working:
 
 
 class Watchdog:
-    """Watches the Ray trials that are on a worker.
+    """The Ray trials that are on a worker, and their last signs of life.
 
     Args:
-        plan: plan whose jobs run, for the time that each may take.
-        faults: when a worker counts as hung.
+        plan: plan whose jobs run, for the time limit of each.
+        faults: limits after which a worker counts as hung.
         clock: time in seconds, from any beginning.
     """
 
@@ -44,7 +50,7 @@ class Watchdog:
         self._working[trial.trial_id] = _Working(trial, self._clock())
 
     def forget(self, trial_id: str) -> str:
-        """Stop watching a trial; return why it was killed, empty if it was not."""
+        """Stop watching a trial; return the reason why it was killed, empty if it was not."""
         working = self._working.pop(trial_id, None)
         return "" if working is None else working.killed
 
@@ -52,7 +58,7 @@ class Watchdog:
         """Kill the workers of overdue jobs; return the seconds since anything was last on a worker.
 
         Args:
-            jobs: jobs that were handed out, by the name of their trial.
+            jobs: jobs that were handed out, by the id of their trial.
         """
         now = self._clock()
         for trial_id, working in self._working.items():
@@ -63,11 +69,11 @@ class Watchdog:
         return now - self._idle_since if jobs else 0.0
 
     def _kill_if_overdue(self, job: Job, working: _Working, silent: float) -> None:
-        """Kill the worker of a job that hangs or has taken too long; its process need not listen."""
+        """Kill the worker of a job that hangs or has taken too long, whatever its process is doing."""
         allowed, stall = self._plan.allowed(job), self._faults.stall_seconds
         if allowed is not None and self._plan.spent(job) + silent > allowed:
             working.killed = f"it took more than {allowed / 60:g} minutes"
-            # Trying again would only take longer.
+            # A retry would only take longer.
             working.trial.max_failures = 0
         elif stall is not None and silent > stall:
             working.killed = f"it hung: no epoch was finished within {stall / 60:g} minutes"

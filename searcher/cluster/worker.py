@@ -1,4 +1,4 @@
-"""The worker's side of the cluster: one long-lived process that trains one job after the other."""
+"""The worker's side of the cluster: a long-lived process that trains one job after another."""
 
 from __future__ import annotations
 
@@ -23,47 +23,46 @@ from searcher.cluster.checkpoint_mirror import Mirror
 from searcher.cluster.machine import sweep, temporary_folder
 from searcher.plan.job import EpochResult, EvaluatorSpec, Job
 
-_PAUSE = 2.0
-_LINES = 50
+_PAUSE_SECONDS = 2.0
+_MOST_LINES = 50
 
 
 class TrialWorker(tune.Trainable):  # type: ignore[misc]
     """A Ray Tune trainable whose step is one epoch of a job; Ray reuses it for the next job.
 
     Its configuration is ``{"job": JSON, "evaluator": JSON, "threads": int, "retry_seconds": seconds,
-    "mirror": address or None}``. Training checkpoints itself in the job's folder, so that Ray's own
-    checkpoints are empty and a lost worker's job goes on wherever it is restarted.
+    "mirror": address or None}``. Training writes its own checkpoint into the job's folder: Ray's
+    checkpoints are empty, and the job of a lost worker resumes on any other.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Called by Ray in a new process; nothing here may fail, for Ray would not try again."""
+        """Prepare a new process; called by Ray, which does not retry it if it fails."""
         torch.set_num_threads(int(config["threads"]))
         retain_freed_memory()
         self._evaluators: dict[str, Any] = {}
         self._epochs: Iterator[EpochResult] | None = None
-        self._copy: _Copy | None = None
+        self._copy: _LocalCopy | None = None
         self._warnings = _Warnings()
         logging.getLogger().addHandler(self._warnings)
 
     def step(self) -> dict[str, Any]:
-        """Trains one epoch.
+        """Train one epoch.
 
         Returns:
-            ``epoch`` is a result, or ``failure`` says why the job is hopeless. Other exceptions go to Ray,
-            which tries the job again.
+            A result as ``epoch``, or as ``failure`` the reason why the job cannot succeed. Other exceptions
+            go to Ray, which retries the job.
         """
         try:
             result = self._epoch()
         except StopIteration:
-            return {"failure": "the training ended before its last rung", **self._told()}
+            return {"failure": "the training ended before its last rung", **self._origin_and_warnings()}
         except (MovinasError, MemoryError, torch.OutOfMemoryError) as error:
-            # Training again would end the same way.
-            return {"failure": f"{type(error).__name__}: {error}"[:500], **self._told()}
-        return {"epoch": result.to_dict(), **self._told()}
+            # A retry would end the same way.
+            return {"failure": f"{type(error).__name__}: {error}"[:500], **self._origin_and_warnings()}
+        return {"epoch": result.to_dict(), **self._origin_and_warnings()}
 
     def _epoch(self) -> EpochResult:
-        """The job's next epoch; without space on the disk, or a video, it waits, and goes on from its
-        checkpoint."""
+        """Return the job's next epoch; while the disk is full or a video is missing, wait and retry."""
         deadline = time.monotonic() + float(self.config["retry_seconds"])
         while True:
             try:
@@ -71,48 +70,49 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
                     self._epochs = self._evaluator()(self._job())
                 result = next(self._epochs)
                 if self._copy is not None:
-                    # Before the epoch is told of: what counts as done is never trained again.
+                    # Before the epoch is reported: an epoch that counts as done is never trained again.
                     self._copy.mirror.push(self._copy.folder, self._copy.name)
                 return result
             except Exception as error:
-                # Else every training of the run would fail, one after the other.
-                passing = _disk_is_full(error) or isinstance(error, LostVideoError)
-                if not passing or time.monotonic() > deadline:
+                # Without a retry, all trainings of the run would fail, one after another.
+                may_pass = _disk_is_full(error) or isinstance(error, LostVideoError)
+                if not may_pass or time.monotonic() > deadline:
                     raise
-                logging.getLogger(__name__).warning("%s: waiting for it", error)
+                logging.getLogger(__name__).warning("%s: waiting, and trying again", error)
                 self.cleanup()
-                time.sleep(_PAUSE)
+                time.sleep(_PAUSE_SECONDS)
 
     def _job(self) -> Job:
-        """The job, in a folder of this machine if its checkpoints are in a store."""
+        """Return the job, in a folder of this machine if its checkpoints are in a store."""
         job = Job.from_json(self.config["job"])
         if self.config["mirror"] is None:
             return job
         sweep()
         folder = temporary_folder("job")
-        self._copy = _Copy(Mirror(self.config["mirror"]), folder, job.folder.name)
+        self._copy = _LocalCopy(Mirror(self.config["mirror"]), folder, job.folder.name)
         self._copy.mirror.pull(job.folder.name, folder)
         return replace(job, folder=folder)
 
-    def _told(self) -> dict[str, Any]:
-        """Who speaks, and the warnings since the last epoch."""
+    def _origin_and_warnings(self) -> dict[str, Any]:
+        """Return host and process of this worker, and the warnings since the last epoch."""
         lines, self._warnings.lines = self._warnings.lines, []
         return {"where": f"{socket.gethostname()}:{os.getpid()}", "log": lines}
 
     def _evaluator(self) -> Any:
+        """Return the evaluator that the configuration names, created once a process."""
         name = self.config["evaluator"]
         if name not in self._evaluators:
             self._evaluators[name] = EvaluatorSpec.from_json(name).build()
         return self._evaluators[name]
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Takes the next job."""
+        """Switch to the next job; called by Ray."""
         self.cleanup()
         self.config = new_config
         return True
 
     def cleanup(self) -> None:
-        """Drops the job; its folder keeps what was trained."""
+        """End the job; its folder keeps the checkpoint."""
         if isinstance(self._epochs, Generator):
             self._epochs.close()
         self._epochs = None
@@ -121,14 +121,17 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
             self._copy = None
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Nothing: see the class."""
+        """Do nothing: see the class."""
 
     def load_checkpoint(self, checkpoint: Any) -> None:
-        """Nothing: see the class."""
+        """Do nothing: see the class."""
 
 
 def _disk_is_full(error: Exception) -> bool:
-    """Libraries in other languages have the system's words, but not its number."""
+    """Return whether an error says that the disk is full.
+
+    Libraries in other languages pass on the text of the system's error, but not its number.
+    """
     full = (errno.ENOSPC, errno.EDQUOT)
     if isinstance(error, OSError):
         return error.errno in full
@@ -136,8 +139,14 @@ def _disk_is_full(error: Exception) -> bool:
 
 
 @dataclass(frozen=True)
-class _Copy:
-    """A job's folder on this machine, and what it is called in the store."""
+class _LocalCopy:
+    """A copy of a job's folder on this machine.
+
+    Args:
+        mirror: store of the checkpoints.
+        folder: folder on this machine.
+        name: name of the job's folder in the store.
+    """
 
     mirror: Mirror
     folder: Path
@@ -145,13 +154,13 @@ class _Copy:
 
 
 class _Warnings(logging.Handler):
-    """Keeps warnings until they are fetched, at most so many."""
+    """The latest warnings of this process, until they are sent to the driver."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keeps one."""
-        if len(self.lines) < _LINES:
+        """Keep a warning, up to a limit."""
+        if len(self.lines) < _MOST_LINES:
             self.lines.append(f"{record.levelname} {record.name}: {record.getMessage()}"[:1000])

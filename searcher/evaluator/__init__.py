@@ -1,1 +1,1 @@
-"""Trains and measures a job on videos."""
+"""The evaluator of jobs on videos: training and measuring."""

@@ -35,20 +35,21 @@ def prepare_clips(
 
     Args:
         settings: settings of the data set.
-        space: preset's name or YAML file of a space whose clips are prepared; None is none.
+        space: preset's name or YAML file of a space whose clips are prepared; None for no space.
         clips: further clip shapes, as FRAMESxSIZExFPS.
-        progress: receives the number of videos that are decoded.
+        progress: function that receives the number of videos that are decoded.
 
     Raises:
-        SettingsError: no clip shape is given. ArchitectureError: a text is no clip shape. DataError: there
-            are no usable videos.
+        SettingsError: no clip shape is given.
+        ArchitectureError: a text is not a clip shape.
+        DataError: there are no usable videos.
     """
-    wanted = list(clip_shapes(SearchSpace.from_yaml(space))) if space else []
-    wanted += [ClipShape.parse(text) for text in clips]
-    if not wanted:
+    shapes = list(clip_shapes(SearchSpace.from_yaml(space))) if space else []
+    shapes += [ClipShape.parse(text) for text in clips]
+    if not shapes:
         raise SettingsError("no clips to prepare", hint="give --space NAME, or --clip 8x32x4")
     dataset = load_dataset(settings, workers=cpus(), progress=progress)
-    for clip in wanted:
+    for clip in shapes:
         data = prepare_clip(dataset, settings, clip, cpus(), progress)
         counts = ", ".join(f"{len(split)} {name}" for name, split in data.splits.items())
         yield f"{data.path}: {counts}, {len(data.broken)} unreadable, {len(dataset.missing)} missing"
@@ -57,7 +58,18 @@ def prepare_clips(
 def prepare_clip(
     dataset: Dataset, settings: DataSettings, clip: ClipShape, workers: int, progress: ProgressCallback
 ) -> PreparedData:
-    """Decode a data set for networks that take ``clip``; log the videos that are left out, by name."""
+    """Decode a data set for networks of one clip shape; log the names of the videos that are left out.
+
+    Args:
+        dataset: data set as listed.
+        settings: settings of the data set.
+        clip: shape of the clips.
+        workers: number of processes that decode.
+        progress: function that receives the number of videos that are decoded.
+
+    Raises:
+        DataError: there are no usable videos, or one is unreadable and the settings refuse those.
+    """
     data = prepare(
         dataset,
         frames=clip.frames,

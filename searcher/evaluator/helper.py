@@ -1,7 +1,7 @@
-"""A helper process of a team: trains along with a worker of its machine, and ends with it.
+"""A helper process of a team: it trains with the worker of its machine, and ends with it.
 
-Started as ``python -m searcher.evaluator.helper``; one line of JSON on its standard input says what to
-train, and the end of that input is the end of the worker.
+Started as ``python -m searcher.evaluator.helper``; one line of JSON on its standard input describes the
+training, and the end of that input is the end of the worker.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ def main() -> None:
 
 
 def _end_with_the_worker() -> None:
+    """End this process at the end of standard input."""
     sys.stdin.read()
     os._exit(1)
 

@@ -1,4 +1,4 @@
-"""How long a network computes, as a worker measures it: an objective or a soft constraint of a search."""
+"""The latency of a network as a worker measures it: an objective or a soft constraint of a search."""
 
 from __future__ import annotations
 

@@ -18,31 +18,31 @@ __all__ = ["example_clip", "labelled_clips", "pictures"]
 
 
 def example_clip(video: Path, clip: ClipShape) -> NDArray[np.uint8]:
-    """The frames of a video as a network for ``clip`` sees them, (T, size, size, 3), uint8 RGB."""
+    """Return the frames of a video as a network for ``clip`` sees them, (T, size, size, 3), uint8 RGB."""
     return Video(video).read(clip.fps, clip.size)
 
 
 def labelled_clips(
     data: str, cache: Path, clip: ClipShape, labels: tuple[str, ...], purpose: str, count: int
 ) -> Iterator[tuple[NDArray[np.uint8], int]]:
-    """Videos of a data set with the numbers of their labels.
+    """Yield videos of a data set as (T, size, size, 3) uint8 RGB frames, with the numbers of their labels.
 
     Args:
-        data: as ``DataSettings.parse`` takes it.
-        cache: where made data is kept.
-        clip: what the network takes.
-        labels: that the network knows.
-        purpose: ``train`` for training videos, ``evaluation`` for those of the test split, or else the
-            validation split.
-        count: at most so many, spread over the split.
+        data: data set as ``DataSettings.parse`` reads it.
+        cache: folder in which data sets are made.
+        clip: shape of the network's clips.
+        labels: labels of the network in their order.
+        purpose: ``train`` for training videos, ``evaluation`` for those of the test split, or of the
+            validation split if there is none.
+        count: most videos to yield, spread over the split.
 
     Raises:
-        DataError: the data set has other classes, or is not one of single labels.
+        DataError: the data set has other classes, or its videos have no single labels.
     """
     dataset = load_dataset(DataSettings.parse(data, cache=cache))
     if dataset.classes != labels:
         raise DataError(
-            f"{data} has the classes {', '.join(dataset.classes[:3])}, ..., and the network others",
+            f"{data} has the classes {', '.join(dataset.classes[:3])}, ..., but the network has others",
             hint="give the data set that it was trained on",
         )
     splits = ("train",) if purpose == "train" else ("test", "val")

@@ -1,4 +1,4 @@
-"""The videos of a run: prepared once for each input of its space, and what the driver does with them."""
+"""The videos of a run: prepared once for each clip shape of its space, and the driver's own uses of them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunData:
-    """A data set, decoded for every clip that the networks of a run take.
+    """A data set, decoded for every clip shape of a run's networks.
 
     Args:
         dataset: data set as listed.
@@ -56,21 +56,21 @@ class RunData:
             settings: settings of the data set.
             space: space whose clips the videos are decoded for.
             workers: number of processes that decode.
-            making: receives the number of MovingDigits-16 clips that are made.
-            preparing: receives the number of videos that are decoded.
+            making: function that receives the number of MovingDigits-16 clips that are made.
+            preparing: function that receives the number of videos that are decoded.
             rungs: rungs whose smaller clips the videos are decoded for as well.
 
         Raises:
             DataError: there are no usable videos.
         """
         dataset = load_dataset(settings, workers=workers, progress=making)
-        wanted = clip_shapes(space)
-        smaller = {rung.clip(clip) for rung in rungs for clip in wanted} - set(wanted)
+        shapes = clip_shapes(space)
+        smaller = {rung.clip(clip) for rung in rungs for clip in shapes} - set(shapes)
         prepared = {
             clip: prepare_clip(dataset, settings, clip, workers, preparing)
-            for clip in (*wanted, *sorted(smaller, key=str))
+            for clip in (*shapes, *sorted(smaller, key=str))
         }
-        stores, others = ({clip: prepared[clip] for clip in clips} for clips in (wanted, smaller))
+        stores, others = ({clip: prepared[clip] for clip in clips} for clips in (shapes, smaller))
         return cls(dataset, stores, others)
 
     @property
@@ -79,7 +79,8 @@ class RunData:
         return self.dataset.classes
 
     def write_report(self, folder: Path) -> None:
-        """Write the class map and the list of what is not used: ``classes.json``, ``left_out.json``."""
+        """Write the class map and the list of videos that are not used: ``classes.json``,
+        ``left_out.json``."""
         broken = {entry for data in self.stores.values() for entry in data.broken}
         self.dataset.write_report(folder, tuple(sorted(broken)))
 
@@ -90,15 +91,13 @@ class RunData:
 
     @property
     def final_split(self) -> str:
-        """Split that finished networks are measured on: ``test``, which no choice has seen, or else
-        ``val``."""
+        """Split that finished networks are measured on: ``test`` if there is one, else ``val``."""
         return final_split(self.dataset)
 
     def measure(
         self, model: nn.Module, clip: ClipShape, *, streaming: bool, device: str = "cpu"
     ) -> dict[str, float]:
-        """Return top-1, top-5 and loss of a finished network, on whole clips and (``stream_``) frame by
-        frame."""
+        """Return figures of a finished network on whole clips and (``stream_``) frame by frame."""
         return finished_metrics(
             model, self.stores[clip], self.final_split, streaming=streaming, device=device
         )
@@ -120,9 +119,9 @@ def finished_metrics(
     model: nn.Module, data: PreparedData, split: str, *, streaming: bool, device: str = "cpu"
 ) -> dict[str, float]:
     """Return top-1, top-5 and loss of a finished network, on whole clips and (``stream_``) frame by frame."""
-    found = evaluate(model, data, split, device=device)
-    metrics = {"top1": found.score, "top5": found.top5, "loss": found.loss, "clips": float(found.count)}
-    metrics |= found.more
+    whole = evaluate(model, data, split, device=device)
+    metrics = {"top1": whole.score, "top5": whole.top5, "loss": whole.loss, "clips": float(whole.count)}
+    metrics |= whole.more
     if streaming:
         stepped = evaluate(model, data, split, streaming=True, device=device)
         metrics |= {"stream_top1": stepped.score, "stream_top5": stepped.top5}

@@ -1,7 +1,7 @@
 """One training of a search by several processes of its worker's machine, each with a GPU of its own.
 
-The worker leads; the helpers are started for a stage of a job, build the same training from the same text,
-and end with it, or with the worker: they read from a pipe that closes when it dies.
+The worker leads. Its helpers are started for a stage of a job, build the same training from the same text,
+and end with the stage, or with the worker: they read from a pipe that closes when it dies.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import distributed
 from proxy_train.distributed import Group
 from searcher.plan.job import Job
 
-# Helpers wait while the worker evaluates, however long that takes: the driver looks after workers that hang.
+# Helpers wait while the worker evaluates, however long that takes: the driver kills workers that hang.
 _TIMEOUT = timedelta(days=7)
 
 
@@ -36,7 +36,7 @@ def team(
         arguments: arguments of ``searcher.evaluator.video_evaluator.VideoEvaluator``, JSON types only.
         job: job that is trained.
         stage: index of the stage in ``job.stages``.
-        size: number of processes; 1 is no team, for which None is yielded.
+        size: number of processes; None is yielded for 1, which is not a team.
         device: ``cpu``, or ``cuda`` for a GPU each.
     """
     if size == 1:
@@ -46,7 +46,7 @@ def team(
         port = free.getsockname()[1]
     request = {"arguments": dict(arguments), "job": job.to_json(), "stage": stage, "size": size, "port": port}
     request |= {"device": device, "threads": torch.get_num_threads()}
-    helpers = [_start(request | {"rank": rank}) for rank in range(1, size)]
+    helpers = [_start_helper(request | {"rank": rank}) for rank in range(1, size)]
     try:
         join_group(0, size, port, device)
         yield Group.current()
@@ -58,7 +58,8 @@ def team(
             distributed.destroy_process_group()
 
 
-def _start(request: Mapping[str, Any]) -> subprocess.Popen[str]:
+def _start_helper(request: Mapping[str, Any]) -> subprocess.Popen[str]:
+    """Start a helper process, and send it its request."""
     path = os.pathsep.join(part for part in sys.path if part)
     helper = subprocess.Popen(
         [sys.executable, "-m", "searcher.evaluator.helper"],
@@ -76,7 +77,7 @@ def join_group(rank: int, size: int, port: int, device: str) -> None:
     """Join the group of processes that train one network.
 
     Args:
-        rank: place of this process, 0 for the worker.
+        rank: rank of this process, 0 for the worker.
         size: number of processes.
         port: port of the worker on this machine.
         device: ``cpu``, or ``cuda`` for a GPU each.

@@ -1,4 +1,4 @@
-"""The evaluator of real runs: trains networks on prepared videos, going on from a job's own folder."""
+"""The evaluator of real runs: it trains networks on prepared videos, and resumes from a job's own folder."""
 
 from __future__ import annotations
 
@@ -36,16 +36,17 @@ def video_evaluator(
     latency_table: Path | None = None,
     processes: int = 1,
 ) -> EvaluatorSpec:
-    """The evaluator by name, as workers get it.
+    """Return the evaluator by name, as it is sent to workers.
 
     Args:
-        stores: the folder of prepared data for each input.
-        recipe: of every training whose job has none of its own.
-        device: of torch.
+        stores: folder of prepared data for each clip shape.
+        recipe: recipe of every training whose job has none of its own.
+        device: torch's name of the device.
         timed: whether measurements have a latency.
-        data: of which the stores were made; a worker whose machine has no such folder makes its own.
-        latency_table: what says how long networks take; by default workers measure it.
-        processes: that train one network together on the worker's machine, each on a GPU if there are any.
+        data: settings of the data set; a worker whose machine lacks a folder of ``stores`` prepares it.
+        latency_table: file of a table that predicts latencies; by default workers measure them.
+        processes: number of processes that train one network together on the worker's machine, each on a GPU
+            if there are any.
     """
     return EvaluatorSpec(
         "searcher.evaluator.video_evaluator:VideoEvaluator",
@@ -62,7 +63,10 @@ def video_evaluator(
 
 
 class VideoEvaluator:
-    """Trains one job after the other; the prepared data stays mapped between them."""
+    """An evaluator that trains one job after another; prepared data stays mapped between them.
+
+    Its arguments are those of :func:`video_evaluator`, in JSON types.
+    """
 
     def __init__(
         self,
@@ -87,14 +91,20 @@ class VideoEvaluator:
         self._open: dict[str, PreparedData] = {}
 
     def __call__(self, job: Job) -> Iterator[EpochResult]:
-        """See ``searcher.plan.job.Evaluator``."""
+        """Train a job, as ``searcher.plan.job.Evaluator`` describes; yield the result of every epoch."""
         for number, stage in enumerate(job.stages):
             if not set(stage.rungs) <= set(job.measured):
                 with team(self._arguments, job, number, self._processes, self._device) as group:
-                    yield from self._stage(job, stage, self.training(job, number, group))
+                    yield from self._run_stage(job, stage, self.training(job, number, group))
 
     def training(self, job: Job, number: int, group: Group | None = None) -> Training:
-        """Of a stage of a job, which goes on from the folder of the one before it."""
+        """Return the training of a stage, which resumes from its own folder or that of the stage before.
+
+        Args:
+            job: job that is trained.
+            number: index of the stage in ``job.stages``.
+            group: processes that train together, if there are several.
+        """
         stage = job.stages[number]
         horizon = stage.horizon
         clip = ClipShape(horizon.frames, horizon.size, job.architecture.input.fps)
@@ -110,31 +120,33 @@ class VideoEvaluator:
             group=group,
         )
 
-    def _stage(self, job: Job, stage: JobStage, training: Training) -> Iterator[EpochResult]:
-        """What is left of a stage."""
-        began = time.perf_counter()
+    def _run_stage(self, job: Job, stage: JobStage, training: Training) -> Iterator[EpochResult]:
+        """Run the rest of a stage; yield the result of every epoch."""
+        started = time.perf_counter()
         if training.epoch in stage.rungs and training.epoch not in job.measured:
-            yield self._result(job, training, began)
+            yield self._result(job, training, started)
         while training.epoch < stage.rungs[-1]:
-            began = time.perf_counter()
+            started = time.perf_counter()
             training.train_epoch()
-            # Before the evaluation: what was trained is never trained again.
+            # Before the evaluation, so that no epoch is trained twice.
             training.save()
-            yield self._result(job, training, began)
+            yield self._result(job, training, started)
 
     def _data(self, clip: str) -> PreparedData:
+        """Return the prepared data of a clip shape, opened once."""
         if clip not in self._stores:
             raise SettingsError(
-                f"no data is prepared for clips of {clip}", hint=f"there is {', '.join(self._stores)}"
+                f"no data is prepared for clips of {clip}",
+                hint=f"there is data for {', '.join(self._stores)}",
             )
         if clip not in self._open:
             path = Path(self._stores[clip])
-            here = self._settings is None or path.exists()
-            self._open[clip] = PreparedData.open(path) if here else self._prepared(clip, path.name)
+            is_local = self._settings is None or path.exists()
+            self._open[clip] = PreparedData.open(path) if is_local else self._prepared(clip, path.name)
         return self._open[clip]
 
     def _prepared(self, clip: str, name: str) -> PreparedData:
-        """The store of this machine, made by the first of its workers that needs it; the others wait."""
+        """Prepare the data on this machine; the first of its workers does, and the others wait for it."""
         assert self._settings is not None
         dataset = load_dataset(self._settings)
         data = prepare_clip(
@@ -148,16 +160,17 @@ class VideoEvaluator:
             )
         return data
 
-    def _result(self, job: Job, training: Training, began: float) -> EpochResult:
+    def _result(self, job: Job, training: Training, started: float) -> EpochResult:
+        """Return the result of the last epoch; at a rung, evaluate the network and keep final weights."""
         if training.epoch not in job.rungs:
-            return EpochResult(training.epoch, time.perf_counter() - began)
+            return EpochResult(training.epoch, time.perf_counter() - started)
         metrics = training.evaluate()
         if training.epoch == job.fidelity.epochs and job.purpose != "search":
             save_weights(training.model, job.weights)
-        found = {"top1": metrics.score, "top5": metrics.top5, "loss": metrics.loss, **metrics.more}
+        figures = {"top1": metrics.score, "top5": metrics.top5, "loss": metrics.loss, **metrics.more}
         if self._timed:
-            found |= self._latency(training, job)
-        return EpochResult(training.epoch, time.perf_counter() - began, found)
+            figures |= self._latency(training, job)
+        return EpochResult(training.epoch, time.perf_counter() - started, figures)
 
     def _latency(self, training: Training, job: Job) -> dict[str, float]:
         if self._table is None:

@@ -1,1 +1,1 @@
-"""What is to be measured next: jobs, the search as a plan, confirmation."""
+"""The plan of the next trainings: jobs, the search as a plan, confirmation."""

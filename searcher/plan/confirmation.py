@@ -86,8 +86,7 @@ def choose_members(
 
 
 def _pick_spread(chosen: list[Candidate], members: Sequence[Candidate], limit: int) -> None:
-    """Add members to ``chosen`` up to ``limit``: the one farthest in log cost from those chosen; the most
-    accurate if none is."""
+    """Add members to ``chosen``: the farthest in log cost from those in it, or the most accurate."""
     left = list(members)
     while left and len(chosen) < limit:
         if chosen:

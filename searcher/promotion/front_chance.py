@@ -1,5 +1,4 @@
-"""The chance of each of many noisy results to lie on the Pareto front, if costs are exact and accuracy is
-not.
+"""The chance of noisy results to lie on the Pareto front, if costs are exact and accuracy is not.
 
 The accuracy of a short training is half luck, and the measurements of other networks tell how much: a linear
 model of the errors over architecture features and costs is fitted with an evidence-maximised ridge (MacKay
@@ -29,8 +28,7 @@ _FAR = 10.0
 
 
 def front_chance(means: Floats, deviation: float, costs: Floats) -> Floats:
-    """Return the chance of each result to lie on the front: to have a lower error than all of at most its
-    costs.
+    """Return the chance of each result to have a lower error than all results of at most its costs.
 
     Args:
         means: means of the errors, to minimise, shape (n,); see ``smoothed``.
@@ -48,8 +46,7 @@ def front_chance(means: Floats, deviation: float, costs: Floats) -> Floats:
 
 
 def margins(means: Floats, costs: Floats) -> Floats:
-    """Return each error less the least error of all results of at most its costs, its own included; shape
-    (n,)."""
+    """Return each error less the least error of all results of at most its costs, shape (n,)."""
     return means - _rivals(means[:, None], costs, np.minimum)[:, 0]
 
 

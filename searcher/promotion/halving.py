@@ -62,8 +62,7 @@ class _Ranking:
 
     @classmethod
     def of(cls, valid: Sequence[RungResult], smooth: _SmoothedErrors) -> _Ranking:
-        """Rank valid results: feasible ones by chance, then by distance from the front; others by
-        violation."""
+        """Rank valid results: feasible ones by chance, then distance from the front; others by violation."""
         means, deviation = smooth
         feasible = [result for result in valid if result.violation <= 0]
         others = sorted(
@@ -133,8 +132,7 @@ class ParetoHalving:
         return min(max(part, 0), self._strata - 1)
 
     def _ranking(self, results: Sequence[Sequence[RungResult]]) -> _Ranking:
-        """Return the ranking of the last rung of ``results``; a change in a rung changes all rungs above
-        it."""
+        """Return the ranking of the last rung of ``results``, which depends on all rungs below."""
         before: Mapping[int, float] = {}
         for rung, current in enumerate(map(list, results)):
             if rung == len(self._ranked) or self._ranked[rung].results != current:
@@ -154,8 +152,7 @@ class ParetoHalving:
         *,
         complete: bool = False,
     ) -> dict[int, str]:
-        """Return the candidates of a rung that may be promoted, by the results of this rung and of those
-        below.
+        """Return the candidates that may be promoted, by the results of their rung and of those below.
 
         A rung promotes nothing until it has enough results for one candidate to be expected at the top: the
         first of a few are always on their front. Its share counts the candidates measured so far. The best at

@@ -60,8 +60,7 @@ class Lease:
 
 
 def holder(run_dir: Path) -> str | None:
-    """Return the process that writes the run, such as ``process 12 on host since ...``; None if there is
-    none.
+    """Return the process that writes the run, such as ``process 12 on host since ...``, or None.
 
     The lock itself is not tried: a driver that starts at this moment would find it taken.
     """

@@ -50,8 +50,7 @@ class Database:
 
     @classmethod
     def of(cls, run_dir: Path) -> Database | None:
-        """Return the database that the run's folder names; None if its record is a journal, or does not
-        exist.
+        """Return the database that the run's folder names; None if its record is a journal or is new.
 
         Raises:
             RecordError: the file that names it is damaged.

@@ -1,4 +1,4 @@
-"""How measurements and candidates look as Optuna trials, and how two runs' settings are told apart."""
+"""Measurements and candidates as Optuna trials, and the differences of two runs' settings."""
 
 from __future__ import annotations
 

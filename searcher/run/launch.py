@@ -1,7 +1,7 @@
-"""A search as a Ray job: this code and the settings travel to the cluster, passwords do not.
+"""A search as a Ray job: this code and the settings are sent to the cluster, passwords are not.
 
-The job's driver runs on the cluster's head, so that the machine that submitted it can be switched off. What
-the job is told is kept and shown by Ray: it is refused if it holds a password.
+The job's driver runs on the cluster's head, so that the machine that submitted it can be switched off. Ray
+keeps and shows the job's settings and environment, which therefore must not hold a password.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from searcher.settings.settings import Settings
 
 _ROOMS = ("search_space", "proxy_train", "searcher", "results")
 _FILE = "settings.yaml"
-_SECRET = ("PASSWORD", "PASSWD", "SECRET", "TOKEN", "API_KEY", "PGPASSFILE")
+_SECRET_WORDS = ("PASSWORD", "PASSWD", "SECRET", "TOKEN", "API_KEY", "PGPASSFILE")
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What a job is told.
+    """The settings and the environment of a job.
 
     Args:
-        settings: of the run, as they were resolved here.
+        settings: settings of the run, as resolved on this machine.
         env: environment variables of driver and workers.
-        packages: that the cluster's nodes install before the job starts.
+        packages: packages that the cluster's nodes install before the job starts.
     """
 
     settings: Settings
@@ -44,14 +44,18 @@ class Submission:
 
     @classmethod
     def of(cls, settings: str, *, requirements: Path | None = None, env: Sequence[str] = ()) -> Submission:
-        """Reads the settings, and refuses what cannot work on another machine.
+        """Read the settings, and check that they can work on another machine.
+
+        Args:
+            settings: file of the settings, or name of a preset.
+            requirements: text file with a package a line, for the cluster's nodes.
+            env: environment variables of driver and workers, as NAME=VALUE.
 
         Raises:
-            SettingsError: the settings are wrong, name folders that only this machine can mean, or hold a
-                password.
+            SettingsError: the settings are wrong, have relative folders, or hold a password.
         """
         loaded = load_settings(settings)
-        _check(loaded)
+        _check_portable(loaded)
         packages: tuple[str, ...] = ()
         if requirements is not None:
             try:
@@ -65,21 +69,21 @@ class Submission:
 
     @property
     def entrypoint(self) -> str:
-        """The command that the job runs on the cluster's head."""
+        """Command that the job runs on the cluster's head."""
         return shlex.join(["python", "-m", "movinas", "search", _FILE, "--address", "auto"])
 
     def runtime_env(self, folder: Path) -> dict[str, Any]:
-        """Ray's description of where the job runs, with ``folder`` as its working directory."""
-        found: dict[str, Any] = {"working_dir": str(folder)}
+        """Return Ray's description of the job's environment, with ``folder`` as its working directory."""
+        description: dict[str, Any] = {"working_dir": str(folder)}
         if self.env:
-            found["env_vars"] = dict(self.env)
+            description["env_vars"] = dict(self.env)
         if self.packages:
-            found["pip"] = list(self.packages)
-        return found
+            description["pip"] = list(self.packages)
+        return description
 
     @contextmanager
     def staged(self) -> Iterator[Path]:
-        """A folder with the code and the settings, for as long as the block lasts."""
+        """Yield a folder with the code and the settings, which is removed after the block."""
         with tempfile.TemporaryDirectory(prefix="movinas-launch-") as name:
             folder, root = Path(name), Path(__file__).parents[2]
             for room in _ROOMS:
@@ -91,12 +95,12 @@ class Submission:
             yield folder
 
     def text(self) -> str:
-        """What is submitted, for people."""
-        told = self.runtime_env(Path("CODE_AND_SETTINGS"))
+        """Return a description of the job for people."""
+        environment = self.runtime_env(Path("CODE_AND_SETTINGS"))
         run = self.settings.run_dir
         return (
             f"command:     {self.entrypoint}\n"
-            f"environment: {yaml.safe_dump(told, default_flow_style=True, width=1000).strip()}\n"
+            f"environment: {yaml.safe_dump(environment, default_flow_style=True, width=1000).strip()}\n"
             f"run:         {run}, on storage that all nodes share"
             f"\nrecord:      {self.settings.public_storage() or f'{run}/record.journal'}"
             f"\ndata:        {self.settings.data.root or self.settings.data.kind}, cache"
@@ -105,10 +109,14 @@ class Submission:
 
 
 def submit(submission: Submission, address: str) -> str:
-    """Submits the job; answers how to follow it.
+    """Submit a job; return the commands that follow, show and stop it.
+
+    Args:
+        submission: settings and environment of the job.
+        address: address of the cluster's dashboard.
 
     Raises:
-        ClusterError: there is no client for jobs, or the cluster does not take it.
+        ClusterError: Ray's client for jobs is not installed, or the cluster does not take the job.
     """
     try:
         from ray.job_submission import JobSubmissionClient
@@ -124,7 +132,7 @@ def submit(submission: Submission, address: str) -> str:
         reason = " ".join(str(error).split())[:300]
         raise ClusterError(
             f"the cluster at {address} does not take the job: {reason}",
-            hint="is its dashboard there, and is pip install 'movinas[cluster]' done here and on its head?",
+            hint="does its dashboard run, and is movinas[cluster] installed here and on its head?",
         ) from error
     run = submission.settings.run_dir
     return (
@@ -135,33 +143,35 @@ def submit(submission: Submission, address: str) -> str:
     )
 
 
-def _check(settings: Settings) -> None:
+def _check_portable(settings: Settings) -> None:
+    """Check that the settings hold no password and no relative folder."""
     if settings.storage is not None and make_url(settings.storage).password is not None:
         raise SettingsError(
-            "storage holds a password, which a job would show to everybody who can see the cluster",
+            "storage holds a password, which a job would show to all users of the cluster",
             hint="leave it out, and give PGPASSWORD or ~/.pgpass to the cluster's nodes",
         )
-    places = {"output": settings.output, "data.cache": settings.data.cache_folder}
+    folders = {"output": settings.output, "data.cache": settings.data.cache_folder}
     if settings.data.root is not None:
-        places["data.root"] = settings.data.root
-    for key, path in places.items():
+        folders["data.root"] = settings.data.root
+    for key, path in folders.items():
         if not path.expanduser().is_absolute():
             raise SettingsError(
-                f"{key} is {path}: a job has another working folder, which goes with it",
-                hint="give a whole path on storage that the cluster's nodes share",
+                f"{key} is {path}, a relative path, but a job has another working folder",
+                hint="give an absolute path on storage that the cluster's nodes share",
             )
 
 
 def _environment(pairs: Sequence[str]) -> dict[str, str]:
-    found = {}
+    """Return environment variables from NAME=VALUE texts."""
+    variables = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not (equals and name.isidentifier()):
-            raise SettingsError(f"--env {pair!r}", hint="write NAME=VALUE")
-        if any(part in name.upper() for part in _SECRET):
+            raise SettingsError(f"--env {pair!r} is not a variable", hint="write NAME=VALUE")
+        if any(part in name.upper() for part in _SECRET_WORDS):
             raise SettingsError(
-                f"--env {name}: a job shows its environment to everybody who can see the cluster",
+                f"--env {name}: a job shows its environment to all users of the cluster",
                 hint="set it on the cluster's nodes, as a secret of Kubernetes for instance",
             )
-        found[name] = value
-    return found
+        variables[name] = value
+    return variables

@@ -1,8 +1,8 @@
-"""What a run did, as JSON lines: one file for the run, one for each training, found by its digest.
+"""The log of a run as JSON lines: one file for the run, and one for each training, named by its digest.
 
-``logs/run.jsonl`` has starts, losses, measurements and the sessions themselves; ``logs/trials/`` has a file a
-training with its epochs, warnings and tracebacks. Logs are for people and may have gaps, as on a full disk:
-the record is what counts.
+``logs/run.jsonl`` has sessions, starts, losses and measurements; ``logs/trials/`` has a file a training with
+its epochs, warnings and tracebacks. Logs are for people and may have gaps, as on a full disk: no result
+depends on them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,12 @@ _LOG = logging.getLogger(__name__)
 
 
 class RunLog:
-    """Writes the log of a session; a context manager that notes its beginning and how it ended."""
+    """The log of a session; a context manager that notes its start and its end.
+
+    Args:
+        run_dir: folder of the run.
+        settings: settings of the run.
+    """
 
     def __init__(self, run_dir: Path, settings: Settings) -> None:
         self._folder = run_dir / FOLDER
@@ -57,16 +62,16 @@ class RunLog:
             self._file.close()
 
     def before(self, listener: OnEvent) -> OnEvent:
-        """A listener that logs what it hears and passes it on."""
+        """Return a function that logs every event and passes it on to ``listener``."""
 
-        def hear(event: Event) -> None:
+        def log_and_pass_on(event: Event) -> None:
             self.log(event)
             listener(event)
 
-        return hear
+        return log_and_pass_on
 
     def log(self, event: Event) -> None:
-        """Writes an event down; where a run stands is not one."""
+        """Write an event; progress is not logged."""
         match event:
             case PhaseProgress():
                 return
@@ -80,26 +85,31 @@ class RunLog:
                 self._write(trial, "epoch", **facts, where=event.where, log=list(event.log))
             case Lost():
                 trial = trial_name(event.digest, event.seed, event.phase)
-                about = {"phase": event.phase, "digest": event.digest, "seed": event.seed}
-                self._write(None, "lost", **about, reason=event.reason)
+                training = {"phase": event.phase, "digest": event.digest, "seed": event.seed}
+                self._write(None, "lost", **training, reason=event.reason)
                 self._write(trial, "lost", reason=event.reason, details=event.details)
-            case Measured(found, decision):
-                trial = trial_name(found.digest, found.seed, found.purpose)
+            case Measured(measurement, decision):
+                trial = trial_name(measurement.digest, measurement.seed, measurement.purpose)
                 facts = {
-                    "status": found.status,
-                    "fidelity": found.fidelity.key,
-                    "seconds": round(found.seconds, 3),
-                    "metrics": dict(found.metrics),
-                    "reason": found.reason,
+                    "status": measurement.status,
+                    "fidelity": measurement.fidelity.key,
+                    "seconds": round(measurement.seconds, 3),
+                    "metrics": dict(measurement.metrics),
+                    "reason": measurement.reason,
                     "decision": "" if decision is None else decision.reason,
                 }
-                about = {"phase": found.purpose, "digest": found.digest, "seed": found.seed}
-                self._write(None, "measured", **about, **facts)
+                training = {
+                    "phase": measurement.purpose,
+                    "digest": measurement.digest,
+                    "seed": measurement.seed,
+                }
+                self._write(None, "measured", **training, **facts)
                 self._write(trial, "measured", **facts)
 
-    def _write(self, trial: str | None, what: str, **facts: Any) -> None:
+    def _write(self, trial: str | None, name: str, **facts: Any) -> None:
+        """Append an event to the log of a training, or of the run."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = json.dumps({"time": now, "event": what, **facts}, ensure_ascii=False)
+        line = json.dumps({"time": now, "event": name, **facts}, ensure_ascii=False)
         line = redacted(line, self._settings.storage) + "\n"
         try:
             if trial is not None:
@@ -122,15 +132,19 @@ class RunLog:
 
 
 def trial_name(digest: str, seed: int, phase: Purpose) -> str:
-    """The name of a training's log without its ending."""
+    """Return the name of a training's log file without its ending."""
     return f"{digest}-s{seed}-{phase}"
 
 
 def read_log(run_dir: Path, digest: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The lines of a run's log, or of the logs of all trainings whose digest begins so, file by file.
+    """Yield the lines of a run's log, or of the logs of some of its trainings, file by file.
+
+    Args:
+        run_dir: folder of the run.
+        digest: first characters of the trainings' digests; empty for the log of the run.
 
     Yields:
-        The file's name without its ending, and the line; a torn line is left out.
+        Name of the file without its ending, and the content of a line; torn lines are left out.
     """
     folder = run_dir / FOLDER
     files = sorted((folder / "trials").glob(f"{digest}*.jsonl")) if digest else [folder / "run.jsonl"]

@@ -31,17 +31,17 @@ from searcher.strategies.space_domain import SpaceDomain
 
 
 class Session:
-    """A run that is being written; ``Session.open`` makes one.
+    """A run that is open for writing; ``Session.open`` creates one.
 
-    Each phase goes on where an earlier session left it, and costs nothing if the record has all of it.
+    Each phase resumes where an earlier session ended, and trains nothing if the record has all of it.
 
     Args:
-        settings: of the run.
-        space: with the data set's number of classes.
-        records: open for writing.
-        cluster: where trainings run.
-        evaluator: what trains.
-        on_event: told of all that happens.
+        settings: settings of the run.
+        space: search space with the data set's number of classes.
+        records: record of the run, open for writing.
+        cluster: engine that runs the trainings.
+        evaluator: evaluator that trains.
+        on_event: function that receives all events.
     """
 
     def __init__(
@@ -70,14 +70,14 @@ class Session:
         on_event: OnEvent = ignore,
         address: str | None = None,
     ) -> Iterator[Session]:
-        """Takes the run's lease, brings its record in order, and writes ``settings.yaml``.
+        """Acquire the run's lease, repair its record, and write ``settings.yaml``.
 
         Args:
-            settings: of the run.
-            evaluator: what trains.
-            classes: of the data set.
-            on_event: told of all that happens.
-            address: of a cluster, ``auto`` or HOST:PORT; by default trainings run on this machine.
+            settings: settings of the run.
+            evaluator: evaluator that trains.
+            classes: number of classes of the data set.
+            on_event: function that receives all events.
+            address: address of a cluster, ``auto`` or HOST:PORT; by default trainings run on this machine.
 
         Raises:
             RecordError: another driver writes the run, or its record is damaged.
@@ -116,14 +116,17 @@ class Session:
 
     @property
     def run_dir(self) -> Path:
-        """The run's folder, absolute."""
+        """Folder of the run, absolute."""
         return self.settings.run_dir.absolute()
 
     def search(self) -> PhaseProgress:
-        """Proposes, trains and promotes until all trials are through.
+        """Propose, train and promote candidates until the search ends.
+
+        Returns:
+            Progress at the end.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C; call it again in a new session to go on.
+            KeyboardInterrupt: the user pressed Ctrl-C; call it in a new session to resume.
         """
         search = self.settings.search
         low, high = self.settings.window(self.space)
@@ -144,19 +147,19 @@ class Session:
         return plan.progress()
 
     def _drop(self, folder: Path) -> None:
-        """Takes away the checkpoints of a training that never goes on."""
+        """Remove the checkpoints of a training that will not be resumed."""
         shutil.rmtree(folder, ignore_errors=True)
         if self._mirror is not None:
             self._mirror.drop(folder.name)
 
     def confirm(self) -> tuple[Confirmed, ...]:
-        """Trains the provisional frontier again, longer and with other seeds.
+        """Train the provisional frontier again, longer and with other seeds.
 
         Returns:
             All confirmed candidates, the cheapest first; those with ``on_frontier`` are the run's frontier.
 
         Raises:
-            KeyboardInterrupt: as in ``search``.
+            KeyboardInterrupt: the user pressed Ctrl-C; see ``search``.
         """
         settings = self.settings.confirmation
         jobs = [
@@ -173,16 +176,16 @@ class Session:
         return summarise(self.records.measurements("confirmation"), settings.epochs, self.records.objectives)
 
     def train(self, jobs: Sequence[Job]) -> list[JobOutcome]:
-        """Trains final networks.
+        """Train final networks.
 
         Args:
-            jobs: of purpose ``family``; see ``job``.
+            jobs: trainings of purpose ``family``; see ``job``.
 
         Returns:
-            For each job its last measurement; ``outcome.job.weights`` is the file of the trained weights.
+            Outcome of each job; ``outcome.job.weights`` is the file of its trained weights.
 
         Raises:
-            KeyboardInterrupt: as in ``search``.
+            KeyboardInterrupt: the user pressed Ctrl-C; see ``search``.
         """
         return self._run(jobs, "family")
 
@@ -195,24 +198,25 @@ class Session:
         seed: int | None = None,
         recipe: Mapping[str, Any] | None = None,
     ) -> Job:
-        """A training for ``train``.
+        """Return a training of a network, for ``train``.
 
         Args:
-            architecture: the network.
-            epochs: of the schedule; by default ``family.epochs``.
-            purpose: the part of the run.
-            seed: by default the run's own.
-            recipe: JSON of a recipe in place of the run's.
+            architecture: architecture of the network.
+            epochs: epochs of the schedule; by default ``family.epochs``.
+            purpose: part of the run that the training belongs to.
+            seed: seed of the training; by default the run's.
+            recipe: JSON of a recipe that replaces the run's own.
         """
         length = self.settings.family.epochs if epochs is None else epochs
-        own_seed = self.settings.seed if seed is None else seed
+        job_seed = self.settings.seed if seed is None else seed
         fidelity = Fidelity(length, architecture.input.frames, architecture.input.size)
         folder = job_folder(
-            self.run_dir, architecture.digest, own_seed, purpose, epochs=length, recipe=recipe
+            self.run_dir, architecture.digest, job_seed, purpose, epochs=length, recipe=recipe
         )
-        return Job(architecture, fidelity, own_seed, purpose, folder, recipe=recipe)
+        return Job(architecture, fidelity, job_seed, purpose, folder, recipe=recipe)
 
     def _run(self, jobs: Sequence[Job], purpose: Purpose) -> list[JobOutcome]:
+        """Run jobs, and fetch the weights that are only in an object store."""
         plan = JobPlan(
             self.records,
             purpose,
@@ -223,16 +227,26 @@ class Session:
         )
         self._cluster.run(plan, self._evaluator)
         outcomes = plan.outcomes()
-        for each in outcomes:
-            if self._mirror is not None and not each.failed and not each.job.weights.is_file():
-                self._mirror.pull(each.job.folder.name, each.job.folder)
+        for outcome in outcomes:
+            if self._mirror is not None and not outcome.failed and not outcome.job.weights.is_file():
+                self._mirror.pull(outcome.job.folder.name, outcome.job.folder)
         return outcomes
 
 
 def run_search(
     settings: Settings, evaluator: EvaluatorSpec, *, classes: int, on_event: OnEvent = ignore
 ) -> tuple[Confirmed, ...]:
-    """Searches and confirms in one go; a run that needs more opens a ``Session``."""
+    """Search and confirm; a run that needs more opens a ``Session``.
+
+    Args:
+        settings: settings of the run.
+        evaluator: evaluator that trains.
+        classes: number of classes of the data set.
+        on_event: function that receives all events.
+
+    Returns:
+        All confirmed candidates, the cheapest first.
+    """
     with Session.open(settings, evaluator, classes=classes, on_event=on_event) as session:
         session.search()
         return session.confirm()

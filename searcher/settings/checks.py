@@ -1,4 +1,4 @@
-"""What can be known to fail before any work starts."""
+"""Checks of settings against this machine, before any work starts."""
 
 from __future__ import annotations
 
@@ -25,21 +25,24 @@ _TRIES, _SAMPLES = 4, 64
 def check_settings(
     settings: Settings, space: SearchSpace | None = None, *, address: str | None = None
 ) -> SearchSpace:
-    """Tries settings on this machine.
+    """Check that a run with these settings can start on this machine.
 
     Args:
-        settings: to try.
-        space: theirs, if its number of classes is known already; by default as its own file says.
-        address: of the cluster that trains; by default this machine does, and must have what is asked for.
+        settings: settings of the run.
+        space: the settings' search space with the data set's number of classes, if that is known already; by
+            default the space as its own file describes it.
+        address: address of the cluster that trains; by default this machine does, and must have the CPUs and
+            GPUs that the settings ask for.
 
     Returns:
-        The space.
+        Search space of the run.
 
     Raises:
-        SettingsError: names the key, the value and the remedy. SpaceError: the space cannot be used.
-        ClusterError: no cluster answers at the address.
+        SettingsError: a setting cannot be met; names the key, the value and the remedy.
+        SpaceError: the space cannot be used.
+        ClusterError: no cluster can be reached at the address.
     """
-    known, space = space is not None, space if space is not None else settings.space
+    has_classes, space = space is not None, space if space is not None else settings.space
     if address is None:
         _check_machine(settings)
     else:
@@ -49,8 +52,8 @@ def check_settings(
     _check_latency_table(settings, space)
     _check_costs(settings, space)
     _check_states(settings, space)
-    if known:
-        # Parameters and bytes count the classes of the data, which a space's file need not say.
+    if has_classes:
+        # Parameters and bytes depend on the number of classes, which the file of a space need not have.
         _check_windows(settings, space)
     _check_storage(settings)
     check_trackers(settings.trackers)
@@ -60,7 +63,7 @@ def check_settings(
 
 
 def _check_latency_table(settings: Settings, space: SearchSpace) -> None:
-    """The table has to know the space's networks, ends first: they have the operations that others lack."""
+    """Check that the table covers the smallest and the largest network, which have the rarest operations."""
     path = settings.search.latency_table
     if path is None:
         return
@@ -73,13 +76,14 @@ def _check_latency_table(settings: Settings, space: SearchSpace) -> None:
 
 
 def _check_machine(settings: Settings) -> None:
+    """Check that this machine has the CPUs and GPUs of all workers."""
     search = settings.search
-    wanted, there = search.workers * search.cpus_per_trial, cpus()
-    if wanted > there:
-        fitting = there // search.cpus_per_trial
+    needed, available = search.workers * search.cpus_per_trial, cpus()
+    if needed > available:
+        fitting = available // search.cpus_per_trial
         raise SettingsError(
             f"search.workers is {search.workers} with search.cpus_per_trial {search.cpus_per_trial}:"
-            f" {wanted} CPUs, but this machine has {there}",
+            f" {needed} CPUs, but this machine has {available}",
             hint=f"set search.workers to {fitting} or less, or to auto"
             if fitting
             else "lower search.cpus_per_trial",
@@ -97,13 +101,14 @@ def _check_machine(settings: Settings) -> None:
 
 
 def _check_folders(settings: Settings) -> None:
+    """Check that the folder of videos exists, and that others can be written."""
     data = settings.data
     if data.root is not None and not data.root.expanduser().is_dir():
         raise SettingsError(
             f"data.root is {data.root}: there is no such folder", hint="give the folder of videos"
         )
-    places: list[tuple[str, Path]] = [("output", settings.run_dir), ("data.cache", data.cache_folder)]
-    for key, folder in places:
+    written: list[tuple[str, Path]] = [("output", settings.run_dir), ("data.cache", data.cache_folder)]
+    for key, folder in written:
         if not writable(folder):
             raise SettingsError(
                 f"{key}: {folder} cannot be written", hint="choose another folder, or allow writing"
@@ -111,12 +116,13 @@ def _check_folders(settings: Settings) -> None:
 
 
 def _check_costs(settings: Settings, space: SearchSpace) -> None:
+    """Check that multiply-adds of window and budgets, and the number of trials, lie within the space."""
     low, high = space.macs_range()
     window = settings.search.macs
     span = f"the space goes from {low:.4g} to {high:.4g} multiply-adds"
-    named = {"search.macs.low": window.low, "search.macs.high": window.high}
-    for key, value in named.items():
-        # A file rarely has more than two digits: the ends of the range may be given rounded.
+    ends = {"search.macs.low": window.low, "search.macs.high": window.high}
+    for key, value in ends.items():
+        # The ends of the range may be given rounded to two digits.
         if value is not None and not low * 0.95 <= value <= high * 1.05:
             raise SettingsError(
                 f"{key} is {value:.4g}", hint=f"{span}: leave it out, or choose a value between"
@@ -139,8 +145,9 @@ def _check_costs(settings: Settings, space: SearchSpace) -> None:
 
 
 def _check_states(settings: Settings, space: SearchSpace) -> None:
-    named = "state_bytes" in settings.search.objectives or "state_bytes" in settings.windows(space)
-    if named and not space.settings.options.causal:
+    """Check that only spaces of stream networks are searched for bytes of state."""
+    names_state = "state_bytes" in settings.search.objectives or "state_bytes" in settings.windows(space)
+    if names_state and not space.settings.options.causal:
         raise SettingsError(
             "search names state_bytes, but the networks of this space are base networks, which have no state",
             hint="leave it out, or choose a space of stream networks",
@@ -148,7 +155,7 @@ def _check_states(settings: Settings, space: SearchSpace) -> None:
 
 
 def _check_windows(settings: Settings, space: SearchSpace) -> None:
-    """That something lies inside all windows at once."""
+    """Check that a network can be found inside all windows at once."""
     windows = settings.windows(space)
     others = [name for name in windows if name != "macs"]
     if not others:

@@ -1,4 +1,4 @@
-"""Reading settings from YAML; every complaint names the place, the value, and what to do."""
+"""Reading settings from YAML; every error names the place, the value and the remedy."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _PRESETS = Path(__file__).parents[1] / "presets"
 
 
 def preset_names() -> tuple[str, ...]:
-    """Settings that come with movinas."""
+    """Return the names of the settings that come with movinas."""
     return tuple(sorted(path.stem for path in _PRESETS.glob("*.yaml")))
 
 
 def load_settings(source: str | Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
-    """Settings from a YAML file, a preset's name, or the embedded default.
+    """Read settings from a YAML file, a preset, or the embedded default.
 
     Args:
-        source: a path, or a preset; None is ``quickstart``.
-        overrides: values by dotted key, such as ``{"search.trials": 8}``, which win over the file.
+        source: path of a file, or name of a preset; None for ``quickstart``.
+        overrides: values by dotted key, such as ``{"search.trials": 8}``, which replace those of the file.
 
     Raises:
-        SettingsError: an unreadable file, an unknown or repeated key, or a value of the wrong type or range.
+        SettingsError: the file cannot be read, a key is unknown or repeated, or a value is wrong.
     """
     name = DEFAULT if source is None else str(source)
     path = _PRESETS / f"{name}.yaml" if name in preset_names() else Path(name).expanduser()
@@ -50,7 +50,11 @@ def load_settings(source: str | Path | None = None, overrides: Mapping[str, Any]
 
 
 def parse_settings(document: Document) -> Settings:
-    """Settings from a document that was read; raises SettingsError as ``load_settings`` does."""
+    """Return the settings of a document.
+
+    Raises:
+        SettingsError: a key is unknown, or a value is wrong.
+    """
     try:
         return Settings.model_validate(document.data)
     except ValidationError as error:
@@ -58,24 +62,27 @@ def parse_settings(document: Document) -> Settings:
 
 
 def _override(data: dict[str, Any], key: str, value: Any) -> None:
+    """Set a value by its dotted key."""
     *parents, last = key.split(".")
     for parent in parents:
         child = data.setdefault(parent, {})
         if not isinstance(child, dict):
-            raise SettingsError(f"{key} cannot be set: {parent} is {child!r}", hint="set all of it in a file")
+            raise SettingsError(
+                f"{key} cannot be set: {parent} is {child!r}", hint=f"give {parent} as a mapping in a file"
+            )
         data = child
     data[last] = value
 
 
 def _explained(document: Document, error: ValidationError) -> SettingsError:
-    """The first problem in words; an unknown key goes first, since it often explains the others."""
+    """Return the first problem in words; an unknown key comes first, since it often explains the others."""
     problems = error.errors(include_url=False)
-    first = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
+    first = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
     location = _keys(first["loc"])
     place = document.place(location) if location else document.source
     if first["type"] == "extra_forbidden":
         known = ", ".join(_fields_at(location[:-1]))
-        return SettingsError(f"{place}: there is no such setting", hint=f"there are {known}")
+        return SettingsError(f"{place}: there is no such setting", hint=f"use one of {known}")
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, MovinasError):
         return SettingsError(f"{place}: {cause.message}", hint=cause.hint)
@@ -86,12 +93,12 @@ def _explained(document: Document, error: ValidationError) -> SettingsError:
 
 
 def _keys(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """A path without the names of a union's alternatives, which pydantic puts into it."""
+    """Return a path without the names of a union's alternatives, which pydantic puts into it."""
     return tuple(part for part in location if isinstance(part, int) or not re.search(r"[\[\]]|^str$", part))
 
 
 def _fields_at(location: tuple[int | str, ...]) -> list[str]:
-    """The settings that exist below a place."""
+    """Return the names of the settings below a place."""
     model: Any = Settings
     for part in location:
         if isinstance(part, int):

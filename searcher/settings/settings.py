@@ -1,4 +1,4 @@
-"""The settings of a run; ``settings.reading`` reads them, ``settings.checks`` tries them on."""
+"""The settings of a run; ``reading`` reads them, ``checks`` validates them against this machine."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ from searcher.record.storage import SCHEMES, without_password
 from searcher.strategies.registry import is_strategy_name, strategy_names
 
 NO_LIMIT = 1e18
-"""The end of a window that has none: no cost comes near it."""
+"""Upper end of a window without one, far above any cost."""
 
-Objective = Literal["accuracy", "macs", "parameters", "latency", "state_bytes", "activation_bytes"]
+ObjectiveName = Literal["accuracy", "macs", "parameters", "latency", "state_bytes", "activation_bytes"]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Macs = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def _recipe(value: object) -> object:
-    """A recipe may be named: a preset or a file."""
+    """Read a recipe that is named, a preset or a file."""
     return Recipe.from_yaml(value) if isinstance(value, str) else value
 
 
 def _space(value: object) -> object:
-    """Read a space that is named, a preset or a file, or that stands in the settings itself."""
+    """Read a space that is named, a preset or a file, or written out in the settings."""
     if isinstance(value, str | Path):
         return SearchSpace.from_yaml(value)
     return SearchSpace.from_dict(value, "space") if isinstance(value, dict) else value
 
 
 Space = Annotated[SearchSpace, BeforeValidator(_space), PlainSerializer(SearchSpace.to_dict, dict)]
-"""A search space, read once: a file that is edited later changes no run that has started."""
+"""A search space, read once: later changes of its file do not affect a run that has started."""
 
 
 def _budgets_text(budgets: Budgets | None) -> dict[str, float | str] | None:
@@ -67,15 +67,15 @@ def _budgets(value: object) -> object:
 FamilyBudgets = Annotated[Budgets | None, BeforeValidator(_budgets), PlainSerializer(_budgets_text)]
 
 
-class _Model(BaseModel):
+class _SettingsModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
-class Window(_Model):
-    """What a cost of a proposal may be; an end that is not given is the space's own."""
+class Window(_SettingsModel):
+    """The range that a cost of proposals may have; an end that is not given is the space's own."""
 
-    low: Macs | None = Field(default=None, description="least")
-    high: Macs | None = Field(default=None, description="most")
+    low: Macs | None = Field(default=None, description="lowest value")
+    high: Macs | None = Field(default=None, description="highest value")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -84,36 +84,43 @@ class Window(_Model):
         return self
 
 
-class Windows(_Model):
-    """Windows on the other costs that are known before training; ``macs`` goes to ``search.macs``."""
+class Windows(_SettingsModel):
+    """The windows on other costs that are known before training; ``macs`` is moved to ``search.macs``."""
 
-    parameters: Window = Field(default=Window(), description="trainable parameters")
-    state_bytes: Window = Field(default=Window(), description="of a stream's state")
-    activation_bytes: Window = Field(default=Window(), description="at the peak of a clip")
+    parameters: Window = Field(default=Window(), description="number of trainable parameters")
+    state_bytes: Window = Field(default=Window(), description="bytes of a stream's state")
+    activation_bytes: Window = Field(
+        default=Window(), description="bytes of activations at the peak of a clip"
+    )
 
 
-class SearchSettings(_Model):
-    """The ``search`` part: who proposes, for what, how many, how long each is trained, on what."""
+class SearchSettings(_SettingsModel):
+    """The ``search`` part: strategy, objectives, number of candidates, trainings and workers."""
 
     strategy: str = Field(
         default="predictor", description="strategy that proposes: a name, or an import path, module:Class"
     )
-    trials: Count = Field(default=48, description="candidates in all")
-    startup: Count = Field(default=16, description="the first ones, spread evenly over the cost range")
-    workers: Count = Field(default=2, description="trainings at a time; auto: as many as there are CPUs")
+    trials: Count = Field(default=48, description="number of all candidates")
+    startup: Count = Field(
+        default=16, description="number of first candidates, spread evenly over the cost range"
+    )
+    workers: Count = Field(
+        default=2, description="number of trainings at a time; auto for as many as there are CPUs"
+    )
     elastic: bool = Field(
-        default=False, description="on a cluster, as many trainings as it has room for; set by workers: auto"
+        default=False, description="whether a cluster runs as many trainings as fit; set by workers: auto"
     )
-    objectives: tuple[Objective, ...] = Field(
-        default=("accuracy", "macs"), description="accuracy first, then costs to minimise"
+    objectives: tuple[ObjectiveName, ...] = Field(
+        default=("accuracy", "macs"), description="objectives: accuracy first, then costs to minimise"
     )
-    macs: Window = Field(default=Window(), description="window of multiply-adds")
-    windows: Windows = Field(default=Windows(), description="windows of other known costs")
+    macs: Window = Field(default=Window(), description="range of multiply-adds")
+    windows: Windows = Field(default=Windows(), description="ranges of other costs known before training")
     constraints: dict[str, Macs] = Field(
-        default={}, description="soft limits on measured metrics, such as {latency_ms: 20}"
+        default={}, description="soft upper limits of measured metrics, such as {latency_ms: 20}"
     )
     latency_table: Path | None = Field(
-        default=None, description="says what networks take in place of measuring: movinas latency-table"
+        default=None,
+        description="table that predicts latencies in place of measuring them, by movinas latency-table",
     )
     rungs: tuple[Rung, ...] = Field(
         default=tuple(Rung(epochs=epochs) for epochs in (2, 4, 8)),
@@ -121,21 +128,25 @@ class SearchSettings(_Model):
         description="epochs at which candidates are compared; {epochs: 2, share: 0.5, size: 0.75} for less",
     )
     reduction: Annotated[int, Field(strict=True, ge=2)] = Field(
-        default=3, description="one in so many goes on at each rung"
+        default=3, description="one in this number of candidates is promoted at each rung"
     )
-    cpus_per_trial: Count = Field(default=1, description="threads of a training")
-    gpus_per_trial: float = Field(default=0, ge=0, description="GPUs of a training; a fraction shares one")
+    cpus_per_trial: Count = Field(default=1, description="number of threads of a training")
+    gpus_per_trial: float = Field(
+        default=0, ge=0, description="number of GPUs of a training; a fraction shares one"
+    )
     time_limit_minutes: float | None = Field(
-        default=None, gt=0, description="longest time of one training in the search"
+        default=None, gt=0, description="longest time of one training in the search, in minutes"
     )
     stall_minutes: float = Field(
-        default=240, gt=0, description="an epoch that takes longer hangs: it is tried again elsewhere"
+        default=240,
+        gt=0,
+        description="longest time of one epoch, in minutes; a longer one counts as hung, and is retried",
     )
     retries: Annotated[int, Field(strict=True, ge=0)] = Field(
-        default=3, description="how often a training is tried again whose worker was lost or hung"
+        default=3, description="number of retries in a row of a training whose worker was lost or hung"
     )
     budget_minutes: float | None = Field(
-        default=None, gt=0, description="longest time of the search, from each start"
+        default=None, gt=0, description="longest time of the search from each start, in minutes"
     )
 
     @model_validator(mode="before")
@@ -164,7 +175,7 @@ class SearchSettings(_Model):
     def _known_strategy(cls, strategy: str) -> str:
         if not is_strategy_name(strategy):
             names = ", ".join(strategy_names())
-            raise ValueError(f"there are {names}, and import paths such as my_package.module:Mine")
+            raise ValueError(f"use {names}, or an import path such as my_package.module:Mine")
         return strategy
 
     @field_validator("objectives")
@@ -210,31 +221,31 @@ class SearchSettings(_Model):
         return self
 
 
-class ConfirmationSettings(_Model):
-    """The ``confirmation`` part: how the provisional frontier is measured again."""
+class ConfirmationSettings(_SettingsModel):
+    """The ``confirmation`` part: longer and repeated trainings of the provisional frontier."""
 
-    epochs: Count = Field(default=12, description="length of each training, at least the last rung")
-    seeds: Count = Field(default=2, description="trainings of each member")
-    members: Count = Field(default=8, description="at most so many candidates")
+    epochs: Count = Field(default=12, description="epochs of each training, at least those of the last rung")
+    seeds: Count = Field(default=2, description="number of trainings of each member")
+    members: Count = Field(default=8, description="highest number of candidates")
 
 
-class FamilySettings(_Model):
-    """The ``family`` part: which members, and how long they are trained."""
+class FamilySettings(_SettingsModel):
+    """The ``family`` part: budgets of the members, and the length of their training."""
 
     budgets: FamilyBudgets = Field(
         default=None,
         description="upper limits by name, such as {A0: 2e6}, {phone: 5ms} or {fast: 25%}, or paper;"
         " by default spread over the frontier",
     )
-    epochs: Count = Field(default=16, description="length of the final training")
+    epochs: Count = Field(default=16, description="epochs of the final training")
 
 
-class Settings(_Model):
-    """Everything that a run is told."""
+class Settings(_SettingsModel):
+    """All settings of a run."""
 
-    name: str = Field(default="quickstart", description="of the run and its folder")
+    name: str = Field(default="quickstart", description="name of the run and its folder")
     seed: Annotated[int, Field(strict=True, ge=0)] = Field(
-        default=0, description="of proposals and trainings"
+        default=0, description="seed of proposals and trainings"
     )
     output: Path = Field(default=Path("runs"), description="folder of all runs")
     storage: str | None = Field(
@@ -244,22 +255,23 @@ class Settings(_Model):
     storage_patience_minutes: float = Field(
         default=10,
         ge=0,
-        description="how long a run waits for a full disk, a lost video or a database that is away",
+        description="minutes to wait on a full disk, a missing video or an unavailable database",
     )
     checkpoints: str | None = Field(
         default=None,
         description="object store of checkpoints, such as s3://bucket/folder; by default the run's folder",
     )
     trackers: tuple[Tracker, ...] = Field(
-        default=(), description="experiment trackers to follow the search with: mlflow, wandb"
+        default=(), description="experiment trackers that follow the search: mlflow, wandb"
     )
     data: DataSettings = Field(default_factory=lambda: DataSettings.model_validate({}))
     space: Space = Field(
         default_factory=lambda: SearchSpace.from_yaml("quickstart"),
-        description="a preset, a YAML file, or the space itself",
+        description="search space: a preset, a YAML file, or the space written out",
     )
     recipe: Annotated[Recipe, BeforeValidator(_recipe)] = Field(
-        default_factory=lambda: Recipe.model_validate({}), description="its fields, a preset, or a YAML file"
+        default_factory=lambda: Recipe.model_validate({}),
+        description="training recipe: a preset, a YAML file, or its fields",
     )
     search: SearchSettings = Field(default_factory=SearchSettings)
     confirmation: ConfirmationSettings = Field(default_factory=ConfirmationSettings)
@@ -269,14 +281,14 @@ class Settings(_Model):
     @classmethod
     def _safe_name(cls, name: str) -> str:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
-            raise ValueError("a name is made of letters, digits, '.', '_' and '-', at most 64 of them")
+            raise ValueError("a name has at most 64 letters, digits, '.', '_' and '-'")
         return name
 
     @field_validator("storage")
     @classmethod
     def _database(cls, storage: str | None) -> str | None:
         if storage is not None and storage.partition("://")[0] not in SCHEMES:
-            raise ValueError("a storage looks like postgresql://user@host:5432/database")
+            raise ValueError("give an address such as postgresql://user@host:5432/database")
         return storage
 
     @model_validator(mode="after")
@@ -291,37 +303,37 @@ class Settings(_Model):
 
     @property
     def run_dir(self) -> Path:
-        """The run's folder."""
+        """Folder of the run."""
         return self.output.expanduser() / self.name
 
     def window(self, space: SearchSpace) -> tuple[float, float]:
-        """The multiply-adds that proposals may have."""
+        """Return the lowest and highest multiply-adds of proposals."""
         low, high = space.macs_range()
         macs = self.search.macs
         return max(low, macs.low or low), min(high, macs.high or high)
 
     def windows(self, space: SearchSpace) -> dict[str, tuple[float, float]]:
-        """The windows of all known costs that have one, by name; multiply-adds always have."""
-        found = {"macs": self.window(space)}
+        """Return the windows of all known costs that have one, by name; multiply-adds always have one."""
+        windows = {"macs": self.window(space)}
         for name in KNOWN_COSTS[1:]:
             window: Window = getattr(self.search.windows, name)
             if window.low is not None or window.high is not None:
-                found[name] = window.low or 0.0, window.high or NO_LIMIT
-        return found
+                windows[name] = window.low or 0.0, window.high or NO_LIMIT
+        return windows
 
     def objectives(self) -> Objectives:
-        """What the search is for."""
+        """Return the objectives and soft constraints of the search."""
         return Objectives(self.search.objectives, self.search.constraints)
 
     def identity(self) -> dict[str, Any]:
-        """What a run may not change while it goes on: all that decides what its measurements mean.
+        """Return the settings that decide what measurements mean, which a resumed run may not change.
 
-        Workers, limits, the number of trials, confirmation and family may change: they add measurements.
+        Workers, limits, the number of trials, confirmation and family may change: they only add measurements.
         """
         search = self.search.model_dump(
             mode="json", include={"strategy", "startup", "macs", "rungs", "reduction"}
         )
-        # Runs that were started before there were these have none of them in their records.
+        # Records of older versions have none of these.
         search |= self.search.model_dump(
             mode="json",
             include={"objectives", "windows", "constraints", "latency_table"},
@@ -337,22 +349,22 @@ class Settings(_Model):
 
     @property
     def digest(self) -> str:
-        """16 hexadecimal digits that tell identities apart."""
+        """Digest of the identity, 16 hexadecimal digits."""
         text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def mirror(self) -> str | None:
-        """Where checkpoints of this run go in an object store, apart from those of other runs."""
+        """Return the address of this run's checkpoints in an object store; None if its folder has them."""
         if self.checkpoints is None:
             return None
         return f"{self.checkpoints.rstrip('/')}/{self.name}-{self.digest}"
 
     def public_storage(self) -> str | None:
-        """The database's address without a password, None for a journal."""
+        """Return the database's address without a password; None for a journal."""
         return None if self.storage is None else without_password(self.storage)
 
     def to_yaml(self) -> str:
-        """All settings as they were resolved, so that the text stands alone; without a password."""
+        """Return all settings as YAML, resolved and without a password, so that the text stands alone."""
         data = self.model_dump(mode="json")
         data["storage"] = self.public_storage()
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)

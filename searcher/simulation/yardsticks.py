@@ -1,4 +1,4 @@
-"""What strategies are compared on: tables and a synthetic space, with what is seen and what is scored."""
+"""Yardsticks to compare strategies on: tables and a synthetic space."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Yardstick(Protocol):
     """A search whose measurements cost nothing.
 
     Attributes:
-        name: for people.
-        domain: what is chosen from.
-        rungs: how often a candidate can be measured, ever longer.
-        gap: whether a score is what is missing, the less the better, or a hypervolume.
+        name: name for people.
+        domain: designs to choose from.
+        rungs: number of rungs, each a longer training than the one before.
+        gap: whether scores are missing hypervolume, less being better, or hypervolume.
     """
 
     name: str
@@ -38,15 +38,15 @@ class Yardstick(Protocol):
     gap: bool
 
     def measure(self, design: Design, rung: int, rng: np.random.Generator) -> tuple[float, ...] | None:
-        """What a search sees: noisy values as ``objective_value`` gives them; None for a failure."""
+        """Return noisy values of the objectives, to minimise; None for a failure."""
         ...
 
     def seconds(self, design: Design, rung: int) -> float:
-        """Of training up to a rung from the one before."""
+        """Return the seconds of the training up to a rung from the one before."""
         ...
 
     def score(self, designs: Sequence[Design]) -> float:
-        """What a set of designs is worth, noise aside."""
+        """Return the score of a set of designs, without noise."""
         ...
 
 
@@ -54,10 +54,10 @@ class SyntheticYardstick:
     """The synthetic space: hypervolume of error against log cost, both from 0 to 1, up to the corner (1, 1).
 
     Args:
-        seed: of the invented accuracy.
-        layerwise: whether layers choose for themselves.
+        seed: seed of the invented accuracy.
+        layerwise: whether every layer has a kernel and an expansion of its own.
         noise: standard deviation of a full training's accuracy.
-        rungs: how many; each rung less has three times the noise, and falls short by a tenth.
+        rungs: number of rungs; each lower one has three times the noise, and a tenth less accuracy.
     """
 
     gap = False
@@ -74,35 +74,38 @@ class SyntheticYardstick:
         low, high = self.synthetic.ends
         self._low, self._span = math.log(low), math.log(high / low)
 
-    def _true(self, designs: Sequence[Design]) -> list[float]:
-        genotypes = np.array([each.genotype for each in designs])
-        found: list[float] = self._accuracy(self.synthetic.layers(genotypes)).tolist()
-        return found
+    def _true_accuracies(self, designs: Sequence[Design]) -> list[float]:
+        genotypes = np.array([design.genotype for design in designs])
+        accuracies: list[float] = self._accuracy(self.synthetic.layers(genotypes)).tolist()
+        return accuracies
 
     def measure(self, design: Design, rung: int, rng: np.random.Generator) -> tuple[float, ...]:
-        """The true cost, and the accuracy with noise."""
+        """Return the error with noise, and the exact log cost."""
         left = self.rungs - 1 - rung
-        accuracy = self._true([design])[0] * 0.9**left + self._noise * 3**left * rng.normal()
+        accuracy = self._true_accuracies([design])[0] * 0.9**left + self._noise * 3**left * rng.normal()
         return 1 - accuracy, math.log(design.cost)
 
     def seconds(self, design: Design, rung: int) -> float:
-        """In proportion to the cost of the network; three times as much for each rung."""
+        """Return seconds in proportion to the cost of the network, three times as many for each rung."""
         return (0.2 + design.cost / self.synthetic.ends[1]) * 3.0 ** (rung + 1 - self.rungs)
 
     def score(self, designs: Sequence[Design]) -> float:
-        """Hypervolume."""
+        """Return the hypervolume of the designs."""
         if not designs:
             return 0.0
-        errors = 1 - np.array(self._true(designs))
-        costs = [(math.log(each.cost) - self._low) / self._span for each in designs]
+        errors = 1 - np.array(self._true_accuracies(designs))
+        costs = [(math.log(design.cost) - self._low) / self._span for design in designs]
         return hypervolume(np.column_stack([costs, errors]), (1, 1))
 
 
 class TableYardstick:
-    """A table: what is missing of the hypervolume of all its rows, as a share of it.
+    """A table: the missing share of the hypervolume of all its rows.
 
     Logarithms of costs are scaled to [0, 1], errors are 1 - accuracy / best accuracy, both as means over
-    repeats at the last rung; the corner is 1 everywhere. A search sees one repeat.
+    repeats at the last rung; the corner is 1 everywhere. A measurement is one repeat.
+
+    Args:
+        table: table of measurements.
     """
 
     gap = True
@@ -122,7 +125,7 @@ class TableYardstick:
         self._all = hypervolume(self._points, self._corner)
 
     def measure(self, design: Design, rung: int, rng: np.random.Generator) -> tuple[float, ...] | None:
-        """One repeat's accuracy, and the costs."""
+        """Return the error of a random repeat, and the log costs."""
         row = self.rows.row(design)
         repeats = self.table.accuracy[row, rung]
         repeats = repeats[np.isfinite(repeats)]
@@ -132,43 +135,46 @@ class TableYardstick:
         return 1 - float(rng.choice(repeats)), *map(log_cost, costs)
 
     def seconds(self, design: Design, rung: int) -> float:
-        """As the table says."""
+        """Return the table's seconds from the rung before."""
         seconds = self.table.seconds[self.rows.row(design)]
         return float(seconds[rung] - (seconds[rung - 1] if rung else 0))
 
     def score(self, designs: Sequence[Design]) -> float:
-        """The gap."""
-        points = self._points[[self.rows.row(each) for each in designs]]
+        """Return the missing share of the hypervolume."""
+        points = self._points[[self.rows.row(design) for design in designs]]
         return 1 - hypervolume(points, self._corner) / self._all if len(points) else 1.0
 
 
 def run_table(run: Path) -> Table:
-    """A run's records: its candidates at the highest rung that at least half of them were measured at.
+    """Return a run's candidates at the highest rung that at least half of them were measured at.
 
     Those that were stopped earlier are left out: accuracies of different rungs do not compare.
 
+    Args:
+        run: folder of the run.
+
     Raises:
-        RecordError: it is no run, or it has too few measurements.
+        RecordError: the folder holds no run, or it has too few measurements.
     """
     from searcher.record.records import Records
     from searcher.settings.reading import load_settings
 
     records = Records.reading(run)
     objectives = records.objectives
-    measured = [each for each in records.candidates() if each.metrics]
-    counts = Counter(epochs for each in measured for epochs in each.metrics)
+    measured = [candidate for candidate in records.candidates() if candidate.metrics]
+    counts = Counter(epochs for candidate in measured for epochs in candidate.metrics)
     rung = max((epochs for epochs, count in counts.items() if 2 * count >= len(measured)), default=0)
-    rows = [each for each in measured if rung in each.metrics]
+    rows = [candidate for candidate in measured if rung in candidate.metrics]
     if len(rows) < 2:
-        raise RecordError(f"{run} has measurements of {len(rows)} candidates", hint="let it run on")
-    values = np.array([objectives.values(each.metrics[rung]) for each in rows])
+        raise RecordError(f"{run} has measurements of {len(rows)} candidates", hint="continue the run")
+    values = np.array([objectives.values(row.metrics[rung]) for row in rows])
     return Table(
         name=f"run {run.name}",
         genes=tuple(load_settings(run / "settings.yaml").space.genes),
-        genotypes=np.array([each.genotype for each in rows]),
-        digests=[each.digest for each in rows],
+        genotypes=np.array([row.genotype for row in rows]),
+        digests=[row.digest for row in rows],
         objectives=objectives.names,
-        primary=np.array([float(each.macs) for each in rows]),
+        primary=np.array([float(row.macs) for row in rows]),
         accuracy=1 - values[:, :1, None],
         costs=np.exp(values[:, 1:]),
         known=tuple(name in KNOWN_COSTS for name in objectives.names[1:]),
@@ -177,16 +183,17 @@ def run_table(run: Path) -> Table:
 
 
 def yardstick(text: str, *, rungs: int = 1) -> Yardstick:
-    """A yardstick by name.
+    """Return a yardstick by name.
 
     Args:
-        text: ``synthetic`` or ``synthetic-layers``, with another seed than 7 as in ``synthetic:8``;
+        text: name: ``synthetic`` or ``synthetic-layers``, with another seed than 7 as in ``synthetic:8``;
             ``nasbench201-cifar10`` (``-cifar100``, ``-imagenet``), with another cost than latency as in
             ``nasbench201-cifar10:model_size``; or the folder of a run.
-        rungs: how often a candidate is measured on the synthetic space; tables have what they have.
+        rungs: number of rungs of the synthetic space; tables have their own.
 
     Raises:
-        SettingsError: there is none of that name. RecordError: the folder is no run.
+        SettingsError: there is no yardstick of that name.
+        RecordError: the folder holds no run.
     """
     name, _, option = text.partition(":")
     family, _, data_set = name.partition("-")

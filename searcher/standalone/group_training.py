@@ -1,7 +1,7 @@
 """One training by several processes or GPUs at once, which Ray Train starts and connects.
 
-The trainer is built where the training is asked for, inside of whatever job that is, and every process gets
-the training as text: nothing of ours is pickled.
+The trainer runs in the process that asks for the training, and every other process receives the training as
+text: no object of this project is pickled.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ def train_in_group(
     gpus: bool = False,
     on_epoch: Callable[[EpochLine], None] = lambda _: None,
 ) -> None:
-    """Trains to the end; goes on from the run's folder, which all processes must see.
+    """Train to the end, resuming from the run's folder, which all processes must share.
 
     Args:
-        run: what to train; a batch is shared by the processes.
-        processes: how many.
-        cpus: threads of each.
-        gpus: one for each process.
-        on_epoch: told of every finished epoch, here, soon after it.
+        run: training to run; the processes share its batches.
+        processes: number of processes.
+        cpus: threads of each process.
+        gpus: whether each process has a GPU.
+        on_epoch: function that receives every finished epoch, in this process, soon afterwards.
 
     Raises:
-        RecordError: a process failed; the message is its own.
+        RecordError: a process failed; its message is passed on.
     """
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / _FAILURE).unlink(missing_ok=True)
@@ -55,7 +55,7 @@ def train_in_group(
         from ray.train.torch import TorchConfig, TorchTrainer
 
         trainer = TorchTrainer(
-            _work,
+            _train_in_process,
             train_loop_config={"run": run.to_json(), "gpus": gpus, "threads": cpus},
             torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
             scaling_config=train.ScalingConfig(
@@ -66,19 +66,19 @@ def train_in_group(
         with _following(run, on_epoch):
             try:
                 trainer.fit()
-            except Exception as error:  # whatever Ray wraps it in, the process's own words are in the file
+            except Exception as error:  # Ray wraps it; the file has the process's own message
                 failure = run.folder / _FAILURE
                 if not failure.is_file():
                     raise
                 raise RecordError(failure.read_text()) from error
 
 
-def _work(config: dict[str, Any]) -> None:
-    """One process, inside of Ray Train's process group."""
+def _train_in_process(config: dict[str, Any]) -> None:
+    """Train as one process of Ray Train's group."""
     torch.set_num_threads(int(config["threads"]))
     retain_freed_memory()
     run = TrainingRun.from_json(config["run"])
-    # Processes of one machine see all of its GPUs: each has to be told its own.
+    # Processes of one machine see all of its GPUs: each needs its own.
     device = "cpu"
     if config["gpus"]:
         from ray.train.torch import get_device
@@ -94,21 +94,21 @@ def _work(config: dict[str, Any]) -> None:
 
 @contextmanager
 def _following(run: TrainingRun, on_epoch: Callable[[EpochLine], None]) -> Iterator[None]:
-    """Tells of the epochs that the leading process logs, while the block runs."""
-    known = len(read_training_log(run.folder))
+    """Pass on the epochs that the leading process logs while the block runs."""
+    logged_before = len(read_training_log(run.folder))
     over = threading.Event()
 
-    def look() -> None:
-        told = known
+    def follow() -> None:
+        passed_on = logged_before
         while True:
             last = over.wait(_POLL_SECONDS)
-            for line in read_training_log(run.folder)[told:]:
+            for line in read_training_log(run.folder)[passed_on:]:
                 on_epoch(line)
-                told += 1
+                passed_on += 1
             if last:
                 return
 
-    thread = threading.Thread(target=look, daemon=True)
+    thread = threading.Thread(target=follow, daemon=True)
     thread.start()
     try:
         yield
@@ -119,7 +119,7 @@ def _following(run: TrainingRun, on_epoch: Callable[[EpochLine], None]) -> Itera
 
 @contextmanager
 def _storage() -> Iterator[Path]:
-    """A place for what Ray Train insists on writing."""
+    """Yield a temporary folder for the files that Ray Train always writes."""
     folder = Path(tempfile.mkdtemp(prefix="movinas-train-"))
     try:
         yield folder

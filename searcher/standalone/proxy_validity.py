@@ -1,5 +1,4 @@
-"""How well a cheap training ranks networks: agreement with an expensive one, on networks over the cost
-range."""
+"""The validity of a cheap training: the agreement of its ranking with that of an expensive one."""
 
 from __future__ import annotations
 
@@ -23,7 +22,7 @@ from search_space.progress import ProgressCallback
 from search_space.space.space import SearchSpace
 from searcher.cluster.capacity import Capacity
 from searcher.cluster.cluster import Cluster
-from searcher.cluster.machine import device
+from searcher.cluster.machine import requested_device
 from searcher.evaluator.clips import prepare_clip
 from searcher.evaluator.run_data import RunData
 from searcher.evaluator.video_evaluator import video_evaluator
@@ -37,7 +36,7 @@ from searcher.settings.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class RelativeFidelity:
-    """What a training spends, relative to what a network is made for.
+    """The fidelity of a training, relative to the clip and the channels of its network.
 
     Args:
         epochs: epochs of the schedule.
@@ -61,7 +60,7 @@ class RelativeFidelity:
             value = getattr(self, part.name)
             if not (value >= 1 if part.name == "epochs" else 0 < value <= 1):
                 raise SettingsError(
-                    f"fidelity: {part.name} is {value}",
+                    f"fidelity: {part.name} is {value}, which is out of range",
                     hint="give 1 or more epochs, and shares above 0, up to 1",
                 )
 
@@ -80,8 +79,8 @@ class RelativeFidelity:
             values = {}
         if "epochs" not in values or not values.keys() <= names:
             raise SettingsError(
-                f"fidelity {text!r}",
-                hint="write epochs=4, and perhaps share=, frames=, size=, width= from 0 to 1",
+                f"{text!r} is not a fidelity",
+                hint="write epochs=4, and optionally share=, frames=, size=, width= from 0 to 1",
             )
         return cls(**values)
 
@@ -92,7 +91,15 @@ class RelativeFidelity:
 
 
 class StudiedNetwork(NamedTuple):
-    """A network with its costs and both accuracies, fractions; the fields are keys of ``validity.json``."""
+    """A network with its costs and accuracies; the fields are keys of ``validity.json``.
+
+    Attributes:
+        architecture: text form of the architecture.
+        macs: multiply-adds of one clip.
+        parameters: number of its parameters.
+        cheap: top-1 accuracy after the cheap training, a fraction.
+        dear: top-1 accuracy after the expensive training, a fraction.
+    """
 
     architecture: str
     macs: int
@@ -106,9 +113,9 @@ class Validity:
     """The result of a study.
 
     Args:
-        cheap: what a cheap training spent.
-        expensive: what an expensive training spent.
-        networks: the networks with both accuracies.
+        cheap: fidelity of the cheap trainings.
+        expensive: fidelity of the expensive trainings.
+        networks: networks with both accuracies.
         agreements: agreement with the expensive accuracy, of cheap training, multiply-adds and parameters.
         k: number of best networks that the precision counts.
         failed: networks without both accuracies, each with the reason.
@@ -154,8 +161,15 @@ class Validity:
 def spread(space: SearchSpace, low: float, high: float, count: int, seed: int) -> list[Architecture]:
     """Return different architectures, one in each of ``count`` equal parts of the log cost where possible.
 
+    Args:
+        space: search space.
+        low: lowest multiply-adds.
+        high: highest multiply-adds.
+        count: number of architectures.
+        seed: seed of the draws.
+
     Raises:
-        SpaceError: the window holds too few.
+        SpaceError: the window holds too few architectures.
     """
     rng = np.random.default_rng([seed, count])
     edges = np.geomspace(low, high, count + 1)
@@ -170,12 +184,12 @@ def spread(space: SearchSpace, low: float, high: float, count: int, seed: int) -
 
 @dataclass(frozen=True)
 class Study:
-    """Networks to train both ways, with the videos ready; ``prepare_study`` makes one.
+    """Networks to train both ways, and their prepared data; ``prepare_study`` creates one.
 
     Args:
-        settings: settings with space, window, data, recipe and workers; the run itself is not touched.
-        cheap: what a cheap training spends.
-        expensive: what an expensive training spends, which stands for the truth.
+        settings: settings with space, window, data, recipe and workers; the run itself is not changed.
+        cheap: fidelity of the cheap trainings.
+        expensive: fidelity of the expensive trainings, whose ranking counts as true.
         jobs: cheap and expensive training of each network in turn.
         stores: folders of the prepared data by the shape of its clips.
         classes: number of classes of the data set.
@@ -207,18 +221,18 @@ def prepare_study(
 
     Args:
         settings: settings with space, window, data, recipe and workers.
-        cheap: what a cheap training spends.
-        expensive: what an expensive training spends.
+        cheap: fidelity of the cheap trainings.
+        expensive: fidelity of the expensive trainings.
         networks: number of networks, 10 or more.
-        making: receives the number of MovingDigits-16 clips that are made.
-        preparing: receives the number of videos that are decoded.
+        making: function that receives the number of MovingDigits-16 clips that are made.
+        preparing: function that receives the number of videos that are decoded.
 
     Raises:
-        SettingsError: there are too few networks, or settings are impossible. DataError: no video can be
-            used.
+        SettingsError: there are too few networks, or the settings cannot work here.
+        DataError: there are no usable videos.
     """
     if networks < 10:
-        raise SettingsError(f"{networks} networks", hint="an order needs 10 or more to say anything")
+        raise SettingsError(f"{networks} networks are too few for a ranking", hint="give 10 or more")
     check_settings(settings)
     data = RunData.open(
         settings.data,
@@ -231,7 +245,7 @@ def prepare_study(
     jobs = tuple(
         _job(_folder(settings), architecture, fidelity, settings.seed + number)
         for architecture in spread(space, *settings.window(space), networks, settings.seed)
-        # With one seed for both, they would agree for having begun with the same weights.
+        # With one seed for both, they would agree because of the same initial weights.
         for number, fidelity in enumerate((cheap, expensive))
     )
     stores = dict(data.paths)
@@ -244,7 +258,7 @@ def prepare_study(
 
 
 def proxy_validity(study: Study, on_event: OnEvent = ignore) -> Validity:
-    """Train every network both ways, with different seeds, and compare; resume from the record in the folder.
+    """Train every network both ways, with different seeds, and compare; resume from the study's own record.
 
     Raises:
         SettingsError: the folder holds a study of other settings, or too many trainings failed.
@@ -260,7 +274,9 @@ def proxy_validity(study: Study, on_event: OnEvent = ignore) -> Validity:
         plan = JobPlan(
             records, "validity", study.classes, study.jobs, workers=search.workers, on_event=on_event
         )
-        cluster.run(plan, video_evaluator(study.stores, settings.recipe, device(search.gpus_per_trial)))
+        cluster.run(
+            plan, video_evaluator(study.stores, settings.recipe, requested_device(search.gpus_per_trial))
+        )
         outcomes = plan.outcomes()
     validity = summarise(outcomes, study.cheap, study.expensive, study.classes, seed=settings.seed)
     write_json(study.folder / "validity.json", validity.to_json())
@@ -268,10 +284,12 @@ def proxy_validity(study: Study, on_event: OnEvent = ignore) -> Validity:
 
 
 def _folder(settings: Settings) -> Path:
+    """Return the folder of a run's study."""
     return settings.run_dir.absolute() / "validity"
 
 
 def _job(folder: Path, architecture: Architecture, relative: RelativeFidelity, seed: int) -> Job:
+    """Return one training of a network."""
     fidelity = relative.fidelity(architecture.input)
     own = job_folder(folder, architecture.digest, seed, "validity")
     return Job(architecture, fidelity, seed, "validity", own.with_name(f"{own.name}-{fidelity.key}"))
@@ -285,7 +303,18 @@ def summarise(
     *,
     seed: int = 0,
 ) -> Validity:
-    """Return a study's result from its outcomes: cheap and expensive of each network in turn."""
+    """Return the result of a study.
+
+    Args:
+        outcomes: outcomes of the cheap and the expensive training of each network in turn.
+        cheap: fidelity of the cheap trainings.
+        expensive: fidelity of the expensive trainings.
+        classes: number of classes of the data set.
+        seed: seed of the confidence intervals.
+
+    Raises:
+        SettingsError: fewer than 5 networks could be trained both ways.
+    """
     rows: list[StudiedNetwork] = []
     failed: list[tuple[str, str]] = []
     seconds = np.zeros(2)
@@ -295,9 +324,9 @@ def summarise(
         if reasons:
             failed.append((architecture.text, reasons[0]))
             continue
-        known = compute_cost(architecture, classes)
+        cost = compute_cost(architecture, classes)
         low_top1, high_top1 = (outcome.measurement.metrics[TOP1] for outcome in pair)
-        rows.append(StudiedNetwork(architecture.text, known.macs, known.parameters, low_top1, high_top1))
+        rows.append(StudiedNetwork(architecture.text, cost.macs, cost.parameters, low_top1, high_top1))
         seconds += [outcome.measurement.seconds for outcome in pair]
     if len(rows) < 5:
         raise SettingsError(

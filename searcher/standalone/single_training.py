@@ -1,4 +1,4 @@
-"""One network trained outside any run: here, or by several processes at once."""
+"""One network trained outside any run, in this process or by several at once."""
 
 from __future__ import annotations
 
@@ -97,13 +97,14 @@ class SingleTraining:
 
 @dataclass(frozen=True)
 class TrainingListeners:
-    """Callbacks of a single training.
+    """The callbacks of a single training.
 
     Args:
-        making: receives the number of MovingDigits-16 clips that are made.
-        preparing: receives the number of videos that are decoded.
-        on_epoch: receives every finished epoch.
-        on_batch: receives the number of updates of an epoch; not called if several processes train.
+        making: function that receives the number of MovingDigits-16 clips that are made.
+        preparing: function that receives the number of videos that are decoded.
+        on_epoch: function that receives every finished epoch.
+        on_batch: function that receives the number of updates of an epoch; not called if several processes
+            train.
     """
 
     making: ProgressCallback = ignore_progress
@@ -118,10 +119,10 @@ class TrainedNetwork:
 
     Args:
         model: network on the CPU, in evaluation mode.
-        metrics: top-1 and top-5, fractions, and frame by frame for a causal network.
+        metrics: top-1 and top-5 accuracies, fractions, and for a causal network those frame by frame.
         classes: names of the classes, by label.
         data: name of the data set.
-        split: split that the metrics are of.
+        split: split that the metrics were measured on.
         assessments: figures with confidence intervals, by way of evaluation: ``centre``, ``views``,
             ``stream``.
     """
@@ -135,7 +136,7 @@ class TrainedNetwork:
 
     @property
     def facts(self) -> dict[str, str | int | float]:
-        """The data set and the split that the figures are of."""
+        """Data set and split that the figures were measured on."""
         return {"data set": self.data, "accuracy measured on": self.split}
 
     def text(self) -> str:
@@ -155,65 +156,72 @@ def parse_views(text: str) -> Views:
     """
     clips, cross, crops = text.partition("x")
     if not (cross and clips.isdigit() and crops.isdigit()):
-        raise SettingsError(f"--views {text!r}", hint="write CLIPSxCROPS, such as 10x3")
+        raise SettingsError(f"--views cannot be {text!r}", hint="write CLIPSxCROPS, such as 10x3")
     return Views(int(clips), int(crops))
 
 
 def train_single(
-    wanted: SingleTraining, listeners: TrainingListeners = TrainingListeners()
+    request: SingleTraining, listeners: TrainingListeners = TrainingListeners()
 ) -> TrainedNetwork:
     """Train one network, or resume its training; a checkpoint is written after every epoch.
 
+    Args:
+        wanted: description of the training.
+        listeners: functions that receive progress.
+
     Raises:
-        DataError: there are no usable videos. RecordError: the folder holds another training. Diverged: the
-            loss is NaN. OutOfMemory: a batch does not fit; names the size that would.
+        DataError: there are no usable videos.
+        RecordError: the folder holds another training.
+        Diverged: the loss is NaN.
+        OutOfMemory: a batch does not fit; names the size that would.
     """
-    if wanted.weights is not None:
-        InitialWeights(wanted.weights)  # complains before videos are decoded for hours
-    dataset = load_dataset(wanted.data, workers=cpus(), progress=listeners.making)
-    data = prepare_clip(dataset, wanted.data, wanted.architecture.input, cpus(), listeners.preparing)
-    run = wanted.run_over(data)
-    training = _trained(wanted, run, listeners)
-    model = _best_of(run, data) if wanted.keep_best else training.model
-    return _evaluated(wanted, model, dataset, data)
+    if request.weights is not None:
+        InitialWeights(request.weights)  # wrong weights are refused before hours of decoding
+    dataset = load_dataset(request.data, workers=cpus(), progress=listeners.making)
+    data = prepare_clip(dataset, request.data, request.architecture.input, cpus(), listeners.preparing)
+    run = request.run_over(data)
+    training = _trained(request, run, listeners)
+    model = _best_of(run, data) if request.keep_best else training.model
+    return _evaluated(request, model, dataset, data)
 
 
-def _trained(wanted: SingleTraining, run: TrainingRun, listeners: TrainingListeners) -> Training:
+def _trained(request: SingleTraining, run: TrainingRun, listeners: TrainingListeners) -> Training:
+    """Return the finished training."""
     retain_freed_memory()
-    training = run.begin(device=wanted.device)
-    if wanted.processes == 1 or training.epoch >= wanted.epochs:
+    training = run.begin(device=request.device)
+    if request.processes == 1 or training.epoch >= request.epochs:
         run.finish(training, listeners.on_epoch, listeners.on_batch)
         return training
-    threads = max(1, cpus() // wanted.processes)
+    threads = max(1, cpus() // request.processes)
     train_in_group(
-        run, wanted.processes, cpus=threads, gpus=wanted.device != "cpu", on_epoch=listeners.on_epoch
+        run, request.processes, cpus=threads, gpus=request.device != "cpu", on_epoch=listeners.on_epoch
     )
-    return run.begin(device=wanted.device)
+    return run.begin(device=request.device)
 
 
 def _best_of(run: TrainingRun, data: PreparedData) -> MoViNet:
     """Return the network with the best weights of a run."""
     best = run.best
     if best is None:
-        raise RecordError(f"{run.folder}: no best weights there", hint="train into an empty folder")
+        raise RecordError(f"{run.folder} has no best weights", hint="train into an empty folder")
     model = build(narrowed(run.architecture, run.horizon.width), head_for(data))
     model.load_state_dict({name.removeprefix("model."): value for name, value in best.tensors.items()})
     return model.eval()
 
 
 def _evaluated(
-    wanted: SingleTraining, model: MoViNet, dataset: Dataset, data: PreparedData
+    request: SingleTraining, model: MoViNet, dataset: Dataset, data: PreparedData
 ) -> TrainedNetwork:
-    """Evaluate a trained network, and write its figures and what was left out of the data."""
-    split, causal, device = final_split(dataset), wanted.architecture.options.causal, wanted.device
+    """Evaluate a trained network; write its figures and the list of videos that were not used."""
+    split, causal, device = final_split(dataset), request.architecture.options.causal, request.device
     metrics = finished_metrics(model, data, split, streaming=causal, device=device)
     assessments = {"centre": assess(predict(model, data, split, device=device))}
-    if wanted.views is not None:
-        assessments["views"] = assess(predict(model, data, split, views=wanted.views, device=device))
+    if request.views is not None:
+        assessments["views"] = assess(predict(model, data, split, views=request.views, device=device))
     if causal:
         stream = predict(model, data, split, views=Views(whole=True), streaming=True, device=device)
         assessments["stream"] = assess(stream)
     figures = {name: assessment.to_json() for name, assessment in assessments.items()}
-    write_json(wanted.folder / "evaluation.json", figures)
-    dataset.write_report(wanted.folder, data.broken)
+    write_json(request.folder / "evaluation.json", figures)
+    dataset.write_report(request.folder, data.broken)
     return TrainedNetwork(model.cpu().eval(), metrics, dataset.classes, dataset.name, split, assessments)

@@ -1,5 +1,4 @@
-"""The designs that strategies choose from: a search space, or a table of finished measurements, behind one
-interface.
+"""The domain of a strategy: the designs of a search space, or of a table of measurements.
 
 A domain knows genes, costs and windows; a strategy knows none of them, so that the same strategy works on
 networks and on tables. Every design that a domain returns lies inside its windows, unless the method says
@@ -21,7 +20,7 @@ from search_space.genes.stage_genes import Gene
 
 @dataclass(frozen=True, slots=True)
 class Design(ABC):
-    """One thing that can be chosen.
+    """A design that can be chosen.
 
     Args:
         genotype: canonical choice of every gene: two designs are the same exactly if their genotypes are.

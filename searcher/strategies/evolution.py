@@ -17,8 +17,8 @@ class ParetoMutation(Strategy):
 
     def idea(self, history: Sequence[Observation], rng: np.random.Generator) -> Design:
         """Return a member of the front with one to three genes changed."""
-        known = self.ledger.read(history)
-        parent = known.genotypes[int(rng.choice(known.front))]
+        measured = self.ledger.read(history)
+        parent = measured.genotypes[int(rng.choice(measured.front))]
         design = self.domain.project(parent.tolist(), rng)
         for _ in range(int(rng.choice((1, 2, 3), p=(0.5, 0.3, 0.2)))):
             design = self._mutated(design, rng)
@@ -36,11 +36,11 @@ class AgingEvolution(Strategy):
 
     def idea(self, history: Sequence[Observation], rng: np.random.Generator) -> Design:
         """Return the winner of a tournament with one gene changed."""
-        known = self.ledger.read(history)
-        alive = np.arange(max(0, len(known) - self.population), len(known))
+        measured = self.ledger.read(history)
+        alive = np.arange(max(0, len(measured) - self.population), len(measured))
         drawn = rng.choice(alive, size=min(self.sample, len(alive)), replace=False)
-        points = known.values[drawn]
+        points = measured.values[drawn]
         # Infeasible proposals come last, the least infeasible first.
-        violation = np.maximum(known.violation[drawn], 0)
+        violation = np.maximum(measured.violation[drawn], 0)
         winner = drawn[np.lexsort((-crowding(points), ranks(points), violation))[0]]
-        return self._mutated(self.domain.project(known.genotypes[winner].tolist(), rng), rng)
+        return self._mutated(self.domain.project(measured.genotypes[winner].tolist(), rng), rng)

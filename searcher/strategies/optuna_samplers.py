@@ -68,14 +68,14 @@ class OptunaStrategy(Strategy):
     def sampler(self, seed: int) -> BaseSampler:
         """Return the sampler with its settings."""
 
-    def shown_rows(self, known: History) -> NDArray[np.int64]:
+    def shown_rows(self, measured: History) -> NDArray[np.int64]:
         """Return the rows of the measured proposals that the sampler is shown."""
-        return known.best(self.shown_limit)
+        return measured.best(self.shown_limit)
 
     def idea(self, history: Sequence[Observation], rng: np.random.Generator) -> Design:
         """Return the sampler's proposal."""
-        known = self.ledger.read(history)
-        shown = sorted(known.numbers[self.shown_rows(known)].tolist())
+        measured = self.ledger.read(history)
+        shown = sorted(measured.numbers[self.shown_rows(measured)].tolist())
         shown += self.ledger.pending
         past = [self._trial(number, history[number]) for number in shown]
         self._trials = {number: self._trials[number] for number in shown}
@@ -83,7 +83,7 @@ class OptunaStrategy(Strategy):
             # Some of these features are experimental: every proposal would repeat the warning.
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             sampler = self.sampler(int(rng.integers(2**31)))
-            directions = [StudyDirection.MINIMIZE] * known.values.shape[1]
+            directions = [StudyDirection.MINIMIZE] * measured.values.shape[1]
             study = optuna.create_study(directions=directions, sampler=sampler, storage=_PastStorage(past))
             asked = study.ask(self._distributions).params
         return self.domain.design(tuple(int(asked[gene.name]) for gene in self.domain.genes))
@@ -124,12 +124,12 @@ class Tpe(OptunaStrategy):
             multivariate=True, group=True, constant_liar=True, n_startup_trials=1, seed=seed
         )
 
-    def shown_rows(self, known: History) -> NDArray[np.int64]:
+    def shown_rows(self, measured: History) -> NDArray[np.int64]:
         """Return the best rows and an even selection of the rest, half of the limit each.
 
         The estimator needs bad trials as well as good ones.
         """
-        order = known.best(len(known))
+        order = measured.best(len(measured))
         half = self.shown_limit // 2
         if len(order) <= self.shown_limit:
             return order
@@ -138,8 +138,7 @@ class Tpe(OptunaStrategy):
 
 
 class Nsga2(OptunaStrategy):
-    """NSGA-II (Deb et al. 2002) without generations: parents are the best of all measured proposals, so that
-    no worker waits."""
+    """NSGA-II (Deb et al. 2002), with the best of all measured proposals as parents: no worker waits."""
 
     population = 20
     shown_limit = 4 * population
@@ -153,7 +152,7 @@ class Nsga2(OptunaStrategy):
 
 
 class Nsga3(OptunaStrategy):
-    """NSGA-III (Deb and Jain 2014), for three objectives and more, without generations as ``Nsga2``."""
+    """NSGA-III (Deb and Jain 2014), for three objectives and more, with parents as in ``Nsga2``."""
 
     population = 20
     shown_limit = 4 * population

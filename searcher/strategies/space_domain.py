@@ -74,6 +74,7 @@ class SpaceDomain:
         self._knows_macs_only = not self._others and self.objectives == DEFAULT_OBJECTIVES
 
     def _check_names(self, windows: Mapping[str, tuple[float, float]]) -> None:
+        """Check the names of objectives and windows."""
         unknown = [name for name in self.objectives if name not in OBJECTIVES]
         if unknown or len(self.objectives) < 2 or self.objectives[0] != "accuracy":
             raise SpaceError(
@@ -148,7 +149,7 @@ class SpaceDomain:
     def _repaired(
         self, architecture: Architecture, low: float, high: float, rng: np.random.Generator
     ) -> Architecture:
-        """Walk into the other windows without leaving that of multiply-adds."""
+        """Return a network that a walk reaches inside the other windows, within that of multiply-adds."""
         distance = self._outside(architecture)
         for _ in range(_REPAIR_STEPS):
             if distance == 0:
@@ -166,7 +167,7 @@ class SpaceDomain:
         )
 
     def mutate(self, design: Design, rng: np.random.Generator) -> Design:
-        """Change one gene, and others only as needed to stay inside the windows."""
+        """Return a network with one gene changed, and others only as the windows require."""
         architecture = self._architecture(design)
         other = architecture
         for _ in range(_DRAWS):

@@ -1,9 +1,8 @@
-"""How the next candidate is chosen: the interface of all strategies, and what they share.
+"""The choice of the next candidate: the interface of all strategies, and their common parts.
 
-A strategy only has an idea; ``propose`` makes a proposal of it: inside the windows by construction, and never
-a design that was proposed before. All that a strategy knows comes from the record, and its generator is
-seeded from the run's seed and the number of proposals so far, so that a restarted search goes on as if it had
-never stopped. What a strategy keeps between proposals only saves time.
+A strategy only has an idea; ``propose`` turns it into a proposal: inside the windows by construction, and
+never a design that was proposed before. A strategy depends on the record alone, and its generator is seeded
+from the run's seed and the number of proposals: a resumed search proposes the same as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class SpaceExhaustedError(SpaceError):
 
 
 class Strategy(ABC):
-    """One way to choose designs; ``searcher.strategies.registry`` has their names.
+    """A way to choose designs; ``searcher.strategies.registry`` has their names.
 
     Args:
         domain: designs that can be chosen, and their windows.
@@ -85,8 +84,7 @@ class Strategy(ABC):
         return self._new_design(design, taken, len(history), rng)
 
     def stratified(self, number: int, rng: np.random.Generator) -> Design:
-        """Return a random design from one slice of the cost range; consecutive numbers cover all of it
-        evenly.
+        """Return a random design from a slice of the cost range; consecutive numbers cover the range.
 
         The slices follow the golden ratio: proposals are spread evenly however many there will be.
 

@@ -47,8 +47,7 @@ LOW, HIGH = (float(end) for end in SPACE.macs_range())
 
 
 def tiny_table(rungs: int = 1) -> Table:
-    """Return a table of three genes with some rows missing, two repeats, and a cost that has to be
-    measured."""
+    """Return a table of three genes with missing rows, two repeats and a cost to be measured."""
     genes = (Gene("a", tuple("0123")), Gene("b", tuple("012"), ordered=False), Gene("c", tuple("01234")))
     rows = [row for row in product(range(4), range(3), range(5)) if sum(row) % 7 != 3]
     genotypes = np.array(rows)

@@ -1,5 +1,4 @@
-"""The contract of a strategy on every domain: designs inside the windows, none twice, the same for the same
-past.
+"""The contract of a strategy: designs inside the windows, none twice, the same for the same past.
 
 A strategy's own tests subclass :class:`StrategyContract`::
 

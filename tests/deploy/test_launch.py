@@ -65,7 +65,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], list[str], str]] = {
         {"storage": "postgresql://me:geheim@db/movinas"}, [], "storage holds a password.*PGPASSWORD"
     ),
     "a password in the environment": ({}, ["PGPASSWORD=geheim"], "--env PGPASSWORD: a job shows"),
-    "a folder of this machine": ({"output": "runs"}, [], "output is runs.*whole path"),
+    "a folder of this machine": ({"output": "runs"}, [], "output is runs.*absolute path"),
     "no value": ({}, ["OMP_NUM_THREADS"], "write NAME=VALUE"),
 }  # fmt: skip
 

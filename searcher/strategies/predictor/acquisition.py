@@ -24,8 +24,7 @@ _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
 def objective_limits(dimensions: int) -> Floats:
-    """Return evenly spread limits on ``dimensions`` objectives, each in (0, 1), shape (limits,
-    dimensions)."""
+    """Return evenly spread limits on objectives, each in (0, 1), shape (limits, dimensions)."""
     if dimensions == 1:
         return ((np.arange(_GRID_LIMITS) + 0.5) / _GRID_LIMITS)[:, None]
     spread: Floats = qmc.Sobol(dimensions, scramble=False).random(_SOBOL_LIMITS) + 0.5 / _SOBOL_LIMITS

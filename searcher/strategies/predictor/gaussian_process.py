@@ -1,4 +1,4 @@
-"""A Gaussian process over genotypes: predictions of what was not measured, and how sure they are.
+"""A Gaussian process over genotypes: predictions of what was not measured, with their uncertainty.
 
 The covariance is a Matérn 5/2 with a length scale for each gene (automatic relevance determination): ordered
 genes differ by the share of their range, others by 0 or 1. Length scales, signal and noise maximise the
@@ -46,8 +46,7 @@ class Encoding:
         self.prior: Floats = np.array(prior, dtype=np.float64)
 
     def points(self, genotypes: NDArray[np.int64], numbers: Floats) -> Floats:
-        """Return points of shape (n, genes + numbers): ordered genes go from 0 to 1, others keep their
-        choice."""
+        """Return points, shape (n, genes + numbers): ordered genes from 0 to 1, others by their choice."""
         scaled = np.where(self._ordered[: len(self._scale)], genotypes / self._scale, genotypes)
         return np.column_stack([scaled, numbers])
 
@@ -56,8 +55,7 @@ class Encoding:
         return np.column_stack([np.ones(len(points)), points[:, len(self._scale) :]])
 
     def fit_trend(self, points: Floats, targets: Floats) -> Floats:
-        """Return the coefficients of the linear basis that fit targets by least squares, shape (1 +
-        numbers,)."""
+        """Return the least-squares coefficients of the linear basis, shape (1 + numbers,)."""
         return np.linalg.lstsq(self.linear_basis(points), targets, rcond=None)[0].astype(np.float64)
 
     def squared_distances(self, points: Floats) -> Floats:

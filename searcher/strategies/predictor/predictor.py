@@ -49,8 +49,8 @@ class Predictor(Strategy):
 
     def idea(self, history: Sequence[Observation], rng: np.random.Generator) -> Design:
         """Return the most promising candidate, at times a mutation, or the proposal of another strategy."""
-        known = self.ledger.read(history)
-        model = Surrogate(self.domain, known, len(history), self._fits)
+        measured = self.ledger.read(history)
+        model = Surrogate(self.domain, measured, len(history), self._fits)
         if model.quality != self.quality:
             self.quality = model.quality
             _LOG.info("predictor after %d proposals: %s", len(history), self.quality)
@@ -59,17 +59,16 @@ class Predictor(Strategy):
         if rng.random() < _MUTATION_SHARE:
             return self._mutation.idea(history, rng)
         model.condition(self._designs_of_pool(), self._pending_designs(history))
-        return self._climb(model, known, rng) or self._mutation.idea(history, rng)
+        return self._climb(model, measured, rng) or self._mutation.idea(history, rng)
 
-    def _climb(self, model: Surrogate, known: History, rng: np.random.Generator) -> Design | None:
-        """Return the most promising of the pool, of the front's variants, and of variants of the most
-        promising."""
+    def _climb(self, model: Surrogate, measured: History, rng: np.random.Generator) -> Design | None:
+        """Return the most promising design of the pool, the front's variants, and variants of those."""
         proposed = self.ledger.genotypes
-        front = known.front
+        front = measured.front
         parents = rng.choice(front, size=_PARENTS, replace=len(front) < _PARENTS)
         candidates = [design for design in self._designs_of_pool() if design.genotype not in proposed]
         candidates += self._new_variants(
-            [tuple(row) for row in known.genotypes[parents].tolist()], _CHILDREN, rng
+            [tuple(row) for row in measured.genotypes[parents].tolist()], _CHILDREN, rng
         )
         best, most = None, -1.0
         for _ in range(1 + _ROUNDS):

@@ -65,8 +65,7 @@ class PredictorQuality:
 
 
 class FitCache:
-    """The last few fitted covariances by the data they were fitted to, since fitting takes most of the
-    time."""
+    """The last few fitted covariances by their data: fitting takes most of a proposal's time."""
 
     def __init__(self) -> None:
         self._kept: dict[bytes, tuple[Covariance, Floats]] = {}
@@ -95,7 +94,7 @@ class Surrogate:
 
     Args:
         domain: domain of the proposals.
-        known: measured proposals.
+        measured: measured proposals.
         proposals: number of all proposals, measured or not.
         fits: cache of earlier fits.
 
@@ -103,21 +102,22 @@ class Surrogate:
         quality: quality of the model's ranking.
     """
 
-    def __init__(self, domain: Domain, known: History, proposals: int, fits: FitCache) -> None:
-        self._known, self._fits = known, fits
-        self._has_many_rungs = bool(known.rungs_left.any())
-        self._fewest_rungs_left = int(known.rungs_left.min())
+    def __init__(self, domain: Domain, measured: History, proposals: int, fits: FitCache) -> None:
+        self._measured, self._fits = measured, fits
+        self._has_many_rungs = bool(measured.rungs_left.any())
+        self._fewest_rungs_left = int(measured.rungs_left.min())
         self._encoding = Encoding(domain.genes, 1 + self._has_many_rungs)
         self._floor = math.log(domain.window[0])
         self._span = (math.log(domain.window[1]) - self._floor) or 1.0
-        self._points = self._encode(known.genotypes, known.costs, known.rungs_left)
-        self._fitting_rows = _fitting_rows(known, proposals)
-        self._winsoriser = Winsoriser.of(logit(known.values[self._fitting_rows, 0]))
-        self._targets = self._winsoriser(logit(known.values[:, 0]))
+        self._points = self._encode(measured.genotypes, measured.costs, measured.rungs_left)
+        self._fitting_rows = _fitting_rows(measured, proposals)
+        self._winsoriser = Winsoriser.of(logit(measured.values[self._fitting_rows, 0]))
+        self._targets = self._winsoriser(logit(measured.values[:, 0]))
         self._covariance, leave_one_out = self._fit(self._targets)
         self.quality = self._judge(leave_one_out)
 
     def _encode(self, genotypes: NDArray[np.int64], costs: Floats, rungs_left: NDArray[np.int64]) -> Floats:
+        """Return points with the scaled log cost, and with the rungs left if there are several rungs."""
         numbers = [_COST_SPAN * (np.log(costs) - self._floor) / self._span]
         if self._has_many_rungs:
             numbers.append(rungs_left.astype(np.float64))
@@ -133,16 +133,15 @@ class Surrogate:
         return self._fits.find(self._encoding, self._points[self._fitting_rows], values[self._fitting_rows])
 
     def _judge(self, leave_one_out: Floats) -> PredictorQuality:
-        """Return the quality on the rung with the most measurements: accuracies of different rungs do not
-        compare."""
-        left = self._known.rungs_left[self._fitting_rows]
+        """Return the quality on the rung with the most measurements, since rungs do not compare."""
+        left = self._measured.rungs_left[self._fitting_rows]
         same = left == np.bincount(left).argmax()
-        measured = self._known.values[self._fitting_rows, 0][same]
+        measured = self._measured.values[self._fitting_rows, 0][same]
         predicted = inverse_logit(self._winsoriser.invert(leave_one_out[same]))
         return PredictorQuality(
             measurements=int(same.sum()),
             rank_correlation=_tau(predicted, measured),
-            baseline=_tau(-self._known.costs[self._fitting_rows][same], measured),
+            baseline=_tau(-self._measured.costs[self._fitting_rows][same], measured),
             error=float(np.sqrt(np.mean((predicted - measured) ** 2))),
         )
 
@@ -153,24 +152,24 @@ class Surrogate:
             pool: designs that cover the whole range of costs.
             pending: designs that are being measured.
         """
-        known, rows = self._known, _conditioning_rows(self._known)
+        measured, rows = self._measured, _conditioning_rows(self._measured)
         points, waiting = self._points[rows], self._points_of(pending) if pending else None
         self._error_model = Posterior(self._encoding, self._covariance, points, self._targets[rows], waiting)
         self._cost_models = {
             column: Posterior(self._encoding, self._fit(values)[0], points, values[rows])
-            for column, values in enumerate(known.values.T)
+            for column, values in enumerate(measured.values.T)
             if column and pool[0].known_costs[column] is None
         }
         self._violation_model = None
-        if (known.violation > 0).any():
-            covariance, _ = self._fit(known.violation)
-            self._violation_model = Posterior(self._encoding, covariance, points, known.violation[rows])
-        others = known.values[rows, 1:]
+        if (measured.violation > 0).any():
+            covariance, _ = self._fit(measured.violation)
+            self._violation_model = Posterior(self._encoding, covariance, points, measured.violation[rows])
+        others = measured.values[rows, 1:]
         span = np.vstack([others, self._other_objectives(pool, self._points_of(pool))])
         self._low, self._range = span.min(axis=0), np.ptp(span, axis=0)
         self._range[self._range == 0] = 1.0
         self._within = objective_limits(others.shape[1])
-        feasible = known.violation[rows] <= 0
+        feasible = measured.violation[rows] <= 0
         done = points[feasible].copy()
         if self._has_many_rungs:
             done[:, -1] = self._fewest_rungs_left
@@ -190,8 +189,7 @@ class Surrogate:
     def _other_objectives(
         self, designs: Sequence[Design], points: Floats, optimism: float = _OPTIMISM
     ) -> Floats:
-        """Return all objectives but the error, shape (n, d - 1); predictions of those that have to be
-        measured."""
+        """Return all objectives but the error, known or predicted, shape (n, d - 1)."""
         rows = [[math.nan if value is None else value for value in d.known_costs[1:]] for d in designs]
         others = np.array(rows, dtype=np.float64)
         for column, posterior in self._cost_models.items():
@@ -211,29 +209,29 @@ class Surrogate:
         return gain
 
 
-def _fixed_draws(known: History) -> Floats:
+def _fixed_draws(measured: History) -> Floats:
     """Return a random number for each measured proposal, which further measurements do not change."""
-    drawn: Floats = np.random.default_rng(0).random(int(known.numbers[-1]) + 1)[known.numbers]
+    drawn: Floats = np.random.default_rng(0).random(int(measured.numbers[-1]) + 1)[measured.numbers]
     return drawn
 
 
-def _fitting_rows(known: History, proposals: int) -> NDArray[np.int64]:
+def _fitting_rows(measured: History, proposals: int) -> NDArray[np.int64]:
     """Return the rows that covariances are fitted to; they change seldom, so that a fit can be used again."""
     steps = math.floor(math.log(max(proposals, 2), _GROWTH) + 1e-9)
-    rows = np.flatnonzero(known.numbers < int(_GROWTH**steps))
+    rows = np.flatnonzero(measured.numbers < int(_GROWTH**steps))
     if len(rows) < _LEAST_FITTED:
-        rows = np.arange(len(known))
-    subset: NDArray[np.int64] = rows[np.argsort(_fixed_draws(known)[rows], kind="stable")[:_MOST_FITTED]]
+        rows = np.arange(len(measured))
+    subset: NDArray[np.int64] = rows[np.argsort(_fixed_draws(measured)[rows], kind="stable")[:_MOST_FITTED]]
     return subset
 
 
-def _conditioning_rows(known: History) -> NDArray[np.int64]:
+def _conditioning_rows(measured: History) -> NDArray[np.int64]:
     """Return the rows that predictions are made from: the best, and a sample of the rest."""
-    if len(known) <= _MOST_SEEN:
-        return np.arange(len(known))
-    best = known.best(_MOST_SEEN // 2)
-    rest = np.setdiff1d(np.arange(len(known)), best)
-    rest = rest[np.argsort(_fixed_draws(known)[rest], kind="stable")[: _MOST_SEEN - len(best)]]
+    if len(measured) <= _MOST_SEEN:
+        return np.arange(len(measured))
+    best = measured.best(_MOST_SEEN // 2)
+    rest = np.setdiff1d(np.arange(len(measured)), best)
+    rest = rest[np.argsort(_fixed_draws(measured)[rest], kind="stable")[: _MOST_SEEN - len(best)]]
     return np.concatenate([best, rest])
 
 

@@ -17,9 +17,9 @@ from tests.searcher.tiny_driver import tiny_settings
 @pytest.mark.parametrize(
     ("address", "told"),
     [
-        ("ray://head:10001", "drives its cluster from one of its nodes.*movinas launch"),
-        ("http://head:8265", "drives its cluster from one of its nodes"),
-        ("head", "'head' is none .*HOST:PORT"),
+        ("ray://head:10001", "must run on a node of its cluster.*movinas launch"),
+        ("http://head:8265", "must run on a node of its cluster"),
+        ("head", "'head' is not an address .*HOST:PORT"),
         ("head:port", "HOST:PORT"),
         ("head:70000", "HOST:PORT"),
     ],
@@ -33,9 +33,9 @@ def test_a_port_where_nobody_listens_is_refused_at_once(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         assert resolve(address) == address
-    with pytest.raises(ClusterError, match=f"no cluster answers at {address}: .*is its head running"):
+    with pytest.raises(ClusterError, match=f"no cluster can be reached at {address}: .*is its head running"):
         resolve(address)
-    with pytest.raises(ClusterError, match="no cluster answers"):
+    with pytest.raises(ClusterError, match="no cluster can be reached"):
         check_settings(tiny_settings(tmp_path), address=address)
 
 

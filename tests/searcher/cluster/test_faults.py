@@ -91,7 +91,7 @@ def test_a_killed_worker_a_killed_node_a_hang_and_a_wish_to_stop(tmp_path: Path,
             assert "driven by process" in told and "nodes: 3 with 3 CPU and 0 GPU" in told
             ask_to_stop(FolderChannel(driver.run))
             driver.finish()
-            assert "nobody is working on it" in overview(driver.run).text()
+            assert "no driver is working on it" in overview(driver.run).text()
             assert len(Records.reading(driver.run).measurements("confirmation")) < 6, "there is more to do"
             with driver:
                 driver.finish()

@@ -66,7 +66,7 @@ def test_resolved_settings_stand_alone(tmp_path: Path) -> None:
         ("search: {trials: 2.5}", r"search\.trials is 2\.5", "integer"),
         ("search: {trials: true}", r"search\.trials is True", "integer"),
         ("search: {trials: 0}", r"search\.trials is 0", "greater than or equal to 1"),
-        ("search: {strategy: magic}", r"search\.strategy is 'magic'", "there are tpe, random"),
+        ("search: {strategy: magic}", r"search\.strategy is 'magic'", "use tpe, random"),
         ("search: {rungs: [4, 2]}", r"search\.rungs is \[4, 2\]", "increase"),
         (
             "search: {rungs: [{epochs: 2, shar: 1}, 4]}",

@@ -86,7 +86,7 @@ def test_a_worker_waits_for_a_video_that_is_lost(
         "retry_seconds": 60,
         "mirror": None,
     }
-    monkeypatch.setattr(worker, "_PAUSE", 0.05)
+    monkeypatch.setattr(worker, "_PAUSE_SECONDS", 0.05)
     trial = TrialWorker(config)
     found = [trial.step()]
     path = root / "train" / "b" / "2.mp4"
