@@ -9,7 +9,7 @@ from typing import Literal
 from proxy_train.fidelity import Fidelity
 
 Purpose = Literal["search", "confirmation", "family", "validity"]
-Status = Literal["complete", "pruned", "failed", "cancelled"]
+Status = Literal["complete", "failed", "cancelled"]
 Key = tuple[str, str, int]
 
 
@@ -20,10 +20,10 @@ class Measurement:
     Args:
         digest: digest of the architecture.
         architecture: text form of the architecture.
-        fidelity: the fidelity that was spent; for a pruned candidate, the one it had reached.
+        fidelity: the fidelity that was spent.
         seed: seed of the training.
         purpose: the part of a run that asked for it.
-        status: ``failed`` has a ``reason``; ``pruned``, in older records, has valid metrics too.
+        status: ``complete`` has metrics, ``failed`` and ``cancelled`` have a ``reason``.
         metrics: top1, top5 (fractions), loss, macs, parameters, state_bytes, activation_bytes; empty if it
             failed. With several labels a clip, top1 is the mean average precision, and mean_ap as well.
         seconds: wall-clock time of training and evaluation.

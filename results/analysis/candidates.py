@@ -21,8 +21,6 @@ from searcher.record import Fidelity, Measurement
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-_MEASURED = frozenset({"complete", "pruned"})
-
 
 @dataclass(frozen=True, slots=True)
 class MeasuredNetwork:
@@ -89,7 +87,7 @@ class Columns:
         """
         if isinstance(measurements, MeasurementSet):
             return measurements.columns(purpose)
-        rows = [m for m in measurements if m.status in _MEASURED]
+        rows = [m for m in measurements if m.status == "complete"]
         if purpose is not None:
             rows = [row for row in rows if row.purpose == purpose]
         top1, macs = _metric(rows, "top1"), _metric(rows, "macs")

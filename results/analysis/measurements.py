@@ -11,9 +11,9 @@ from searcher.record import Fidelity, Measurement
 
 
 def is_measured(measurement: Measurement) -> bool:
-    """Return whether it has an accuracy at its fidelity: finished, or stopped after being evaluated there."""
+    """Return whether a measurement has an accuracy and a cost."""
     metrics = measurement.metrics
-    return measurement.status in {"complete", "pruned"} and "top1" in metrics and metrics.get("macs", 0) > 0
+    return measurement.status == "complete" and "top1" in metrics and metrics.get("macs", 0) > 0
 
 
 def thoroughness(fidelity: Fidelity) -> tuple[float, ...]:

@@ -25,8 +25,8 @@ TRIAL_STATES: Mapping[CandidateState, TrialState] = {
 
 
 def succeeded(measurement: Measurement) -> bool:
-    """Return whether a measurement has metrics; those of a pruned candidate have only a lower fidelity."""
-    return measurement.status in ("complete", "pruned")
+    """Return whether a measurement has metrics."""
+    return measurement.status == "complete"
 
 
 def measurement_trial(measurement: Measurement) -> FrozenTrial:

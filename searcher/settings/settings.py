@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import (
@@ -25,7 +25,7 @@ from search_space.space.budgets import Budgets
 from search_space.space.space import SearchSpace
 from searcher.cluster.machine import auto_workers
 from searcher.cluster.trackers import Tracker
-from searcher.objectives import CONSTRAINABLE, KNOWN_COSTS, Objectives
+from searcher.objectives import CONSTRAINABLE, KNOWN_COSTS, OBJECTIVES, Objectives
 from searcher.promotion.rung import Rung, require_rising
 from searcher.record.storage import SCHEMES, without_password
 from searcher.strategies.registry import is_strategy_name, strategy_names
@@ -33,7 +33,14 @@ from searcher.strategies.registry import is_strategy_name, strategy_names
 NO_LIMIT = 1e18
 """Upper end of a window without one, far above any cost."""
 
-ObjectiveName = Literal["accuracy", "macs", "parameters", "latency", "state_bytes", "activation_bytes"]
+
+def _objective(name: object) -> object:
+    if name not in OBJECTIVES:
+        raise ValueError(f"there are {', '.join(OBJECTIVES)}")
+    return name
+
+
+ObjectiveName = Annotated[str, BeforeValidator(_objective)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Macs = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 

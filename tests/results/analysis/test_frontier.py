@@ -76,8 +76,8 @@ def test_failures_are_not_on_the_frontier(status: Status) -> None:
     assert [m.digest for m in frontier(rows)] == ["c"]
 
 
-def test_a_pruned_candidate_counts_at_the_rung_that_it_reached() -> None:
-    rows = [measured("a", 0.3, 1e6, epochs=2, status="pruned"), measured("b", 0.5, 1e6, epochs=2)]
+def test_a_candidate_counts_at_the_rung_that_it_reached() -> None:
+    rows = [measured("a", 0.3, 1e6, epochs=2), measured("b", 0.5, 1e6, epochs=2)]
     assert [m.digest for m in candidates(rows, rows[0].fidelity.key)] == ["a", "b"]
 
 

@@ -83,7 +83,7 @@ _WRITER = """
 import sys
 from pathlib import Path
 from searcher.record.records import Records
-from tests.searcher.record.test_records import IDENTITY, measurement
+from tests.searcher.recording import IDENTITY, measurement
 with Records.writing(Path(sys.argv[1]), IDENTITY, sys.argv[2]) as records:
     for number in range(100_000):
         records.append(measurement(number))

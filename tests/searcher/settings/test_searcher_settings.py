@@ -103,7 +103,11 @@ def test_resolved_settings_stand_alone(tmp_path: Path) -> None:
             "one or more different",
         ),
         ("search: {objectives: [accuracy, macs, macs]}", r"search\.objectives", "different costs"),
-        ("search: {objectives: [accuracy, beauty]}", r"search\.objectives.* is 'beauty'", "'latency'"),
+        (
+            "search: {objectives: [accuracy, beauty]}",
+            r"search\.objectives.* is 'beauty'",
+            "parameters, latency",
+        ),
         ("search: {constraints: {latency_ms: 0}}", r"search\.constraints\.latency_ms is 0", "greater than 0"),
         ("search: {constraints: {beauty: 1}}", r"search\.constraints.*", "limit latency_ms, not beauty"),
         ("search: {constraints: {parameters: 1}}", r"search\.constraints.*", "a window in search.windows"),
