@@ -9,19 +9,20 @@ if TYPE_CHECKING:
     from results.analysis.frontier import frontier, knee, pareto, within
     from results.analysis.hypervolume import HypervolumeHistory, hypervolume_history
     from results.export.export import ExportClips, ExportResult, ExportTarget, export_network
-    from results.family.family import Family, FamilyMember, choose_family
+    from results.family.choice import choose_family
+    from results.family.family import Family, FamilyMember
     from results.inference.open_step import OpenedStep, open_step
     from results.inference.runners import ClipRunner, ExportRunner, Runner
     from results.inference.streaming import StreamingClassifier
     from results.member import Member, load_member, read_member, write_member
     from results.pipeline import run
-    from results.profiling.latency_tables import TimingEffort, build_table
+    from results.profiling.build_latency_table import TimingEffort, build_table
     from results.profiling.step_profile import StepProfile, Subject, profile_step
     from results.report.from_folders import read_run, report_runs
     from results.report.report import write_report
     from results.report.run_view import Run
-    from results.runtimes import RUNTIMES, runtime_named
     from results.runtimes.preprocessing import Preprocessing
+    from results.runtimes.registry import RUNTIMES, runtime_named
     from results.runtimes.sidecar import Check, Sidecar
     from results.watcher import Watcher
 else:
@@ -40,10 +41,10 @@ else:
             "ExportTarget",
             "export_network",
         ),
+        "results.family.choice": ("choose_family",),
         "results.family.family": (
             "Family",
             "FamilyMember",
-            "choose_family",
         ),
         "results.inference.open_step": (
             "OpenedStep",
@@ -62,7 +63,7 @@ else:
             "write_member",
         ),
         "results.pipeline": ("run",),
-        "results.profiling.latency_tables": (
+        "results.profiling.build_latency_table": (
             "TimingEffort",
             "build_table",
         ),
@@ -77,7 +78,7 @@ else:
         ),
         "results.report.report": ("write_report",),
         "results.report.run_view": ("Run",),
-        "results.runtimes": (
+        "results.runtimes.registry": (
             "RUNTIMES",
             "runtime_named",
         ),

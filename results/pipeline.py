@@ -10,8 +10,9 @@ from pathlib import Path
 from torch import nn
 
 from results.analysis.candidates import Columns, MeasuredNetwork
-from results.family.budgets import limits_over, with_latency
-from results.family.family import Family, choose_family
+from results.family.budget_limits import limits_over, with_latency
+from results.family.choice import choose_family
+from results.family.family import Family
 from results.family.final_training import train_members
 from results.family.member_folders import (
     FamilyTraining,

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from search_space.network.heads import Head
     from search_space.network.model import MoViNet, build
     from search_space.network.official_weights import load_official, load_port, load_tensorflow
-    from search_space.network.state import State, reset_streams, state_bytes
     from search_space.network.step_module import StepModule
+    from search_space.network.stream_state import State, reset_streams, state_bytes
     from search_space.network.weights import load_weights, save_weights
     from search_space.space.profile import SpaceProfile, profile_space, released_budgets
     from search_space.space.scaling import scale_space
@@ -75,7 +75,7 @@ else:
         "search_space.network.heads": ("Head",),
         "search_space.network.model": ("MoViNet", "build"),
         "search_space.network.official_weights": ("load_official", "load_port", "load_tensorflow"),
-        "search_space.network.state": ("State", "reset_streams", "state_bytes"),
+        "search_space.network.stream_state": ("State", "reset_streams", "state_bytes"),
         "search_space.network.step_module": ("StepModule",),
         "search_space.network.weights": ("load_weights", "save_weights"),
         "search_space.space.profile": ("SpaceProfile", "profile_space", "released_budgets"),

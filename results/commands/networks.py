@@ -148,7 +148,7 @@ def latency_table(
 ) -> None:
     """Time every operation of a space here, so that a frame's latency is known without building networks."""
     from results.commands.terminal import Terminal
-    from results.profiling.latency_tables import TimingEffort, build_table
+    from results.profiling.build_latency_table import TimingEffort, build_table
     from search_space.space.space import SearchSpace
 
     chosen, terminal = SearchSpace.from_yaml(space), Terminal()

@@ -22,8 +22,8 @@ from results.export.comparison import (
 )
 from results.export.program import calibration_examples, fitted_frames, interface_of, make_program
 from results.provenance import sha256, versions
-from results.runtimes import runtime_named
 from results.runtimes.preprocessing import Preprocessing
+from results.runtimes.registry import runtime_named
 from results.runtimes.runtime import Program
 from results.runtimes.sidecar import Check, Form, Precision, Sidecar, sidecar_of
 from search_space.cost.stopwatch import torch_threads
@@ -45,7 +45,7 @@ class ExportTarget:
     """Runtime, form and precision that a network is exported for.
 
     Args:
-        runtime: name of ``results.runtimes.RUNTIMES``; LiteRT and ExecuTorch are extras.
+        runtime: name of ``runtimes.registry.RUNTIMES``; LiteRT and ExecuTorch are extras.
         form: ``step`` for frame by frame, ``clip`` for whole clips.
         precision: ``float32``, or ``int8`` for 8-bit weights and activations, where the runtime has them.
         tolerance: largest difference from PyTorch that is allowed, as a share of the largest logit; by

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from results.inference.runners import ExportRunner, Runner
-from results.runtimes import SUFFIXES
 from results.runtimes.preprocessing import Preprocessing
+from results.runtimes.registry import SUFFIXES
 from search_space.errors import NetworkError
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from results.provenance import sha256
-from results.runtimes import runtime_of
+from results.runtimes.registry import runtime_of
 from results.runtimes.sidecar import Form, Sidecar, sidecar_of
 from search_space.errors import ExportError
 
@@ -25,7 +25,7 @@ class Runner(Protocol[State]):
 
     @property
     def runtime(self) -> str:
-        """Name of what computes it: ``pytorch``, or one of ``results.runtimes.RUNTIMES``."""
+        """Name of what computes it: ``pytorch``, or one of ``runtimes.registry.RUNTIMES``."""
 
     def initial_state(self) -> State:
         """Return the state before the first frame of a video."""

@@ -12,7 +12,7 @@ from search_space.cost.stopwatch import PYTORCH, torch_threads
 from search_space.network.ensemble import Ensemble
 from search_space.network.folding import deploy
 from search_space.network.model import MoViNet
-from search_space.network.state import State
+from search_space.network.stream_state import State
 
 
 class TorchRunner:

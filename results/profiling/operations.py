@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from results.runtimes import runtime_named
+from results.runtimes.registry import runtime_named
 from results.runtimes.runtime import Program
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape, Kernel, Layer, Options, Stage
@@ -22,8 +22,8 @@ from search_space.network.folding import fold
 from search_space.network.frame_step import BlockStep, FrameStep
 from search_space.network.layers import activate
 from search_space.network.model import MoViNet, build
-from search_space.network.state import Memory
 from search_space.network.step_module import StepModule, image_mean
+from search_space.network.stream_state import Memory
 
 
 def operation_call(operation: Operation, options: Options, runtime: str, threads: int, scratch: Path) -> Call:
@@ -32,7 +32,7 @@ def operation_call(operation: Operation, options: Options, runtime: str, threads
     Args:
         operation: operation to compute.
         options: options of the networks that it is a part of.
-        runtime: ``pytorch``, or a name of ``results.runtimes.RUNTIMES``.
+        runtime: ``pytorch``, or a name of ``runtimes.registry.RUNTIMES``.
         threads: number of threads of an export's runtime; PyTorch has those that it has around the call.
         scratch: folder for an export's file.
     """

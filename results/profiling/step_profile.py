@@ -10,7 +10,7 @@ import numpy as np
 
 from results import units
 from results.inference.isolated_run import IsolatedRun, isolated_run
-from results.runtimes import SUFFIXES
+from results.runtimes.registry import SUFFIXES
 from results.runtimes.sidecar import Precision, Sidecar, sidecar_of
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.by_name import read_architecture
@@ -95,7 +95,7 @@ def profile_step(
     Args:
         subject: network to time; without weights it gets random ones.
         frames: number of timed frames.
-        runtime: ``pytorch``, or a name of ``results.runtimes.RUNTIMES``; an exported file has its own.
+        runtime: ``pytorch``, or a name of ``runtimes.registry.RUNTIMES``; an exported file has its own.
         threads: number of threads of the runtime.
         precision: precision of the export.
 

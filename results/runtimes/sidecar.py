@@ -108,7 +108,7 @@ class Sidecar:
             float32.
         architectures: one-line text of the network, or of each network of an ensemble.
         digest: identity of the architecture, or of the ensemble's joined by ``+``.
-        runtime: name of the runtime, of ``results.runtimes.RUNTIMES``.
+        runtime: name of the runtime, of ``runtimes.registry.RUNTIMES``.
         pixels: input that takes the picture, (1, 3, size, size), or the clip, (frames, 3, size, size);
             with channels last for ``litert``.
         counters: inputs that the caller computes from the number of the frame.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from search_space.architecture.parts import Layer, Options
 from search_space.network.convolution import average_pool_same, convolve_frames, strided
 from search_space.network.layers import ConvNorm, SqueezeExcite, depthwise
-from search_space.network.state import Memory
+from search_space.network.stream_state import Memory
 
 
 class Skip(nn.Module):

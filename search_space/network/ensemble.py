@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from search_space.errors import NetworkError
 from search_space.network.model import MoViNet
-from search_space.network.state import COUNT_DTYPE, State
+from search_space.network.stream_state import COUNT_DTYPE, State
 
 
 class Ensemble(nn.Module):

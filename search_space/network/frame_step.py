@@ -28,7 +28,7 @@ from search_space.network.layers import (
     open_gate,
 )
 from search_space.network.pool_head import PoolHead
-from search_space.network.state import COUNT_DTYPE, Memory, State
+from search_space.network.stream_state import COUNT_DTYPE, Memory, State
 
 
 class FrameStep:

@@ -22,7 +22,7 @@ from search_space.network.convolution import (
     squeeze_space,
     to_rows,
 )
-from search_space.network.state import COUNT_DTYPE, Memory
+from search_space.network.stream_state import COUNT_DTYPE, Memory
 
 BATCH_NORM_EPSILON = 1e-3
 BATCH_NORM_MOMENTUM = 0.01  # Keras's 0.99

@@ -16,7 +16,7 @@ from search_space.network.frame_step import FrameStep
 from search_space.network.heads import Head, as_head
 from search_space.network.layers import ConvNorm
 from search_space.network.pool_head import PoolHead
-from search_space.network.state import COUNT_DTYPE, Memory, State, check_state
+from search_space.network.stream_state import COUNT_DTYPE, Memory, State, check_state
 
 STEM_STRIDE = 2
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from search_space.architecture.architecture import Architecture
 from search_space.network.convolution import spatial_mean
 from search_space.network.layers import ConvNorm, CumulativeMean, activate, he_normal
-from search_space.network.state import Memory
+from search_space.network.stream_state import Memory
 
 
 class PoolHead(nn.Module):

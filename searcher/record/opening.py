@@ -10,7 +10,7 @@ from pathlib import Path
 from optuna.storages import BaseStorage
 
 from search_space.errors import RecordError, SettingsError
-from searcher.record import journal
+from searcher.record import journal_repair
 from searcher.record.channel import Channel, FolderChannel
 from searcher.record.lease import Lease
 from searcher.record.optuna_logging import quiet_optuna
@@ -68,10 +68,10 @@ def open_for_writing(run_dir: Path, storage: str | None, retry_seconds: float) -
         database = locate(run_dir, storage)
         if database is None:
             file = run_dir / FILE
-            journal.repair(file)
+            journal_repair.repair(file)
             opened = open_journal(file)
             name = _stored_name(opened) or run_dir.name
-            retrying = Retrying(name, retry_seconds, mend=lambda: journal.mend(file))
+            retrying = Retrying(name, retry_seconds, mend=lambda: journal_repair.mend(file))
             yield OpenedRecord(opened, name, retrying, FolderChannel(run_dir))
             return
         url = storage or database.url

@@ -26,7 +26,7 @@ from sqlalchemy.pool import NullPool
 from search_space.errors import RecordError, SettingsError
 from search_space.files import write_text
 from search_space.json_files import read_json, to_json
-from searcher.record import journal
+from searcher.record import journal_repair
 from searcher.record.optuna_logging import quiet_optuna
 
 FILE = "record.journal"
@@ -242,7 +242,7 @@ def open_journal(path: Path) -> BaseStorage:
     """
     try:
         if path.exists():
-            journal.check(path)
+            journal_repair.check(path)
         with quiet_optuna():
             return JournalStorage(JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path))))
     except OSError as error:

@@ -26,9 +26,9 @@ from results.inference.runners import ClipRunner, ExportRunner
 from results.inference.streaming import StreamingClassifier, softmax
 from results.member import write_member
 from results.provenance import sha256
-from results.runtimes import RUNTIMES
 from results.runtimes.onnx import without_collection
 from results.runtimes.preprocessing import Preprocessing
+from results.runtimes.registry import RUNTIMES
 from results.runtimes.runtime import quiet
 from results.runtimes.sidecar import Sidecar
 from search_space.architecture.parts import BASE, STREAM, Options

@@ -16,8 +16,9 @@ from results.export.export import ExportClips, ExportTarget, export_network
 from results.inference.isolated_run import isolated_run
 from results.inference.runners import ClipRunner
 from results.inference.streaming import StreamingClassifier, softmax
-from results.runtimes import RUNTIMES, sidecar
+from results.runtimes import sidecar
 from results.runtimes.preprocessing import Preprocessing
+from results.runtimes.registry import RUNTIMES
 from results.runtimes.sidecar import Sidecar
 from results.runtimes.torch_export import refuse_pickles
 from search_space.architecture.parts import STREAM

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from results.export.export import ExportTarget, export_network
-from results.runtimes import RUNTIMES
+from results.runtimes.registry import RUNTIMES
 from results.runtimes.sidecar import Form
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.published import published

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from results.analysis.candidates import MeasuredNetwork
 from results.analysis.frontier import frontier
-from results.family.budgets import limits_over, with_latency
-from results.family.family import Family, choose_family
+from results.family.budget_limits import limits_over, with_latency
+from results.family.choice import choose_family
+from results.family.family import Family
 from results.family.member_folders import write_plan
 from results.family.scaled import Scaler
 from results.member import write_member

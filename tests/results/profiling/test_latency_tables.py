@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import movinas
-from results.profiling import latency_tables as table_building
-from results.profiling.latency_tables import TimingEffort, build_table
+from results.profiling import build_latency_table as table_building
+from results.profiling.build_latency_table import TimingEffort, build_table
 from results.profiling.operations import operation_call
-from results.runtimes import RUNTIMES
+from results.runtimes.registry import RUNTIMES
 from search_space.architecture.parts import STREAM
 from search_space.architecture.published import published
 from search_space.cost.latency_table import KINDS, LatencyTable, Operation, frame_operations, space_operations

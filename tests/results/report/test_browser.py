@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from results.analysis.frontier import frontier
-from results.family.family import choose_family
+from results.family.choice import choose_family
 from results.report.plots import wanted_plots
 from results.report.report import write_report
 from results.report.run_view import Run

@@ -13,7 +13,7 @@ import pytest
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Measurement
 from results.analysis.frontier import frontier
-from results.family.family import choose_family
+from results.family.choice import choose_family
 from results.report.dashboard import HOST, Dashboard, copied
 from search_space.architecture.published import PUBLISHED
 from search_space.errors import RecordError, SettingsError

@@ -9,7 +9,7 @@ import pytest
 
 from proxy_train.data.dataset import Dataset
 from results.analysis.frontier import frontier
-from results.family.family import choose_family
+from results.family.choice import choose_family
 from results.report.class_map import ClassMap
 from results.report.from_folders import read_run, report_runs
 from results.report.run_files import write_run

@@ -17,7 +17,7 @@ from proxy_train.measurement import Measurement
 from results.analysis.frontier import frontier
 from results.analysis.hypervolume import hypervolume_history
 from results.export.export import ExportResult
-from results.family.family import choose_family
+from results.family.choice import choose_family
 from results.family.outcome import MemberOutcome
 from results.plots import interactive as plots
 from results.plots import pictures as plots_static

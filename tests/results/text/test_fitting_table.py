@@ -12,7 +12,7 @@ from rich.console import Console
 from results import units
 from results.commands.terminal import Terminal
 from results.export.export import ExportResult
-from results.family.family import choose_family
+from results.family.choice import choose_family
 from results.family.outcome import MemberOutcome
 from results.runtimes.sidecar import Check
 from results.text.costs import fvcore_table

@@ -25,7 +25,7 @@ from search_space.errors import ArchitectureError
 from search_space.genes.reading import preset_names
 from search_space.network.folding import fold
 from search_space.network.model import build
-from search_space.network.state import state_bytes
+from search_space.network.stream_state import state_bytes
 from search_space.space.space import SearchSpace
 
 

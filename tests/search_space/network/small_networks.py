@@ -14,7 +14,7 @@ from search_space.architecture.parts import (
     Stage,
 )
 from search_space.network.model import MoViNet, build
-from search_space.network.state import State
+from search_space.network.stream_state import State
 
 KERNELS = [Kernel(1, 3), Kernel(1, 5), Kernel(1, 7), Kernel(5, 1), Kernel(7, 1), Kernel(3, 3), Kernel(5, 3)]
 

@@ -9,7 +9,7 @@ from search_space.architecture.published import published
 from search_space.errors import NetworkError
 from search_space.network.ensemble import Ensemble, TemporalEnsemble
 from search_space.network.model import MoViNet, build
-from search_space.network.state import State, reset_streams
+from search_space.network.stream_state import State, reset_streams
 
 
 def members(names: tuple[str, str] = ("T0-stream", "A0-stream")) -> list[MoViNet]:

@@ -15,8 +15,8 @@ from search_space.network.clip_module import ClipModule
 from search_space.network.ensemble import Ensemble
 from search_space.network.folding import fold
 from search_space.network.model import MoViNet, build
-from search_space.network.state import State
 from search_space.network.step_module import StepModule
+from search_space.network.stream_state import State
 
 
 def network(options: Options) -> MoViNet:

@@ -22,7 +22,7 @@ from search_space.architecture.parts import (
 from search_space.errors import NetworkError
 from search_space.network.folding import fold, to_2plus1d
 from search_space.network.model import build
-from search_space.network.state import reset_streams, state_bytes
+from search_space.network.stream_state import reset_streams, state_bytes
 from tests.search_space.network.small_networks import FRAMES, KERNELS, close, network, small, stream, video
 
 

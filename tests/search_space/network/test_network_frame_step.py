@@ -12,7 +12,7 @@ import torch
 from search_space.architecture.parts import BASE, STREAM, Kernel, Options
 from search_space.network.folding import fold
 from search_space.network.model import MoViNet
-from search_space.network.state import State
+from search_space.network.stream_state import State
 from tests.search_space.network.small_networks import KERNELS, close, network, stream, video
 
 OPTIONS = [

@@ -13,7 +13,7 @@ from search_space.architecture.published import published
 from search_space.errors import NetworkError
 from search_space.network.heads import Head
 from search_space.network.model import MoViNet, build
-from search_space.network.state import State
+from search_space.network.stream_state import State
 from search_space.network.weights import load_weights, save_weights
 
 

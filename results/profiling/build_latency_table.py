@@ -64,7 +64,7 @@ def build_table(
         space: space of stream networks.
         path: file of the table; an existing one of the same space, device, runtime and threads is
             continued.
-        runtime: ``pytorch``, or a name of ``results.runtimes.RUNTIMES``.
+        runtime: ``pytorch``, or a name of ``runtimes.registry.RUNTIMES``.
         threads: number of threads of the runtime.
         effort: amount of measurements.
         operations: receives the number of timed operations.
