@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 # Two processes, each test file in one of them; every test uses one thread.
 PARALLEL := -n 2 --dist loadfile
 
-.PHONY: quickstart test test-all clean
+.PHONY: quickstart test test-all test-oldest test-newest docs clean
 
 # The stamp is older than the files that decide what is installed only when something has to be installed.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -26,5 +26,23 @@ test-all: $(VENV)/.installed
 	$(BIN)/mypy
 	$(BIN)/pytest -m "" $(PARALLEL)
 
+# The lower bounds of pyproject.toml, and the newest releases: what users may have. Not part of CI.
+test-oldest: constraints-oldest.txt
+	test -x $(VENV)-oldest/bin/python || $(PYTHON) -m venv $(VENV)-oldest
+	$(VENV)-oldest/bin/pip install --quiet --constraint constraints-oldest.txt torch
+	$(VENV)-oldest/bin/pip install --quiet --constraint constraints-oldest.txt --editable ".[dev]"
+	$(VENV)-oldest/bin/pytest $(PARALLEL)
+
+test-newest:
+	test -x $(VENV)-newest/bin/python || $(PYTHON) -m venv $(VENV)-newest
+	$(VENV)-newest/bin/pip install --quiet --upgrade --upgrade-strategy eager torch
+	$(VENV)-newest/bin/pip install --quiet --upgrade --upgrade-strategy eager --editable ".[dev]"
+	$(VENV)-newest/bin/pytest $(PARALLEL)
+
+# A site of docs/ and the docstrings, in build/site; a warning fails it.
+docs: $(VENV)/.installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VENV)-oldest $(VENV)-newest build *.egg-info .mypy_cache .ruff_cache .pytest_cache

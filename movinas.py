@@ -101,7 +101,7 @@ def main() -> None:
 
 @app.command()
 def search(
-    settings: Annotated[str | None, typer.Argument(help="YAML file or preset [default: quickstart].")] = None,
+    settings: Annotated[str | None, typer.Argument(help="YAML file or preset (default: quickstart).")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run and its folder.")] = None,
     output: Annotated[Path | None, typer.Option(help="Folder that holds all runs.")] = None,
     workers: Annotated[int | None, typer.Option(help="Number of trainings at a time.")] = None,
@@ -177,7 +177,7 @@ def train(
     ] = None,
     data: Videos = "moving-digits",
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Length of the training [default: 20, or the run's].")
+        int | None, typer.Option(min=1, help="Length of the training (default: 20, or the run's).")
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="Recipe: a preset or a YAML file.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
@@ -190,7 +190,7 @@ def train(
         int, typer.Option(min=1, help="Processes that train together, each on a GPU if there are any.")
     ] = 1,
     clip: Annotated[
-        str | None, typer.Option(help="Clips as FRAMESxSIZExFPS [default: the network's own].")
+        str | None, typer.Option(help="Clips as FRAMESxSIZExFPS (default: the network's own).")
     ] = None,
     share: Annotated[float, typer.Option(help="Share of the training clips, up to 1.")] = 1.0,
     width: Annotated[float, typer.Option(help="Share of the network's channels, up to 1.")] = 1.0,

@@ -166,12 +166,13 @@ def _content(member: Member) -> dict[str, object]:
     }
 
 
-def read_member(folder: Path) -> Member:
+def read_member(folder: str | Path) -> Member:
     """Read the description of the member in ``folder``, without its weights.
 
     Raises:
         NetworkError: a file is missing, damaged or of another version.
     """
+    folder = Path(folder)
     member = read_json(
         folder / MEMBER, Member, error=NetworkError, hint=_HINT, missing=_MISSING, format=_FORMAT
     )
@@ -198,7 +199,7 @@ def architectures_json(architectures: Sequence[Architecture]) -> dict[str, objec
     return described[0] if len(described) == 1 else {"ensemble": described}
 
 
-def load_member(folder: Path) -> tuple[MoViNet | Ensemble, Member]:
+def load_member(folder: str | Path) -> tuple[MoViNet | Ensemble, Member]:
     """Build the network in ``folder`` with its weights, ready to evaluate.
 
     Returns:
@@ -207,6 +208,7 @@ def load_member(folder: Path) -> tuple[MoViNet | Ensemble, Member]:
     Raises:
         NetworkError: a file is missing, or the weights are damaged or do not fit the architecture.
     """
+    folder = Path(folder)
     member = read_member(folder)
     weights = folder / WEIGHTS
     if not weights.is_file():

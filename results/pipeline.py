@@ -1,20 +1,25 @@
-"""One way through a run: data, search, confirmation, family, export, report; each goes on where it was."""
+"""One way through a run: data, search, confirmation, family, export, report; each resumes where it was."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from torch import nn
 
-from results.analysis.candidates import Columns
-from results.analysis.frontier import MeasuredNetwork
+from results.analysis.candidates import Columns, MeasuredNetwork
 from results.family.budgets import limits_over, with_latency
 from results.family.family import Family, choose_family
 from results.family.final_training import train_members
-from results.family.member_folders import FamilyTraining, finish_members, write_family, write_plan
+from results.family.member_folders import (
+    FamilyTraining,
+    MeasureModel,
+    finish_members,
+    write_family,
+    write_plan,
+)
 from results.family.scaled import Scaler
 from results.report.next_commands import next_commands, short_path, where_to_look
 from results.report.run_files import environment, write_run
@@ -40,19 +45,19 @@ from searcher.settings.settings import Settings
 
 
 def run(settings: Settings, watcher: Watcher, address: str | None = None) -> Path:
-    """Search, confirm, make and export a family, and report; what an earlier call has done is not done again.
+    """Search, confirm, make and export a family, and report; what an earlier call has done is not repeated.
 
     Args:
-        settings: of the run.
-        watcher: is told.
-        address: of a cluster that trains, ``auto`` or HOST:PORT; by default this machine does.
+        settings: settings of the run.
+        watcher: receives progress messages and events.
+        address: address of a cluster that trains, ``auto`` or HOST:PORT; by default this machine trains.
 
     Returns:
-        The run's folder.
+        The folder of the run.
 
     Raises:
-        MovinasError: what is wrong with the settings, the data or the record, before work starts on it.
-        KeyboardInterrupt: Ctrl-C; nothing that was measured is lost.
+        MovinasError: something is wrong with the settings, the data or the record, before work starts on it.
+        KeyboardInterrupt: Ctrl-C was pressed; nothing that was measured is lost.
     """
     started = time.monotonic()
     check_settings(settings, address=address)
@@ -67,14 +72,14 @@ def run(settings: Settings, watcher: Watcher, address: str | None = None) -> Pat
         with watcher.phase("Search"):
             session.search()
         with watcher.phase("Confirmation"):
-            found = session.confirm()
-        watcher.say(confirmed_table(found, settings.search.objectives))
+            candidates = session.confirm()
+        watcher.say(confirmed_table(candidates, settings.search.objectives))
         make_family(session, data, watcher, started=started)
         return session.run_dir
 
 
 def open_data(settings: Settings, space: SearchSpace, watcher: Watcher) -> RunData:
-    """The videos of a run, made or decoded if they have not been yet."""
+    """Open the videos of a run; those that are not made or decoded yet are."""
     with watcher.bar("Writing MovingDigits-16") as making, watcher.bar("Decoding videos") as preparing:
         return RunData.open(
             settings.data,
@@ -89,7 +94,7 @@ def open_data(settings: Settings, space: SearchSpace, watcher: Watcher) -> RunDa
 def open_session(
     settings: Settings, data: RunData, watcher: Watcher, address: str | None = None
 ) -> AbstractContextManager[Session]:
-    """The run of these settings, open for writing."""
+    """Open the run of these settings for writing."""
     evaluator = video_evaluator(
         data.paths,
         settings.recipe,
@@ -113,11 +118,11 @@ def make_family(
     """Choose the family from the confirmed frontier, train, export, and write everything there is to see.
 
     Args:
-        session: of a run that is confirmed.
-        data: of the run.
-        watcher: is told.
-        family: one that was chosen already; by default it is chosen by the settings' budgets.
-        started: when this call of the program began, on the monotonic clock.
+        session: session of a confirmed run.
+        data: data of the run.
+        watcher: receives progress messages and events.
+        family: family that was chosen already; by default it is chosen by the settings' budgets.
+        started: start of this call of the program, on the monotonic clock.
 
     Raises:
         RecordError: nothing is confirmed yet.
@@ -160,15 +165,16 @@ def _family_training(settings: Settings, data: RunData, outcomes: Mapping[str, J
 
 
 def choose_run_family(session: Session, data: RunData, budgets: Budgets | None = None) -> Family:
-    """The family of a confirmed run; where it has nothing at a budget, the nearest network is scaled.
+    """Choose the family of a confirmed run; where it has nothing at a budget, the nearest network is scaled.
 
     Args:
-        session: of a run that is confirmed.
-        data: of the run.
-        budgets: in place of the settings'.
+        session: session of a confirmed run.
+        data: data of the run.
+        budgets: budgets in place of the settings'.
 
     Raises:
-        RecordError: nothing is confirmed yet. SettingsError: a budget cannot be used.
+        RecordError: nothing is confirmed yet.
+        SettingsError: a budget cannot be used.
     """
     members, classes = _eligible(session.records, session.run_dir), len(data.classes)
     scaler = Scaler(classes, tuple(data.stores))
@@ -181,7 +187,7 @@ def choose_run_family(session: Session, data: RunData, budgets: Budgets | None =
 
 
 def plan_family(session: Session, family: Family, data: RunData, watcher: Watcher) -> None:
-    """Write a chosen family down, with architecture, recipe and card for each member, and train nothing."""
+    """Write a chosen family with architecture, recipe and card of each member, and train nothing."""
     recipe = session.settings.recipe.text()
     for line in write_plan(session.run_dir / "family", family, recipe, data.classes):
         watcher.say(line)
@@ -191,29 +197,31 @@ def plan_family(session: Session, family: Family, data: RunData, watcher: Watche
 
 
 def _eligible(records: Records, run_dir: Path) -> list[MeasuredNetwork]:
-    """What is confirmed, without what is above a soft limit: networks are chosen for good here."""
-    known = confirmed(records)
-    fit = {each.digest for each in known if records.objectives.violation(each.metrics) <= 0}
-    if known and not fit:
+    """Return the confirmed networks that keep all soft limits: a family is chosen for good."""
+    candidates = confirmed(records)
+    violation = records.objectives.violation
+    feasible = {candidate.digest for candidate in candidates if violation(candidate.metrics) <= 0}
+    if candidates and not feasible:
         limits = ", ".join(f"{name} {limit:g}" for name, limit in records.objectives.constraints.items())
         raise RecordError(
             f"no confirmed network of {run_dir} keeps search.constraints {limits}",
             hint="start a run with other limits, or a space of faster networks",
         )
-    if not fit:
+    if not feasible:
         raise RecordError(
             f"{run_dir} has no confirmed network", hint="let its search and confirmation end first"
         )
-    columns = Columns.of((m for m in records.measurements() if m.digest in fit), "confirmation")
+    columns = Columns.of((m for m in records.measurements() if m.digest in feasible), "confirmation")
     return list(columns.at(len(columns.fidelities) - 1))
 
 
-def _measure(session: Session, data: RunData) -> Callable[[nn.Module, ClipShape], Mapping[str, float]]:
-    where = local_device(session.settings.search.gpus_per_trial)
+def _measure(session: Session, data: RunData) -> MeasureModel:
+    """Return what measures a finished network on the run's data."""
+    device_name = local_device(session.settings.search.gpus_per_trial)
     causal = session.space.smallest().options.causal
 
     def measure(model: nn.Module, clip: ClipShape) -> Mapping[str, float]:
-        return data.measure(model.to(where), clip, streaming=causal, device=where)
+        return data.measure(model.to(device_name), clip, streaming=causal, device=device_name)
 
     return measure
 
@@ -222,25 +230,28 @@ def _measure(session: Session, data: RunData) -> Callable[[nn.Module, ClipShape]
 def reopen(
     run_dir: Path, watcher: Watcher, overrides: Mapping[str, object], address: str | None = None
 ) -> Iterator[tuple[Session, RunData]]:
-    """A run that exists, open for writing with its own settings, and its videos.
+    """Reopen an existing run for writing, with its own settings and its videos.
 
     Args:
-        run_dir: its folder.
-        watcher: is told.
-        overrides: settings by dotted key that replace its own.
-        address: of a cluster that trains; by default this machine does.
+        run_dir: folder of the run.
+        watcher: receives progress messages and events.
+        overrides: settings by dotted key that replace the run's own.
+        address: address of a cluster that trains; by default this machine trains.
+
+    Yields:
+        The session of the run, and its data.
 
     Raises:
-        RecordError: there is no run in the folder, or another process works on it. ClusterError: no cluster
-            answers at the address.
+        RecordError: there is no run in the folder, or another process works on it.
+        ClusterError: no cluster answers at the address.
     """
     file = run_dir / "settings.yaml"
     if not file.is_file():
         raise RecordError(
             f"{run_dir} holds no run: there is no settings.yaml", hint="give the folder of a run"
         )
-    where = {"output": str(run_dir.absolute().parent), "name": run_dir.absolute().name}
-    settings = load_settings(file, {**where, **overrides})
+    place = {"output": str(run_dir.absolute().parent), "name": run_dir.absolute().name}
+    settings = load_settings(file, {**place, **overrides})
     check_settings(settings, address=address)
     data = open_data(settings, settings.space, watcher)
     with open_session(settings, data, watcher, address) as session:

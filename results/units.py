@@ -10,7 +10,7 @@ _BINARY = ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"))
 
 
 def count(value: float) -> str:
-    """A number with three digits and a decimal prefix: ``12.3 M``."""
+    """Return a number with three digits and a decimal prefix: ``12.3 M``."""
     for scale, prefix in _DECIMAL:
         if abs(value) >= 0.9995 * scale:
             return f"{_three_digits(value / scale)} {prefix}"
@@ -18,7 +18,7 @@ def count(value: float) -> str:
 
 
 def size(value: float) -> str:
-    """A number of bytes with a binary prefix: ``40.5 KiB``."""
+    """Return a number of bytes with a binary prefix: ``40.5 KiB``."""
     for scale, prefix in _BINARY:
         if abs(value) >= 0.9995 * scale:
             return f"{_three_digits(value / scale)} {prefix}"
@@ -26,22 +26,22 @@ def size(value: float) -> str:
 
 
 def percent(fraction: float) -> str:
-    """A fraction as a percentage with one decimal: ``81.3 %``."""
+    """Return a fraction as a percentage with one decimal: ``81.3 %``."""
     return f"{100 * fraction:.1f} %"
 
 
 def accuracy(mean: float, spread: float, seeds: int) -> str:
-    """An accuracy as mean and spread, ``81.3 ± 0.4 %``; without spread where there was one seed."""
+    """Return an accuracy as mean and spread, ``81.3 ± 0.4 %``; without spread where there was one seed."""
     return f"{100 * mean:.1f} ± {100 * spread:.1f} %" if seeds > 1 else percent(mean)
 
 
 def milliseconds(value: float) -> str:
-    """A duration given in milliseconds: ``1.82 ms``."""
+    """Return a duration given in milliseconds: ``1.82 ms``."""
     return f"{_three_digits(value)} ms"
 
 
 def duration(seconds: float) -> str:
-    """A duration as ``38 s``, ``4 min 10 s`` or ``2 h 5 min``."""
+    """Return a duration in seconds as ``38 s``, ``4 min 10 s`` or ``2 h 5 min``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -51,10 +51,10 @@ def duration(seconds: float) -> str:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """The 1, 2, 5 steps of every decade that lie within [low, high]; only the decades if those are many.
+    """Return the 1, 2, 5 steps of every decade within [low, high]; only the decades if those are many.
 
     Raises:
-        ValueError: if ``low`` is not positive or above ``high``.
+        ValueError: ``low`` is not positive or above ``high``.
     """
     if not 0 < low <= high:
         raise ValueError(f"no logarithmic ticks between {low} and {high}")

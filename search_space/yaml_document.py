@@ -50,7 +50,7 @@ def read_yaml(text: str, source: str) -> Document:
         node = yaml.compose(text, yaml.SafeLoader)
         lines: dict[Path, int] = {}
         if node is not None:
-            _walk(node, (), source, lines)
+            _collect_lines(node, (), source, lines)
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -65,7 +65,7 @@ def read_yaml(text: str, source: str) -> Document:
     return Document(source, data, lines)
 
 
-def _walk(node: yaml.Node, path: Path, source: str, lines: dict[Path, int]) -> None:
+def _collect_lines(node: yaml.Node, path: Path, source: str, lines: dict[Path, int]) -> None:
     if isinstance(node, yaml.MappingNode):
         seen: dict[str, int] = {}
         for key, value in node.value:
@@ -75,8 +75,8 @@ def _walk(node: yaml.Node, path: Path, source: str, lines: dict[Path, int]) -> N
                 raise SpaceError(f"{source}, line {line}: {twice}", hint="keep one of the two")
             seen[name] = line
             lines[(*path, name)] = line
-            _walk(value, (*path, name), source, lines)
+            _collect_lines(value, (*path, name), source, lines)
     elif isinstance(node, yaml.SequenceNode):
         for i, item in enumerate(node.value):
             lines[(*path, i)] = item.start_mark.line + 1
-            _walk(item, (*path, i), source, lines)
+            _collect_lines(item, (*path, i), source, lines)

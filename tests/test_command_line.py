@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 import movinas
 
@@ -52,6 +54,17 @@ def test_every_command_explains_itself(
     assert call(monkeypatch, *command, "--help") == 0
     told = capsys.readouterr().out
     assert "Usage: " in told and len(told.splitlines()) > 5
+
+
+def test_helps_have_no_brackets_that_the_terminal_takes_for_markup() -> None:
+    commands: list[Any] = [typer.main.get_command(movinas.app)]
+    helps = []
+    while commands:
+        command = commands.pop()
+        commands += getattr(command, "commands", {}).values()
+        helps += [command.help, *(getattr(parameter, "help", None) for parameter in command.params)]
+    assert len(helps) > 100
+    assert [text for text in helps if "[" in (text or "").replace("moving-digits[:hard]", "")] == []
 
 
 def test_the_help_lists_the_commands_that_are_tested(

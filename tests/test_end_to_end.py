@@ -21,7 +21,6 @@ from results.runtimes.sidecar import Sidecar
 from search_space.errors import RecordError
 from searcher.record.records import Records
 
-pytestmark = pytest.mark.timeout(400)
 MOVINAS = [sys.executable, "-m", "movinas"]
 TRIALS = 8
 SETTINGS = {
@@ -38,7 +37,7 @@ SETTINGS = {
 def command(*words: str | Path) -> str:
     """Runs a command to its end; what it printed."""
     done = subprocess.run(
-        [*MOVINAS, *map(str, words)], capture_output=True, text=True, timeout=300, check=False
+        [*MOVINAS, *map(str, words)], capture_output=True, text=True, timeout=500, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

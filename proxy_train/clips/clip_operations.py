@@ -60,13 +60,13 @@ def posterize(clip: Clip, magnitude: float, _rng: np.random.Generator) -> Clip:
 
 def solarize(clip: Clip, magnitude: float, _rng: np.random.Generator) -> Clip:
     """Invert the tones from a threshold on."""
-    return _either(clip < int(magnitude / 10 * 256), clip, 255 - clip)
+    return _where(clip < int(magnitude / 10 * 256), clip, 255 - clip)
 
 
 def solarize_add(clip: Clip, magnitude: float, _rng: np.random.Generator) -> Clip:
     """Make the darker half of the tones brighter."""
     added = np.minimum(clip.astype(np.int16) + int(magnitude / 10 * 110), 255).astype(np.uint8)
-    return _either(clip < 128, added, clip)
+    return _where(clip < 128, added, clip)
 
 
 def color(clip: Clip, magnitude: float, _rng: np.random.Generator) -> Clip:
@@ -96,27 +96,27 @@ def sharpness(clip: Clip, magnitude: float, _rng: np.random.Generator) -> Clip:
 
 def shear_x(clip: Clip, magnitude: float, rng: np.random.Generator) -> Clip:
     """Slant by up to 0.3, to either side."""
-    return _warp(clip, np.array([[1, _signed(0.03 * magnitude, rng)], [0, 1]]))
+    return _warp(clip, np.array([[1, _with_random_sign(0.03 * magnitude, rng)], [0, 1]]))
 
 
 def shear_y(clip: Clip, magnitude: float, rng: np.random.Generator) -> Clip:
     """Slant by up to 0.3, up or down."""
-    return _warp(clip, np.array([[1, 0], [_signed(0.03 * magnitude, rng), 1]]))
+    return _warp(clip, np.array([[1, 0], [_with_random_sign(0.03 * magnitude, rng), 1]]))
 
 
 def translate_x(clip: Clip, magnitude: float, rng: np.random.Generator) -> Clip:
     """Move by up to 0.45 of the width, to either side."""
-    return _warp(clip, np.eye(2), across=_signed(0.045 * magnitude, rng))
+    return _warp(clip, np.eye(2), across=_with_random_sign(0.045 * magnitude, rng))
 
 
 def translate_y(clip: Clip, magnitude: float, rng: np.random.Generator) -> Clip:
     """Move by up to 0.45 of the height, up or down."""
-    return _warp(clip, np.eye(2), down=_signed(0.045 * magnitude, rng))
+    return _warp(clip, np.eye(2), down=_with_random_sign(0.045 * magnitude, rng))
 
 
 def rotate(clip: Clip, magnitude: float, rng: np.random.Generator) -> Clip:
     """Turn by up to 30 degrees, either way."""
-    angle = math.radians(_signed(3 * magnitude, rng))
+    angle = math.radians(_with_random_sign(3 * magnitude, rng))
     turn = [[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]
     return _warp(clip, np.array(turn))
 
@@ -154,11 +154,11 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 
-def _signed(value: float, rng: np.random.Generator) -> float:
+def _with_random_sign(value: float, rng: np.random.Generator) -> float:
     return value if rng.random() < 0.5 else -value
 
 
-def _either(which: npt.NDArray[np.bool_], first: Clip, second: Clip) -> Clip:
+def _where(which: npt.NDArray[np.bool_], first: Clip, second: Clip) -> Clip:
     chosen: Clip = np.where(which, first, second)
     return chosen
 

@@ -148,7 +148,7 @@ def _render_with_path(
     label: int, sources: Sources, rng: np.random.Generator, scene: Scene
 ) -> tuple[Pixels, Floats]:
     """Render a clip; also return the path of the digit whose motion is its class."""
-    camera = _camera(scene.camera, rng)
+    camera = _camera_path(scene.camera, rng)
     clip = _background(sources.photographs[rng.integers(len(sources.photographs))], camera, rng)
     for _ in range(scene.distractors):
         other = int((label + rng.integers(1, len(CLASSES))) % len(CLASSES))
@@ -157,7 +157,7 @@ def _render_with_path(
     for _ in range(scene.occluders):
         _occlude(clip, sources.photographs, camera, rng)
     if scene.flicker:
-        clip *= np.exp(_wandering(scene.flicker, 1, rng))[:, None, None].astype(np.float32)
+        clip *= np.exp(_slow_curves(scene.flicker, 1, rng))[:, None, None].astype(np.float32)
     noise = rng.standard_normal(clip.shape, dtype=np.float32)
     noise *= np.float32(scene.noise * 255)
     # In place from this line on: half of the time to make a clip is memory traffic.
@@ -175,14 +175,14 @@ def trajectory(label: int, rng: np.random.Generator, motion: Motion = PLAIN.moti
     """
     base, twin = label - label % 2, label % 2 == 1
     if label < _DIRECTIONS:
-        path = _directed(CLASSES[base], motion, rng)
+        path = _directed_path(CLASSES[base], motion, rng)
         return path[::-1].copy() if twin else path
     first, second = CLASSES[base].split("-then-")
     lengths = rng.integers(motion.event[0], motion.event[1] + 1, size=2)
     rests = int(rng.integers(motion.rest[0], motion.rest[1] + 1))
     amplitudes, growths = rng.uniform(*motion.reach, size=2), rng.uniform(*_logs(motion.swelling), size=2)
     events = [
-        _event(name, int(length), float(amplitude), float(growth))
+        _event_path(name, int(length), float(amplitude), float(growth))
         for name, length, amplitude, growth in zip((first, second), lengths, amplitudes, growths, strict=True)
     ]
     if twin:
@@ -195,14 +195,14 @@ def trajectory(label: int, rng: np.random.Generator, motion: Motion = PLAIN.moti
     return path
 
 
-def _directed(name: str, motion: Motion, rng: np.random.Generator) -> Floats:
+def _directed_path(name: str, motion: Motion, rng: np.random.Generator) -> Floats:
     """Return a path whose reversal is as likely: steady ones are symmetric about the middle."""
     u = np.linspace(-0.5, 0.5, FRAMES)
     travel, growth = rng.uniform(*motion.travel), rng.uniform(*_logs(motion.growth))
     radius, turns = rng.uniform(*motion.radius), rng.uniform(*motion.turns)
     phase = rng.uniform(0, 2 * np.pi)
     if motion.unsteady:
-        speed = np.exp(_wandering(motion.unsteady, 1, rng)[:-1, 0])
+        speed = np.exp(_slow_curves(motion.unsteady, 1, rng)[:-1, 0])
         u = np.concatenate([[0.0], np.cumsum(speed)]) / speed.sum() - 0.5
     path = np.zeros((FRAMES, 3))
     if name == "grow":
@@ -216,7 +216,7 @@ def _directed(name: str, motion: Motion, rng: np.random.Generator) -> Floats:
     return path.astype(np.float32)
 
 
-def _event(name: str, length: int, amplitude: float, growth: float) -> Floats:
+def _event_path(name: str, length: int, amplitude: float, growth: float) -> Floats:
     """Return a path (length, 3) out and back along half a sine."""
     wave = np.sin(np.pi * (np.arange(length) + 0.5) / length)
     right, down = _STEPS[name]
@@ -229,7 +229,7 @@ def _logs(factors: Range) -> Range:
     return math.log(factors[0]), math.log(factors[1])
 
 
-def _wandering(spread: float, count: int, rng: np.random.Generator) -> Doubles:
+def _slow_curves(spread: float, count: int, rng: np.random.Generator) -> Doubles:
     """Return curves that change slowly, of mean 0 and standard deviation ``spread``: (FRAMES, ``count``).
 
     A sum of three waves of random phase: as likely as its reversal.
@@ -244,12 +244,12 @@ def _wandering(spread: float, count: int, rng: np.random.Generator) -> Doubles:
     return curves
 
 
-def _camera(drift: float, rng: np.random.Generator) -> Doubles:
+def _camera_path(drift: float, rng: np.random.Generator) -> Doubles:
     """Return the camera's offsets right and down of everything that it sees, (FRAMES, 2), 0 on average."""
     if not drift:
         return np.zeros((FRAMES, 2))
     u = np.linspace(-0.5, 0.5, FRAMES)[:, None]
-    return u * rng.uniform(-drift, drift, 2) + _wandering(drift / 8, 2, rng)
+    return u * rng.uniform(-drift, drift, 2) + _slow_curves(drift / 8, 2, rng)
 
 
 def _draw_digit(

@@ -137,19 +137,19 @@ def load_dataset(
 
     Raises:
         DataError: no videos, fewer than two classes, annotations that cannot be read, or a folder that cannot
-        be read or written.
+            be read or written.
     """
     if settings.kind == "moving-digits":
         return moving_digits.load(
             settings.preset, settings.cache_folder, seed=settings.seed, workers=workers, progress=progress
         )
-    dataset = _listed(settings, trainable=trainable)
+    dataset = _list_videos(settings, trainable=trainable)
     if trainable:
         dataset.require_trainable()
     return dataset
 
 
-def _listed(settings: DataSettings, *, trainable: bool) -> Dataset:
+def _list_videos(settings: DataSettings, *, trainable: bool) -> Dataset:
     assert settings.root is not None, "validated with the settings"
     root = settings.root.expanduser()
     annotations = None if settings.annotations is None else settings.annotations.expanduser()

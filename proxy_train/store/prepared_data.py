@@ -109,7 +109,7 @@ class PreparedData:
             verbs=meta.verbs,
             doubtful=meta.doubtful,
         )
-        if not meta.direct and _stamps(path, meta) != _verified(path):
+        if not meta.direct and _stamps(path, meta) != _verified_stamps(path):
             data._verify(meta)
         return data
 
@@ -275,7 +275,7 @@ def _stamps(path: Path, meta: StoreMeta) -> dict[str, list[int]]:
     return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
 
 
-def _verified(path: Path) -> Any:
+def _verified_stamps(path: Path) -> Any:
     """Return the stamps of files that have been read through, or None."""
     try:
         return json.loads((path / _VERIFIED).read_text(encoding="utf-8"))
@@ -293,7 +293,7 @@ def _open_split(path: Path, name: str, meta: StoreMeta) -> Split:
         clips=(
             np.empty((0, 0, meta.side, meta.side, 3), np.uint8)
             if meta.direct
-            else _map(path / f"{name}.npy", len(lengths))
+            else _map_clips(path / f"{name}.npy", len(lengths))
         ),
         rows=rows,
         labels=target_array([part.labels[row] for row in rows], meta.labels_kind, len(meta.classes)),
@@ -307,7 +307,7 @@ def _open_split(path: Path, name: str, meta: StoreMeta) -> Split:
     )
 
 
-def _map(file: Path, count: int) -> Clips:
+def _map_clips(file: Path, count: int) -> Clips:
     try:
         clips: Clips = np.load(file, mmap_mode="r", allow_pickle=False)
         if clips.ndim != 5 or len(clips) != count or clips.dtype != np.uint8:

@@ -75,7 +75,7 @@ class InitialWeights:
             ) from error
         outputs = next((t.shape[0] for name, t in tensors.items() if _of_classifier(name)), network.classes)
         fits = outputs == network.classes
-        target = network if fits else _like(network, outputs)
+        target = network if fits else _build_like(network, outputs)
         _load_named(target, tensors, str(file))
         if not fits:
             _copy_body(target, network)
@@ -89,7 +89,7 @@ class InitialWeights:
                 raise
         else:
             return True
-        released = _like(network, 600)
+        released = _build_like(network, 600)
         load_tensorflow(released, self.path)
         _copy_body(released, network)
         return False
@@ -115,7 +115,7 @@ def _load_named(network: MoViNet, tensors: Mapping[str, Tensor], source: str) ->
         )
 
 
-def _like(network: MoViNet, outputs: int) -> MoViNet:
+def _build_like(network: MoViNet, outputs: int) -> MoViNet:
     """Return a network of the same architecture for another number of classes."""
     return build(network.architecture, Head.single_label(outputs), seed=0)
 

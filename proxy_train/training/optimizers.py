@@ -98,13 +98,13 @@ class Muon(torch.optim.Optimizer):
             weights = [weight for weight in group["params"] if weight.grad is not None]
             if not weights:
                 continue
-            update = self._orthogonal if group["orthogonal"] else self._adaptive
+            update = self._update_orthogonal if group["orthogonal"] else self._update_adaptive
             if group["weight_decay"]:
                 torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
             update(weights, group)
         return None
 
-    def _orthogonal(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+    def _update_orthogonal(self, weights: list[Tensor], group: dict[str, Any]) -> None:
         momenta = [self._moment(weight, "momentum") for weight in weights]
         gradients = [weight.grad for weight in weights if weight.grad is not None]
         torch._foreach_mul_(momenta, group["momentum"])
@@ -120,7 +120,7 @@ class Muon(torch.optim.Optimizer):
             for index, update in zip(indices, orthogonal(stacked), strict=True):
                 weights[index].sub_(update.reshape(weights[index].shape), alpha=rate)
 
-    def _adaptive(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+    def _update_adaptive(self, weights: list[Tensor], group: dict[str, Any]) -> None:
         first, second = group["betas"]
         means = [self._moment(weight, "mean") for weight in weights]
         squares = [self._moment(weight, "square") for weight in weights]

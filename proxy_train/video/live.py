@@ -35,7 +35,7 @@ def pictures(source: str, fps: float, size: int) -> Iterator[Frame]:
         return read_camera(int(number or 0), fps, size)
     path = Path(source)
     if path.is_char_device():
-        return _live(str(path), _SYSTEMS.get(sys.platform), fps, size)
+        return _camera_pictures(str(path), _SYSTEMS.get(sys.platform), fps, size)
     return _file_pictures(path, fps, size)
 
 
@@ -53,10 +53,10 @@ def read_camera(number: int, fps: float, size: int) -> Iterator[Frame]:
             f"camera {number} is not there: {device} does not exist",
             hint=f"there is {', '.join(cameras) or 'no camera'}; or give a video file",
         )
-    return _live(device, system, fps, size)
+    return _camera_pictures(device, system, fps, size)
 
 
-def _live(device: str, system: str | None, fps: float, size: int) -> Iterator[Frame]:
+def _camera_pictures(device: str, system: str | None, fps: float, size: int) -> Iterator[Frame]:
     """Yield the pictures of a device that are due: the first at or after each even time."""
     reformatter = VideoReformatter()
     try:

@@ -32,7 +32,7 @@ def shown_frames(
             yield number / files.fps, (number + 1) / files.fps, image
         return
     with open_video(path) as (container, stream):
-        decoded = _decoded(path, container, stream)
+        decoded = _decode_in_order(path, container, stream)
         shown: tuple[float, av.VideoFrame] | None = None
         if start > 0:
             shown = _first_after_seek(container, stream, decoded, start)
@@ -84,7 +84,7 @@ def _origin(stream: av.VideoStream) -> float:
     return float((stream.start_time or 0) * (stream.time_base or 0))
 
 
-def _decoded(
+def _decode_in_order(
     path: Path, container: av.container.InputContainer, stream: av.VideoStream
 ) -> Iterator[tuple[float, av.VideoFrame]]:
     """Yield decoded frames with the seconds at which they come on show, which never decrease."""
@@ -92,7 +92,7 @@ def _decoded(
     step = 1 / float(stream.average_rate or stream.guessed_rate or 25)
     at: float | None = None
     try:
-        for stamp, frame in _stamped(container, stream):
+        for stamp, frame in _decode_with_stamps(container, stream):
             if frame.is_corrupt:
                 raise DataError(f"{path}: damaged at {0.0 if at is None else at + step:.2f} s")
             now = stamp - origin if stamp is not None else (0.0 if at is None else at + step)
@@ -104,7 +104,7 @@ def _decoded(
         raise DataError(f"{path}: damaged or cut off after {at:.2f} s: {error.strerror}") from error
 
 
-def _stamped(
+def _decode_with_stamps(
     container: av.container.InputContainer, stream: av.VideoStream
 ) -> Iterator[tuple[float | None, av.VideoFrame]]:
     if container.format.name != "avi":

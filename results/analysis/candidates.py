@@ -1,4 +1,4 @@
-"""Candidates as columns: all measurements averaged over seeds at once; a member is made when it is looked at.
+"""Candidates as columns: all measurements averaged over seeds at once; a network is made on demand.
 
 A long search leaves a hundred thousand measurements. Objects for all of them take longer than the frontier.
 """
@@ -13,7 +13,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from results.analysis.measurements import fidelity_order
+from results.analysis.measurements import thoroughness
 from search_space.errors import SettingsError
 from searcher.objectives import DEFAULT_OBJECTIVES, OBJECTIVES
 from searcher.record import Fidelity, Measurement
@@ -29,17 +29,16 @@ class MeasuredNetwork:
     """One architecture as measured at one fidelity: a point of the plot.
 
     Args:
-        architecture: its one-line text.
-        digest: its identity.
-        macs: multiply-adds of a clip.
+        architecture: one-line text of the architecture.
+        digest: identity of the architecture.
+        macs: multiply-adds of one clip.
         accuracy: mean top-1 over the seeds, a fraction.
-        spread: sample standard deviation over the seeds, a fraction; 0 for one seed, which says nothing of
-            it.
+        spread: sample standard deviation over the seeds, a fraction; 0 for one seed, which does not tell it.
         seeds: number of trainings behind the mean.
-        fidelity: key of a fidelity with the schedule that it was measured at.
+        fidelity: key of a fidelity of the schedule that it was measured at.
         parameters: trainable parameters.
         state_bytes: bytes of stream state.
-        metrics: all that was measured, by the record's names, as means over the seeds.
+        metrics: means over the seeds of all that was measured, by the record's names.
     """
 
     architecture: str
@@ -54,7 +53,7 @@ class MeasuredNetwork:
     metrics: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     def value(self, objective: str) -> float:
-        """An objective in its own unit; NaN if it was not measured."""
+        """Return an objective in its own unit; NaN if it was not measured."""
         if objective in ("accuracy", "macs", "parameters", "state_bytes"):
             return float(getattr(self, objective))
         return float(self.metrics.get(OBJECTIVES[objective].metric, np.nan))
@@ -65,12 +64,12 @@ class Columns:
     """The successful measurements of one purpose or of all, in the record's order.
 
     Args:
-        rows: the measurements.
-        top1: accuracies, a fraction each.
-        macs: multiply-adds.
-        schedule: for each row the index of its schedule in ``fidelities``.
-        fidelities: one for each schedule, from the cheapest to the most thorough.
-        digest: for each row the number of its architecture, counted in order of first appearance.
+        rows: measurements.
+        top1: accuracy of each row, a fraction.
+        macs: multiply-adds of each row.
+        schedule: index of each row's schedule in ``fidelities``.
+        fidelities: a fidelity of each schedule, from the cheapest to the most thorough.
+        digest: number of each row's architecture, counted in order of first appearance.
     """
 
     rows: Sequence[Measurement]
@@ -102,23 +101,23 @@ class Columns:
         return cls(rows, top1, macs, schedule, fidelities, _numbered([row.digest for row in rows]))
 
     def values(self, objective: str) -> Floats:
-        """An objective of every row in its own unit; NaN where it was not measured."""
+        """Return an objective of every row in its own unit; NaN where it was not measured."""
         if objective in DEFAULT_OBJECTIVES:
             return self.top1 if objective == "accuracy" else self.macs
         return _metric(self.rows, OBJECTIVES[objective].metric)
 
     def at(self, schedule: int) -> Candidates:
-        """The architectures that were measured at one schedule."""
+        """Return the architectures that were measured at one schedule."""
         return Candidates(self, np.flatnonzero(self.schedule == schedule))
 
     def latest(self) -> Candidates:
-        """Every architecture at the most thorough schedule that it reached."""
+        """Return every architecture at the most thorough schedule that it reached."""
         best = np.full(self.digest.max(initial=-1) + 1, -1)
         np.maximum.at(best, self.digest, self.schedule)
         return Candidates(self, np.flatnonzero(self.schedule == best[self.digest]))
 
     def counts(self) -> tuple[int, ...]:
-        """How many architectures were measured at each schedule."""
+        """Return the number of architectures that were measured at each schedule."""
         return tuple(len(np.unique(self.digest[self.schedule == k])) for k in range(len(self.fidelities)))
 
 
@@ -158,32 +157,32 @@ def _metric(rows: Sequence[Measurement], name: str) -> Floats:
     try:
         return np.fromiter(map(itemgetter(name), metrics), np.float64, len(rows))
     except KeyError:
-        return np.array([each.get(name, np.nan) for each in metrics], dtype=np.float64)
+        return np.array([row.get(name, np.nan) for row in metrics], dtype=np.float64)
 
 
 def _numbered(names: Sequence[str]) -> Indices:
     if len(set(names)) == len(names):
         return np.arange(len(names))
-    known: dict[str, int] = {}
-    return np.array([known.setdefault(name, len(known)) for name in names], dtype=np.int64)
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
 
 
 def _schedules(rows: Sequence[Measurement]) -> tuple[Indices, tuple[Fidelity, ...]]:
-    """Rows are compared at the same epochs, share of the data and share of the width.
+    """Return the number of each row's schedule, and a fidelity of each: epochs, shares of data and width.
 
-    The clip is no part of it: every network is trained on the one that it is made for.
+    The clip is not part of it: every network is trained on the one that it is made for.
     """
-    made = [row.fidelity for row in rows]
-    if not made:
+    fidelities = [row.fidelity for row in rows]
+    if not fidelities:
         return np.empty(0, dtype=np.int64), ()
-    code = np.zeros(len(made), dtype=np.int64)
+    code = np.zeros(len(fidelities), dtype=np.int64)
     for name in ("epochs", "share", "width"):
-        values = np.fromiter(map(attrgetter(name), made), np.float64, len(made))
+        values = np.fromiter(map(attrgetter(name), fidelities), np.float64, len(fidelities))
         distinct = np.unique(values)
         code = code * len(distinct) + np.searchsorted(distinct, values)
     codes = np.unique(code)
-    first = [made[int(np.argmax(code == each))] for each in codes]
-    order = sorted(range(len(first)), key=lambda index: fidelity_order(first[index]))
+    first = [fidelities[int(np.argmax(code == number))] for number in codes]
+    order = sorted(range(len(first)), key=lambda index: thoroughness(first[index]))
     rank = np.empty(len(first), dtype=np.int64)
     rank[order] = np.arange(len(first))
     return rank[np.searchsorted(codes, code)], tuple(first[index] for index in order)
@@ -193,7 +192,7 @@ class Candidates(Sequence[MeasuredNetwork]):
     """Architectures averaged over their seeds, in order of first appearance.
 
     Args:
-        columns: where the measurements are.
+        columns: columns that hold the measurements.
         picked: indices of the rows that count; those of one architecture have one schedule.
     """
 
@@ -213,11 +212,11 @@ class Candidates(Sequence[MeasuredNetwork]):
 
     @property
     def fidelities(self) -> tuple[Fidelity, ...]:
-        """One for each schedule, from the cheapest to the most thorough."""
+        """A fidelity of each schedule, from the cheapest to the most thorough."""
         return self._columns.fidelities
 
     def mean(self, objective: str) -> Floats:
-        """An objective of every architecture in its own unit; NaN where it was not measured."""
+        """Return an objective of every architecture in its own unit; NaN where it was not measured."""
         values = self._columns.values(objective)[self._rows]
         return np.bincount(self._code, values, len(self.seeds)) / np.maximum(self.seeds, 1)
 
@@ -235,8 +234,8 @@ class Candidates(Sequence[MeasuredNetwork]):
         first = self._columns.rows[int(self._first[index])]
         end = int(self._ends[index])
         repeats = self._by_code[end - int(self.seeds[index]) : end]
-        found = [self._columns.rows[row].metrics for row in self._rows[repeats].tolist()]
-        shared = set(found[0]).intersection(*found)
+        metrics = [self._columns.rows[row].metrics for row in self._rows[repeats].tolist()]
+        shared = set(metrics[0]).intersection(*metrics)
         return MeasuredNetwork(
             architecture=first.architecture,
             digest=first.digest,
@@ -248,13 +247,13 @@ class Candidates(Sequence[MeasuredNetwork]):
             parameters=int(first.metrics.get("parameters", 0)),
             state_bytes=int(first.metrics.get("state_bytes", 0)),
             metrics={
-                name: float(np.mean([each[name] for each in found])) for name in found[0] if name in shared
+                name: float(np.mean([row[name] for row in metrics])) for name in metrics[0] if name in shared
             },
         )
 
 
 def _groups(numbers: Indices) -> tuple[Indices, Indices]:
-    """Where each number is first, and for each place the index of its number among them."""
+    """Return where each number is first, and for each place the index of its number among them."""
     if (np.diff(numbers) > 0).all():
         return np.arange(len(numbers)), np.arange(len(numbers))
     _, first, code = np.unique(numbers, return_index=True, return_inverse=True)
@@ -262,7 +261,7 @@ def _groups(numbers: Indices) -> tuple[Indices, Indices]:
 
 
 def _without_repeats(columns: Columns, picked: Indices) -> Indices:
-    """Of several measurements of an architecture with one seed the last counts, at the first one's place."""
+    """Return the rows of which no two have one architecture and seed: the last, at the first one's place."""
     if len(_groups(columns.digest[picked])[0]) == len(picked):
         return picked
     last: dict[tuple[int, int], int] = {}
@@ -272,28 +271,28 @@ def _without_repeats(columns: Columns, picked: Indices) -> Indices:
 
 
 def objective_values(members: Sequence[MeasuredNetwork], objectives: Sequence[str]) -> Floats:
-    """Objectives to minimise, shape (members, objectives): 1 - accuracy, and costs in their own units.
+    """Return objectives to minimise, (members, objectives): 1 - accuracy, and costs in their own units.
 
     Raises:
         SettingsError: an objective is unknown, named twice, or was measured of none; at least two are needed.
     """
     check_objectives(objectives)
-    found = []
+    columns = []
     for name in objectives:
         if isinstance(members, Candidates):
             values = members.mean(name)
         else:
             values = np.array([member.value(name) for member in members], dtype=np.float64)
         check_measured(name, values)
-        found.append(1.0 - values if name == "accuracy" else values)
-    return np.column_stack(found)
+        columns.append(1.0 - values if name == "accuracy" else values)
+    return np.column_stack(columns)
 
 
 def check_objectives(objectives: Sequence[str]) -> None:
-    """Refuses objectives that a frontier cannot have.
+    """Refuse objectives that a frontier cannot have.
 
     Raises:
-        SettingsError: one is unknown or named twice, or there are fewer than two.
+        SettingsError: an objective is unknown or named twice, or there are fewer than two.
     """
     unknown = [name for name in objectives if name not in OBJECTIVES]
     if unknown or len(set(objectives)) != len(objectives) or len(objectives) < 2:
@@ -304,10 +303,10 @@ def check_objectives(objectives: Sequence[str]) -> None:
 
 
 def check_measured(objective: str, values: Floats) -> None:
-    """Refuses an objective that no measurement has.
+    """Refuse an objective that no measurement has.
 
     Raises:
-        SettingsError: names it.
+        SettingsError: no measurement has the objective.
     """
     if len(values) and np.isnan(values).all():
         raise SettingsError(

@@ -34,21 +34,21 @@ class Choice:
 
 
 def choices(architecture: Architecture) -> tuple[Choice, ...]:
-    """What was chosen: the clip, stem and head, and of each stage depth, width, expansion and kernels.
+    """Return what was chosen: clip, stem and head, and of each stage depth, width, expansion and kernels.
 
     Numbers of a stage are means over its layers: expansion as a ratio to the stage's width, kernels as frames
     and pixels a side, squeeze-excitation as a share.
     """
     clip = architecture.input
-    found = [
+    chosen = [
         Choice("frames", clip.frames, str(clip.frames)),
         Choice("size", clip.size, str(clip.size)),
         Choice("fps", clip.fps, f"{clip.fps:g}"),
         Choice("stem width", architecture.stem, str(architecture.stem)),
     ]
     for number, stage in enumerate(architecture.stages, start=1):
-        found += _stage(f"stage {number}", stage)
-    return (*found, Choice("head width", architecture.head, str(architecture.head)))
+        chosen += _stage(f"stage {number}", stage)
+    return (*chosen, Choice("head width", architecture.head, str(architecture.head)))
 
 
 def _stage(name: str, stage: Stage) -> list[Choice]:
@@ -72,10 +72,10 @@ class ChoiceTable:
     """Architectures as rows of named numbers; a choice that is the same in all of them is left out.
 
     Args:
-        names: of the choices.
-        values: shape (architectures, choices).
+        names: names of the choices.
+        values: numbers (architectures, choices).
         words: the same in words.
-        members: what the rows were made from.
+        members: networks that the rows stand for.
     """
 
     names: tuple[str, ...]
@@ -85,28 +85,31 @@ class ChoiceTable:
 
 
 def choice_table(members: Sequence[MeasuredNetwork]) -> ChoiceTable:
-    """The choices of networks with as many stages as the first one; others are left out.
+    """Return the choices of networks with as many stages as the first one; others are left out.
 
     So are those whose text this version cannot read: a record may be of a newer one.
+
+    Raises:
+        SettingsError: no architecture can be read.
     """
-    made: list[tuple[MeasuredNetwork, tuple[Choice, ...]]] = []
+    rows: list[tuple[MeasuredNetwork, tuple[Choice, ...]]] = []
     for member in members:
         try:
             row = choices(Architecture.parse(member.architecture))
         except ArchitectureError as error:
             _LOG.warning("choices of %s: %s", member.digest, error)
             continue
-        if not made or len(row) == len(made[0][1]):
-            made.append((member, row))
-    if not made:
+        if not rows or len(row) == len(rows[0][1]):
+            rows.append((member, row))
+    if not rows:
         raise SettingsError("no architecture can be read", hint="was the record made by a newer version?")
-    values = np.array([[choice.value for choice in row] for _, row in made])
+    values = np.array([[choice.value for choice in row] for _, row in rows])
     differ = np.flatnonzero((values != values[0]).any(axis=0)).tolist()
     return ChoiceTable(
-        tuple(made[0][1][index].name for index in differ),
+        tuple(rows[0][1][index].name for index in differ),
         values[:, differ],
-        tuple(tuple(row[index].words for index in differ) for _, row in made),
-        tuple(member for member, _ in made),
+        tuple(tuple(row[index].words for index in differ) for _, row in rows),
+        tuple(member for member, _ in rows),
     )
 
 
@@ -120,7 +123,7 @@ class Along:
 
 
 def along_frontier(measurements: Sequence[Measurement], most: int = 24) -> Along:
-    """The choices along the confirmed frontier, or the provisional one; of many members some, evenly.
+    """Return the choices along the confirmed frontier, or the provisional one; of many members some, evenly.
 
     Raises:
         SettingsError: there are fewer than two members.
@@ -143,11 +146,11 @@ class Parallel:
     """Candidates as lines over choices, costs and accuracy.
 
     Args:
-        names: of the axes; the last is accuracy.
-        values: shape (candidates, axes); costs as they are.
-        logarithmic: for each axis, whether its logarithm is drawn.
-        front: for each candidate, whether it is on the frontier.
-        count: candidates in all, of which some are drawn.
+        names: names of the axes; the last is accuracy.
+        values: numbers (candidates, axes); costs as they are.
+        logarithmic: whether the logarithm of each axis is drawn.
+        front: whether each candidate is on the frontier.
+        count: number of all candidates, of which some are drawn.
     """
 
     names: tuple[str, ...]
@@ -158,7 +161,7 @@ class Parallel:
 
 
 def parallel(measurements: Sequence[Measurement], most_axes: int = 14) -> Parallel:
-    """Every candidate at the most thorough fidelity that it reached; of many, the frontier and some others.
+    """Return every candidate at the most thorough fidelity that it reached; of many, the frontier and some.
 
     Axes are the choices that vary the most between networks of the frontier and the rest, then costs.
 
@@ -167,10 +170,10 @@ def parallel(measurements: Sequence[Measurement], most_axes: int = 14) -> Parall
     """
     latest = Columns.of(measurements, "search").latest()
     digests = {m.digest for m in frontier(measurements)}
-    picked = _some(latest, _MOST_LINES)
+    picked = _pick_spread(latest, _MOST_LINES)
     members = [latest[index] for index in picked.tolist()]
-    known = {m.digest for m in members}
-    members += [m for m in frontier(measurements) if m.digest not in known]
+    picked_digests = {m.digest for m in members}
+    members += [m for m in frontier(measurements) if m.digest not in picked_digests]
     if len(members) < 2:
         raise SettingsError(f"{len(members)} candidates were measured", hint="two can be compared")
     table = choice_table(members)
@@ -199,8 +202,8 @@ def _grain(name: str) -> int:
     )
 
 
-def _some(candidates: Candidates, most: int) -> NDArray[np.int64]:
-    """Indices of at most so many, the same ones every time."""
+def _pick_spread(candidates: Candidates, most: int) -> NDArray[np.int64]:
+    """Return the indices of at most ``most`` candidates, the same ones every time."""
     if len(candidates) <= most:
         return np.arange(len(candidates))
     drawn: NDArray[np.int64] = np.sort(np.random.default_rng(0).choice(len(candidates), most, replace=False))
@@ -209,7 +212,7 @@ def _some(candidates: Candidates, most: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """How much of what explains accuracy is lost when a choice is shuffled, by two models.
+    """Importance of choices for accuracy: what two models lose when a choice is shuffled.
 
     Args:
         names: names of the choices, the most important first.
@@ -232,18 +235,18 @@ class Importance:
 
     @property
     def unexplained(self) -> str:
-        """What nothing was learnt about, in words; empty if both models learnt something."""
+        """Sentence on the models that learnt nothing; empty if both learnt something."""
         targets = [f"{model.target} (R² {model.fit:.2f})" for model in self.models if not model.learnt]
         return f"Nothing was learnt about {' or '.join(targets)}." if targets else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """What a model explains of accuracy on candidates that it was not fitted to.
+    """Model of accuracy, judged on candidates that it was not fitted to.
 
     Args:
-        target: what it explains, in words.
-        losses: by how much R² falls when a choice is shuffled, one for each name of the :class:`Importance`.
+        target: target of the model, in words.
+        losses: fall of R² when a choice is shuffled, for each name of the :class:`Importance`.
         fit: R² of the model; 1 explains everything, 0 and below nothing.
     """
 
@@ -274,7 +277,7 @@ def importance(measurements: Sequence[Measurement]) -> Importance:
             hint=f"{_FEWEST_FITTED} say which choices matter",
         )
     chosen = columns.at(enough[-1])
-    members = [chosen[index] for index in _some(chosen, _MOST_FITTED).tolist()]
+    members = [chosen[index] for index in _pick_spread(chosen, _MOST_FITTED).tolist()]
     table = choice_table(members)
     accuracies = np.array([m.accuracy for m in table.members])
     logs = np.log([float(m.macs) for m in table.members])

@@ -13,33 +13,31 @@ from searcher.objectives import DEFAULT_OBJECTIVES
 from searcher.pareto import non_dominated
 from searcher.record import Measurement
 
-__all__ = ["MeasuredNetwork", "candidates", "frontier", "knee", "latest", "pareto", "within"]
-
 
 def candidates(measurements: Iterable[Measurement], fidelity: str) -> list[MeasuredNetwork]:
-    """Every architecture measured at ``fidelity``, averaged over its seeds, in order of first appearance."""
+    """Return every architecture measured at ``fidelity``, averaged over its seeds."""
     columns = Columns.of(measurements)
     return list(columns.at(_index(columns, fidelity)))
 
 
 def _index(columns: Columns, fidelity: str | None) -> int:
-    """The schedule that a fidelity has; -1 if nothing was measured at it; None is the most thorough one."""
+    """Return the index of a fidelity's schedule, -1 if it was not measured; None is the most thorough one."""
     if fidelity is None:
         return len(columns.fidelities) - 1
-    keys = [schedule(each.key) for each in columns.fidelities]
+    keys = [schedule(other.key) for other in columns.fidelities]
     return keys.index(schedule(fidelity)) if schedule(fidelity) in keys else -1
 
 
 def pareto(
     members: Sequence[MeasuredNetwork], objectives: Sequence[str] = DEFAULT_OBJECTIVES
 ) -> list[MeasuredNetwork]:
-    """The members that no other one dominates, by rising multiply-adds.
+    """Return the members that no other one dominates, by rising multiply-adds.
 
     Of members equal in all objectives, the one measured first stays. With accuracy and multiply-adds alone,
     accuracy rises as well.
 
     Args:
-        members: of one fidelity.
+        members: networks that were measured at one fidelity.
         objectives: two names of objectives or more; a member without one of them is left out.
 
     Raises:
@@ -59,18 +57,18 @@ def frontier(
     fidelity: str | None = None,
     objectives: Sequence[str] = DEFAULT_OBJECTIVES,
 ) -> list[MeasuredNetwork]:
-    """The frontier of the measurements made for ``purpose``.
+    """Return the frontier of the measurements made for ``purpose``.
 
     Measurements of different fidelities are never compared with each other.
 
     Args:
-        measurements: from one record, or from several merged.
+        measurements: measurements of one record, or of several merged.
         purpose: ``search`` gives the provisional frontier, ``confirmation`` the confirmed one.
-        fidelity: key of one with the schedule to compare at; by default the most thorough one measured.
+        fidelity: key of a fidelity of the schedule to compare at; by default the most thorough one.
         objectives: two names or more of ``searcher.objectives.OBJECTIVES``.
 
     Returns:
-        members by rising multiply-adds; empty if nothing was measured.
+        The members by rising multiply-adds; empty if nothing was measured.
 
     Raises:
         SettingsError: an objective is unknown, or was not measured.
@@ -80,16 +78,19 @@ def frontier(
 
 
 def latest(measurements: Iterable[Measurement], purpose: str = "search") -> list[MeasuredNetwork]:
-    """Every architecture measured for ``purpose``, each at the most thorough fidelity that it reached."""
+    """Return every architecture measured for ``purpose``, at the most thorough fidelity that it reached."""
     return list(Columns.of(measurements, purpose).latest())
 
 
 def knee(members: Sequence[MeasuredNetwork], cost: str = "macs") -> MeasuredNetwork | None:
-    """The member farthest above the line between the two ends, over the cost's logarithm; None below three.
+    """Return the member farthest above the line between the two ends, over the cost's logarithm.
 
     Args:
-        members: of one fidelity.
-        cost: any objective but accuracy.
+        members: networks that were measured at one fidelity.
+        cost: name of any objective but accuracy.
+
+    Returns:
+        The member; None if the frontier has fewer than three.
     """
     front = sorted(pareto(members, ("accuracy", cost)), key=lambda m: m.value(cost))
     if len(front) < 3:
@@ -107,7 +108,7 @@ def knee(members: Sequence[MeasuredNetwork], cost: str = "macs") -> MeasuredNetw
 def within(
     members: Sequence[MeasuredNetwork], budgets: Mapping[str, float], cost: str = "macs"
 ) -> dict[str, MeasuredNetwork | None]:
-    """The most accurate member at or below each budget of a cost; None where there is none."""
+    """Return the most accurate member at or below each budget of a cost; None where there is none."""
     front = pareto(members, ("accuracy", cost))
     return {
         name: max((m for m in front if m.value(cost) <= budget), key=lambda m: m.accuracy, default=None)

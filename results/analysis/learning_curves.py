@@ -30,9 +30,9 @@ class Curves:
     """Curves of the search: those of the frontier, and some of the others.
 
     Args:
-        front: of the frontier's members, the cheapest first.
-        others: the rest, or some of them.
-        count: candidates that were measured at two rungs or more.
+        front: curves of the frontier's members, the cheapest first.
+        others: curves of the rest, or of some of them.
+        count: number of candidates that were measured at two rungs or more.
     """
 
     front: tuple[Curve, ...]
@@ -41,11 +41,11 @@ class Curves:
 
 
 def learning_curves(measurements: Sequence[Measurement], names: Mapping[str, str] | None = None) -> Curves:
-    """Accuracy at each rung, of every candidate that was measured at two or more.
+    """Return the accuracy at each rung of every candidate that was measured at two or more.
 
     Args:
-        measurements: the record's.
-        names: of family members by digest.
+        measurements: measurements of the record.
+        names: names of family members by digest.
 
     Raises:
         SettingsError: no candidate was measured twice.
@@ -81,5 +81,5 @@ def _curve(columns: Columns, number: int, names: Mapping[str, str]) -> Curve:
         names.get(first.digest, first.digest[:8]),
         first.architecture,
         tuple(accuracies),
-        tuple(float(np.mean(each)) for each in accuracies.values()),
+        tuple(float(np.mean(values)) for values in accuracies.values()),
     )

@@ -11,18 +11,18 @@ from searcher.record import Fidelity, Measurement
 
 
 def is_measured(measurement: Measurement) -> bool:
-    """Whether it has an accuracy at its fidelity: finished, or stopped after being evaluated there."""
+    """Return whether it has an accuracy at its fidelity: finished, or stopped after being evaluated there."""
     metrics = measurement.metrics
     return measurement.status in {"complete", "pruned"} and "top1" in metrics and metrics.get("macs", 0) > 0
 
 
-def fidelity_order(fidelity: Fidelity) -> tuple[float, ...]:
-    """Sorts fidelities from the cheapest to the most thorough."""
+def thoroughness(fidelity: Fidelity) -> tuple[float, ...]:
+    """Return a key that sorts fidelities from the cheapest to the most thorough."""
     return (fidelity.epochs * fidelity.share * fidelity.width, fidelity.epochs)
 
 
 def schedule(key: str) -> str:
-    """What two fidelities must share to be compared: epochs, share of the data and of the width, ``e4-p100``.
+    """Return what two fidelities share if they can be compared: epochs and shares, such as ``e4-p100``.
 
     The clip is not part of it: every network is trained on the one that it is made for, whose cost is in its
     multiply-adds.
@@ -31,11 +31,11 @@ def schedule(key: str) -> str:
 
 
 def fidelities(measurements: Iterable[Measurement]) -> list[Fidelity]:
-    """One fidelity for each schedule of measured candidates, from the cheapest to the most thorough."""
+    """Return a fidelity of each schedule that was measured, from the cheapest to the most thorough."""
     distinct = {schedule(m.fidelity.key): m.fidelity for m in measurements if is_measured(m)}
-    return sorted(distinct.values(), key=fidelity_order)
+    return sorted(distinct.values(), key=thoroughness)
 
 
 def of_purpose(measurements: Iterable[Measurement], purpose: str) -> list[Measurement]:
-    """The measurements made for ``purpose``, in the record's order."""
+    """Return the measurements made for ``purpose``, in the record's order."""
     return [m for m in measurements if m.purpose == purpose]

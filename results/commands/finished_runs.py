@@ -1,4 +1,4 @@
-"""Commands over finished runs: family, report, dashboard; ``movinas.py`` takes them up."""
+"""Commands over finished runs: family, report, dashboard; ``movinas.py`` has them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Folders = Annotated[list[Path], typer.Argument(help="Folders of runs; several ar
 
 def report(
     runs: Folders,
-    output: Annotated[Path | None, typer.Option(help="The page; default: RUN/report.html.")] = None,
+    output: Annotated[Path | None, typer.Option(help="File of the page [default: RUN/report.html].")] = None,
     pictures: Annotated[Path | None, typer.Option(help="Folder for every plot as PNG and SVG.")] = None,
-    objectives: Annotated[str | None, typer.Option(help="Such as accuracy,macs,latency.")] = None,
+    objectives: Annotated[str | None, typer.Option(help="Objectives, such as accuracy,macs,latency.")] = None,
     published: Annotated[bool, typer.Option("--published", help="Show the released networks, too.")] = False,
 ) -> None:
-    """Put all there is to see of a run, or of several, on one page that works without a network."""
+    """Write all there is to see of a run, or of several, on one page that works without a network."""
     from results.commands.terminal import Terminal
     from results.report.from_folders import report_runs
 
@@ -35,12 +35,16 @@ def family(
     run: Folder,
     budget: Annotated[
         list[str] | None,
-        typer.Option(help="A0=2e6 (multiply-adds), A0=5ms, A0=25% (of the slowest), repeat; or paper."),
+        typer.Option(
+            help="Budget: A0=2e6 (multiply-adds), A0=5ms, A0=25% (of the slowest); repeat. Or paper."
+        ),
     ] = None,
     train: Annotated[bool, typer.Option(help="Train and export; else write recipes and cards.")] = True,
-    chosen: Annotated[bool, typer.Option("--chosen", help="Take the family chosen before.")] = False,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Of the trainings; default: the run's.")] = None,
-    address: Annotated[str | None, typer.Option(help="Of a Ray cluster: auto, or HOST:PORT.")] = None,
+    chosen: Annotated[bool, typer.Option("--chosen", help="Use the family that was chosen before.")] = False,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs of the trainings [default: the run's].")
+    ] = None,
+    address: Annotated[str | None, typer.Option(help="Address of a Ray cluster: auto, or HOST:PORT.")] = None,
 ) -> None:
     """Choose a family from a confirmed run (by your budgets), train it, export it, and report."""
     from results.commands.terminal import Terminal
@@ -53,16 +57,16 @@ def family(
         raise SettingsError("--chosen and --budget", hint="give one of them")
     length = {} if epochs is None else {"family.epochs": epochs}
     with reopen(run, terminal, length, address) as (session, data):
-        found = Family.read(run / "family.json") if chosen else choose_run_family(session, data, budgets)
+        selected = Family.read(run / "family.json") if chosen else choose_run_family(session, data, budgets)
         if train:
-            make_family(session, data, terminal, family=found)
+            make_family(session, data, terminal, family=selected)
         else:
-            plan_family(session, found, data, terminal)
+            plan_family(session, selected, data, terminal)
 
 
 def dashboard(
     run: Folder,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8080,
 ) -> None:
     """Open optuna-dashboard on a run, finished or not, for this machine only; Ctrl-C ends it."""
     from results.commands.terminal import Terminal

@@ -1,4 +1,4 @@
-"""Commands over a run that works, here or on a cluster: status, stop, log, launch."""
+"""Commands over a run that is under way, here or on a cluster: status, stop, log, launch."""
 
 from __future__ import annotations
 
@@ -15,48 +15,49 @@ from search_space.errors import RecordError, SettingsError
 Run = Annotated[
     Path, typer.Argument(help="A run's folder, such as runs/quickstart; with --storage its name.")
 ]
-Storage = Annotated[str | None, typer.Option(help="Database of the record, where the folder is not at hand.")]
+Storage = Annotated[
+    str | None, typer.Option(help="Database of the record, if the folder is not on this machine.")
+]
 
 
 def status(run: Run, storage: Storage = None) -> None:
-    """How far a run is: what runs, ended and failed (and why), nodes, time left, and what it waits for."""
+    """Show how far a run is: what runs, ended and failed (and why), nodes, time left, what it waits for."""
     from results.commands.terminal import Terminal
     from results.text.run_tables import provisional_table
     from searcher.run.overview import overview
 
-    found = overview(run, storage)
-    terminal = Terminal()
-    terminal.say(found.text())
-    if found.frontier:
-        terminal.say(provisional_table(found.frontier, found.objectives))
+    state, terminal = overview(run, storage), Terminal()
+    terminal.say(state.text())
+    if state.frontier:
+        terminal.say(provisional_table(state.frontier, state.objectives))
 
 
 def stop(
     run: Run,
     storage: Storage = None,
-    wait: Annotated[bool, typer.Option(help="Until its driver has left.")] = True,
+    wait: Annotated[bool, typer.Option(help="Wait until its driver has ended.")] = True,
     timeout: Annotated[float, typer.Option(help="Longest wait in minutes.")] = 60.0,
 ) -> None:
-    """End a run gracefully: trainings finish their epoch, and the same command goes on with it later."""
+    """End a run gracefully: trainings finish their epoch, and the same command resumes it later."""
     from searcher.cluster.heartbeat import ask_to_stop, last_beat
     from searcher.run.overview import overview, reading
 
-    found = overview(run, storage)
-    if not (found.working or found.driver):
-        typer.echo(f"{found.name}: no driver is working on it")
+    state = overview(run, storage)
+    if not (state.working or state.driver):
+        typer.echo(f"{state.name}: no driver is working on it")
         return
     records = reading(run, storage)
     ask_to_stop(records.channel)
-    typer.echo(f"{found.name}: asked to stop; its trainings finish their epoch")
+    typer.echo(f"{state.name}: asked to stop; its trainings finish their epoch")
     deadline = time.monotonic() + 60 * timeout
     while wait:
         beat = last_beat(records.channel)
         if beat is None or beat.state == "ended":
-            typer.echo(f"{found.name}: stopped")
+            typer.echo(f"{state.name}: stopped")
             return
         if time.monotonic() > deadline:
             raise RecordError(
-                f"{found.name} still works after {timeout:g} minutes",
+                f"{state.name} still works after {timeout:g} minutes",
                 hint="look at movinas status; an epoch may take longer",
             )
         time.sleep(1.0)
@@ -64,18 +65,18 @@ def stop(
 
 def log(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
-    digest: Annotated[str, typer.Argument(help="Of trainings: its first characters are enough.")] = "",
+    digest: Annotated[str, typer.Argument(help="Digest of a network; its first characters are enough.")] = "",
     failed: Annotated[bool, typer.Option("--failed", help="Only losses and failures.")] = False,
 ) -> None:
     """Print the log of a run, or of the trainings of one network, as JSON lines."""
     from searcher.run.run_log import read_log
 
-    known = False
+    empty = True
     for name, line in read_log(run, digest):
-        known = True
+        empty = False
         if not failed or line["event"] == "lost" or line.get("status") == "failed":
             typer.echo(json.dumps({"trial": name, **line} if digest else line, ensure_ascii=False))
-    if not known:
+    if empty:
         raise RecordError(
             f"{run} has no log of {digest or 'itself'}",
             hint="give a run's folder, and a digest of its status",
@@ -84,12 +85,12 @@ def log(
 
 def launch(
     settings: Annotated[str, typer.Argument(help="YAML file or preset.")],
-    address: Annotated[str, typer.Option(help="Of the cluster's jobs: http://HEAD:8265.")] = "",
+    address: Annotated[str, typer.Option(help="Address of the cluster's jobs: http://HEAD:8265.")] = "",
     requirements: Annotated[
         Path | None, typer.Option(help="Packages that the cluster's nodes install first.")
     ] = None,
     env: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for driver and workers; repeat.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be submitted.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be submitted.")] = False,
 ) -> None:
     """Submit a search to a Ray cluster as a job: this code and these settings travel with it."""
     from searcher.run.launch import Submission, submit

@@ -28,7 +28,7 @@ def export(
     video: Annotated[Path, typer.Argument(help="A real video that the export is compared on.")],
     runtime: Annotated[
         list[str] | None,
-        typer.Option(help="onnxruntime, torch.export, litert, executorch; repeat; default: the first."),
+        typer.Option(help="Runtime: onnxruntime (default), torch.export, litert, executorch; repeat."),
     ] = None,
     form: Annotated[str, typer.Option(help="step: frame by frame; clip: whole clips.")] = "step",
     int8: Annotated[bool, typer.Option("--int8", help="8-bit weights and activations.")] = False,
@@ -36,33 +36,33 @@ def export(
         str | None,
         typer.Option(help="Calibrate int8 on this data set, and measure the export's accuracy on it."),
     ] = None,
-    clips: Annotated[int, typer.Option(min=1, help="So many of its videos at most.")] = 200,
-    cache: Annotated[Path, typer.Option(help="Where made data is kept.")] = DEFAULT_CACHE,
+    clips: Annotated[int, typer.Option(min=1, help="Largest number of its videos.")] = 200,
+    cache: Annotated[Path, typer.Option(help="Folder of data that was made before.")] = DEFAULT_CACHE,
 ) -> None:
-    """Write a network for a runtime, if it computes there what it computes in PyTorch."""
+    """Export a network for a runtime, if it computes there what it computes in PyTorch."""
     from results.export.export import ExportClips, ExportTarget, export_network
     from results.member import load_member
     from searcher.evaluator.pictures import example_clip, labelled_clips
 
     wanted, precision = _form(form), _precision(int8)
-    model, about = load_member(member)
+    model, description = load_member(member)
     evaluation: list[LabelledClip] = []
     calibration: list[NDArray[np.uint8]] = []
     if data:
-        found = partial(labelled_clips, data, cache.expanduser(), about.input, about.labels)
-        evaluation = list(found("evaluation", clips))
-        calibration = [pictures for pictures, _ in found("train", CALIBRATION)] if int8 else []
+        clips_of = partial(labelled_clips, data, cache.expanduser(), description.input, description.labels)
+        evaluation = list(clips_of("evaluation", clips))
+        calibration = [pictures for pictures, _ in clips_of("train", CALIBRATION)] if int8 else []
     elif int8:
-        typer.echo("calibrated on this one video; --data would calibrate on training videos", err=True)
+        typer.echo("calibrated on this one video; give --data to calibrate on training videos", err=True)
     for name in runtime or ["onnxruntime"]:
         exported = export_network(
             model,
             member,
-            example_clip(video, about.input),
-            name=about.name,
-            labels=about.labels,
+            example_clip(video, description.input),
+            name=description.name,
+            labels=description.labels,
             target=ExportTarget(name, wanted, precision),
-            accuracy=about.metrics,
+            accuracy=description.metrics,
             clips=ExportClips(calibration, evaluation),
         )
         typer.echo(exported.text())
@@ -81,38 +81,38 @@ def _precision(int8: bool) -> Precision:
 
 def profile(
     network: Annotated[str, typer.Argument(help="Architecture, published name, member's folder, export.")],
-    classes: Annotated[int, typer.Option(min=1, help="Outputs of the classifier.")] = 600,
-    fvcore: Annotated[bool, typer.Option(help="Count with fvcore too: runs the network, seconds.")] = True,
-    frames: Annotated[int, typer.Option(min=0, help="Steps to time; 0 times none.")] = 50,
+    classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 600,
+    fvcore: Annotated[bool, typer.Option(help="Count with fvcore too, which takes seconds.")] = True,
+    frames: Annotated[int, typer.Option(min=0, help="Number of steps to time; 0 times none.")] = 50,
     runtime: Annotated[
-        str, typer.Option(help="To time in: pytorch, or one that exports are for.")
+        str, typer.Option(help="Runtime to time in: pytorch, or one that exports are for.")
     ] = "pytorch",
-    threads: Annotated[int, typer.Option(min=1, help="Of the runtime.")] = 1,
-    int8: Annotated[bool, typer.Option("--int8", help="Time an export of 8 bits.")] = False,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
+    int8: Annotated[bool, typer.Option("--int8", help="Time an 8-bit export.")] = False,
 ) -> None:
-    """What a network costs: closed form beside fvcore's count; time of a frame and memory in a runtime."""
+    """Show a network's costs: closed form beside fvcore's count, time of a frame, memory in a runtime."""
     from results.commands.terminal import Terminal
     from results.profiling.step_profile import Subject, profile_step
     from results.text.costs import costs_text, fvcore_table
 
     subject, terminal = Subject.of(network, classes), Terminal()
-    for each in subject.architectures:
-        terminal.say(costs_text(each, subject.classes))
+    for architecture in subject.architectures:
+        terminal.say(costs_text(architecture, subject.classes))
     if frames and subject.streams:
         terminal.say(profile_step(subject, frames, runtime, threads, _precision(int8)).text())
-    for each in subject.architectures if fvcore else ():
-        terminal.say(fvcore_table(each, subject.classes))
+    for architecture in subject.architectures if fvcore else ():
+        terminal.say(fvcore_table(architecture, subject.classes))
 
 
 def stream(
     model: Annotated[Path, typer.Argument(help="A member's folder, or an exported step.")],
     video: Annotated[str, typer.Argument(help="A video file, or camera, camera:1, ...")],
-    top: Annotated[int, typer.Option(min=1, help="Labels to show.")] = 3,
+    top: Annotated[int, typer.Option(min=1, help="Number of labels to show.")] = 3,
     lines: Annotated[bool, typer.Option("--json", help="One JSON object a frame.")] = False,
     output: Annotated[Path | None, typer.Option(help="Write an annotated video, such as out.mp4.")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Of the runtime.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
 ) -> None:
-    """Classify a video frame by frame, in constant memory, and say after each frame what it shows."""
+    """Classify a video frame by frame, in constant memory, and print after each frame what it shows."""
     from results.inference.annotated_video import annotated_video
     from results.inference.streaming import StreamingClassifier
     from results.inference.watching import watch
@@ -132,14 +132,19 @@ def stream(
 def latency_table(
     space: Annotated[str, typer.Argument(help="A space of stream networks: a preset's name or a YAML file.")],
     output: Annotated[
-        Path | None, typer.Option(help="The table; goes on from it. SPACE-RUNTIME.json")
+        Path | None,
+        typer.Option(help="File of the table, resumed if it exists [default: SPACE-RUNTIME.json]."),
     ] = None,
     runtime: Annotated[
-        str, typer.Option(help="To time in: pytorch, or one that exports are for.")
+        str, typer.Option(help="Runtime to time in: pytorch, or one that exports are for.")
     ] = "pytorch",
-    threads: Annotated[int, typer.Option(min=1, help="Of the runtime.")] = 1,
-    classes: Annotated[int | None, typer.Option(min=1, help="Outputs; default: the space's.")] = None,
-    networks: Annotated[int, typer.Option(min=2, help="Whole ones to find the error on.")] = 50,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
+    classes: Annotated[
+        int | None, typer.Option(min=1, help="Number of classes [default: the space's].")
+    ] = None,
+    networks: Annotated[
+        int, typer.Option(min=2, help="Number of whole networks that the error is measured on.")
+    ] = 50,
 ) -> None:
     """Time every operation of a space here, so that a frame's latency is known without building networks."""
     from results.commands.terminal import Terminal

@@ -10,7 +10,7 @@ import typer
 
 
 def proxy_validity(
-    settings: Annotated[str | None, typer.Argument(help="YAML file or preset [default: quickstart].")] = None,
+    settings: Annotated[str | None, typer.Argument(help="YAML file or preset (default: quickstart).")] = None,
     cheap: Annotated[
         str, typer.Option(help="The cheap training: epochs=, share=, frames=, size=, width=")
     ] = "epochs=3",
@@ -41,7 +41,7 @@ def simulate(
         str, typer.Argument(help="Problem: synthetic, nasbench201-cifar10, a run's folder, ...")
     ] = "synthetic",
     strategy: Annotated[
-        list[str] | None, typer.Option(help="Strategy, repeat [default: all but gp].")
+        list[str] | None, typer.Option(help="Strategy, repeat (default: all but gp).")
     ] = None,
     evaluations: Annotated[int, typer.Option(min=1, help="Number of candidates in all.")] = 200,
     workers: Annotated[int, typer.Option(min=1, help="Number of trainings at a time.")] = 1,

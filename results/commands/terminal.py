@@ -1,4 +1,4 @@
-"""A run as a terminal shows it: bars, a live panel while networks train, or now and then a line elsewhere."""
+"""A run as a terminal shows it: bars and a live panel while networks train, elsewhere a line now and then."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _QUIET_SECONDS = 10.0
 
 
 class Terminal:
-    """Shows what a run does while it does it; a ``Watcher`` of ``results.pipeline``.
+    """A display of the progress of a run in a terminal; a :class:`~results.watcher.Watcher`.
 
     Args:
-        console: where to; by default standard output.
+        console: console to print to; by default standard output.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -36,14 +36,14 @@ class Terminal:
         self._last_line = 0.0
 
     def say(self, message: RenderableType) -> None:
-        """Show something that stays."""
+        """Show a sentence or a table that stays."""
         self.console.print(
             message, markup=False, highlight=False, soft_wrap=isinstance(message, str | FittingTable)
         )
 
     @contextmanager
-    def bar(self, what: str) -> Iterator[ProgressCallback]:
-        """A progress bar that appears with the first report, so that work already done shows none."""
+    def bar(self, title: str) -> Iterator[ProgressCallback]:
+        """Open a progress bar that appears with the first report, so that work already done shows none."""
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         bars = Bars(*columns, console=self.console)
         tasks: list[TaskID] = []
@@ -51,7 +51,7 @@ class Terminal:
         def report(done: int, total: int) -> None:
             if not tasks:
                 bars.start()
-                tasks.append(bars.add_task(what, total=total))
+                tasks.append(bars.add_task(title, total=total))
             bars.update(tasks[0], completed=done, total=total)
 
         try:
@@ -62,7 +62,7 @@ class Terminal:
 
     @contextmanager
     def phase(self, title: str) -> Iterator[None]:
-        """Show the trainings of a part of the run as they come."""
+        """Show the trainings of a part of the run while they run."""
         self._title = title
         self._last_line = 0.0
         began = time.monotonic()
@@ -75,7 +75,7 @@ class Terminal:
         self.say(f"{title}: {units.duration(time.monotonic() - began)}")
 
     def __call__(self, event: Event) -> None:
-        """Take an event of the searcher."""
+        """Show an event of the searcher."""
         if isinstance(event, Measured) and event.measurement.status == "failed":
             self.say(f"failed: {event.measurement.architecture}: {event.measurement.reason}")
         if not isinstance(event, PhaseProgress):

@@ -42,7 +42,7 @@ _STEPS, _CLIPS = 16, 2
 
 @dataclass(frozen=True, slots=True)
 class ExportTarget:
-    """What a network is exported for.
+    """Runtime, form and precision that a network is exported for.
 
     Args:
         runtime: name of ``results.runtimes.RUNTIMES``; LiteRT and ExecuTorch are extras.

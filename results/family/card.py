@@ -1,4 +1,4 @@
-"""``card.md``: one page that says what a member is, how good, how dear, how it was made and how to run it."""
+"""``card.md``: what a member is, how accurate, how expensive, how it was made and how it is run."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from search_space.files import write_text
 def card(
     member: Member, *, export: Sidecar | None = None, latency: Latency | None = None, origin: str = ""
 ) -> str:
-    """The card as Markdown.
+    """Return the card as Markdown.
 
     Args:
-        member: what is known of it.
-        export: its exported step, if there is one.
-        latency: of one frame in PyTorch, if it was measured.
-        origin: where the network is from, if a search did not measure it.
+        member: description of the member.
+        export: sidecar of its exported step, if there is one.
+        latency: time of one frame in PyTorch, if it was measured.
+        origin: origin of the network, if a search did not measure it.
     """
     sections = [
         f"# {member.name}\n\n{_about(member)}" + (f"\n\nIt is {origin}." if origin else ""),
@@ -43,7 +43,7 @@ def write_card(
     latency: Latency | None = None,
     origin: str = "",
 ) -> Path:
-    """Writes ``card.md`` into ``folder`` and returns its path."""
+    """Write ``card.md`` into ``folder``, and return its path."""
     path = folder / "card.md"
     write_text(path, card(member, export=export, latency=latency, origin=origin))
     return path
@@ -117,11 +117,11 @@ def _training(member: Member) -> str:
         return f"Not yet. The recipe is in `{RECIPE}`."
     rows = [(_plain(str(key)), _plain(str(value))) for key, value in member.trained.items()]
     table = _table(rows) + "\n\n" if rows else ""
-    made = ", ".join(f"{name} {version}" for name, version in member.versions.items())
+    programs = ", ".join(f"{name} {version}" for name, version in member.versions.items())
     recipe = (
         f"The whole recipe is in `{RECIPE}`." if not member.parts else "Its parts were trained on their own."
     )
-    return f"{table}{recipe} Made with {made}."
+    return f"{table}{recipe} Made with {programs}."
 
 
 def _running(member: Member, export: Sidecar | None) -> str:
@@ -130,7 +130,7 @@ def _running(member: Member, export: Sidecar | None) -> str:
     if not member.streams:
         return (
             "```python\nfrom pathlib import Path\n\nfrom results import load_member\n\n"
-            'model, about = load_member(Path("."))\n'
+            'model, member = load_member(Path("."))\n'
             "logits = model(clip)  # (batch, 3, frames, height, width)\n```"
         )
     text = (
@@ -168,7 +168,7 @@ def _table(rows: list[tuple[str, str]]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Keeps a label from being read as Markdown or as a table's edge."""
+    """Return a label that is not read as Markdown or as a table's edge."""
     for mark in "\\`*_|<>[]":
         text = text.replace(mark, "\\" + mark)
     return " ".join(text.split())

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from results import units
-from results.analysis.frontier import MeasuredNetwork, pareto
+from results.analysis.candidates import MeasuredNetwork
+from results.analysis.frontier import pareto
 from results.family.scaled import Scaler, source
 from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError, SettingsError
@@ -27,7 +28,7 @@ _FAR = 0.25
 
 @dataclass(frozen=True, slots=True)
 class FamilyMember:
-    """One named network of the family.
+    """A named network of the family.
 
     Args:
         name: ``A0`` to ``A5`` by rising multiply-adds, or the user's name for its budget; ``A6`` for the
@@ -40,11 +41,11 @@ class FamilyMember:
         seeds: trainings behind the mean.
         parameters: trainable parameters, summed over parts.
         state_bytes: bytes of stream state, summed over parts.
-        budget: what it was picked for, in the unit of ``Family.cost``; None for the ensemble.
+        budget: budget that it was picked for, in the unit of ``Family.cost``; None for the ensemble.
         parts: names of the ensemble's members; empty for a single network.
         scaled_from: digest of the confirmed network that it is a compound scaling of; empty for one that was
             itself measured. Its accuracy is not known before it is trained.
-        latency_ms: of a frame, if it was measured.
+        latency_ms: time of a frame in milliseconds, if it was measured.
     """
 
     name: str
@@ -75,24 +76,24 @@ class Family:
 
     @property
     def singles(self) -> tuple[FamilyMember, ...]:
-        """The members that are one network each."""
+        """Members that are one network each."""
         return tuple(m for m in self.members if not m.parts)
 
     @property
     def ensemble(self) -> FamilyMember | None:
-        """The two-network ensemble, if the frontier had two networks."""
+        """Ensemble of two networks, if the frontier had two for the same clip."""
         return next((m for m in self.members if m.parts), None)
 
     @property
     def span(self) -> float:
-        """How many times the multiply-adds of the smallest single network the largest one has."""
+        """Ratio of multiply-adds, largest to smallest single network."""
         return self.singles[-1].macs / self.singles[0].macs if self.singles else 1.0
 
     def __getitem__(self, name: str) -> FamilyMember:
-        """The member called ``name``.
+        """Return the member called ``name``.
 
         Raises:
-            RecordError: if there is none.
+            RecordError: there is none.
         """
         for member in self.members:
             if member.name == name:
@@ -129,22 +130,22 @@ def choose_family(
     cost: str = "macs",
     scaler: Scaler | None = None,
 ) -> Family:
-    """Picks the family from confirmed members.
+    """Choose the family from confirmed members.
 
     Without ``budgets``, A0 to A5 lie as evenly over log multiply-adds as the frontier allows, from its
-    cheapest to its dearest member; a frontier of fewer than six members gives fewer names. With budgets, each
-    name gets the most accurate member within its budget and above the next lower budget's pick. No member is
-    used twice and none is dominated, so accuracy rises with cost. What the frontier lacks is said in
-    ``notes``; with a ``scaler`` it is made from the nearest member, and marked.
+    cheapest to its most expensive member; a frontier of fewer than six members gives fewer names. With
+    budgets, each name gets the most accurate member within its budget and above the next lower budget's pick.
+    No member is used twice and none is dominated, so accuracy rises with cost. ``notes`` say what is
+    missing; with a ``scaler`` it is made from the nearest member, and marked.
 
     Args:
         members: confirmed members of one fidelity, dominated ones among them or not.
-        budgets: name -> cost at most.
-        cost: what budgets limit, an objective that all members have: ``macs`` or ``latency``.
-        scaler: makes networks for budgets in multiply-adds at which the frontier has none.
+        budgets: upper limit of the cost by the network's name.
+        cost: objective that budgets limit and that all members have: ``macs`` or ``latency``.
+        scaler: scaler that makes networks for budgets in multiply-adds at which the frontier has none.
 
     Raises:
-        SettingsError: if there are no members, or a budget is not positive, or no budget reaches any member.
+        SettingsError: there are no members, a budget is not positive, or no budget reaches any member.
     """
     front = sorted(pareto(members, ("accuracy", cost)), key=lambda m: m.value(cost))
     if not front:
@@ -183,7 +184,7 @@ def _spread(front: Sequence[MeasuredNetwork]) -> tuple[list[FamilyMember], list[
 
 
 def _closest(values: Sequence[float], targets: Sequence[float]) -> list[int]:
-    """Indices i_0 < i_1 < ... that minimise the sum of squared distances of values to targets, exactly.
+    """Return the indices i_0 < i_1 < ... with the least sum of squared distances of values to targets.
 
     Both sequences rise; there are at least as many values as targets.
     """
@@ -278,7 +279,7 @@ def _member(name: str, member: MeasuredNetwork, budget: float, origin: str = "")
 
 
 def _ensemble(singles: Sequence[FamilyMember]) -> tuple[FamilyMember | None, list[str]]:
-    """The mean of the logits of the two largest that take the same clip (section 3.3)."""
+    """Return the ensemble of the two largest that take the same clip (section 3.3), or why there is none."""
     if len(singles) < 2:
         return None, [f"No {ENSEMBLE}: an ensemble takes two networks, and the family has {len(singles)}."]
     clips = [Architecture.parse(single.architecture).input for single in singles]

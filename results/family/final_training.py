@@ -10,8 +10,8 @@ from search_space.architecture.architecture import Architecture
 from searcher.plan.job_plan import JobOutcome
 from searcher.run.session import Session
 
-AGAIN = 2
-"""How often a training is repeated at most, each time with another seed."""
+REPETITIONS = 2
+"""Largest number of repetitions of a training, each with another seed."""
 
 
 def train_members(session: Session, family: Family, clips: int) -> dict[str, JobOutcome]:
@@ -23,15 +23,15 @@ def train_members(session: Session, family: Family, clips: int) -> dict[str, Job
     record holds is not trained again.
 
     Args:
-        session: of the run.
-        family: whose members.
-        clips: of the validation split.
+        session: session of the run.
+        family: family whose members are trained.
+        clips: number of clips of the validation split.
 
     Returns:
-        The training that is kept, by the member's name.
+        The outcome that is kept, by the member's name.
     """
     kept = dict(zip((m.name for m in family.singles), _train(session, family.singles, 0), strict=True))
-    for attempt in range(1, AGAIN + 1):
+    for attempt in range(1, REPETITIONS + 1):
         short = falling_short(family.singles, kept, clips)
         if not short:
             break
@@ -43,13 +43,13 @@ def train_members(session: Session, family: Family, clips: int) -> dict[str, Job
 def falling_short(
     members: Sequence[FamilyMember], kept: dict[str, JobOutcome], clips: int
 ) -> list[FamilyMember]:
-    """Of members by rising cost those whose training failed, or scored clearly less than a cheaper one's."""
+    """Return members, by rising cost, whose training failed or scored clearly less than a cheaper one's."""
     short: list[FamilyMember] = []
     best = 0.0
     for member in members:
         score = _score(kept[member.name])
-        doubt = 2 * math.sqrt(2 * best * (1 - best) / clips)
-        if score < best - doubt or score < 0:
+        margin = 2 * math.sqrt(2 * best * (1 - best) / clips)
+        if score < best - margin or score < 0:
             short.append(member)
         best = max(best, score)
     return short
@@ -61,5 +61,5 @@ def _train(session: Session, members: Sequence[FamilyMember], attempt: int) -> l
 
 
 def _score(outcome: JobOutcome) -> float:
-    """Top-1 on the validation split; less than any if the training failed."""
+    """Return top-1 on the validation split; less than any if the training failed."""
     return -1.0 if outcome.failed else outcome.measurement.metrics["top1"]

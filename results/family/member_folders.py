@@ -203,15 +203,15 @@ def finish_members(
         The outcomes by the member's name; a failed export has its reason.
     """
     exports = {}
-    for result in export_members([each.folder for each in written], example, workers=workers):
+    for result in export_members([entry.folder for entry in written], example, workers=workers):
         exports[result.name] = result
         progress(len(exports), len(written))
     # Timed again one by one, now that no other export is under way.
     exports = {name: retimed(result) for name, result in exports.items()}
     outcomes = {}
-    for each in written:
-        folder, member, export = each.folder, each.member, exports.get(each.member.name)
-        latency = network_latency(deploy(each.model), member.input) if member.streams else None
+    for entry in written:
+        folder, member, export = entry.folder, entry.member, exports.get(entry.member.name)
+        latency = network_latency(deploy(entry.model), member.input) if member.streams else None
         write_failure(folder, export)
         passed = export is not None and export.passed
         sidecar = Sidecar.read(sidecar_of(folder / STEP.file_name)) if passed else None

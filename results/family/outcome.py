@@ -20,7 +20,7 @@ FAILED = "export_failed.json"
 
 @dataclass(frozen=True, slots=True)
 class MemberOutcome:
-    """What became of one family member after its choice.
+    """Outcome of one family member after its choice.
 
     Args:
         folder: folder relative to that of the run, such as ``family/A0``.

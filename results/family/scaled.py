@@ -23,8 +23,8 @@ class Scaler:
     """Scales depth, width and clip together, as the released family does.
 
     Args:
-        classes: outputs of the classifier.
-        clips: that there is data for; a scaled network takes the one nearest to its scaled clip.
+        classes: number of outputs of the classifier.
+        clips: clips that there is data for; a scaled network takes the one nearest to its scaled clip.
     """
 
     classes: int
@@ -33,25 +33,28 @@ class Scaler:
     def __call__(
         self, front: Sequence[MeasuredNetwork], above: float, budget: float
     ) -> MeasuredNetwork | None:
-        """The largest network within a budget that scaling gives, from the member nearest to it in log macs.
+        """Return the largest network within a budget that scaling of the member nearest to it gives.
 
         It has no accuracy yet (NaN, over 0 seeds). Exponents stay within those of the released family, beyond
-        which nobody has tried them; a network that uses less than half of the budget is none for it.
+        which they are untried; a network that uses less than half of the budget is not taken.
 
         Args:
             front: members to scale.
-            above: multiply-adds that it must be above.
-            budget: the most it may have.
+            above: multiply-adds that the network must exceed.
+            budget: largest multiply-adds of the network.
+
+        Returns:
+            The network; None if scaling gives none.
         """
         origin = Architecture.parse(source(front, budget).architecture)
         low, high = min(FAMILY_EXPONENTS.values()), max(FAMILY_EXPONENTS.values())
         best: tuple[int, Architecture] | None = None
         for phi in np.linspace(low - high, high - low, _STEPS).tolist():
-            made = self._clipped(scale_architecture(origin, phi))
-            spent = compute_cost(made, self.classes).macs
+            scaled = self._clipped(scale_architecture(origin, phi))
+            spent = compute_cost(scaled, self.classes).macs
             inside = max(above, _LEAST_USE * budget) < spent <= budget
-            if inside and made != origin and (best is None or spent > best[0]):
-                best = spent, made
+            if inside and scaled != origin and (best is None or spent > best[0]):
+                best = spent, scaled
         return None if best is None else self._member(best[1])
 
     def _clipped(self, network: Architecture) -> Architecture:
@@ -66,20 +69,20 @@ class Scaler:
         return network.with_input(min(self.clips, key=distance))
 
     def _member(self, network: Architecture) -> MeasuredNetwork:
-        found = compute_cost(network, self.classes)
+        cost = compute_cost(network, self.classes)
         return MeasuredNetwork(
             architecture=network.text,
             digest=network.digest,
-            macs=found.macs,
+            macs=cost.macs,
             accuracy=math.nan,
             spread=0.0,
             seeds=0,
             fidelity="",
-            parameters=found.parameters,
-            state_bytes=found.state_bytes,
+            parameters=cost.parameters,
+            state_bytes=cost.state_bytes,
         )
 
 
 def source(front: Sequence[MeasuredNetwork], budget: float) -> MeasuredNetwork:
-    """The member that a network for ``budget`` is scaled from."""
+    """Return the member that a network for ``budget`` is scaled from."""
     return min(front, key=lambda m: abs(math.log(m.macs / budget)))

@@ -29,7 +29,7 @@ _USER_ERROR = 2
 
 @dataclass(frozen=True)
 class IsolatedRun:
-    """What a network computed in a process of its own, its times and its memory.
+    """Logits of a network in a process of its own, its times and its memory.
 
     Args:
         logits: logits (calls, classes) after each call.

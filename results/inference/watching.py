@@ -16,7 +16,7 @@ from results.inference.streaming import StreamingClassifier
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a stream shows after a frame.
+    """View of a stream after a frame.
 
     Args:
         frame: number of the frame, from 0.

@@ -18,7 +18,7 @@ from results.plots.style import BLUE, GREY, SCALE, SERIES, VERMILION, style, wra
 
 
 def parallel_figure(view: Parallel) -> go.Figure:
-    """One axis a choice, a cost, or accuracy; drag along an axis to keep some of the lines."""
+    """Draw an axis for each choice, cost, and accuracy; dragging along an axis keeps some of the lines."""
     dimensions = [
         _dimension(name, values, logarithmic)
         for name, values, logarithmic in zip(view.names, view.values.T, view.logarithmic, strict=True)
@@ -67,7 +67,7 @@ def _dimension(name: str, values: Floats, logarithmic: bool) -> dict[str, object
 
 
 def along_figure(view: Along) -> go.Figure:
-    """Choices down, the frontier's members across: how networks change as they may cost more."""
+    """Draw choices down and the frontier's members across: how networks change as they may cost more."""
     heads = [f"{units.count(m.macs)}<br>{units.percent(m.accuracy)}" for m in view.members]
     columns = [f"{index}" for index in range(len(heads))]
     figure = go.Figure(
@@ -94,7 +94,7 @@ def along_figure(view: Along) -> go.Figure:
 
 
 def relative(values: Floats) -> Floats:
-    """Every column from 0 at its least to 1 at its most."""
+    """Return every column scaled from 0 at its least to 1 at its most."""
     span = np.ptp(values, axis=0)
     scaled: Floats = (values - values.min(axis=0)) / np.where(span > 0, span, 1)
     return scaled
@@ -138,7 +138,7 @@ def importance_figure(view: Importance, most: int = 15) -> go.Figure:
 
 
 def curves_figure(view: Curves) -> go.Figure:
-    """Accuracy against epochs: the frontier's members in colour, some of the others pale behind them."""
+    """Draw accuracy against epochs: the frontier's members in colour, some of the others pale behind them."""
     figure = go.Figure()
     if view.others:
         figure.add_trace(
@@ -174,12 +174,12 @@ def _curve(curve: Curve, color: str) -> go.Scatter:
 
 
 def _joined(lines: Sequence[Sequence[float]]) -> list[float | None]:
-    """Many lines as one trace, with a gap between each two."""
+    """Return many lines as one trace, with a gap between each two."""
     return [value for line in lines for value in (*line, None)]
 
 
 def attainment_figure(surfaces: Sequence[Surface]) -> go.Figure:
-    """For each cost the accuracy that one, more than half, or all of the runs reach."""
+    """Draw for each cost the accuracy that one, more than half, or all of the runs reach."""
     figure = go.Figure()
     for surface, color in zip(surfaces, SERIES, strict=False):
         figure.add_trace(

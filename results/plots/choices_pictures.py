@@ -22,24 +22,24 @@ from results.plots.style import BLUE, GREY, SCALE, SERIES, VERMILION, frame
 
 
 def draw_parallel(view: Parallel) -> Draw:
-    """One axis a choice, a cost, or accuracy; the frontier's lines are thick."""
+    """Draw an axis for each choice, cost, and accuracy; the frontier's lines are thick."""
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         frame(axes, "Parallel coordinates")
         shown = np.where(view.logarithmic, np.log10(np.maximum(view.values, 1e-9)), view.values)
         scaled = relative(shown)
-        at = np.arange(scaled.shape[1])
+        places = np.arange(scaled.shape[1])
         order = np.lexsort((view.values[:, -1], view.front))
-        lines = [np.column_stack([at, scaled[row]]) for row in order.tolist()]
+        lines = [np.column_stack([places, scaled[row]]) for row in order.tolist()]
         drawn = LineCollection(
             lines, cmap=SCALE.lower(), linewidths=np.where(view.front[order], 2.2, 0.5).tolist(), alpha=0.75
         )
         drawn.set_array(view.values[order, -1])
         axes.add_collection(drawn)
-        axes.set_xlim(-0.2, len(at) - 0.8)
+        axes.set_xlim(-0.2, len(places) - 0.8)
         axes.set_ylim(-0.08, 1.08)
-        axes.set_xticks(at, view.names, rotation=40, ha="right")
+        axes.set_xticks(places, view.names, rotation=40, ha="right")
         axes.set_yticks([])
         axes.grid(visible=True, axis="x")
         for place, (name, values) in enumerate(zip(view.names, view.values.T, strict=True)):
@@ -56,7 +56,7 @@ def _ends(axes: Axes, place: int, name: str, values: Floats) -> None:
 
 
 def draw_along(view: Along) -> Draw:
-    """Choices down, the frontier's members across."""
+    """Draw choices down and the frontier's members across."""
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
@@ -104,7 +104,7 @@ def draw_importance(view: Importance, most: int = 15) -> Draw:
 
 
 def draw_curves(view: Curves) -> Draw:
-    """Accuracy against epochs: the frontier's members in colour, some of the others pale behind them."""
+    """Draw accuracy against epochs: the frontier's members in colour, some of the others pale behind them."""
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
@@ -123,7 +123,7 @@ def draw_curves(view: Curves) -> Draw:
 
 
 def draw_attainment(surfaces: Sequence[Surface]) -> Draw:
-    """For each cost the accuracy that one, more than half, or all of the runs reach."""
+    """Draw for each cost the accuracy that one, more than half, or all of the runs reach."""
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()

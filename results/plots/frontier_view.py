@@ -1,4 +1,4 @@
-"""What the plots show, worked out once for the picture and the interactive page alike."""
+"""What the plots show, computed once for the picture and the interactive page alike."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from results.analysis.candidates import Columns, Floats, MeasuredNetwork
 from results.analysis.frontier import frontier
 from results.analysis.hypervolume import HypervolumeHistory
-from results.analysis.measurements import fidelity_order
+from results.analysis.measurements import thoroughness
 from results.family.family import Family
 from results.plots.style import CLOUD_COLORS
 from search_space.architecture.published import PUBLISHED
@@ -18,7 +18,7 @@ from search_space.cost.closed_form import compute_cost
 from searcher.objectives import KNOWN_COSTS, OBJECTIVES
 from searcher.record import Fidelity, Measurement
 
-# Above this many points the browser draws on the graphics card (below it, sharp vectors), and only those on a
+# With more points the browser draws on the graphics card instead of sharp vectors, and only those on a
 # frontier carry their architecture, so that pages stay small.
 MANY = 3000
 _MOST_DRAWN = 20_000
@@ -34,12 +34,12 @@ class Cloud:
     """The candidates whose most thorough measurement is of one fidelity.
 
     Args:
-        label: the fidelity in words.
-        color: of its points.
-        count: how many there are.
-        costs: of those that are drawn.
-        accuracies: theirs.
-        members: the same ones, unless they are too many.
+        label: fidelity in words.
+        color: colour of the points.
+        count: number of all points.
+        costs: costs of the points that are drawn.
+        accuracies: accuracies of these points, as fractions.
+        members: the networks that these points stand for, unless they are too many.
     """
 
     label: str
@@ -51,8 +51,16 @@ class Cloud:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """A named network's point: name, cost, accuracy (a fraction) and architecture text."""
+class NamedPoint:
+    """A named network's point in the plot.
+
+    Args:
+        name: name of the network.
+        cost: cost in its own unit.
+        accuracy: top-1, a fraction.
+        architecture: text of the architecture, or names of an ensemble's parts.
+        trained: whether the accuracy is that of the final training.
+    """
 
     name: str
     cost: float
@@ -66,14 +74,14 @@ class FrontierView:
     """Everything that the frontier plot shows.
 
     Args:
-        title: over the plot.
-        cost: the objective that accuracy is drawn against.
+        title: title over the plot.
+        cost: objective that accuracy is drawn against.
         clouds: all measured candidates, from the lowest fidelity to the highest.
-        provisional: the frontier of the search.
-        confirmed: the frontier of the confirmation, with spreads.
-        family: the named members, at the accuracy of their final training where known.
-        references: horizontal lines, label -> accuracy (a fraction).
-        published: the released networks, at their accuracy on Kinetics-600.
+        provisional: frontier of the search.
+        confirmed: frontier of the confirmation, with spreads.
+        family: named members, at the accuracy of their final training where known.
+        references: accuracies (fractions) of horizontal lines by label.
+        published: released networks, at their accuracy on Kinetics-600.
     """
 
     title: str
@@ -81,19 +89,19 @@ class FrontierView:
     clouds: tuple[Cloud, ...] = ()
     provisional: tuple[MeasuredNetwork, ...] = ()
     confirmed: tuple[MeasuredNetwork, ...] = ()
-    family: tuple[Named, ...] = ()
+    family: tuple[NamedPoint, ...] = ()
     references: Mapping[str, float] = field(default_factory=dict)
-    published: tuple[Named, ...] = ()
+    published: tuple[NamedPoint, ...] = ()
 
     @property
-    def _points(self) -> list[MeasuredNetwork | Named]:
+    def _points(self) -> list[MeasuredNetwork | NamedPoint]:
         return [*self.provisional, *self.confirmed, *self.family, *self.published]
 
     @property
     def costs(self) -> Floats:
         """Cost of every point."""
-        found = [m.value(self.cost) if isinstance(m, MeasuredNetwork) else m.cost for m in self._points]
-        return np.concatenate([*(c.costs for c in self.clouds), found])
+        costs = [m.value(self.cost) if isinstance(m, MeasuredNetwork) else m.cost for m in self._points]
+        return np.concatenate([*(c.costs for c in self.clouds), costs])
 
     @property
     def accuracies(self) -> Floats:
@@ -110,15 +118,15 @@ def frontier_view(
     references: Mapping[str, float] | None = None,
     published: bool = False,
 ) -> FrontierView:
-    """Works out the frontier plot.
+    """Compute what the frontier plot shows.
 
     Args:
-        measurements: the record's.
-        family: whose members to name.
-        trained: name -> accuracy (a fraction) after the final training; the ensemble is shown only with one.
-        cost: what to draw accuracy against, any objective but accuracy.
-        references: horizontal lines, label -> accuracy (a fraction).
-        published: whether to lay the released networks over it; their accuracy is that on Kinetics-600.
+        measurements: measurements of the record.
+        family: family whose members are named.
+        trained: accuracies (fractions) after the final training by name; the ensemble is shown only with one.
+        cost: objective that accuracy is drawn against.
+        references: accuracies (fractions) of horizontal lines by label.
+        published: whether the released networks are drawn too; their accuracy is that on Kinetics-600.
     """
     searched, confirmed = (
         tuple(
@@ -140,38 +148,38 @@ def frontier_view(
     )
 
 
-def published_networks(cost_name: str = "macs") -> tuple[Named, ...]:
-    """The released networks A0 to A5 in both forms, with 600 classes, as measured on Kinetics-600.
+def published_networks(cost_name: str = "macs") -> tuple[NamedPoint, ...]:
+    """Return the released networks A0 to A5 in both forms, with 600 classes, as measured on Kinetics-600.
 
-    Empty for a cost that has to be measured.
+    There are none for a cost that has to be measured.
     """
-    found: list[Named] = []
+    networks: list[NamedPoint] = []
     if cost_name not in KNOWN_COSTS:
         return ()
     for form, accuracies in _PUBLISHED_TOP1.items():
         for number, accuracy in enumerate(accuracies):
             network = PUBLISHED[f"A{number}-{form}"]
             spent = float(getattr(compute_cost(network, 600), cost_name))
-            found.append(Named(f"A{number} {form}", spent, accuracy / 100, network.text, True))
-    return tuple(found)
+            networks.append(NamedPoint(f"A{number} {form}", spent, accuracy / 100, network.text, True))
+    return tuple(networks)
 
 
 def _clouds(measurements: Sequence[Measurement], cost_name: str) -> tuple[Cloud, ...]:
     latest = Columns.of(measurements, "search").latest()
-    known, costs = latest.fidelities, latest.mean(cost_name)
-    words = fidelity_words(known)
+    fidelities, costs = latest.fidelities, latest.mean(cost_name)
+    words = fidelity_words(fidelities)
     every = -(-len(latest) // _MOST_DRAWN) or 1
-    first = max(0, len(CLOUD_COLORS) - 2 - len(known))
+    first = max(0, len(CLOUD_COLORS) - 2 - len(fidelities))
     clouds = []
-    for index, fidelity in enumerate(known):
-        here = np.flatnonzero(latest.schedule == index)
-        drawn = here[::every]
-        members = tuple(latest[each] for each in here.tolist()) if len(latest) <= MANY else ()
+    for index, fidelity in enumerate(fidelities):
+        places = np.flatnonzero(latest.schedule == index)
+        drawn = places[::every]
+        members = tuple(latest[place] for place in places.tolist()) if len(latest) <= MANY else ()
         clouds.append(
             Cloud(
                 words[fidelity.key],
                 CLOUD_COLORS[min(first + index, len(CLOUD_COLORS) - 1)],
-                len(here),
+                len(places),
                 costs[drawn],
                 latest.accuracy[drawn],
                 members,
@@ -180,9 +188,9 @@ def _clouds(measurements: Sequence[Measurement], cost_name: str) -> tuple[Cloud,
     return tuple(cloud for cloud in clouds if cloud.count)
 
 
-def fidelity_words(known: Iterable[Fidelity]) -> dict[str, str]:
-    """Key -> words such as ``8 epochs``; the share of the data is named only where it differs."""
-    distinct = sorted({f.key: f for f in known}.values(), key=fidelity_order)
+def fidelity_words(fidelities: Iterable[Fidelity]) -> dict[str, str]:
+    """Return words such as ``8 epochs`` by key; the share of the data is named only where it differs."""
+    distinct = sorted({f.key: f for f in fidelities}.values(), key=thoroughness)
     words = {}
     for fidelity in distinct:
         parts = [f"{fidelity.epochs} epoch{'s' if fidelity.epochs != 1 else ''}"]
@@ -192,30 +200,30 @@ def fidelity_words(known: Iterable[Fidelity]) -> dict[str, str]:
     return words
 
 
-def _named(family: Family, trained: Mapping[str, float], cost_name: str) -> Iterable[Named]:
+def _named(family: Family, trained: Mapping[str, float], cost_name: str) -> Iterable[NamedPoint]:
     for member in family.members:
         accuracy, spent = trained.get(member.name, member.accuracy), getattr(member, cost_name, None)
         if accuracy is not None and spent is not None:
             text = member.architecture or " + ".join(member.parts)
-            yield Named(member.name, float(spent), accuracy, text, member.name in trained)
+            yield NamedPoint(member.name, float(spent), accuracy, text, member.name in trained)
 
 
 @dataclass(frozen=True, slots=True)
 class Survival:
-    """How many architectures were measured at each fidelity of the search."""
+    """Numbers of architectures that were measured at each fidelity of the search."""
 
     labels: tuple[str, ...]
     counts: tuple[int, ...]
 
 
 def survival(measurements: Sequence[Measurement]) -> Survival:
-    """Counts the architectures that reached each rung."""
+    """Count the architectures that reached each rung."""
     columns = Columns.of(measurements, "search")
     words = fidelity_words(columns.fidelities)
     return Survival(tuple(words[f.key] for f in columns.fidelities), columns.counts())
 
 
 def time_unit(runs: Iterable[HypervolumeHistory]) -> tuple[float, str]:
-    """Seconds of a unit, and its name, that suits the longest of the runs."""
-    longest = max((each.seconds[-1] for each in runs if each.seconds), default=0.0)
+    """Return the seconds of a unit that suits the longest of the runs, and the unit's name."""
+    longest = max((history.seconds[-1] for history in runs if history.seconds), default=0.0)
     return (3600.0, "hours") if longest >= 2 * 3600 else (60.0, "minutes")

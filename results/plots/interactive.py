@@ -10,9 +10,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from results import units
-from results.analysis.frontier import MeasuredNetwork
+from results.analysis.candidates import MeasuredNetwork
 from results.analysis.hypervolume import HypervolumeHistory
-from results.plots.frontier_view import Cloud, FrontierView, Named, Survival, time_unit
+from results.plots.frontier_view import Cloud, FrontierView, NamedPoint, Survival, time_unit
 from results.plots.style import (
     AXIS_COLOR,
     CONFIRMED_COLOR,
@@ -28,7 +28,7 @@ from searcher.objectives import OBJECTIVES
 
 
 def frontier_figure(view: FrontierView) -> go.Figure:
-    """Log multiply-adds against accuracy: candidates by rung, both frontiers, spreads, the named family."""
+    """Draw accuracy against a cost: candidates by rung, both frontiers, spreads, the named family."""
     figure = go.Figure()
     for cloud in view.clouds:
         figure.add_trace(_cloud(cloud) if cloud.members else _dense_cloud(cloud))
@@ -64,23 +64,23 @@ def frontier_figure(view: FrontierView) -> go.Figure:
 
 
 def hypervolume_figure(runs: Mapping[str, HypervolumeHistory], against: str = "evaluations") -> go.Figure:
-    """Hypervolume against evaluations or time; of a level stretch only its ends are drawn.
+    """Draw hypervolume against evaluations or time; of a level stretch only the ends are drawn.
 
     Args:
-        runs: by name.
-        against: ``evaluations`` or ``time``, which is that of training, summed over the workers.
+        runs: histories of the runs by name.
+        against: ``evaluations``, or ``time`` of training, summed over the workers.
     """
     figure = go.Figure()
     seconds, unit = time_unit(runs.values())
-    for (name, each), color in zip(runs.items(), itertools.cycle(SERIES)):
-        drawn = each.changes
-        x = each.evaluations if against == "evaluations" else [s / seconds for s in each.seconds]
+    for (name, history), color in zip(runs.items(), itertools.cycle(SERIES)):
+        drawn = history.changes
+        x = history.evaluations if against == "evaluations" else [s / seconds for s in history.seconds]
         figure.add_trace(
             go.Scatter(
                 x=[x[i] for i in drawn],
-                y=[each.hypervolume[i] for i in drawn],
+                y=[history.hypervolume[i] for i in drawn],
                 customdata=[
-                    [each.evaluations[i], each.architectures[i], units.duration(each.seconds[i])]
+                    [history.evaluations[i], history.architectures[i], units.duration(history.seconds[i])]
                     for i in drawn
                 ],
                 mode="lines",
@@ -98,7 +98,7 @@ def hypervolume_figure(runs: Mapping[str, HypervolumeHistory], against: str = "e
 
 
 def survival_figure(survival: Survival) -> go.Figure:
-    """How many architectures reached each rung."""
+    """Draw the number of architectures that reached each rung."""
     figure = go.Figure(
         go.Bar(
             x=list(survival.labels),
@@ -129,7 +129,7 @@ def _cloud(cloud: Cloud) -> go.Scatter:
 
 
 def _dense_cloud(cloud: Cloud) -> go.Scattergl:
-    """A cloud of thousands, in single precision, maybe thinned out."""
+    """Draw a cloud of thousands, in single precision, perhaps thinned out."""
     every = round(cloud.count / len(cloud.costs))
     words = html.escape(cloud.label) + (f" (one in {every} drawn)" if every > 1 else "")
     return go.Scattergl(
@@ -170,7 +170,7 @@ def _line(
     )
 
 
-def _family(family: Sequence[Named], unit: str) -> go.Scatter:
+def _family(family: Sequence[NamedPoint], unit: str) -> go.Scatter:
     return go.Scatter(
         x=[m.cost for m in family],
         y=[m.accuracy for m in family],
@@ -197,7 +197,7 @@ def _family(family: Sequence[Named], unit: str) -> go.Scatter:
     )
 
 
-def _published(networks: Sequence[Named], unit: str) -> go.Scatter:
+def _published(networks: Sequence[NamedPoint], unit: str) -> go.Scatter:
     return go.Scatter(
         x=[m.cost for m in networks],
         y=[m.accuracy for m in networks],

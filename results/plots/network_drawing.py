@@ -30,7 +30,7 @@ class Box:
     height: float
     color: str
     words: str
-    about: str
+    tooltip: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,10 @@ class Drawing:
 
 
 def draw_networks(networks: Sequence[tuple[str, Architecture]]) -> Drawing:
-    """One row a network: stem, stages, head.
+    """Draw a row for each network: stem, stages, head.
 
     Args:
-        networks: names and architectures, from top to bottom.
+        networks: names and architectures from top to bottom.
     """
     boxes: list[Box] = []
     labels: list[Label] = []
@@ -90,23 +90,23 @@ def _draw_row(name: str, network: Architecture, top: float, boxes: list[Box], la
         labels.append(Label(x, top + _TALL + 14, f"{number}: {stage.width}", bold=True))
         labels.append(Label(x, top + _TALL + 27, f"{size} px"))
         for place, layer in enumerate(stage.layers, start=1):
-            about = (
+            tooltip = (
                 f"stage {number}, layer {place}: kernel {layer.kernel}, expansion {layer.expansion}, width "
                 f"{stage.width}" + (", squeeze-excitation" if layer.squeeze else "")
             )
             color = _TIME_COLORS[layer.kernel.time]
             words = _short(layer.kernel) + (" •" if layer.squeeze else "")
-            boxes.append(_box(x, top, layer.expansion, color, words, about))
+            boxes.append(_box(x, top, layer.expansion, color, words, tooltip))
             x += _BOX + _GAP
         x += _STAGE_GAP - _GAP
-    about = f"head: 1x1x1, {network.head} channels, pooling, {network.hidden} features, classifier"
-    boxes.append(_box(x, top, network.head, GREY, "head", about))
+    tooltip = f"head: 1x1x1, {network.head} channels, pooling, {network.hidden} features, classifier"
+    boxes.append(_box(x, top, network.head, GREY, "head", tooltip))
     labels.append(Label(x, top + _TALL + 14, f"{network.head}, {network.hidden}"))
 
 
-def _box(x: float, top: float, channels: int, color: str, words: str, about: str) -> Box:
+def _box(x: float, top: float, channels: int, color: str, words: str, tooltip: str) -> Box:
     height = max(14.0, min(_TALL, 7.0 * log2(max(channels, 2)) - 6))
-    return Box(x, top + _TALL - height, _BOX, height, color, words, about)
+    return Box(x, top + _TALL - height, _BOX, height, color, words, tooltip)
 
 
 def _short(kernel: Kernel) -> str:
@@ -114,7 +114,7 @@ def _short(kernel: Kernel) -> str:
 
 
 def svg(drawing: Drawing, title: str) -> str:
-    """The drawing as SVG that takes the colour of the text around it; ``title`` is read out in its place."""
+    """Return the drawing as SVG in the colour of the text around it; ``title`` is read out in its place."""
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{html.escape(title, quote=True)}" '
         f'viewBox="0 0 {drawing.width:g} {drawing.height:g}" width="{drawing.width:g}" '
@@ -123,7 +123,7 @@ def svg(drawing: Drawing, title: str) -> str:
     ]
     for box in drawing.boxes:
         parts.append(
-            f'<g><title>{html.escape(box.about)}</title><rect x="{box.x:g}" y="{box.y:g}" rx="3" '
+            f'<g><title>{html.escape(box.tooltip)}</title><rect x="{box.x:g}" y="{box.y:g}" rx="3" '
             f'width="{box.width:g}" height="{box.height:g}" fill="{box.color}"></rect>'
             f'<text x="{box.x + box.width / 2:g}" y="{box.y + box.height - 4:g}" text-anchor="middle" '
             f'font-size="9" fill="#000">{html.escape(box.words)}</text></g>'
@@ -135,7 +135,7 @@ def svg(drawing: Drawing, title: str) -> str:
 
 
 def draw_picture(drawing: Drawing) -> Draw:
-    """The drawing for matplotlib."""
+    """Return the drawing for matplotlib."""
 
     def draw(figure: Figure) -> None:
         figure.set_layout_engine("none")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
 from results import units
-from results.analysis.frontier import MeasuredNetwork
+from results.analysis.candidates import MeasuredNetwork
 from results.analysis.hypervolume import HypervolumeHistory
 from results.plots.frontier_view import FrontierView, Survival, time_unit
 from results.plots.style import (
@@ -31,12 +31,12 @@ Draw = Callable[[Figure], None]
 
 
 def write_frontier(view: FrontierView, path: Path) -> None:
-    """Draws the frontier plot; the suffix of ``path`` (png, svg, pdf) says the format."""
+    """Draw the frontier plot; the suffix of ``path`` (png, svg, pdf) decides the format."""
     write_picture(draw_frontier(view), path)
 
 
 def draw_frontier(view: FrontierView) -> Draw:
-    """Log multiply-adds against accuracy."""
+    """Draw accuracy against the logarithm of a cost."""
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
@@ -69,19 +69,19 @@ def _reference(axes: Axes, label: str, value: float) -> None:
 
 
 def draw_hypervolume(runs: Mapping[str, HypervolumeHistory], against: str = "evaluations") -> Draw:
-    """Hypervolume against evaluations, or against training time."""
+    """Draw hypervolume against evaluations, or against training time."""
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         seconds, unit = time_unit(runs.values())
         words = "evaluations" if against == "evaluations" else f"{unit} of training, summed over workers"
         frame(axes, f"Hypervolume against {against}", words, "dominated hypervolume")
-        for (name, each), color in zip(runs.items(), itertools.cycle(SERIES)):
-            drawn = each.changes
-            x = each.evaluations if against == "evaluations" else [s / seconds for s in each.seconds]
+        for (name, history), color in zip(runs.items(), itertools.cycle(SERIES)):
+            drawn = history.changes
+            x = history.evaluations if against == "evaluations" else [s / seconds for s in history.seconds]
             axes.step(
                 [x[i] for i in drawn],
-                [each.hypervolume[i] for i in drawn],
+                [history.hypervolume[i] for i in drawn],
                 where="post",
                 color=color,
                 linewidth=1.8,
@@ -96,7 +96,7 @@ def draw_hypervolume(runs: Mapping[str, HypervolumeHistory], against: str = "eva
 
 
 def draw_survival(survival: Survival) -> Draw:
-    """How many architectures reached each rung."""
+    """Draw the number of architectures that reached each rung."""
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()

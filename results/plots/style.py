@@ -21,7 +21,7 @@ CLOUD_COLORS = ("#b4c2d3", "#9fb0c5", "#8a9db6", "#768aa6", "#637796", "#516584"
 PROVISIONAL_COLOR, CONFIRMED_COLOR, FAMILY_COLOR, PUBLISHED_COLOR = GREY, BLUE, VERMILION, GREEN
 INK, SOFT, AXIS_COLOR, GRID_COLOR = "#1f2933", "#616e7c", "#9aa5b1", "#e6e9ee"
 SCALE = "Cividis"
-"""Of continuous values: made for the colour-blind, and monotone in lightness."""
+"""Scale of continuous values: made for the colour-blind, and monotone in lightness."""
 
 FONT = "Inter, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 CONFIG = {
@@ -50,7 +50,7 @@ _CLEAR = "rgba(0,0,0,0)"
 
 
 def style(figure: go.Figure, title: str, x: str, y: str) -> None:
-    """Gives an interactive figure its fonts, axes and titles; the page behind it shows through."""
+    """Give an interactive figure its fonts, axes and titles; the page behind it shows through."""
     figure.update_layout(
         template="plotly_white",
         title={"text": f"<b>{html.escape(title)}</b>", "font": {"size": 16}, "x": 0.01, "xanchor": "left"},
@@ -68,12 +68,12 @@ def style(figure: go.Figure, title: str, x: str, y: str) -> None:
 
 
 def write_html(figure: go.Figure, path: Path) -> None:
-    """Writes one figure as a page that works from a file, without a network."""
+    """Write one figure as a page that works from a file, without a network."""
     figure.write_html(path, include_plotlyjs=True, full_html=True, config=CONFIG)
 
 
 def fragment(figure: go.Figure, identity: str, height: int = 480) -> str:
-    """The figure as a ``div`` with the id ``identity``, for a page that has plotly.js already."""
+    """Return the figure as a ``div`` with the id ``identity``, for a page that has plotly.js already."""
     text: str = figure.to_html(
         include_plotlyjs=False, full_html=False, div_id=identity, config=CONFIG, default_height=height
     )
@@ -83,13 +83,13 @@ def fragment(figure: go.Figure, identity: str, height: int = 480) -> str:
 def write_picture(
     draw: Callable[[Figure], None], path: Path, size: tuple[float, float] = (8.4, 5.6), *more: Path
 ) -> None:
-    """Draws a picture; the suffix of ``path`` (png, svg, pdf) says the format.
+    """Draw a picture; the suffix of ``path`` (png, svg, pdf) decides the format.
 
     Args:
-        draw: fills the empty figure that it is given.
-        path: the file.
-        size: inches.
-        more: files that the same picture is written to as well.
+        draw: function that fills an empty figure.
+        path: file of the picture.
+        size: width and height in inches.
+        more: further files that the same picture is written to.
     """
     with matplotlib.rc_context(_STATIC):
         figure = Figure(figsize=size, layout="constrained")
@@ -101,7 +101,7 @@ def write_picture(
 
 
 def frame(axes: Axes, title: str, x: str = "", y: str = "") -> None:
-    """Gives a picture's axes their title and grid."""
+    """Give a picture's axes their title and grid."""
     axes.set_title(title, loc="left", fontsize=12, fontweight="bold", pad=12)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
@@ -111,7 +111,7 @@ def frame(axes: Axes, title: str, x: str = "", y: str = "") -> None:
 
 
 def wrap(text: str, width: int = 56) -> str:
-    """Breaks the text of an architecture before its underscores, so that the hover box stays narrow."""
+    """Break the text of an architecture before its underscores, so that the hover box stays narrow."""
     lines = [""]
     for index, word in enumerate(text.split("_")):
         piece = f"_{word}" if index else word

@@ -35,12 +35,12 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class TimingEffort:
-    """How much is measured.
+    """Amount of measurements behind a table.
 
     Args:
-        calibration: networks that the table is fitted on.
-        held_out: others, for its error.
-        calls: timed calls of an operation; a network gets three times as many.
+        calibration: number of networks that the table is fitted on.
+        held_out: number of other networks, for its error.
+        calls: number of timed calls of an operation; a network gets three times as many.
     """
 
     calibration: int = CALIBRATION
@@ -58,17 +58,17 @@ def build_table(
     operations: ProgressCallback = ignore_progress,
     networks: ProgressCallback = ignore_progress,
 ) -> LatencyTable:
-    """Times all that is not in the table yet, fits it, and writes it.
+    """Time all that is not in the table yet, fit it, and write it.
 
     Args:
-        space: of stream networks.
-        path: of the table; one that is there, of the same space, device, runtime and threads, is gone on
-            with.
+        space: space of stream networks.
+        path: file of the table; an existing one of the same space, device, runtime and threads is
+            continued.
         runtime: ``pytorch``, or a name of ``results.runtimes.RUNTIMES``.
-        threads: of the runtime.
-        effort: how much is measured.
-        operations: told of operations that are timed.
-        networks: told of networks that are timed.
+        threads: number of threads of the runtime.
+        effort: amount of measurements.
+        operations: receives the number of timed operations.
+        networks: receives the number of timed networks.
 
     Raises:
         SpaceError: the space's networks cannot stream, or the file is another table.
@@ -78,7 +78,7 @@ def build_table(
     empty = LatencyTable(
         space.name, repr(space.choices.options), space.classes, processor(), runtime, threads
     )
-    table = _begun(path, empty)
+    table = _existing(path, empty)
     with torch_threads(threads):
         watch = SteadyStopwatch(threads, table.reference)
         table = replace(table, reference=watch.reference)
@@ -90,7 +90,7 @@ def build_table(
 
 
 def processor() -> str:
-    """The processor's name, and how many of them."""
+    """Return the processor's name and the number of processors."""
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
@@ -99,7 +99,8 @@ def processor() -> str:
     return f"{name}, {os.cpu_count() or 1} CPUs"
 
 
-def _begun(path: Path, empty: LatencyTable) -> LatencyTable:
+def _existing(path: Path, empty: LatencyTable) -> LatencyTable:
+    """Read the table that a path has, or return the empty one; refuse a table of something else."""
     if not path.exists():
         return empty
     table = LatencyTable.read(path)
@@ -115,7 +116,7 @@ def _begun(path: Path, empty: LatencyTable) -> LatencyTable:
 def _with_operations(
     table: LatencyTable, wanted: Sequence[Operation], timing: _Timing, report: ProgressCallback
 ) -> LatencyTable:
-    """The table with what each operation takes by itself."""
+    """Return the table with the time of each operation by itself."""
     known, options = dict(table.operations), timing.space.choices.options
     missing = [operation for operation in wanted if operation not in known]
     # Not in the order of their sizes: what slows the machine for a while then slows all kinds.
@@ -134,7 +135,7 @@ def _with_operations(
 
 @dataclass(frozen=True)
 class _Timing:
-    """What is timed, how, and where it is kept."""
+    """Space, file, stopwatch and effort of a table."""
 
     space: SearchSpace
     path: Path
@@ -143,7 +144,7 @@ class _Timing:
 
 
 def _with_networks(table: LatencyTable, timing: _Timing, report: ProgressCallback) -> LatencyTable:
-    """The table fitted on networks spread over the costs, and its error on others."""
+    """Return the table fitted on networks spread over the costs, with its error on others."""
     space, effort, rng = timing.space, timing.effort, np.random.default_rng(_SEED)
     drawn = space.sample_distinct(rng, effort.calibration + effort.held_out)
     if len(drawn) < effort.calibration + effort.held_out:
@@ -153,14 +154,14 @@ def _with_networks(table: LatencyTable, timing: _Timing, report: ProgressCallbac
     texts = [architecture.text for architecture in drawn]
     # Both parts are to be spread over the costs alike.
     rng.shuffle(texts)
-    known = dict((*table.calibration, *table.held_out))
+    milliseconds = dict((*table.calibration, *table.held_out))
     for number, text in enumerate(texts, start=1):
-        if text not in known:
-            known[text] = _network_milliseconds(Architecture.parse(text), table, timing.watch, effort)
-            partly = [TimedNetwork(each, known[each]) for each in texts if each in known]
+        if text not in milliseconds:
+            milliseconds[text] = _network_milliseconds(Architecture.parse(text), table, timing.watch, effort)
+            partly = [TimedNetwork(text, milliseconds[text]) for text in texts if text in milliseconds]
             replace(table, calibration=tuple(partly)).write(timing.path)
         report(number, len(texts))
-    timed = [TimedNetwork(text, known[text]) for text in texts]
+    timed = [TimedNetwork(text, milliseconds[text]) for text in texts]
     fitted = table.fitted(timed[: effort.calibration])
     return replace(fitted, held_out=tuple(timed[effort.calibration :]))
 

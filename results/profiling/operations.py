@@ -43,7 +43,7 @@ def operation_call(operation: Operation, options: Options, runtime: str, threads
 
 
 def _network(operation: Operation, options: Options) -> MoViNet:
-    """The smallest folded network whose first block has the operation; its stem or head for theirs."""
+    """Return the smallest folded network whose first block, stem or head has the operation."""
     kind, shape = operation
     stem, wide, width, stride, classes, head, hidden = 8, 8, 8, 1, 1, 8, 8
     kernel, squeeze, size = Kernel(1, 3), False, 2 * shape[-1]
@@ -72,7 +72,7 @@ def _network(operation: Operation, options: Options) -> MoViNet:
 
 
 def _in_pytorch(network: MoViNet, operation: Operation) -> Call:
-    """As the one-frame step of a folded network computes it."""
+    """Return a call that computes the operation as the one-frame step of a folded network does."""
     step, (kind, shape) = network.frame_step(), operation
     assert step is not None, "a folded network of separate convolutions has one"
     block, size, count = step.blocks[0], shape[-1], shape[-1] ** 2
@@ -150,7 +150,7 @@ class _Part(nn.Module):
 
 
 def _exported(network: MoViNet, operation: Operation, runtime: str, threads: int, scratch: Path) -> Call:
-    """As an exported step computes it."""
+    """Return a call that computes the operation as an exported step does."""
     target, (kind, shape) = runtime_named(runtime), operation
     channels, size = 3 if kind == "stem" else shape[0], shape[-1]
     example: list[Tensor] = [torch.rand(1, channels, size, size)]
@@ -164,11 +164,11 @@ def _exported(network: MoViNet, operation: Operation, runtime: str, threads: int
         example.append(torch.rand(1, shape[1], size, size))
     part = _Part(network, kind).eval()
     with torch.no_grad():
-        found = part(*example)
+        results = part(*example)
     inputs = [f"given{index}" for index in range(len(example))]
-    outputs = [f"found{index}" for index in range(len(found))]
+    outputs = [f"result{index}" for index in range(len(results))]
     program = Program(
-        part, inputs, outputs, [tuple(example)], _images(example), [] if kind == "head" else _images(found)
+        part, inputs, outputs, [tuple(example)], _images(example), [] if kind == "head" else _images(results)
     )
     path = scratch / f"{operation.text.replace(' ', '-')}{target.suffix}"
     target.convert(program, path)

@@ -20,12 +20,12 @@ from search_space.errors import SettingsError
 
 @dataclass(frozen=True)
 class Subject:
-    """What is profiled.
+    """Network that is profiled.
 
     Args:
-        architectures: one, or those of an ensemble.
-        classes: outputs.
-        path: a member's folder or an exported step; None where there are no weights.
+        architectures: architecture of the network, or of each network of an ensemble.
+        classes: number of outputs.
+        path: folder of a member, or an exported step; None if there are no weights.
     """
 
     architectures: tuple[Architecture, ...]
@@ -34,10 +34,10 @@ class Subject:
 
     @classmethod
     def of(cls, network: str, classes: int) -> Subject:
-        """From a member's folder, an exported file, or an architecture by name, text or file.
+        """Open a member's folder, an exported file, or an architecture by name, text or file.
 
         Raises:
-            MovinasError: it is none of them, or damaged.
+            MovinasError: there is no such thing, or it is damaged.
         """
         path = Path(network)
         if path.suffix in SUFFIXES:
@@ -47,25 +47,25 @@ class Subject:
         if (path / "architecture.json").is_file():
             from results.member import read_member
 
-            about = read_member(path)
-            return cls(about.architectures, len(about.labels), path if about.weights_sha256 else None)
+            member = read_member(path)
+            return cls(member.architectures, len(member.labels), path if member.weights_sha256 else None)
         return cls((read_architecture(network),), classes, None)
 
     @property
     def streams(self) -> bool:
         """Whether it has a step."""
-        return all(each.options.causal for each in self.architectures)
+        return all(architecture.options.causal for architecture in self.architectures)
 
 
 @dataclass(frozen=True)
 class StepProfile:
-    """How long a step takes and what memory its process needs.
+    """Time of a step, and memory of its process.
 
     Args:
-        runtime: what computed it.
-        threads: of the runtime.
-        precision: of the network.
-        measured: what the process measured.
+        runtime: name of the runtime.
+        threads: number of threads of the runtime.
+        precision: precision of the network.
+        measured: measurements of the process.
     """
 
     runtime: str
@@ -74,7 +74,7 @@ class StepProfile:
     measured: IsolatedRun
 
     def text(self) -> str:
-        """For a terminal."""
+        """Return lines for a terminal."""
         times = Latency.of(self.measured.milliseconds[WARMUP:].tolist(), self.runtime)
         busy = Latency.of(self.measured.cpu_milliseconds[WARMUP:].tolist(), self.runtime)
         threads = "one thread" if self.threads == 1 else f"{self.threads} threads"
@@ -93,11 +93,11 @@ def profile_step(
     """Time chained steps on noise in a process of their own.
 
     Args:
-        subject: what streams; without weights it gets fresh ones.
-        frames: timed ones.
-        runtime: ``pytorch``, or one that exports are for; an exported file has its own.
-        threads: of the runtime.
-        precision: of the export.
+        subject: network to time; without weights it gets random ones.
+        frames: number of timed frames.
+        runtime: ``pytorch``, or a name of ``results.runtimes.RUNTIMES``; an exported file has its own.
+        threads: number of threads of the runtime.
+        precision: precision of the export.
 
     Raises:
         MovinasError: it cannot be exported for the runtime, or run in it.
@@ -107,10 +107,10 @@ def profile_step(
     with tempfile.TemporaryDirectory() as scratch:
         path = subject.path
         if path is not None and path.suffix in SUFFIXES:
-            about = Sidecar.read(sidecar_of(path))
-            if runtime not in {PYTORCH, about.runtime}:
-                raise SettingsError(f"--runtime {runtime}", hint=f"{path} is for {about.runtime}")
-            runtime, precision = about.runtime, about.precision
+            sidecar = Sidecar.read(sidecar_of(path))
+            if runtime not in {PYTORCH, sidecar.runtime}:
+                raise SettingsError(f"--runtime {runtime}", hint=f"{path} is for {sidecar.runtime}")
+            runtime, precision = sidecar.runtime, sidecar.precision
         else:
             path = prepared(subject, runtime, precision, Path(scratch))
         measured = isolated_run(path, noise, calls=WARMUP + frames, threads=threads)
@@ -118,7 +118,7 @@ def profile_step(
 
 
 def prepared(subject: Subject, runtime: str, precision: Precision, scratch: Path) -> Path:
-    """A member's folder or an export of the subject, with fresh weights if it has none."""
+    """Return a member's folder or an export of the subject, with random weights if it has none."""
     import torch
 
     from results.export.export import ExportTarget, export_network
@@ -135,9 +135,11 @@ def prepared(subject: Subject, runtime: str, precision: Precision, scratch: Path
         model, _ = load_member(subject.path)
     else:
         with torch.no_grad():
-            networks = [build(each, subject.classes, seed=0).eval() for each in subject.architectures]
-        fresh: MoViNet | Ensemble = networks[0] if len(networks) == 1 else Ensemble(networks)
-        model = fresh.eval()
+            networks = [
+                build(architecture, subject.classes, seed=0).eval() for architecture in subject.architectures
+            ]
+        untrained: MoViNet | Ensemble = networks[0] if len(networks) == 1 else Ensemble(networks)
+        model = untrained.eval()
     if runtime == PYTORCH:
         write_member(scratch, "profiled", model, recipe_yaml="", labels=labels, metrics={})
         return scratch

@@ -1,7 +1,7 @@
 """A run in optuna-dashboard: a copy of its record, with all that is known of each candidate as attributes.
 
-The dashboard can rename and delete studies. It is given a copy in memory, made anew while the run goes on, so
-that no click in a browser changes a record.
+The dashboard can rename and delete studies. It gets a copy in memory, which follows the run, so that no
+click in a browser changes a record.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def copied(run_dir: Path, records: Records) -> InMemoryStorage:
-    """A run's ended candidates as an Optuna study in memory, in the order of proposal.
+    """Return a run's ended candidates as an Optuna study in memory, in the order of proposal.
 
     A trial's parameters are what the network chose, its values the objectives at the highest rung that it
     reached, and its attributes the architecture's line, digest, rung, everything measured, and whether it is
@@ -47,8 +47,8 @@ def copied(run_dir: Path, records: Records) -> InMemoryStorage:
     study = storage.create_new_study(directions, run_dir.resolve().name)
     storage.set_study_system_attr(study, "study:metric_names", list(names))
     tags = _tags(run_dir, records)
-    ended = [each for each in records.candidates() if each.state != "open"]
-    chosen = [_parameters(each.architecture) for each in ended]
+    ended = [candidate for candidate in records.candidates() if candidate.state != "open"]
+    chosen = [_parameters(candidate.architecture) for candidate in ended]
     ranges = _ranges(chosen)
     for candidate, parameters in zip(ended, chosen, strict=True):
         trial = _trial(candidate, parameters, ranges, names, tags.get(candidate.digest, {}))
@@ -57,16 +57,16 @@ def copied(run_dir: Path, records: Records) -> InMemoryStorage:
 
 
 def _tags(run_dir: Path, records: Records) -> dict[str, dict[str, str]]:
-    """Frontier and family by the architecture's digest."""
+    """Return frontier and family of each architecture by its digest."""
     measurements = records.measurements()
-    found: dict[str, dict[str, str]] = {}
+    tags: dict[str, dict[str, str]] = {}
     for purpose, word in (("search", "provisional"), ("confirmation", "confirmed")):
-        for each in frontier(measurements, purpose):
-            found.setdefault(each.digest, {})["frontier"] = word
+        for network in frontier(measurements, purpose):
+            tags.setdefault(network.digest, {})["frontier"] = word
     path = run_dir / "family.json"
     for member in Family.read(path).singles if path.is_file() else ():
-        found.setdefault(member.digest, {})["family"] = member.name
-    return found
+        tags.setdefault(member.digest, {})["family"] = member.name
+    return tags
 
 
 def _parameters(architecture: str) -> dict[str, float]:
@@ -77,15 +77,15 @@ def _parameters(architecture: str) -> dict[str, float]:
 
 
 def _ranges(chosen: Sequence[Mapping[str, float]]) -> dict[str, FloatDistribution]:
-    """Of each parameter that differs between candidates."""
+    """Return the range of each parameter that differs between candidates."""
     values: dict[str, list[float]] = {}
     for parameters in chosen:
         for name, value in parameters.items():
             values.setdefault(name, []).append(value)
     return {
-        name: FloatDistribution(min(found), max(found))
-        for name, found in values.items()
-        if min(found) < max(found)
+        name: FloatDistribution(min(chosen_values), max(chosen_values))
+        for name, chosen_values in values.items()
+        if min(chosen_values) < max(chosen_values)
     }
 
 
@@ -96,8 +96,8 @@ def _trial(
     objectives: Sequence[str],
     tags: Mapping[str, str],
 ) -> FrozenTrial:
-    found = [candidate.latest.get(OBJECTIVES[name].metric) for name in objectives]
-    values = [float(value) for value in found if value is not None]
+    metrics = [candidate.latest.get(OBJECTIVES[name].metric) for name in objectives]
+    values = [float(value) for value in metrics if value is not None]
     measured = candidate.state in _STATES and len(values) == len(objectives)
     shown = {name: value for name, value in parameters.items() if name in ranges}
     return create_trial(
@@ -124,15 +124,15 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
-        """Requests of one's own browser are no news."""
+        """Log nothing: requests come from the user's own browser."""
 
 
 class Dashboard:
-    """The dashboard of a run on this machine's own address, brought up to date while it is open.
+    """The dashboard of a run on this machine's own address, which follows the run while it is open.
 
     Args:
-        run_dir: the run's folder.
-        port: 0 takes a free one.
+        run_dir: folder of the run.
+        port: port to listen on; 0 takes a free one.
 
     Raises:
         RecordError: there is no run in the folder, or its record cannot be read.
@@ -160,14 +160,14 @@ class Dashboard:
 
     @property
     def url(self) -> str:
-        """Where the browser finds it."""
+        """Address for a browser."""
         return f"http://{HOST}:{self._server.server_port}/"
 
     def refresh(self) -> bool:
-        """Copies the record again if there is anything new in it; says whether there was."""
+        """Copy the record again if there is anything new in it; return whether there was."""
         self._records.refresh()
         path = self._run_dir / "family.json"
-        states = [each.state for each in self._records.candidates()]
+        states = [candidate.state for candidate in self._records.candidates()]
         family = path.stat().st_mtime if path.is_file() else 0.0
         seen = (
             float(len(self._records.measurements())),
@@ -186,7 +186,7 @@ class Dashboard:
         return self._current(environ, start_response)
 
     def serve(self) -> None:
-        """Answers until Ctrl-C or :meth:`stop`."""
+        """Serve until Ctrl-C or :meth:`stop`."""
         stopped = threading.Event()
 
         def keep_up() -> None:
@@ -203,12 +203,12 @@ class Dashboard:
             self._server.server_close()
 
     def stop(self) -> None:
-        """Ends :meth:`serve` from another thread."""
+        """End :meth:`serve` from another thread."""
         self._server.shutdown()
 
 
 def serve(run_dir: Path, port: int, say: Callable[[str], None]) -> None:
-    """Opens the dashboard of a run and says where; returns after Ctrl-C.
+    """Open the dashboard of a run and say where; return after Ctrl-C.
 
     Raises:
         RecordError: there is no run in the folder, or its record cannot be read.

@@ -11,7 +11,7 @@ from searcher.record.frame import frame
 
 
 def write_tables(measurements: Iterable[Measurement], folder: Path) -> tuple[Path, Path]:
-    """Writes ``trials.csv`` and ``trials.parquet`` into ``folder`` and returns their paths."""
+    """Write ``trials.csv`` and ``trials.parquet`` into ``folder``, and return their paths."""
     table = frame(measurements)
     csv, parquet = folder / "trials.csv", folder / "trials.parquet"
     with replacing(csv) as temporary:

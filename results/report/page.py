@@ -1,4 +1,7 @@
-"""The page that the report is put into: its look, and the few parts that its sections are made of."""
+"""The page that the report is put into, and the few parts that its sections are made of.
+
+``page.html``, ``page.css`` and ``page.js`` beside this module are its frame, look and script.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +37,14 @@ class Cell:
 
 
 def page(title: str, subtitle: str, sections: Sequence[Section], footer: str, library: str) -> str:
-    """The whole page.
+    """Return the whole page.
 
     Args:
-        title: plain text.
-        subtitle: plain text.
-        sections: in order.
-        footer: plain text.
-        library: the source of plotly.js, inlined once for all plots.
+        title: plain text of the title.
+        subtitle: plain text below the title.
+        sections: sections in their order.
+        footer: plain text at the end.
+        library: source of plotly.js, which is inlined once for all plots.
     """
     links = "".join(f'<a href="#{s.identity}">{html.escape(s.title)}</a>' for s in sections)
     parts = "\n".join(
@@ -66,22 +69,22 @@ def _data(name: str) -> str:
 
 
 def text(value: object) -> Cell:
-    """A cell of plain text."""
+    """Return a cell of plain text."""
     return Cell(html.escape(str(value)))
 
 
 def code(value: str) -> Cell:
-    """A cell of fixed-width text."""
+    """Return a cell of fixed-width text."""
     return Cell(f"<code>{html.escape(value)}</code>")
 
 
 def number(words: str, value: float) -> Cell:
-    """A cell that shows a number in words and sorts by its value."""
+    """Return a cell that shows a number in words and sorts by its value."""
     return Cell(html.escape(words), value)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[Cell]], *, tall: bool = False) -> str:
-    """A table whose columns sort on a click; a tall one scrolls."""
+    """Return a table whose columns sort on a click; a tall one scrolls."""
     numeric = [any(row[column].value is not None for row in rows) for column in range(len(heads))]
     head = "".join(
         f'<th class="sortable{" number" if right else ""}">{html.escape(name)}</th>'
@@ -104,7 +107,7 @@ def _cell(cell: Cell, right: bool) -> str:
 
 
 def facts(items: Mapping[str, str]) -> str:
-    """A row of key figures: words -> figure."""
+    """Return a row of key figures from figures by their words."""
     boxes = (
         f'<div class="fact"><b>{html.escape(figure)}</b><span>{html.escape(words)}</span></div>'
         for words, figure in items.items()
@@ -123,20 +126,20 @@ def listing(content: Mapping[str, object] | str) -> str:
 
 
 def note(words: str) -> str:
-    """A remark below a plot or a table, of plain text."""
+    """Return a remark of plain text below a plot or a table."""
     return f'<p class="note">{html.escape(words)}</p>'
 
 
 def guarded(title: str, make: Callable[[], str]) -> str:
-    """The HTML of one part of the page, or its error in its place."""
+    """Return the HTML of one part of the page, or its error in its place."""
     try:
         return make()
     except Exception as error:
-        # The boundary that the page promises: whatever goes wrong in one part, the others are still read.
+        # The boundary that the page promises: whatever goes wrong in one part, the others can be read.
         _log.exception("report: %s failed", title)
         return failure(f"{title} could not be made: {type(error).__name__}: {error}")
 
 
 def failure(words: str) -> str:
-    """What stands in the place of a part that could not be made."""
+    """Return what stands in the place of a part that could not be made."""
     return f'<div class="failure">{html.escape(words)}</div>'

@@ -17,13 +17,24 @@ from results.analysis.choices import along_frontier, importance, parallel
 from results.analysis.frontier import frontier, knee
 from results.analysis.hypervolume import HypervolumeHistory, hypervolume_history
 from results.analysis.learning_curves import learning_curves
-from results.plots import choices_interactive as plots_choices
-from results.plots import choices_pictures as plots_choices_static
-from results.plots import interactive as plots
-from results.plots import pictures as plots_static
+from results.plots.choices_interactive import (
+    along_figure,
+    attainment_figure,
+    curves_figure,
+    importance_figure,
+    parallel_figure,
+)
+from results.plots.choices_pictures import (
+    draw_along,
+    draw_attainment,
+    draw_curves,
+    draw_importance,
+    draw_parallel,
+)
 from results.plots.frontier_view import FrontierView, frontier_view, survival
+from results.plots.interactive import frontier_figure, hypervolume_figure, survival_figure
 from results.plots.network_drawing import draw_networks, draw_picture, svg
-from results.plots.pictures import Draw
+from results.plots.pictures import Draw, draw_frontier, draw_hypervolume, draw_survival
 from results.plots.style import fragment, write_picture
 from results.report.run_view import Run
 from search_space.architecture.architecture import Architecture
@@ -35,14 +46,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """One plot in all of its forms.
+    """A plot in all of its forms.
 
     Args:
-        figure: interactive, or HTML that is escaped already.
-        draw: the same as a picture.
-        alt: what it shows, in words, for who cannot see it.
-        height: of the interactive form, in pixels.
-        size: of the picture, in inches.
+        figure: interactive figure, or HTML that is escaped already.
+        draw: function that draws the same as a picture.
+        alt: description in words, for readers who cannot see it.
+        height: height of the interactive form in pixels.
+        size: width and height of the picture in inches.
     """
 
     figure: go.Figure | str
@@ -52,7 +63,7 @@ class Plot:
     size: tuple[float, float] = (8.4, 5.0)
 
     def markup(self, identity: str) -> str:
-        """HTML of the interactive form, with its description."""
+        """Return the HTML of the interactive form, with its description."""
         words = html.escape(self.alt, quote=True)
         if isinstance(self.figure, str):
             return f'<div id="{identity}" class="drawing">{self.figure}</div>'
@@ -69,9 +80,7 @@ def _frontier(run: Run, cost: str = "macs") -> Plot:
         references=run.references,
         published=run.published,
     )
-    return Plot(
-        plots.frontier_figure(view), plots_static.draw_frontier(view), _frontier_words(view), 560, (8.4, 5.6)
-    )
+    return Plot(frontier_figure(view), draw_frontier(view), _frontier_words(view), 560, (8.4, 5.6))
 
 
 def _frontier_words(view: FrontierView) -> str:
@@ -94,14 +103,14 @@ def _frontier_words(view: FrontierView) -> str:
 def _hypervolume(run: Run, against: str) -> Plot:
     runs = hypervolumes(run)
     last = ", ".join(
-        f"{name} {each.hypervolume[-1]:.3f} after {each.evaluations[-1]} evaluations and "
-        f"{units.duration(each.seconds[-1])} of training"
-        for name, each in runs.items()
-        if each.evaluations
+        f"{name} {history.hypervolume[-1]:.3f} after {history.evaluations[-1]} evaluations and "
+        f"{units.duration(history.seconds[-1])} of training"
+        for name, history in runs.items()
+        if history.evaluations
     )
     return Plot(
-        plots.hypervolume_figure(runs, against),
-        plots_static.draw_hypervolume(runs, against),
+        hypervolume_figure(runs, against),
+        draw_hypervolume(runs, against),
         f"Dominated hypervolume against {against}: {last or 'nothing measured'}.",
         380,
         (7, 4),
@@ -120,11 +129,11 @@ def hypervolumes(run: Run) -> Mapping[str, HypervolumeHistory]:
 
 def _attainment(run: Run) -> Plot:
     purpose = "confirmation" if any(m.purpose == "confirmation" for m in run.measurements) else "search"
-    surfaces = attainment([frontier(made, purpose) for made in run.runs.values()])
+    surfaces = attainment([frontier(measurements, purpose) for measurements in run.runs.values()])
     words = ", ".join(f"{s.label} reach {units.percent(s.accuracies[-1])}" for s in surfaces if s.accuracies)
     return Plot(
-        plots_choices.attainment_figure(surfaces),
-        plots_choices_static.draw_attainment(surfaces),
+        attainment_figure(surfaces),
+        draw_attainment(surfaces),
         f"Attainment over {len(run.runs)} runs, at the highest cost: {words}.",
     )
 
@@ -132,8 +141,8 @@ def _attainment(run: Run) -> Plot:
 def _parallel(run: Run) -> Plot:
     view = parallel(run.measurements)
     return Plot(
-        plots_choices.parallel_figure(view),
-        plots_choices_static.draw_parallel(view),
+        parallel_figure(view),
+        draw_parallel(view),
         f"{len(view.values)} of {view.count} candidates as lines over {', '.join(view.names)}.",
         520,
         (10, 5.4),
@@ -148,10 +157,10 @@ def _along(run: Run) -> Plot:
         if column[-1] > column[0]
     ]
     return Plot(
-        plots_choices.along_figure(view),
-        plots_choices_static.draw_along(view),
-        f"Choices of {len(view.members)} frontier members, the cheapest first. Higher in the dearest than in "
-        f"the cheapest: {', '.join(rises) or 'none'}.",
+        along_figure(view),
+        draw_along(view),
+        f"Choices of {len(view.members)} frontier members, the cheapest first. Higher in the most expensive "
+        f"than in the cheapest: {', '.join(rises) or 'none'}.",
         140 + 22 * len(view.table.names),
         (8.4, 1.6 + 0.24 * len(view.table.names)),
     )
@@ -163,8 +172,8 @@ def _importance(run: Run) -> Plot:
     first = f"the most important first: {', '.join(view.names[:5])}. R² on held-out candidates is "
     words = first + " and ".join(fits) + "." if fits else "nothing is drawn."
     return Plot(
-        plots_choices.importance_figure(view),
-        plots_choices_static.draw_importance(view),
+        importance_figure(view),
+        draw_importance(view),
         f"Importance of choices for accuracy after {view.count} candidates at {view.fidelity}; {words} "
         f"{view.unexplained}".strip(),
         520 if fits else 180,
@@ -189,8 +198,8 @@ def _survival(run: Run) -> Plot:
     view = survival(run.measurements)
     words = ", ".join(f"{c} after {w}" for w, c in zip(view.labels, view.counts, strict=True))
     return Plot(
-        plots.survival_figure(view),
-        plots_static.draw_survival(view),
+        survival_figure(view),
+        draw_survival(view),
         f"Architectures measured at each rung: {words or 'none'}.",
         380,
         (7, 4),
@@ -202,8 +211,8 @@ def _curves(run: Run) -> Plot:
     view = learning_curves(run.measurements, names)
     ends = ", ".join(f"{c.name} {units.percent(c.accuracies[-1])}" for c in view.front)
     return Plot(
-        plots_choices.curves_figure(view),
-        plots_choices_static.draw_curves(view),
+        curves_figure(view),
+        draw_curves(view),
         f"Accuracy over epochs of {view.count} candidates; of the frontier: {ends or 'none'}.",
     )
 
@@ -228,18 +237,22 @@ MAKERS: Mapping[str, Callable[[Run], Plot]] = {
 
 
 def wanted_plots(run: Run) -> list[str]:
-    """Names of the plots that a run has: further objectives and several runs have their own."""
+    """Return the names of the plots that a run has: further objectives and several runs have their own."""
     costs = [f"frontier-{name}" for name in run.objectives if name not in DEFAULT_OBJECTIVES]
-    few = len(run.runs) < 2
+    single = len(run.runs) < 2
     return [
         name
         for name in MAKERS
-        if (not name.startswith("frontier-") or name in costs) and not (name == "attainment" and few)
+        if (not name.startswith("frontier-") or name in costs) and not (name == "attainment" and single)
     ]
 
 
 def write_pictures(run: Run, folder: Path) -> tuple[list[Path], list[str]]:
-    """Writes every plot of a run as PNG and as SVG.
+    """Write every plot of a run as PNG and as SVG.
+
+    Args:
+        run: run to draw.
+        folder: folder of the pictures; created if it does not exist.
 
     Returns:
         The files, and why any others could not be drawn; one failure keeps no other from being drawn.

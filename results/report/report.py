@@ -26,19 +26,19 @@ _PARTS: tuple[tuple[str, str, Callable[[Run], str]], ...] = (
     ("exports", "Exports", sections.exports_part),
     ("candidates", "All candidates", sections.candidates_part),
     ("failures", "Failures", sections.failures_part),
-    ("space", "Search space", lambda run: sections.given(run.profile)),
-    ("settings", "Settings", lambda run: sections.given(run.settings)),
-    ("environment", "Environment", lambda run: sections.given(run.environment)),
+    ("space", "Search space", lambda run: sections.given_part(run.profile)),
+    ("settings", "Settings", lambda run: sections.given_part(run.settings)),
+    ("environment", "Environment", lambda run: sections.given_part(run.environment)),
 )
 
 
 def write_report(run: Run, path: Path) -> None:
-    """Writes the page; a part that fails shows its error and keeps no other from being shown."""
+    """Write the page; a part that fails shows its error and keeps no other from being shown."""
     write_text(path, report(run))
 
 
 def report(run: Run) -> str:
-    """The page as HTML."""
+    """Return the page as HTML."""
     run = replace(run, measurements=MeasurementSet(run.measurements))
     parts = [
         Section(key, title, guarded(f"The part {title!r}", partial(make, run))) for key, title, make in _PARTS

@@ -41,7 +41,7 @@ def write_run(
 
     Args:
         run_dir: folder of the run.
-        outcomes: what became of the family's members, by name.
+        outcomes: outcomes of the family's members by name.
         video: a video of the run's data, for the commands to type next.
         seconds: wall time of the run.
     """
@@ -67,7 +67,7 @@ def draw_frontier(run_dir: Path, watcher: Watcher) -> None:
     path = run_dir / "family.json"
     family = Family.read(path) if path.is_file() else None
     outcomes = read_outcomes(run_dir, family) if family else {}
-    trained = {name: each.metrics["top1"] for name, each in outcomes.items() if "top1" in each.metrics}
+    trained = {name: one.metrics["top1"] for name, one in outcomes.items() if "top1" in one.metrics}
     view = frontier_view(measurements, family, trained)
     _write_plots(view, run_dir)
     write_tables(measurements, run_dir)
@@ -75,7 +75,9 @@ def draw_frontier(run_dir: Path, watcher: Watcher) -> None:
     if candidates:
         watcher.say(confirmed_table(candidates, objectives.names))
         watcher.say(
-            "\n".join(f"{each.digest}  {each.architecture}" for each in candidates if each.on_frontier)
+            "\n".join(
+                f"{member.digest}  {member.architecture}" for member in candidates if member.on_frontier
+            )
         )
     elif objectives == ACCURACY_AND_MACS:
         watcher.say(members_table(view.provisional))

@@ -13,24 +13,24 @@ from searcher.record import Measurement
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Everything that the report shows; what is not there yet is left out or said to be missing.
+    """Everything that the report shows; what does not exist yet is left out or said to be missing.
 
     Args:
-        name: of the run.
-        measurements: all of the record, in its order.
-        settings: as resolved.
-        environment: versions, machine.
-        profile: of the search space, as a mapping or as text.
-        family: as chosen.
-        outcomes: by the member's name.
-        next_commands: what to type next, one command each.
-        references: horizontal lines in the frontier plot, label -> accuracy (a fraction).
-        seconds: wall time of the run so far.
-        finished: when, in words.
+        name: name of the run.
+        measurements: all measurements of the record, in its order.
+        settings: settings as they were resolved.
+        environment: versions and machine.
+        profile: description of the search space, as a mapping or as text.
+        family: family that was chosen, if any.
+        outcomes: outcomes of the family's members by name.
+        next_commands: commands to type next.
+        references: accuracies (fractions) of horizontal lines in the frontier plot, by label.
+        seconds: wall time of the run so far, in seconds.
+        finished: date and time of the page, in words.
         objectives: names of the search's objectives, which draw the frontiers and the hypervolume.
         constraints: upper limits of metrics by name, which feasible networks keep.
-        runs: the measurements of each run by name, where several are merged.
-        published: whether the released networks are laid over the frontier.
+        runs: measurements of each run by name, if several are merged.
+        published: whether the released networks are drawn over the frontier.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The parts of the report: each makes the HTML of one section from a run."""
+"""The parts of the report: each function makes the HTML of one section from a run."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from results.report.plots import MAKERS, wanted_plots
 from results.report.run_view import Run
 from search_space.errors import MovinasError
 
-# Beyond this the page would grow past its size; the tables of the run folder have all.
+# More rows would make the page too large; the tables of the run's folder have all.
 _MOST_ROWS = 500
 _MOST_FAILURES = 200
 
 
 def summary_part(run: Run) -> str:
-    """The key figures."""
+    """Return the key figures."""
     searched = Columns.of(run.measurements, "search").latest()
     confirmed = frontier(run.measurements, "confirmation")
     failed = sum(m.status == "failed" for m in run.measurements)
@@ -53,7 +53,7 @@ def summary_part(run: Run) -> str:
 
 
 def _plot(name: str, run: Run, words: str = "") -> str:
-    """One plot's frame; its failure does not take its section's tables with it."""
+    """Return one plot in its frame; its failure does not take its section's tables with it."""
 
     def draw() -> str:
         try:
@@ -66,7 +66,7 @@ def _plot(name: str, run: Run, words: str = "") -> str:
 
 
 def frontier_part(run: Run) -> str:
-    """The frontier, against multiply-adds and every other cost that was searched for."""
+    """Return the frontier against multiply-adds and every other cost that was searched for."""
     names = [name for name in wanted_plots(run) if name.startswith("frontier") or name == "attainment"]
     return "\n".join(_plot(name, run) for name in names) + note(
         "Every candidate at the most thorough fidelity that it reached. The confirmed frontier is measured "
@@ -75,7 +75,7 @@ def frontier_part(run: Run) -> str:
 
 
 def family_part(run: Run) -> str:
-    """The family's table."""
+    """Return the family's table."""
     if not run.family:
         return note("The family is chosen once the frontier is confirmed.")
     heads = (
@@ -135,24 +135,25 @@ def _latency(outcome: MemberOutcome | None) -> Cell:
 
 
 def next_part(run: Run) -> str:
-    """The commands to type next."""
+    """Return the commands to type next."""
     return listing("\n".join(run.next_commands)) if run.next_commands else note("Nothing is left to do.")
 
 
 def search_part(run: Run) -> str:
-    """How the search went: hypervolume, rungs, learning curves."""
-    made = of_purpose(run.measurements, "search")
+    """Return how the search went: hypervolume, rungs, learning curves."""
+    searched = of_purpose(run.measurements, "search")
     pairs = [("hypervolume", "hypervolume-time"), ("survival", "curves")]
     rows = [f'<div class="pair">{_plot(one, run)}{_plot(other, run)}</div>' for one, other in pairs]
-    spent = sum(m.seconds for m in made)
+    spent = sum(m.seconds for m in searched)
     return "\n".join(rows) + note(
-        f"{len(made)} measurements, {units.duration(spent)} of training. An evaluation is one measurement, "
-        "at any rung. The hypervolume is the dominated share of accuracy 0 to 1 and the range of log costs."
+        f"{len(searched)} measurements, {units.duration(spent)} of training. An evaluation is one "
+        "measurement, at any rung. The hypervolume is the dominated share of accuracy 0 to 1 and the range "
+        "of log costs."
     )
 
 
 def choices_part(run: Run) -> str:
-    """What was chosen along the frontier, and what matters."""
+    """Return what was chosen along the frontier, and which choices matter."""
     return "\n".join(
         (
             _plot("along", run, "Lighter is more, within a row. Kernels are frames x pixels x pixels."),
@@ -169,12 +170,12 @@ def choices_part(run: Run) -> str:
 
 
 def members_part(run: Run) -> str:
-    """The family's networks, stage by stage."""
+    """Return the family's networks, stage by stage."""
     return _plot("members", run, "Boxes are layers, taller where they expand to more channels.")
 
 
 def exports_part(run: Run) -> str:
-    """Each export beside PyTorch."""
+    """Return each export beside PyTorch."""
     exports = [(name, o.export) for name, o in run.outcomes.items() if o.export]
     if not exports:
         return note("Nothing has been exported yet.")
@@ -213,11 +214,11 @@ def _export_row(name: str, result: ExportResult) -> list[Cell]:
 
 
 def candidates_part(run: Run) -> str:
-    """Every candidate, the best first."""
-    found = Columns.of(run.measurements, "search").latest()
-    words = fidelity_words(found.fidelities)
-    best = np.argsort(-found.accuracy, kind="stable")[:_MOST_ROWS].tolist()
-    members = [found[index] for index in best]
+    """Return every candidate, the best first."""
+    candidates = Columns.of(run.measurements, "search").latest()
+    words = fidelity_words(candidates.fidelities)
+    best = np.argsort(-candidates.accuracy, kind="stable")[:_MOST_ROWS].tolist()
+    members = [candidates[index] for index in best]
     if not members:
         return note("Nothing has been measured yet.")
     on_front = {m.digest for m in frontier(run.measurements)}
@@ -235,14 +236,14 @@ def candidates_part(run: Run) -> str:
         for m in members
     ]
     heads = ("top-1", "multiply-adds", "parameters", "state", "trained for", "frontier", "architecture")
-    shown = f"The best {_MOST_ROWS} of {len(found)}; " if len(found) > _MOST_ROWS else ""
+    shown = f"The best {_MOST_ROWS} of {len(candidates)}; " if len(candidates) > _MOST_ROWS else ""
     return table(heads, rows, tall=True) + note(
         f"{shown}trials.csv and trials.parquet have every measurement. Click a column's head to sort."
     )
 
 
 def failures_part(run: Run) -> str:
-    """What failed, and why."""
+    """Return what failed, and why."""
     failed = [m for m in run.measurements if m.status in {"failed", "cancelled"}]
     if not failed:
         return note("None.")
@@ -262,6 +263,6 @@ def failures_part(run: Run) -> str:
     return table(heads, rows, tall=True) + (note(more) if more else "")
 
 
-def given(content: Mapping[str, object] | str) -> str:
-    """A mapping or a text as it was given."""
+def given_part(content: Mapping[str, object] | str) -> str:
+    """Return a mapping as YAML, or a text as it is."""
     return listing(content) if content else note("Not recorded.")

@@ -19,7 +19,7 @@ SUFFIXES = frozenset(runtime.suffix for runtime in RUNTIMES.values())
 
 
 def runtime_named(name: str) -> Runtime:
-    """The runtime of a name.
+    """Return the runtime of a name.
 
     Raises:
         ExportError: there is none.
@@ -30,7 +30,7 @@ def runtime_named(name: str) -> Runtime:
 
 
 def runtime_of(path: Path) -> Runtime:
-    """The runtime of a file, by its suffix.
+    """Return the runtime of a file, by its suffix.
 
     Raises:
         ExportError: no runtime has such files.
@@ -38,4 +38,6 @@ def runtime_of(path: Path) -> Runtime:
     for runtime in RUNTIMES.values():
         if path.suffix == runtime.suffix:
             return runtime
-    raise ExportError(f"{path} is no exported network", hint=f"known suffixes: {', '.join(sorted(SUFFIXES))}")
+    raise ExportError(
+        f"{path} is not an exported network", hint=f"known suffixes: {', '.join(sorted(SUFFIXES))}"
+    )

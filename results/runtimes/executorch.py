@@ -78,14 +78,14 @@ class _ExecuTorch(Runtime):
 
         def compute(feed: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
             arguments = [torch.from_numpy(np.ascontiguousarray(feed[name])) for name in inputs]
-            found = module.forward(arguments)
-            return {name: tensor.numpy().copy() for name, tensor in zip(outputs, found, strict=True)}
+            tensors = module.forward(arguments)
+            return {name: tensor.numpy().copy() for name, tensor in zip(outputs, tensors, strict=True)}
 
         return compute
 
 
 def _quantised(recorded: ExportedProgram, program: Program) -> ExportedProgram:
-    """Weights by channel and activations by tensor to 8 bits, with the ranges seen on the examples."""
+    """Quantise weights by channel and activations by tensor to 8 bits, with the examples' ranges."""
     import torch
 
     quantizers: Any = importlib.import_module(f"{_XNNPACK}.quantizer.xnnpack_quantizer")

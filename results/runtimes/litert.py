@@ -76,8 +76,8 @@ class _LiteRt(Runtime):
             pixels = named[theirs[inputs[0]]]
             if pixels.shape != shape:
                 named[theirs[inputs[0]]] = np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
-            found = signature(**named)
-            return {name: found[number] for name, number in ours.items()}
+            results = signature(**named)
+            return {name: results[number] for name, number in ours.items()}
 
         return compute
 

@@ -85,7 +85,7 @@ class _OnnxRuntime(Runtime):
 
 
 def _quantise(path: Path, program: Program) -> None:
-    """Weights by channel and activations by tensor to 8 bits, with the ranges seen on the examples.
+    """Quantise weights by channel and activations by tensor to 8 bits, with the examples' ranges.
 
     Counters and running sums stay as they are: they grow, and 8 bits could not tell frames apart.
     """
@@ -119,7 +119,7 @@ def _quantise(path: Path, program: Program) -> None:
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """The exporter makes millions of objects that stay; searching them for garbage takes a fifth of it."""
+    """Collect no garbage: searching the millions of objects of an export takes a fifth of its time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

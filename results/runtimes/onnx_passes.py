@@ -58,7 +58,7 @@ class _Images:
     """Images that need the same channels, for they are added, pooled or activated, and what is around them.
 
     Args:
-        names: of the images.
+        names: names of the images.
         operations: that take and give them.
         makers: convolutions that make them.
         users: convolutions that take them.
@@ -108,39 +108,39 @@ def _is_dense(node: Any) -> bool:
 
 
 def _together(name: str, makers: dict[str, Any], users: dict[str, list[Any]]) -> _Images | None:
-    """All images that need as many channels as this one; None where others than convolutions set them."""
-    found, left = _Images(), [name]
+    """Return all images that need as many channels as this one; None if others than convolutions set them."""
+    images, left = _Images(), [name]
     while left:
         name = left.pop()
-        if name in found.names:
+        if name in images.names:
             continue
-        found.names.add(name)
+        images.names.add(name)
         maker = makers.get(name)
         if maker is None:
             return None
         for node in [maker, *users[name]]:
             if node.op_type in _CHANNELWISE:
-                found.operations.add(node.op_type)
+                images.operations.add(node.op_type)
                 left += [*(node.input if node.op_type == "Add" else node.input[:1]), node.output[0]]
             elif not _is_dense(node):
                 return None
         if _is_dense(maker):
-            found.makers.append(maker)
-        found.users += [node for node in users[name] if _is_dense(node)]
-    return found
+            images.makers.append(maker)
+        images.users += [node for node in users[name] if _is_dense(node)]
+    return images
 
 
 def _padded(model: Any, node: Any, index: int, *, axis: int, extra: int) -> None:
     """Let a node's constant end in zeros along an axis; others that share it keep theirs."""
-    tensor = next(each for each in model.graph.initializer if each.name == node.input[index])
+    tensor = next(tensor for tensor in model.graph.initializer if tensor.name == node.input[index])
     values = onnx.numpy_helper.to_array(tensor)
-    widths = [(0, extra if each == axis else 0) for each in range(values.ndim)]
+    widths = [(0, extra if other == axis else 0) for other in range(values.ndim)]
     name = f"{node.output[0]}_{index}_{axis}"
     node.input[index] = _constant(model, name, np.pad(values, widths))
 
 
 def _dense(model: Any, node: Any, shapes: dict[str, list[int]]) -> list[Any]:
-    """A dense layer of one row is a 1x1 convolution: its weights, all that takes time, are read faster."""
+    """Return a dense layer of one row as a 1x1 convolution, whose weights are read faster."""
     attributes = _attributes(node)
     weights = next((t for t in model.graph.initializer if t.name == node.input[1]), None)
     plain = attributes.get("transB", 0) == 1 and not attributes.get("transA", 0)
@@ -159,7 +159,7 @@ def _dense(model: Any, node: Any, shapes: dict[str, list[int]]) -> list[Any]:
 
 
 def _pooling(model: Any, node: Any, shapes: dict[str, list[int]]) -> list[Any]:
-    """A pooling over a whole image is global; one of few channels is two products with constant matrices."""
+    """Return a pooling over a whole image as a global one; one of few channels as two matrix products."""
     attributes = _attributes(node)
     before, after = shapes[node.input[0]], shapes[node.output[0]]
     pads = attributes.get("pads", [0, 0, 0, 0])
@@ -188,7 +188,7 @@ def _pooling(model: Any, node: Any, shapes: dict[str, list[int]]) -> list[Any]:
 
 
 def _averages(inputs: int, outputs: int, kernel: int, stride: int, pad: int) -> NDArray[np.float32]:
-    """The matrix (outputs, inputs) of an average pooling along one axis, padding not counted."""
+    """Return the matrix (outputs, inputs) of an average pooling along one axis, padding not counted."""
     matrix = np.zeros((outputs, inputs), np.float32)
     for row in range(outputs):
         first = max(0, row * stride - pad)
@@ -198,7 +198,7 @@ def _averages(inputs: int, outputs: int, kernel: int, stride: int, pad: int) -> 
 
 
 def _gate(model: Any, node: Any, shapes: dict[str, list[int]]) -> list[Any]:
-    """An image times a gate (.., 1, 1), which is enlarged first: blocks are only multiplied alike."""
+    """Return an image times a gate (.., 1, 1) that is enlarged first: blocks are only multiplied alike."""
     wide, narrow = (shapes.get(name, []) for name in node.input)
     if len(wide) != 4 or len(narrow) != 4 or wide[:2] != narrow[:2] or narrow[2:] != [1, 1]:
         return [node]
@@ -219,8 +219,10 @@ def _gate(model: Any, node: Any, shapes: dict[str, list[int]]) -> list[Any]:
 
 
 def _free_outputs(model: Any, shapes: dict[str, list[int]]) -> None:
-    """Outputs that are used within the graph too: an activation is only fused into its convolution when its
-    result is not an output itself."""
+    """Give outputs that are used within the graph too a node of their own.
+
+    An activation is only fused into its convolution if its result is not an output itself.
+    """
     used = {name for node in model.graph.node for name in node.input}
     # The runtime begins with what the last end of a graph needs. So the first frame's copy is the last node,
     # each copy is made right after its frame, and no frame is kept, and leaves the caches, until the others.

@@ -40,7 +40,7 @@ class PreprocessingForm:
         range: least and largest value of a pixel.
         layout: order of the input's axes in the file.
         channels: order of the colours.
-        fit: how a picture of another size is brought to ``size``.
+        fit: rule by which a picture of another size is brought to ``size``.
     """
 
     size: Annotated[int, Field(ge=1)]

@@ -26,17 +26,17 @@ Compute = Callable[[Arrays], Arrays]
 
 @dataclass(frozen=True)
 class Program:
-    """What is to be exported.
+    """Module that is to be exported, with its inputs.
 
     Args:
-        module: of tensors alone, at most four axes each, static shapes.
+        module: module that takes and gives tensors alone, of static shapes and at most four axes.
         inputs: names of its inputs, in order.
         outputs: names of its outputs, in order.
         examples: inputs of successive calls on a real video; the first gives the shapes, all of them the
             ranges of values that a quantisation covers.
         images: numbers of the inputs that are images or states of them, (.., channels, height, width).
-        image_outputs: numbers of the outputs that are.
-        precision: of weights and activations inside the file.
+        image_outputs: numbers of the outputs that are such images.
+        precision: precision of weights and activations inside the file.
     """
 
     module: nn.Module
@@ -52,10 +52,10 @@ class Runtime(ABC):
     """A runtime: how a program becomes its file, and how the file is run.
 
     Attributes:
-        name: as sidecars have it.
-        suffix: of its files.
-        packages: whose versions a sidecar records.
-        precisions: what it can be exported in.
+        name: name in sidecars.
+        suffix: suffix of its files.
+        packages: packages whose versions a sidecar records.
+        precisions: precisions that it can be exported in.
         channels_last: whether images and states have their channels last in its files.
     """
 
@@ -78,10 +78,10 @@ class Runtime(ABC):
         """Load a file whose digest was checked.
 
         Args:
-            path: of the file.
-            inputs: names of its inputs, in order. The first may come with channels first always.
+            path: exported file.
+            inputs: names of its inputs, in order; the first may always come with channels first.
             outputs: names of its outputs, in order.
-            threads: to compute with.
+            threads: number of threads to compute with.
 
         Raises:
             ExportError: the runtime is not installed, or cannot load the file.
@@ -89,16 +89,16 @@ class Runtime(ABC):
 
 
 def first_line(error: Exception) -> str:
-    """What exporters say at first; their messages are pages long."""
+    """Return the first line of an error: the messages of exporters are pages long."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 @contextmanager
 def quiet(*words: str) -> Iterator[None]:
-    """The exporters' remarks on optional packages and their own deprecations are of no use to a user.
+    """Silence remarks of exporters on optional packages and their own deprecations.
 
     Args:
-        words: names of the loggers that are to be silent below errors, with all below them.
+        words: names of the loggers that are silent below errors, with all below them.
     """
     loggers = [logging.getLogger(name) for name in words]
     loggers += [

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from results.runtimes.runtime import Compute, Program, Runtime, first_line, quiet
 from search_space.errors import ExportError
 
-_AGAIN = "it is no export of this program; export the member again"
+_HINT = "it is not an export of this program; export the member again"
 _MODEL = "model"
 _DIGITS = "0123456789"
 _FACTS = {"archive_format", "archive_version", "byteorder", ".data/version", ".data/serialization_id"}
@@ -39,7 +39,7 @@ class _TorchExport(Runtime):
         try:
             with quiet("torch.export", "torch._export"), torch.no_grad():
                 recorded = torch.export.export(program.module, program.examples[0], strict=False)
-                # They would be the one pickle in the file; nobody needs them.
+                # They would be the one pickle in the file, and nothing needs them.
                 recorded._example_inputs = None
                 torch.export.save(recorded, path)
         except (RuntimeError, TypeError, KeyError, AttributeError) as error:
@@ -66,9 +66,9 @@ class _TorchExport(Runtime):
 
         def compute(feed: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
             with torch_threads(threads), torch.inference_mode():
-                found = module(*(torch.from_numpy(feed[name]) for name in inputs))
-            found = found if isinstance(found, tuple) else (found,)
-            return {name: tensor.numpy() for name, tensor in zip(outputs, found, strict=True)}
+                results = module(*(torch.from_numpy(feed[name]) for name in inputs))
+            results = results if isinstance(results, tuple) else (results,)
+            return {name: tensor.numpy() for name, tensor in zip(outputs, results, strict=True)}
 
         return compute
 
@@ -83,7 +83,7 @@ def refuse_pickles(path: Path) -> None:
     It has no option against any of that.
 
     Raises:
-        ExportError: it is no such file, or holds more than that.
+        ExportError: it is not such a file, or holds more than that.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -98,11 +98,11 @@ def refuse_pickles(path: Path) -> None:
                     if foreign:
                         raise _refused(path, foreign)
     except (OSError, zipfile.BadZipFile, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise ExportError(f"{path} is damaged: {first_line(error)}", hint=_AGAIN) from error
+        raise ExportError(f"{path} is damaged: {first_line(error)}", hint=_HINT) from error
 
 
 def _refused(path: Path, what: str) -> ExportError:
-    return ExportError(f"{path} holds {what[:80]}, which is not loaded from files", hint=_AGAIN)
+    return ExportError(f"{path} holds {what[:80]}, which is not loaded from files", hint=_HINT)
 
 
 def _is_plain(name: str, size: int) -> bool:
@@ -114,16 +114,16 @@ def _is_plain(name: str, size: int) -> bool:
 
 
 def _in_list(content: Any, name: str) -> str:
-    """What a list of tensors has that is no raw tensor."""
+    """Return what a list of tensors has that is not a raw tensor; empty if nothing."""
     _, word = _LISTS[name]
-    for key, about in content["config"].items():
-        if about["use_pickle"] or about["path_name"].rstrip(_DIGITS) != word:
+    for key, entry in content["config"].items():
+        if entry["use_pickle"] or entry["path_name"].rstrip(_DIGITS) != word:
             return f"{key} as a pickle"
     return ""
 
 
 def _in_graph(content: Any) -> str:
-    """What a graph has that is no tensor operation on static shapes."""
+    """Return what a graph has that is not a tensor operation on static shapes; empty if nothing."""
     if content["range_constraints"] or content.get("guards_code"):
         return "symbolic shapes or guards"
     return next(_foreign(content["graph_module"]), "")
@@ -131,8 +131,8 @@ def _in_graph(content: Any) -> str:
 
 def _foreign(content: Any) -> Iterator[str]:
     if isinstance(content, list):
-        for each in content:
-            yield from _foreign(each)
+        for item in content:
+            yield from _foreign(item)
     if isinstance(content, dict):
         if {"target", "inputs", "outputs"} <= content.keys() and not _OPERATION.fullmatch(content["target"]):
             yield f"the operation {content['target']}"

@@ -11,15 +11,15 @@ from search_space.space.profile import SpaceProfile
 _BAR = 40
 
 
-def space_text(found: SpaceProfile) -> str:
-    """A space: its size, its ends, how its costs are distributed, and which budgets it reaches."""
+def space_text(space: SpaceProfile) -> str:
+    """Return the size of a space, its ends, the distribution of its costs, and the budgets it reaches."""
     named = zip(
         ("smallest", "median", "largest"),
-        (found.smallest, found.median, found.largest),
-        found.costs,
+        (space.smallest, space.median, space.largest),
+        space.costs,
         strict=True,
     )
-    lines = [f"Space {found.name}: {found.cardinality:,} architectures in {found.genes} decisions"]
+    lines = [f"Space {space.name}: {space.cardinality:,} architectures in {space.genes} decisions"]
     for name, architecture, costs in named:
         lines.append(
             f"  {name:<8} {units.count(costs.macs):>7} multiply-adds, "
@@ -27,35 +27,35 @@ def space_text(found: SpaceProfile) -> str:
         )
         lines.append(f"           {architecture.text}")
     lines.append("  multiply-adds         drawn uniformly  drawn at a cost, as the search does")
-    for part in found.bins:
+    for part in space.bins:
         bar = "#" * round(_BAR * part.stratified)
         lines.append(
             f"  {units.count(part.low):>7} to {units.count(part.high):>7}  {100 * part.uniform:>13.2f} %"
             f"  {100 * part.stratified:5.1f} % {bar}"
         )
-    for budget in found.budgets:
+    for budget in space.budgets:
         reached = "within reach" if budget.reachable else f"out of reach: {budget.limit}"
         lines.append(f"  budget {budget.name}, {units.count(budget.macs)}: {reached}")
     return "\n".join(lines)
 
 
 def costs_text(architecture: Architecture, classes: int) -> str:
-    """The costs of a network in closed form."""
-    found = compute_cost(architecture, classes)
+    """Return the costs of a network in closed form."""
+    cost = compute_cost(architecture, classes)
     clip = architecture.input
     lines = [
         architecture.text,
         f"  digest           {architecture.digest}",
         f"  input            {clip.frames} frames of {clip.size} x {clip.size} at {clip.fps:g} fps, "
         f"{architecture.options.form} form, {classes} classes",
-        f"  multiply-adds    {found.macs:,} a clip, {round(found.macs_per_frame):,} a frame",
-        f"  parameters       {found.parameters:,}",
-        f"  activations      {units.size(found.activation_bytes)} at most, whole clip, float32",
+        f"  multiply-adds    {cost.macs:,} a clip, {round(cost.macs_per_frame):,} a frame",
+        f"  parameters       {cost.parameters:,}",
+        f"  activations      {units.size(cost.activation_bytes)} at most, whole clip, float32",
     ]
     if architecture.options.causal:
         lines.append(
-            f"  stream           {units.size(found.state_bytes)} of state, "
-            f"{units.size(found.step_bytes)} at most in a step"
+            f"  stream           {units.size(cost.state_bytes)} of state, "
+            f"{units.size(cost.step_bytes)} at most in a step"
         )
     return "\n".join(lines)
 

@@ -29,15 +29,15 @@ def confirmed_table(
         *(Column("digest", right=False), Column("cannot be told from", right=False, listed=True)),
     ]
     table = FittingTable("Confirmed frontier", columns, keys=2)
-    costs = {each.digest: units.count(each.macs) for each in confirmed}
-    for each in confirmed:
+    costs = {candidate.digest: units.count(candidate.macs) for candidate in confirmed}
+    for candidate in confirmed:
         table.add_row(
-            "*" if each.on_frontier else "",
-            units.count(each.macs),
-            units.accuracy(each.mean, each.std or 0.0, each.count),
-            *_cells(each.metrics, objectives),
-            each.digest,
-            ", ".join(costs[digest] for digest in each.ties),
+            "*" if candidate.on_frontier else "",
+            units.count(candidate.macs),
+            units.accuracy(candidate.mean, candidate.std or 0.0, candidate.count),
+            *_cells(candidate.metrics, objectives),
+            candidate.digest,
+            ", ".join(costs[digest] for digest in candidate.ties),
         )
     return table
 
@@ -103,7 +103,7 @@ def family_table(family: Family, outcomes: Mapping[str, MemberOutcome]) -> Fitti
 
     Args:
         family: family that was chosen.
-        outcomes: what became of its members, by name.
+        outcomes: outcomes of its members by name.
     """
     heads = ("macs", "parameters", "state", "top-1", "streamed", "ms/frame", "ONNX off")
     columns = [Column("name", right=False), *(Column(head) for head in heads)]

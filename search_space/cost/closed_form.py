@@ -76,7 +76,7 @@ class _Row(dict[int, _Terms]):
     def of(self, layer: Layer) -> _Terms:
         terms = self.get(layer.code)
         if terms is None:
-            terms = self[layer.code] = _work_out(layer, *self._at)
+            terms = self[layer.code] = _layer_terms(layer, *self._at)
         return terms
 
 
@@ -110,7 +110,7 @@ class _Tables:
         return terms
 
 
-def _work_out(layer: Layer, position: Position, frames: int, options: Options) -> _Terms:
+def _layer_terms(layer: Layer, position: Position, frames: int, options: Options) -> _Terms:
     past = layer.kernel.time - 1
     listed = layer_operators(layer, position, frames, options, "")
     return _Terms(

@@ -57,7 +57,7 @@ def strided(size: int, stride: int) -> int:
 
 def squeeze_width(expansion: int, options: Options) -> int:
     """Return a squeeze-excitation's hidden channels: a quarter of its input, to 8 and never 10 % down."""
-    seen = 0.25 * expansion * _seen(options)
+    seen = 0.25 * expansion * _descriptors(options)
     width = max(8, int(seen + 4) // 8 * 8)
     return width + 8 if width < 0.9 * seen else width
 
@@ -67,7 +67,7 @@ def squeezed_frames(frames: int, options: Options) -> int:
     return 1 if options.squeeze == "3d" and not options.causal else frames
 
 
-def _seen(options: Options) -> int:
+def _descriptors(options: Options) -> int:
     return 2 if options.squeeze == "2plus3d" else 1
 
 
@@ -110,7 +110,11 @@ def layer_operators(
 
 
 def _squeeze_operators(wide: int, frames: int, options: Options, name: str) -> list[Operator]:
-    runs, seen, hidden = squeezed_frames(frames, options), wide * _seen(options), squeeze_width(wide, options)
+    runs, seen, hidden = (
+        squeezed_frames(frames, options),
+        wide * _descriptors(options),
+        squeeze_width(wide, options),
+    )
     scalars = int(options.position_encoding)
     return [
         Operator(name, "reduce", "linear", runs * seen * hidden, seen * hidden + hidden + scalars, 0),

@@ -17,7 +17,8 @@ class Gene:
     """One decision.
 
     Attributes:
-        name: such as ``stage2.kernel``, ``stage0.layer3.expansion``, ``stage1.first.kernel``, ``size``.
+        name: name of the gene, such as ``stage2.kernel``, ``stage0.layer3.expansion``,
+            ``stage1.first.kernel``, ``size``.
         labels: the choices as text; a genotype holds positions among them.
         ordered: whether the labels go from small to large.
     """

@@ -112,7 +112,7 @@ class MoViNet(nn.Module):
 
         Raises:
             NetworkError: wrong frames, a state of another network, batch or size, or a network that is not
-            causal.
+                causal.
         """
         self._require_causal("step")
         clip = self._checked(frames, "frames")

@@ -26,7 +26,7 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
 
     Raises:
         NetworkError: the file is missing or damaged, or a tensor does not fit; it names the tensor and both
-        shapes.
+            shapes.
     """
     try:
         tensors = load_file(path)

@@ -141,7 +141,7 @@ class Budgets:
     def to_settings(self) -> dict[str, float | str]:
         """Return the budgets as a settings file has them; :meth:`read` reads them back."""
         unit = "" if self.unit == "macs" else self.unit
-        return {name: f"{limit:g}{unit}" if unit else limit for name, limit in self.limits.items()}
+        return {name: f"{limit:.12g}{unit}" if unit else limit for name, limit in self.limits.items()}
 
     @property
     def macs(self) -> Mapping[str, float] | None:

@@ -159,7 +159,7 @@ def _limit(space: SearchSpace, wanted: float) -> str:
     if low <= wanted <= high:
         return f"too few architectures: none within 2 % of {wanted:.4g}"
     place, word, end = (0, "smallest", low) if wanted < low else (1, "largest", high)
-    moved = _moved(space, place)
+    moved = _shares_moved(space, place)
     order = sorted(moved, key=lambda what: moved[what], reverse=True)
     named = ", ".join(f"{what} ({100 * moved[what]:.0f} %)" for what in order if moved[what] > 0.005)
     step = "doubling" if place else "halving"
@@ -167,16 +167,16 @@ def _limit(space: SearchSpace, wanted: float) -> str:
 
 
 @lru_cache(maxsize=4)
-def _moved(space: SearchSpace, place: int) -> dict[str, float]:
+def _shares_moved(space: SearchSpace, place: int) -> dict[str, float]:
     """Return the share by which each kind of choice moves the smallest (``place`` 0) or largest (1) cost."""
     end = space.macs_range()[place]
     return {
         what: abs(SearchSpace(settings).macs_range()[place] - end) / end
-        for what, settings in _extended(space.settings, 2.0 if place else 0.5).items()
+        for what, settings in _extended_spaces(space.settings, 2.0 if place else 0.5).items()
     }
 
 
-def _extended(settings: SpaceSettings, factor: float) -> dict[str, SpaceSettings]:
+def _extended_spaces(settings: SpaceSettings, factor: float) -> dict[str, SpaceSettings]:
     """Return the space with one kind of choice scaled, for each kind."""
     clip = settings.input
     frames = clip.model_copy(update={"frames": tuple(max(1, round(f * factor)) for f in clip.frames)})

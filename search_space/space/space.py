@@ -143,7 +143,7 @@ class SearchSpace:
         Raises:
             SpaceError: the wrong length, or a value outside a gene's choices.
         """
-        return self.choices.decode(self._full(genotype))
+        return self.choices.decode(self._all_values(genotype))
 
     def encode(self, architecture: Architecture) -> Genotype:
         """Return the canonical genotype of an architecture: 0 for genes that do not matter.
@@ -151,7 +151,7 @@ class SearchSpace:
         Raises:
             SpaceError: the architecture is not in the space; gives the reason.
         """
-        return self._public(self.choices.encode(architecture))
+        return self._genotype(self.choices.encode(architecture))
 
     def contains(self, architecture: Architecture) -> bool:
         """Return whether the space has the architecture, input and options included."""
@@ -161,7 +161,7 @@ class SearchSpace:
             return False
         return True
 
-    def _full(self, genotype: Sequence[int]) -> list[int]:
+    def _all_values(self, genotype: Sequence[int]) -> list[int]:
         if len(genotype) != len(self.genes):
             raise SpaceError(
                 f"a genotype of {len(genotype)} values", hint=f"this space has {len(self.genes)} genes"
@@ -175,7 +175,7 @@ class SearchSpace:
             values[place] = int(value)
         return values
 
-    def _public(self, values: Sequence[int]) -> Genotype:
+    def _genotype(self, values: Sequence[int]) -> Genotype:
         return tuple(values[place] for place in self._varying)
 
     # The whole space
@@ -224,7 +224,8 @@ class SearchSpace:
 
         Args:
             rng: the random generator.
-            low, high: the window, both ends included; by default the whole range.
+            low: lower end of the window, included; by default the range's.
+            high: upper end of the window, included; by default the range's.
 
         Raises:
             SpaceError: no architecture lies in the window.
@@ -248,7 +249,8 @@ class SearchSpace:
         Args:
             rng: the random generator.
             count: number of architectures.
-            low, high: the window, both ends included; by default the whole range.
+            low: lower end of the window, included; by default the range's.
+            high: upper end of the window, included; by default the range's.
             exclude: architectures that must not be drawn.
 
         Returns:

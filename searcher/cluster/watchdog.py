@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import ray
@@ -35,16 +35,19 @@ class Watchdog:
     Args:
         plan: plan whose jobs run, for the time limit of each.
         faults: limits after which a worker counts as hung.
+        clock: function that returns a time in seconds, from any start.
     """
 
-    def __init__(self, plan: Plan, faults: FaultTolerance) -> None:
-        self._plan, self._faults = plan, faults
+    def __init__(
+        self, plan: Plan, faults: FaultTolerance, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._plan, self._faults, self._clock = plan, faults, clock
         self._working: dict[str, _Working] = {}
-        self._idle_since = time.monotonic()
+        self._idle_since = clock()
 
     def heard(self, trial: Trial) -> None:
         """Note that a trial has started on a worker, or finished an epoch there."""
-        self._working[trial.trial_id] = _Working(trial, time.monotonic())
+        self._working[trial.trial_id] = _Working(trial, self._clock())
 
     def forget(self, trial_id: str) -> str:
         """Stop watching a trial; return the reason why it was killed, empty if it was not."""
@@ -57,7 +60,7 @@ class Watchdog:
         Args:
             jobs: jobs that were handed out, by the id of their trial.
         """
-        now = time.monotonic()
+        now = self._clock()
         for trial_id, working in self._working.items():
             if trial_id in jobs and not working.killed:
                 self._kill_if_overdue(jobs[trial_id], working, now - working.since)

@@ -1,19 +1,16 @@
-"""One driver a run: a lock that the operating system releases with the process, whatever ends it.
-
-The lock is taken with fcntl and not with the package filelock, which empties the file that it locks: a driver
-that is refused would erase the name of the holder.
-"""
+"""One driver a run: a lock that the operating system releases with the process, whatever ends it."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from search_space.errors import RecordError
 
@@ -33,39 +30,33 @@ class Lease:
 
     def __init__(self, run_dir: Path) -> None:
         self.path = run_dir / "driver.lease"
+        self._lock = FileLock(self.path, blocking=False, thread_local=False)
         try:
-            self._file: IO[str] | None = self.path.open("a+")
-        except OSError as error:
-            raise RecordError(
-                f"{self.path} cannot be written: {error.strerror}", hint="choose a writable output"
-            ) from error
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
+            self._lock.acquire()
+        except Timeout:
             # A driver that took the lock a moment ago may not have written its name yet.
             writer = _name(_read(self.path)) or "another process"
             raise RecordError(
                 f"{run_dir} is being written by {writer}",
                 hint="wait for it, stop it, or give this run another name",
             ) from None
-        self._file.truncate(0)
-        json.dump(
-            {
-                "host": socket.gethostname(),
-                "pid": os.getpid(),
-                "since": datetime.now(UTC).isoformat(timespec="seconds"),
-            },
-            self._file,
-        )
-        self._file.flush()
+        except OSError as error:
+            raise RecordError(
+                f"{self.path} cannot be written: {error.strerror}", hint="choose a writable output"
+            ) from error
+        holder = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "since": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        self.path.write_text(json.dumps(holder), encoding="utf-8")
 
     def release(self) -> None:
         """Release the lock, so that another driver can write; a second call does nothing."""
-        if self._file is not None:
-            self._file.truncate(0)
-            self._file.close()
-            self._file = None
+        if self._lock.is_locked:
+            if _read(self.path).get("pid") == os.getpid():
+                self.path.write_text("", encoding="utf-8")
+            self._lock.release()
 
 
 def holder(run_dir: Path) -> str | None:

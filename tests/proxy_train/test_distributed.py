@@ -69,7 +69,7 @@ def train(size: int, data: PreparedData, architecture: Architecture, folder: Pat
     ]
     losses = []
     for process in processes:
-        out, error = process.communicate(timeout=110)
+        out, error = process.communicate(timeout=500)
         assert process.returncode == 0, error[-2000:]
         losses.append(float(out))
     return losses

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Measurement, Purpose, Status
-from results.analysis.frontier import MeasuredNetwork
+from results.analysis.candidates import MeasuredNetwork
 from results.runtimes.preprocessing import Preprocessing
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import STREAM, ClipShape, Kernel, Layer, Options, Stage

@@ -38,9 +38,9 @@ class Driver:
         """Kills it at once."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait(60)
+        self.process.wait(300)
 
-    def finish(self, seconds: float = 150) -> None:
+    def finish(self, seconds: float = 500) -> None:
         """Waits until it has ended well."""
         assert self.process is not None
         assert self.process.wait(seconds) == 0

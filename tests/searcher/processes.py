@@ -12,7 +12,7 @@ def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def until(condition: Callable[[], bool], seconds: float = 90) -> None:
+def until(condition: Callable[[], bool], seconds: float = 400) -> None:
     """Waits; what is not there yet counts as false."""
     end = time.monotonic() + seconds
     while True:

@@ -84,13 +84,13 @@ def _add_segment(
     elif name in listing.groups:
         listing.drop(f"{split}:{name}", "listed before")
     elif names is None:
-        listing.add_unlabelled(_from_one(video, rates.get(recording)), name, split, start, end)
+        listing.add_unlabelled(_numbered_from_one(video, rates.get(recording)), name, split, start, end)
     else:
-        video = _from_one(video, rates.get(recording))
+        video = _numbered_from_one(video, rates.get(recording))
         listing.add(video, VerbNoun(verb, noun), name, split, start, end, group=recording)
 
 
-def _from_one(video: Video, rate: float | None) -> Video:
+def _numbered_from_one(video: Video, rate: float | None) -> Video:
     """Return the frames counted from 1 even if the first ones are missing: times would shift otherwise."""
     files = video.files
     if files is None:

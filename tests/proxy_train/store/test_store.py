@@ -207,7 +207,7 @@ def test_two_processes_share_the_work_of_one(tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(300)
     assert len({data.path for data in found}) == 1 and len(found) == 4
     assert [path.name for path in found[0].path.parent.iterdir()] == [found[0].path.name]
 

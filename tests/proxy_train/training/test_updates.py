@@ -349,6 +349,6 @@ def test_memory_that_really_runs_out(small_architecture: Architecture, tiny_data
     # The limit counts addresses: a second thread's arena reserves some when it is made, now or then, and what
     # is freed inside a heap keeps its own. Memory that really runs out counts neither.
     plain = {**os.environ, "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=100, env=plain)
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=500, env=plain)
     assert "out of memory with 32 clips" in done.stdout, done.stderr[-2000:]
     assert "micro_batch to" in done.stdout

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from results.analysis.frontier import MeasuredNetwork, frontier
+from results.analysis.candidates import MeasuredNetwork
+from results.analysis.frontier import frontier
 from results.family.budgets import limits_over, with_latency
 from results.family.family import Family, choose_family
 from results.family.member_folders import write_plan

@@ -190,12 +190,12 @@ def test_a_video_that_cannot_be_written_is_refused(name: str, tmp_path: Path) ->
 
 def test_a_camera_s_pictures_are_those_that_are_due(tmp_path: Path) -> None:
     path = encode(tmp_path / "camera.mkv", 3, "matroska")
-    pictures = list(live._live(str(path), None, FPS / 2, SIZE))
+    pictures = list(live._camera_pictures(str(path), None, FPS / 2, SIZE))
     assert len(pictures) == 3 * FPS // 2
     expected = Video(path).read(FPS / 2, SIZE)
     np.testing.assert_array_equal(np.stack(pictures), expected)
     # A camera slower than the network: each of its pictures once.
-    assert len(list(live._live(str(path), None, 3 * FPS, SIZE))) == 3 * FPS
+    assert len(list(live._camera_pictures(str(path), None, 3 * FPS, SIZE))) == 3 * FPS
 
 
 @pytest.mark.parametrize("file", ["", "step.onnx"])

@@ -30,7 +30,6 @@ FLAGS = (
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not BROWSER, reason="there is no chromium"),
-    pytest.mark.timeout(300),
 ]
 
 
@@ -42,7 +41,7 @@ def opened(page: Path, profile: Path, *flags: str) -> tuple[str, list[str]]:
         f"--user-data-dir={profile}",
         *flags,
     ]
-    ended = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=240, check=True)
+    ended = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=500, check=True)
     said = [line for line in ended.stderr.splitlines() if ":CONSOLE" in line]
     # Headless browsers draw WebGL in software, and say so and how slow that is.
     return ended.stdout, [line for line in said if "WebGL" not in line]

@@ -75,7 +75,7 @@ def test_it_is_served_to_this_machine_and_the_record_stays(run: Path) -> None:
             assert answer.status == 204
     finally:
         dashboard.stop()
-        thread.join(10)
+        thread.join(300)
     assert not thread.is_alive()
     assert (run / FILE).read_bytes() == before
 

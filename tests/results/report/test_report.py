@@ -23,6 +23,7 @@ from results.plots import interactive as plots
 from results.plots import pictures as plots_static
 from results.plots import style as plot_style
 from results.plots.frontier_view import frontier_view, survival
+from results.report import plots as report_plots
 from results.report import sections as report_sections
 from results.report.measurement_tables import write_tables
 from results.report.report import report, write_report
@@ -161,7 +162,7 @@ def test_a_failing_plot_does_not_kill_the_page(run: Run, name: str, monkeypatch:
     def fail(*_: object) -> go.Figure:
         raise RuntimeError("no <ink> left")
 
-    monkeypatch.setattr(plots, name, fail)
+    monkeypatch.setattr(report_plots, name, fail)
     page = Page(report(run))
     failed = {"frontier_figure": 1, "hypervolume_figure": 2, "survival_figure": 1}[name]
     assert page.text.count("could not be made: RuntimeError: no <ink> left") == failed

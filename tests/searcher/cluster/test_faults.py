@@ -65,7 +65,6 @@ def trainers() -> list[int]:
     return found
 
 
-@pytest.mark.timeout(300)
 def test_a_killed_worker_a_killed_node_a_hang_and_a_wish_to_stop(tmp_path: Path, cluster: Any) -> None:
     before = set(trainers())
     options: dict[str, Any] = {
@@ -74,7 +73,8 @@ def test_a_killed_worker_a_killed_node_a_hang_and_a_wish_to_stop(tmp_path: Path,
         "elastic": True,
         "rungs": [2, LAST],
         "hang": HANG,
-        "time_limit_minutes": 0.06,
+        # Far more than a training takes on a busy machine; a single network hangs.
+        "time_limit_minutes": 0.5,
         "strategy": "random",
     }
     driver = Driver(tmp_path, 0.3, **options)
@@ -100,7 +100,7 @@ def test_a_killed_worker_a_killed_node_a_hang_and_a_wish_to_stop(tmp_path: Path,
     hung = sum(each.digest[0] in HANG for each in Records.reading(driver.run).candidates())
     records = driver.check(12, failed=hung, redone=4)
     assert hung and all(
-        each.reason == "it took more than 0.06 minutes"
+        each.reason == "it took more than 0.5 minutes"
         for each in records.measurements()
         if each.status == "failed"
     )
@@ -108,7 +108,7 @@ def test_a_killed_worker_a_killed_node_a_hang_and_a_wish_to_stop(tmp_path: Path,
     assert [line["event"] for _, line in read_log(driver.run, failed)][-2:] == ["lost", "measured"]
     lost = [line["reason"] for _, line in read_log(driver.run) if line["event"] == "lost"]
     assert len(lost) > hung, "the killed worker's is in the log, too"
-    until(lambda: not set(trainers()) - before, 30)
+    until(lambda: not set(trainers()) - before)
 
 
 @pytest.mark.slow
@@ -132,7 +132,7 @@ def kill_and_finish(folder: Path, cluster: Any, kills: int) -> Driver:
             until(lambda known=known: len(driver.epochs) > known or driver.process.poll() is not None)  # type: ignore
             time.sleep(rng.uniform(0, 1.5))
             driver.kill()
-            until(lambda: not set(trainers()) - before, 30)
+            until(lambda: not set(trainers()) - before)
         with driver:
             driver.finish()
     # An epoch under way at a kill is trained again, one a worker.
@@ -140,7 +140,6 @@ def kill_and_finish(folder: Path, cluster: Any, kills: int) -> Driver:
     return driver
 
 
-@pytest.mark.timeout(200)
 def test_a_run_that_waits_says_for_what_and_can_be_stopped(tmp_path: Path, cluster: Any) -> None:
     driver = Driver(tmp_path, 0.0, address=cluster.address, gpus_per_trial=1)
     with nodes(cluster, 1), driver:

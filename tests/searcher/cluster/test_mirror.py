@@ -79,7 +79,6 @@ def test_a_worker_goes_on_from_the_store_and_leaves_nothing_here(tmp_path: Path)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_a_whole_search_over_a_store(tmp_path: Path) -> None:
     """Weights come to the driver; checkpoints of candidates that are held for good go."""
     settings = tiny_settings(tmp_path, trials=8).model_copy(

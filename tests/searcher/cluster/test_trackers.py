@@ -26,7 +26,6 @@ def test_a_tracker_that_is_not_installed_is_named_before_the_run_starts(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_mlflow_has_a_run_for_every_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow = pytest.importorskip("mlflow", reason="the extra mlflow is not installed")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
@@ -41,7 +40,6 @@ def test_mlflow_has_a_run_for_every_training(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_weights_and_biases_writes_a_run_for_every_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

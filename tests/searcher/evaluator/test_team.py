@@ -29,7 +29,6 @@ def helpers() -> list[int]:
     return found
 
 
-@pytest.mark.timeout(200)
 def test_two_processes_train_what_one_does_and_end_with_it(tmp_path: Path) -> None:
     videos = [f"{split}/{kind}/{n}.mp4" for split in ("train", "val") for kind in "ab" for n in range(3)]
     write_videos(tmp_path / "videos", *videos)
@@ -55,7 +54,6 @@ def test_two_processes_train_what_one_does_and_end_with_it(tmp_path: Path) -> No
             assert other.metrics["loss"] == pytest.approx(one.metrics["loss"], abs=2e-3)
 
 
-@pytest.mark.timeout(200)
 def test_a_helper_that_dies_is_an_error_at_once(tmp_path: Path) -> None:
     write_videos(tmp_path / "videos", *[f"{s}/{k}/1.mp4" for s in ("train", "val") for k in "ab"])
     data = DataSettings(kind="folder", root=tmp_path / "videos", cache=tmp_path / "cache")

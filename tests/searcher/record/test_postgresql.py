@@ -139,7 +139,6 @@ def test_a_database_that_is_not_there_is_named_before_the_run_starts(tmp_path: P
     check_settings(settings.model_copy(update={"storage": server}))
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.slow
 def test_a_whole_search_on_real_workers(tmp_path: Path, server: str) -> None:
     settings = tiny_settings(tmp_path, trials=6).model_copy(update={"storage": server})

@@ -176,7 +176,6 @@ def test_a_driver_that_lost_its_lock_to_another_writes_nothing(tmp_path: Path, s
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_search_outlives_a_full_disk(tmp_path: Path) -> None:
     """Driver and workers wait: journal, checkpoints and logs all lie on the disk that is full."""
     with small_disk(tmp_path / "disk", 1024) as disk:
@@ -195,7 +194,6 @@ def test_a_search_outlives_a_full_disk(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_search_outlives_its_database(tmp_path: Path, server: Server) -> None:
     driver = Driver(tmp_path, 0.2, trials=8, storage=server.url)
     with driver:

@@ -23,7 +23,6 @@ NETWORK = "stream_8x32x4_s8_w8s2-33e16-a_w16s2-33e24-a_h32x32"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_two_workers_train_what_one_does_go_on_and_say_why_they_fail(tmp_path: Path) -> None:
     manifest = moving_digits.write(tmp_path / "digits", moving_digits.Preset(train=2, val=1, test=1), seed=0)
     dataset = moving_digits.as_dataset(tmp_path / "digits", "few", manifest)

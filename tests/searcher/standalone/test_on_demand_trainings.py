@@ -94,7 +94,7 @@ def test_a_worker_waits_for_a_video_that_is_lost(
     tried = threading.Event()
 
     def bring_back() -> None:
-        tried.wait(30)
+        tried.wait(300)
         (tmp_path / "away.mp4").rename(path)
 
     cleanup = TrialWorker.cleanup
