@@ -35,7 +35,7 @@ class Watchdog:
     Args:
         plan: plan whose jobs run, for the time limit of each.
         faults: limits after which a worker counts as hung.
-        clock: time in seconds, from any beginning.
+        clock: function that returns a time in seconds, from any start.
     """
 
     def __init__(

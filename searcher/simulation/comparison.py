@@ -49,7 +49,8 @@ def compare(
     yield f"{problem_yardstick.name}: {measure}; {workers} workers, mean of {seeds} searches"
     # With rungs, only candidates at the last one count, whose number is not known in advance.
     shown = checkpoints if reduction is None else []
-    yield f"{'strategy':<12}" + "".join(f"{f'@{at}':>9}" for at in shown) + f"{'end':>9}{'+-':>8}  time"
+    width = max(12, *(len(name) for name in names))
+    yield f"{'strategy':<{width}}" + "".join(f"{f'@{at}':>9}" for at in shown) + f"{'end':>9}{'+-':>8}  time"
     for name in names:
         searches, quality = [], ""
         for seed in range(seeds):
@@ -68,13 +69,14 @@ def compare(
             searches.append(search.run())
             if isinstance(strategy, Predictor) and strategy.quality is not None:
                 quality = f"  last predictor: {strategy.quality}"
-        yield _row(name, searches, shown) + quality
+        yield _row(f"{name:<{width}}", searches, shown) + quality
 
 
 def _row(name: str, searches: Sequence[Simulated], shown: Sequence[int]) -> str:
-    """Return the line of a strategy: mean scores, the spread of the last one, and the simulated time."""
+    """Return the line of a strategy whose padded name is given: mean scores, the spread of the last one, and
+    the simulated time."""
     means = mean_scores(searches)
     ends = np.array([search.scores[max(search.scores)] for search in searches])
     cells = [f"{means[at]:9.4f}" if at in means else f"{'':>9}" for at in shown]
     seconds = np.mean([search.seconds for search in searches])
-    return f"{name:<12}{''.join(cells)}{ends.mean():9.4f}{ends.std():8.4f}  {seconds:.4g}"
+    return f"{name}{''.join(cells)}{ends.mean():9.4f}{ends.std():8.4f}  {seconds:.4g}"

@@ -86,12 +86,15 @@ def test_one_worker_tells_the_story_of_the_plan_and_a_finished_run_costs_nothing
     plain = finished(tmp_path / "plain", trials=10)
     events: list[Event] = []
     settings = tiny_settings(tmp_path / "ray", trials=10, workers=1)
+    environment = dict(os.environ)
     with Session.open(settings, invented(), classes=16, on_event=events.append) as session:
         done = session.search()
         confirmed = session.confirm()
         largest = Architecture.parse(confirmed[-1].architecture)
         outcomes = session.train([session.job(largest), session.job(largest, 3, seed=5)])
         searched = session.records.measurements("search")
+    # These two are Ray's own.
+    assert os.environ.keys() - environment.keys() <= {"PYTHONBREAKPOINT", "RAY_CLIENT_MODE"}
     assert [(each.digest, each.fidelity, each.metrics["top1"]) for each in searched] == [
         (each.digest, each.fidelity, each.metrics["top1"]) for each in plain.measurements()
     ]

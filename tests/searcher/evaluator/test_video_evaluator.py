@@ -163,7 +163,7 @@ def test_clips_that_were_not_prepared_are_named(
     spec: EvaluatorSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other, larger = SMALL.with_input(replace(SMALL.input, size=32)), Fidelity(4, 4, 32)
-    with pytest.raises(SettingsError, match=r"4x32x8.*there is 4x16x8"):
+    with pytest.raises(SettingsError, match=r"4x32x8.*there is data for 4x16x8"):
         list(spec.build()(job(tmp_path / "job", architecture=other, fidelity=larger)))
     monkeypatch.undo()
     with pytest.raises(DataError, match="store"):

@@ -204,3 +204,11 @@ def test_a_second_driver_is_refused_and_a_killed_one_loses_nothing(tmp_path: Pat
         assert records.append(measurement(len(found)))
     for line in (run / FILE).read_text().splitlines():
         json.loads(line)
+
+
+def test_optuna_is_quiet_while_a_record_is_written_and_not_afterwards(tmp_path: Path) -> None:
+    before = optuna.logging.get_verbosity()
+    with Records.writing(tmp_path / "run", IDENTITY):
+        assert optuna.logging.get_verbosity() == optuna.logging.ERROR
+    Records.reading(tmp_path / "run")
+    assert optuna.logging.get_verbosity() == before != optuna.logging.ERROR
