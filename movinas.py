@@ -63,6 +63,11 @@ else:
         },
     )
 
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 app = typer.Typer(
     help="Search for mobile video networks (MoViNets), retrain them, stream and export them.",
     no_args_is_help=True,

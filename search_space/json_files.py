@@ -51,6 +51,9 @@ def from_json(content: object, kind: type[T], *, where: str, error: type[Movinas
         place = ".".join(map(str, first["loc"]))
         if first["type"] == "missing":
             raise error(f"{where} is incomplete: it has no {place!r}", hint=hint) from wrong
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, MovinasError):
+            raise error(f"{where} is damaged: {place or 'it'}: {cause.message}", hint=hint) from wrong
         value_text = repr(first["input"])[:80]
         raise error(
             f"{where} is damaged: {place or 'it'} is {value_text}: {first['msg']}", hint=hint

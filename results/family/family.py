@@ -103,7 +103,7 @@ class Family:
             path,
             cls,
             error=RecordError,
-            hint="remove it and run the same command again",
+            hint="choose the family again: movinas family RUN, with your budgets if you had any",
             missing="a run writes it once its frontier is confirmed",
             format=_FORMAT,
         )

@@ -25,6 +25,7 @@ from search_space.architecture.architecture import Architecture
 from search_space.errors import ArchitectureError, SettingsError
 from searcher.objectives import OBJECTIVES
 from searcher.record.candidate import Candidate
+from searcher.record.optuna_logging import quiet_optuna
 from searcher.record.records import Records
 
 HOST = "127.0.0.1"
@@ -44,7 +45,8 @@ def copied(run_dir: Path, records: Records) -> InMemoryStorage:
     storage = InMemoryStorage()
     names = records.objectives.names
     directions = [StudyDirection.MAXIMIZE] + [StudyDirection.MINIMIZE] * (len(names) - 1)
-    study = storage.create_new_study(directions, run_dir.resolve().name)
+    with quiet_optuna():
+        study = storage.create_new_study(directions, run_dir.resolve().name)
     storage.set_study_system_attr(study, "study:metric_names", list(names))
     tags = _tags(run_dir, records)
     ended = [candidate for candidate in records.candidates() if candidate.state != "open"]

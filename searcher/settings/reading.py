@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -46,11 +46,15 @@ def load_settings(source: str | Path | None = None, overrides: Mapping[str, Any]
     data = document.data
     for key, value in (overrides or {}).items():
         _override(data, key, value)
-    return parse_settings(Document(document.source, data, document.lines))
+    return parse_settings(Document(document.source, data, document.lines), overrides or {})
 
 
-def parse_settings(document: Document) -> Settings:
+def parse_settings(document: Document, overrides: Collection[str] = ()) -> Settings:
     """Return the settings of a document.
+
+    Args:
+        document: the settings as they were read.
+        overrides: dotted keys whose values do not come from the document's source.
 
     Raises:
         SettingsError: a key is unknown, or a value is wrong.
@@ -58,7 +62,7 @@ def parse_settings(document: Document) -> Settings:
     try:
         return Settings.model_validate(document.data)
     except ValidationError as error:
-        raise _explained(document, error) from error
+        raise _explained(document, error, overrides) from error
 
 
 def _override(data: dict[str, Any], key: str, value: Any) -> None:
@@ -74,12 +78,16 @@ def _override(data: dict[str, Any], key: str, value: Any) -> None:
     data[last] = value
 
 
-def _explained(document: Document, error: ValidationError) -> SettingsError:
+def _explained(document: Document, error: ValidationError, overrides: Collection[str]) -> SettingsError:
     """Return the first problem in words; an unknown key comes first, since it often explains the others."""
     problems = error.errors(include_url=False)
     first = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
     location = _keys(first["loc"])
     place = document.place(location) if location else document.source
+    dotted = ".".join(map(str, location))
+    if any(dotted == key or dotted.startswith(f"{key}.") for key in overrides):
+        # A file is not to blame for what an option said.
+        place = dotted
     if first["type"] == "extra_forbidden":
         known = ", ".join(_fields_at(location[:-1]))
         return SettingsError(f"{place}: there is no such setting", hint=f"use one of {known}")

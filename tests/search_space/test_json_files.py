@@ -65,7 +65,10 @@ def test_names_of_files_that_are_no_text_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"network": "nonsense"}, r"whole\.json is damaged: network is 'nonsense': .*text form"),
+        (
+            {"network": "nonsense"},
+            r"whole\.json is damaged: network: cannot read 'nonsense'.*text form",
+        ),
         ({"parts": [{"name": "a", "sizes": [1, "2"]}]}, r"damaged: parts\.0\.sizes\.1 is '2'"),
         ({"share": None}, "damaged: share is None"),
         ({"facts": 3}, "damaged: facts is 3"),

@@ -237,6 +237,13 @@ def test_budgets_have_any_name_and_unit_and_round_trip(
         assert found is not None and (dict(found.limits), found.unit) == (limits, unit)
 
 
+def test_a_file_is_not_blamed_for_what_an_option_said() -> None:
+    with pytest.raises(SettingsError, match=r"^space: no space file can be read at 'nowhere'"):
+        load_settings("quickstart", {"space": "nowhere"})
+    with pytest.raises(SettingsError, match=r"^search\.trials is 0"):
+        load_settings("quickstart", {"search.trials": 0})
+
+
 def test_a_space_file_is_read_once(tmp_path: Path) -> None:
     file = tmp_path / "space.yaml"
     file.write_text(yaml.safe_dump(TINY_SPACE))
