@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -111,7 +112,9 @@ def test_the_folder_holds_all_there_is_to_see(run: Path) -> None:
     assert (run / "frontier.png").read_bytes().startswith(b"\x89PNG")
     for page in ("frontier.html", "report.html"):
         text = (run / page).read_text()
-        assert "plotly" in text and 'src="http' not in text and "could not be made" not in text
+        assert "plotly" in text and "could not be made" not in text
+        # The scripts inside may name addresses; the page itself must load nothing from any.
+        assert not re.search(r'<(script|link|img)[^>]+(src|href)="http', text)
         assert (run / page).stat().st_size < 6 * 2**20
 
 
