@@ -166,5 +166,5 @@ def test_a_damaged_line_of_the_log_is_named(text: str, message: str, tmp_path: P
 
 
 def test_a_run_with_a_wrong_value_is_refused() -> None:
-    with pytest.raises(RecordError, match=r"the training is damaged: horizon is 'e4'.*not a fidelity"):
+    with pytest.raises(RecordError, match=r"the training is damaged: horizon: 'e4' is not a fidelity"):
         TrainingRun.from_json(WRITTEN_RUN.replace("e4-f8-s32-p50", "e4"))
