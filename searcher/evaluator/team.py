@@ -62,7 +62,7 @@ def _start_helper(request: Mapping[str, Any]) -> subprocess.Popen[str]:
     """Start a helper process, and send it its request."""
     path = os.pathsep.join(part for part in sys.path if part)
     helper = subprocess.Popen(
-        [sys.executable, "-m", "searcher.evaluator.helper"],
+        [sys.executable, "-m", "searcher.evaluator.team_member"],
         stdin=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": path},

@@ -24,7 +24,7 @@ def helpers() -> list[int]:
     found = []
     for child in Path("/proc/self/task").glob("*/children"):
         for pid in child.read_text().split():
-            if "searcher.evaluator.helper" in Path(f"/proc/{pid}/cmdline").read_text():
+            if "searcher.evaluator.team_member" in Path(f"/proc/{pid}/cmdline").read_text():
                 found.append(int(pid))
     return found
 

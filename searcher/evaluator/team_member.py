@@ -1,6 +1,6 @@
 """A helper process of a team: it trains with the worker of its machine, and ends with it.
 
-Started as ``python -m searcher.evaluator.helper``; one line of JSON on its standard input describes the
+Started as ``python -m searcher.evaluator.team_member``; one line of JSON on its standard input describes the
 training, and the end of that input is the end of the worker.
 """
 
