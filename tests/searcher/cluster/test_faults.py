@@ -21,6 +21,9 @@ from searcher.run.run_log import read_log
 from tests.searcher.driver import LAST, Driver
 from tests.searcher.processes import alive, until
 
+OWN = {"MOVINAS_TESTED_BY": str(os.getpid())}
+"""In the environment of every process of this module's cluster, which tells them from those of other runs."""
+
 HANG = "01"
 """The digests that begin so belong to networks whose training never gets through its second epoch."""
 
@@ -28,7 +31,7 @@ HANG = "01"
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A head without room for trainings; tests add the nodes that they need, and take them away."""
-    os.environ["RAY_AUTH_MODE"] = "disabled"
+    os.environ.update(OWN, RAY_AUTH_MODE="disabled")
     from ray.cluster_utils import Cluster
 
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
@@ -52,15 +55,16 @@ def nodes(cluster: Any, *cpus: int) -> Iterator[list[Any]]:
 
 
 def trainers() -> list[int]:
-    """Processes that train for Ray on this machine."""
+    """Processes that train for this module's cluster, whoever their parent is by now."""
     found = []
+    own = b"=".join(part.encode() for part in next(iter(OWN.items())))
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                command = (entry / "cmdline").read_bytes()
+                command, environment = ((entry / name).read_bytes() for name in ("cmdline", "environ"))
             except OSError:
                 continue
-            if b"TrialWorker" in command:
+            if b"TrialWorker" in command and own in environment.split(b"\0"):
                 found.append(int(entry.name))
     return found
 
