@@ -37,7 +37,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "training",
     ),
     "searcher": (
-        "hypervolume_box objectives pareto",
+        "hypervolume_box objectives pareto reliability",
         "record",
         "promotion strategies",
         "plan",
