@@ -73,7 +73,7 @@ def draw_frontier(run_dir: Path, watcher: Watcher) -> None:
     write_tables(measurements, run_dir)
     objectives, candidates = records.objectives, confirmed(records)
     if candidates:
-        watcher.say(confirmed_table(candidates, objectives.names))
+        watcher.say(confirmed_table(candidates, objectives.names, measurements))
         watcher.say(
             "\n".join(
                 f"{member.digest}  {member.architecture}" for member in candidates if member.on_frontier

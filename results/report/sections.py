@@ -19,6 +19,7 @@ from results.report.page import Cell, code, facts, guarded, listing, note, numbe
 from results.report.plots import MAKERS, wanted_plots
 from results.report.run_view import Run
 from search_space.errors import MovinasError
+from searcher.plan.measured_reliability import NOISE_REMEDY, measured_reliabilities
 
 # More rows would make the page too large; the tables of the run's folder have all.
 _MOST_ROWS = 500
@@ -48,8 +49,14 @@ def summary_part(run: Run) -> str:
         )
     if run.seconds is not None:
         figures["wall time"] = units.duration(run.seconds)
+    reliabilities = measured_reliabilities(run.measurements)
+    warning = ""
+    if reliabilities:
+        last = reliabilities[-1]
+        figures[f"reliability ({last.kind})"] = last.reliability.text()
+        warning = note(f"{last.kind}: {NOISE_REMEDY}.") if last.reliability.mostly_noise else ""
     figures["failed measurements"] = str(failed)
-    return facts(figures)
+    return facts(figures) + warning
 
 
 def _plot(name: str, run: Run, words: str = "") -> str:
@@ -140,16 +147,42 @@ def next_part(run: Run) -> str:
 
 
 def search_part(run: Run) -> str:
-    """Return how the search went: hypervolume, rungs, learning curves."""
+    """Return how the search went: hypervolume, rungs, learning curves, reliability."""
     searched = of_purpose(run.measurements, "search")
     pairs = [("hypervolume", "hypervolume-time"), ("survival", "curves")]
     rows = [f'<div class="pair">{_plot(one, run)}{_plot(other, run)}</div>' for one, other in pairs]
     spent = sum(m.seconds for m in searched)
-    return "\n".join(rows) + note(
+    words = note(
         f"{len(searched)} measurements, {units.duration(spent)} of training. An evaluation is one "
         "measurement, at any rung. The hypervolume is the dominated share of accuracy 0 to 1 and the range "
         "of log costs."
     )
+    return "\n".join(rows) + words + _reliability(run)
+
+
+def _reliability(run: Run) -> str:
+    """Return how reliable each kind of training was that was repeated; nothing if none was."""
+    found = measured_reliabilities(run.measurements)
+    if not found:
+        return ""
+    heads = ("kind of training", "reliability", "points between seeds", "networks", "trainings")
+    rows = [
+        [
+            text(each.kind),
+            number(each.reliability.text(), each.reliability.value),
+            number(f"{100 * each.reliability.seed_deviation:.1f}", each.reliability.seed_deviation),
+            number(str(each.reliability.networks), each.reliability.networks),
+            number(str(each.reliability.trainings), each.reliability.trainings),
+        ]
+        for each in found
+    ]
+    words = note(
+        "Reliability is the share of the variance between networks of like cost that is theirs and not the "
+        "seed's, with its 95 % interval: 1 if every training of a network ends alike, 0 if networks cannot "
+        "be told apart. Points between seeds are the standard deviation between trainings of one network."
+    )
+    noisy = [each.kind for each in found if each.reliability.mostly_noise]
+    return table(heads, rows) + words + "".join(note(f"{kind}: {NOISE_REMEDY}.") for kind in noisy)
 
 
 def choices_part(run: Run) -> str:

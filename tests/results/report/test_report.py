@@ -29,6 +29,7 @@ from results.report.measurement_tables import write_tables
 from results.report.report import report, write_report
 from results.report.run_view import Run
 from results.runtimes.sidecar import Check
+from searcher.plan.measured_reliability import measured_reliabilities
 from searcher.record.frame import COLUMNS, frame
 from tests.results.synthetic import fidelity, measured, measurement, whole_run
 
@@ -145,6 +146,26 @@ def test_page_shows_what_was_found(run: Run) -> None:
     assert "loss is NaN in epoch 1 <b>&</b>" in page.text
     assert "it differs by <0.1> & more" in page.text
     assert "could not be made" not in page.text
+
+
+def test_page_shows_how_reliable_the_trainings_are(run: Run) -> None:
+    (found,) = measured_reliabilities(run.measurements)
+    assert found.purpose == "confirmation" and found.reliability.trainings == 36
+    summary, search = report_sections.summary_part(run), report_sections.search_part(run)
+    assert f"<b>{found.reliability.text()}</b><span>reliability (confirmation, 16 epochs)</span>" in summary
+    for cell in (found.kind, found.reliability.text(), "12</td>", "36</td>"):
+        assert cell in search
+    assert "mostly noise" not in summary + search
+    rng = np.random.default_rng(0)
+    luck = [
+        replace(row, metrics={**row.metrics, "top1": float(rng.uniform(0.1, 0.9))})
+        for row in run.measurements
+    ]
+    noisy = replace(run, measurements=luck)
+    assert "mostly noise" in report_sections.summary_part(noisy)
+    assert "mostly noise" in report_sections.search_part(noisy)
+    once = replace(run, measurements=[row for row in run.measurements if row.seed == 0])
+    assert "eliab" not in report_sections.summary_part(once) + report_sections.search_part(once)
 
 
 def test_everything_given_is_escaped(run: Run) -> None:

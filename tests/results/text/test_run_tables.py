@@ -57,6 +57,7 @@ def test_a_confirmed_frontier_has_spreads_and_names_who_cannot_be_told_apart(tmp
     text = printed(tmp_path / "tiny")
     found = confirmed(records)
     assert "Confirmed frontier" in text and "cannot be told from" in text and "±" in text
+    assert text.count("reliability (confirmation, 6 epochs): ") == 1
     assert all(each.digest in text for each in found)
     lines = {each.digest: next(line for line in text.splitlines() if each.digest in line) for each in found}
     front = [each for each in found if each.on_frontier]
