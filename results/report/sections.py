@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
@@ -75,9 +77,39 @@ def _plot(name: str, run: Run, words: str = "") -> str:
 def frontier_part(run: Run) -> str:
     """Return the frontier against multiply-adds and every other cost that was searched for."""
     names = [name for name in wanted_plots(run) if name.startswith("frontier") or name == "attainment"]
-    return "\n".join(_plot(name, run) for name in names) + note(
+    words = note(
         "Every candidate at the most thorough fidelity that it reached. The confirmed frontier is measured "
         "again with more seeds and a longer schedule; bars are one standard deviation. Hover for details."
+    )
+    plots = "\n".join(_plot(name, run) for name in names)
+    return plots + words + guarded("The table of confirmed candidates", partial(_confirmed, run))
+
+
+def _confirmed(run: Run) -> str:
+    """Return the confirmed candidates, the cheapest first, each with its chance; nothing if none is."""
+    candidates = run.confirmed()
+    if not candidates:
+        return ""
+    costs = {candidate.digest: units.count(candidate.macs) for candidate in candidates}
+    rows = [
+        [
+            text("confirmed" if candidate.on_frontier else ""),
+            number(units.count(candidate.macs), candidate.macs),
+            number(units.accuracy(candidate.mean, candidate.std or 0.0, candidate.count), candidate.mean),
+            number(str(candidate.count), candidate.count),
+            number(units.chance(candidate.chance), candidate.chance),
+            text(", ".join(costs[digest] for digest in candidate.ties)),
+            code(candidate.architecture),
+        ]
+        for candidate in candidates
+    ]
+    heads = (
+        *("frontier", "multiply-adds", "top-1", "trainings", "chance", "cannot be told from"),
+        "architecture",
+    )
+    return table(heads, rows, tall=True) + note(
+        "The chance is that of being on the frontier of the true means, from all trainings of the "
+        "confirmation together. A candidate beside the frontier can have one, too."
     )
 
 
@@ -91,11 +123,16 @@ def family_part(run: Run) -> str:
         "parameters",
         "state",
         "confirmed top-1",
+        "chance",
         "trained top-1",
         "frame by frame",
         "latency a frame",
     )
-    rows = [_family_row(member, run.outcomes.get(member.name)) for member in run.family.members]
+    chances = {candidate.digest: candidate.chance for candidate in run.confirmed()}
+    rows = [
+        _family_row(member, run.outcomes.get(member.name), chances.get(member.digest, math.nan))
+        for member in run.family.members
+    ]
     notes = "".join(note(words) for words in run.family.notes)
     width = max(len(member.name) for member in run.family.members)
     lines = (
@@ -105,7 +142,7 @@ def family_part(run: Run) -> str:
     return table(heads, rows) + notes + "<br>" + listing("\n".join(lines))
 
 
-def _family_row(member: FamilyMember, outcome: MemberOutcome | None) -> list[Cell]:
+def _family_row(member: FamilyMember, outcome: MemberOutcome | None, chance: float) -> list[Cell]:
     name = f"<b>{html.escape(member.name)}</b>"
     if outcome:
         name = f'<a href="{html.escape(outcome.folder, quote=True)}/">{name}</a>'
@@ -123,6 +160,7 @@ def _family_row(member: FamilyMember, outcome: MemberOutcome | None) -> list[Cel
         number(units.count(member.parameters), member.parameters),
         number(units.size(member.state_bytes), member.state_bytes),
         confirmed,
+        text(units.DASH) if math.isnan(chance) else number(units.chance(chance), chance),
         _percent(metrics.get("top1")),
         _percent(metrics.get("stream_top1")),
         _latency(outcome),

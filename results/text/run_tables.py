@@ -21,7 +21,7 @@ def confirmed_table(
     objectives: Sequence[str] = DEFAULT_OBJECTIVES,
     measurements: Iterable[Measurement] = (),
 ) -> FittingTable:
-    """Return the confirmed candidates, the cheapest first, with mean and spread; the frontier is marked.
+    """Return confirmed candidates with mean, spread and chance, the cheapest first; stars mark the frontier.
 
     Args:
         confirmed: confirmed candidates.
@@ -29,7 +29,7 @@ def confirmed_table(
         measurements: measurements of the run, whose reliability in the confirmation stands below the table.
     """
     columns = [
-        *(Column("", right=False), Column("multiply-adds"), Column("top-1")),
+        *(Column("", right=False), Column("multiply-adds"), Column("top-1"), Column("chance")),
         *_columns(objectives),
         *(Column("digest", right=False), Column("cannot be told from", right=False, listed=True)),
     ]
@@ -41,6 +41,7 @@ def confirmed_table(
             "*" if candidate.on_frontier else "",
             units.count(candidate.macs),
             units.accuracy(candidate.mean, candidate.std or 0.0, candidate.count),
+            units.chance(candidate.chance),
             *_cells(candidate.metrics, objectives),
             candidate.digest,
             ", ".join(costs[digest] for digest in candidate.ties),
