@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from results.family.family import Family
 from results.family.outcome import MemberOutcome
-from searcher.objectives import DEFAULT_OBJECTIVES
+from searcher.objectives import DEFAULT_OBJECTIVES, Objectives
+from searcher.plan.confirmation import Confirmed, longest_confirmation
 from searcher.record import Measurement
 
 
@@ -48,6 +49,11 @@ class Run:
     constraints: Mapping[str, float] = field(default_factory=dict)
     runs: Mapping[str, Sequence[Measurement]] = field(default_factory=dict)
     published: bool = False
+
+    def confirmed(self) -> tuple[Confirmed, ...]:
+        """Return the candidates of the longest confirmation, compared in the objectives that are shown."""
+        objectives = Objectives(tuple(self.objectives), self.constraints)
+        return longest_confirmation(self.measurements, objectives)
 
     @property
     def trained(self) -> dict[str, float]:

@@ -18,11 +18,13 @@ from searcher.cluster.checkpoint_mirror import Mirror
 from searcher.cluster.cluster import Cluster
 from searcher.cluster.heartbeat import Heartbeat
 from searcher.plan.confirmation import Confirmed, choose_members, summarise
+from searcher.plan.confirmation_plan import MOST_SEEDS, ConfirmationPlan, Member
 from searcher.plan.events import OnEvent, PhaseProgress, ignore
 from searcher.plan.job import EvaluatorSpec, Job, job_folder
 from searcher.plan.job_plan import JobOutcome, JobPlan
 from searcher.plan.search_plan import CandidateTraining, SearchLimits, SearchPlan
 from searcher.promotion.halving import ParetoHalving
+from searcher.record.candidate import Candidate
 from searcher.record.records import Records
 from searcher.run.run_log import RunLog
 from searcher.settings.settings import Settings
@@ -153,7 +155,7 @@ class Session:
             self._mirror.drop(folder.name)
 
     def confirm(self) -> tuple[Confirmed, ...]:
-        """Train the provisional frontier again, longer and with other seeds.
+        """Train the provisional frontier again, longer and with other seeds; see ``ConfirmationPlan``.
 
         Returns:
             All confirmed candidates, the cheapest first; those with ``on_frontier`` are the run's frontier.
@@ -162,21 +164,31 @@ class Session:
             KeyboardInterrupt: the user pressed Ctrl-C; see ``search``.
         """
         settings = self.settings.confirmation
-        jobs = [
-            self.job(
-                Architecture.parse(member.architecture),
-                settings.epochs,
-                purpose="confirmation",
-                seed=self.settings.seed + 1 + number,
-            )
-            for member in choose_members(self.records.candidates(), settings.members, self.records.objectives)
-            for number in range(settings.seeds)
-        ]
-        self._run(jobs, "confirmation")
+        candidates = choose_members(self.records.candidates(), settings.members, self.records.objectives)
+        members = [self._member(candidate, MOST_SEEDS * settings.seeds) for candidate in candidates]
+        plan = ConfirmationPlan(
+            self.records,
+            self.space.classes,
+            members,
+            settings.seeds * len(members),
+            workers=self.settings.search.workers,
+            on_event=self._on_event,
+        )
+        self._cluster.run(plan, self._evaluator)
         return summarise(self.records.measurements("confirmation"), settings.epochs, self.records.objectives)
 
+    def _member(self, candidate: Candidate, most: int) -> Member:
+        """Return a candidate with its possible trainings in the confirmation, at most ``most``."""
+        architecture = Architecture.parse(candidate.architecture)
+        epochs, first = self.settings.confirmation.epochs, self.settings.seed + 1
+        trainings = [
+            self.job(architecture, epochs, purpose="confirmation", seed=first + number)
+            for number in range(most)
+        ]
+        return Member(trainings, candidate.latest)
+
     def train(self, jobs: Sequence[Job]) -> list[JobOutcome]:
-        """Train final networks.
+        """Train final networks, and fetch the weights that are only in an object store.
 
         Args:
             jobs: trainings of purpose ``family``; see ``job``.
@@ -187,7 +199,20 @@ class Session:
         Raises:
             KeyboardInterrupt: the user pressed Ctrl-C; see ``search``.
         """
-        return self._run(jobs, "family")
+        plan = JobPlan(
+            self.records,
+            "family",
+            self.space.classes,
+            jobs,
+            workers=self.settings.search.workers,
+            on_event=self._on_event,
+        )
+        self._cluster.run(plan, self._evaluator)
+        outcomes = plan.outcomes()
+        for outcome in outcomes:
+            if self._mirror is not None and not outcome.failed and not outcome.job.weights.is_file():
+                self._mirror.pull(outcome.job.folder.name, outcome.job.folder)
+        return outcomes
 
     def job(
         self,
@@ -214,23 +239,6 @@ class Session:
             self.run_dir, architecture.digest, job_seed, purpose, epochs=length, recipe=recipe
         )
         return Job(architecture, fidelity, job_seed, purpose, folder, recipe=recipe)
-
-    def _run(self, jobs: Sequence[Job], purpose: Purpose) -> list[JobOutcome]:
-        """Run jobs, and fetch the weights that are only in an object store."""
-        plan = JobPlan(
-            self.records,
-            purpose,
-            self.space.classes,
-            jobs,
-            workers=self.settings.search.workers,
-            on_event=self._on_event,
-        )
-        self._cluster.run(plan, self._evaluator)
-        outcomes = plan.outcomes()
-        for outcome in outcomes:
-            if self._mirror is not None and not outcome.failed and not outcome.job.weights.is_file():
-                self._mirror.pull(outcome.job.folder.name, outcome.job.folder)
-        return outcomes
 
 
 def run_search(

@@ -232,7 +232,10 @@ class ConfirmationSettings(_SettingsModel):
     """The ``confirmation`` part: longer and repeated trainings of the provisional frontier."""
 
     epochs: Count = Field(default=12, description="epochs of each training, at least those of the last rung")
-    seeds: Count = Field(default=2, description="number of trainings of each member")
+    seeds: Count = Field(
+        default=2,
+        description="mean number of trainings of a member: one each, and the others where they tell most",
+    )
     members: Count = Field(default=8, description="highest number of candidates")
 
 
