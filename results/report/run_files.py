@@ -46,7 +46,7 @@ def write_run(
         seconds: wall time of the run.
     """
     run = replace(read_run(run_dir, video), outcomes=outcomes, seconds=seconds)
-    write_tables(run.measurements, run_dir)
+    write_tables(run.measurements, run_dir, run.origins)
     view = frontier_view(run.measurements, run.family, run.trained, references=run.references)
     _write_plots(view, run_dir)
     write_report(run, run_dir / "report.html")
@@ -70,7 +70,8 @@ def draw_frontier(run_dir: Path, watcher: Watcher) -> None:
     trained = {name: one.metrics["top1"] for name, one in outcomes.items() if "top1" in one.metrics}
     view = frontier_view(measurements, family, trained)
     _write_plots(view, run_dir)
-    write_tables(measurements, run_dir)
+    origins = {each.digest: each.origin for each in records.candidates() if each.origin}
+    write_tables(measurements, run_dir, origins)
     objectives, candidates = records.objectives, confirmed(records)
     if candidates:
         watcher.say(confirmed_table(candidates, objectives.names))
