@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -13,9 +13,20 @@ from searcher.record import Measurement
 from searcher.record.frame import frame
 
 
-def write_tables(measurements: Iterable[Measurement], folder: Path) -> tuple[Path, Path]:
-    """Write ``trials.csv`` and ``trials.parquet`` into ``folder``, and return their paths."""
+def write_tables(
+    measurements: Iterable[Measurement], folder: Path, origins: Mapping[str, str] | None = None
+) -> tuple[Path, Path]:
+    """Write ``trials.csv`` and ``trials.parquet`` into ``folder``, and return their paths.
+
+    Args:
+        measurements: measurements of a record.
+        folder: folder of the files.
+        origins: where networks come from that the search began with, in words, by digest; if there are any,
+            a column ``origin`` has it, and ``searched`` for all others.
+    """
     table = frame(measurements)
+    if origins:
+        table["origin"] = [origins.get(digest, "searched") for digest in table["digest"]]
     csv, parquet = folder / "trials.csv", folder / "trials.parquet"
     with replacing(csv) as temporary:
         table.to_csv(temporary, index=False)

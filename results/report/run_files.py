@@ -46,7 +46,7 @@ def write_run(
         seconds: wall time of the run.
     """
     run = replace(read_run(run_dir, video), outcomes=outcomes, seconds=seconds)
-    write_tables(run.measurements, run_dir)
+    write_tables(run.measurements, run_dir, run.origins)
     write_confirmed(run.confirmed(), run_dir)
     view = frontier_view(run.measurements, run.family, run.trained, references=run.references)
     _write_plots(view, run_dir)
@@ -71,7 +71,8 @@ def draw_frontier(run_dir: Path, watcher: Watcher) -> None:
     trained = {name: one.metrics["top1"] for name, one in outcomes.items() if "top1" in one.metrics}
     view = frontier_view(measurements, family, trained)
     _write_plots(view, run_dir)
-    write_tables(measurements, run_dir)
+    origins = {each.digest: each.origin for each in records.candidates() if each.origin}
+    write_tables(measurements, run_dir, origins)
     objectives, candidates = records.objectives, confirmed(records)
     files = ["frontier.png", "frontier.html", "trials.csv", "trials.parquet"]
     if candidates:

@@ -32,6 +32,7 @@ class Run:
         constraints: upper limits of metrics by name, which feasible networks keep.
         runs: measurements of each run by name, if several are merged.
         published: whether the released networks are drawn over the frontier.
+        origins: where the networks come from that the search began with, in words, by digest.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Run:
     constraints: Mapping[str, float] = field(default_factory=dict)
     runs: Mapping[str, Sequence[Measurement]] = field(default_factory=dict)
     published: bool = False
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     def confirmed(self) -> tuple[Confirmed, ...]:
         """Return the candidates of the longest confirmation, compared in the objectives that are shown."""

@@ -302,11 +302,14 @@ def candidates_part(run: Run) -> str:
             number(units.size(m.state_bytes), m.state_bytes),
             text(words[m.fidelity]),
             text("confirmed" if m.digest in confirmed else "provisional" if m.digest in on_front else ""),
+            *([text(run.origins.get(m.digest, "searched"))] if run.origins else []),
             code(m.architecture),
         ]
         for m in members
     ]
-    heads = ("top-1", "multiply-adds", "parameters", "state", "trained for", "frontier", "architecture")
+    heads = ["top-1", "multiply-adds", "parameters", "state", "trained for", "frontier", "architecture"]
+    if run.origins:
+        heads.insert(-1, "origin")
     shown = f"The best {_MOST_ROWS} of {len(candidates)}; " if len(candidates) > _MOST_ROWS else ""
     return table(heads, rows, tall=True) + note(
         f"{shown}trials.csv and trials.parquet have every measurement. Click a column's head to sort."

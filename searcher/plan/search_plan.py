@@ -88,7 +88,7 @@ class SearchPlan(Plan):
     """The plan of a search: first the candidates that an interruption stopped, then as ``next_step`` says.
 
     Args:
-        records: record of the run; the search resumes from what is in it.
+        records: record of the run; the search begins with its seeds, and resumes from what is in it.
         strategy: strategy that proposes candidates.
         halving: rule by which candidates are promoted.
         space: space of the proposals; costs are those for its number of classes.
@@ -116,6 +116,8 @@ class SearchPlan(Plan):
         self._standing = SearchStanding(records, halving.rungs)
         self._distributions = distributions(space.genes)
         self._exhausted = False
+        seeds = records.seeds
+        self._seeds = () if seeds is None else seeds.networks
         self._active: dict[str, Candidate] = {}
         self._frontier: tuple[int, tuple[FrontierPoint, ...], float] = (-1, (), 0.0)
         self._reconcile()
@@ -155,6 +157,15 @@ class SearchPlan(Plan):
         candidates = self.records.candidates()
         if self._exhausted or len(candidates) >= self._limits.trials:
             return None
+        number, seeds = len(candidates), self._seeds
+        candidate = seeds[number].candidate(number) if number < len(seeds) else self._designed(candidates)
+        if candidate is not None:
+            gene_params = params(self._space.genes, candidate.genotype)
+            self.records.propose(candidate, gene_params, self._distributions)
+        return candidate
+
+    def _designed(self, candidates: Sequence[Candidate]) -> Candidate | None:
+        """Return the strategy's next proposal; None if nothing is left to propose."""
         try:
             design = self._strategy.propose(
                 self._standing.history(), {candidate.digest for candidate in candidates}
@@ -165,15 +176,13 @@ class SearchPlan(Plan):
             )
             self._exhausted = True
             return None
-        candidate = Candidate(
+        return Candidate(
             number=len(candidates),
             genotype=design.genotype,
             digest=design.digest,
             architecture=self._space.decode(design.genotype).text,
             macs=int(design.cost),
         )
-        self.records.propose(candidate, params(self._space.genes, candidate.genotype), self._distributions)
-        return candidate
 
     # Results
 

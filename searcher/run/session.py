@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,6 +24,7 @@ from searcher.plan.events import OnEvent, PhaseProgress, ignore
 from searcher.plan.job import EvaluatorSpec, Job, job_folder
 from searcher.plan.job_plan import JobOutcome, JobPlan
 from searcher.plan.search_plan import CandidateTraining, SearchLimits, SearchPlan
+from searcher.plan.seeding import check_same_seeds, find_seeds
 from searcher.promotion.halving import ParetoHalving
 from searcher.record.candidate import Candidate
 from searcher.record.records import Records
@@ -30,6 +32,8 @@ from searcher.run.run_log import RunLog
 from searcher.settings.settings import Settings
 from searcher.strategies.registry import create_strategy
 from searcher.strategies.space_domain import SpaceDomain
+
+_LOG = logging.getLogger(__name__)
 
 
 class Session:
@@ -99,6 +103,7 @@ class Session:
             records = held.enter_context(
                 Records.writing(run_dir, settings.identity(), settings.storage, retry_seconds=retry_seconds)
             )
+            check_same_seeds(records, search.seeds)
             heartbeat = Heartbeat(records.channel)
             held.callback(heartbeat.end)
             log = held.enter_context(RunLog(run_dir, settings))
@@ -133,6 +138,7 @@ class Session:
         search = self.settings.search
         low, high = self.settings.window(self.space)
         domain = SpaceDomain(self.space, self.settings.windows(self.space), search.objectives)
+        self._begin(domain)
         plan = SearchPlan(
             self.records,
             create_strategy(search.strategy, domain, seed=self.settings.seed, startup=search.startup),
@@ -147,6 +153,20 @@ class Session:
         )
         self._cluster.run(plan, self._evaluator)
         return plan.progress()
+
+    def _begin(self, domain: SpaceDomain) -> None:
+        """Decide what the search begins with, once: later starts find it in the record."""
+        if self.records.seeds is not None or self.records.candidates():
+            return
+        search = self.settings.search
+        seeds = find_seeds(search.seeds, domain, startup=search.startup)
+        self.records.begin(seeds)
+        for seed in seeds.networks:
+            _LOG.info("the search begins with %s: %s", seed.origin, seed.architecture)
+        for sentence in seeds.left_out:
+            _LOG.warning("left out of the seeds, %s", sentence)
+        if len(seeds.networks) > search.trials:
+            _LOG.warning("search.trials is %d: only as many seeds are trained", search.trials)
 
     def _drop(self, folder: Path) -> None:
         """Remove the checkpoints of a training that will not be resumed."""

@@ -71,6 +71,13 @@ def _budgets(value: object) -> object:
     return Budgets.read(value) if isinstance(value, str | dict) else value
 
 
+def _entries(value: object) -> object:
+    """Read a list of texts and paths; one alone may be written without brackets."""
+    entries = value if isinstance(value, list | tuple) else [value]
+    return tuple(str(entry) if isinstance(entry, Path) else entry for entry in entries)
+
+
+SeedEntries = Annotated[tuple[str, ...], BeforeValidator(_entries)]
 FamilyBudgets = Annotated[Budgets | None, BeforeValidator(_budgets), PlainSerializer(_budgets_text)]
 
 
@@ -110,6 +117,11 @@ class SearchSettings(_SettingsModel):
     trials: Count = Field(default=48, description="number of all candidates")
     startup: Count = Field(
         default=16, description="number of first candidates, spread evenly over the cost range"
+    )
+    seeds: SeedEntries = Field(
+        default=("published",),
+        description="known networks that the search begins with: published, folders of earlier runs or of"
+        " members, architecture.json, architectures as text; [] for none",
     )
     workers: Count = Field(
         default=2, description="number of trainings at a time; auto for as many as there are CPUs"

@@ -295,6 +295,18 @@ def test_tables_hold_every_measurement(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["trials.csv", "trials.parquet"]
 
 
+def test_networks_that_were_known_before_are_told_from_what_was_searched(tmp_path: Path) -> None:
+    rows = whole_run()
+    known = {rows[0].digest: "published A0, scaled by phi -1.25"}
+    csv, parquet = write_tables(rows, tmp_path, known)
+    for table in (pd.read_csv(csv), pd.read_parquet(parquet)):
+        assert table["origin"].tolist() == [known.get(row.digest, "searched") for row in rows]
+    run = Run("run", rows, origins=known)
+    told = report_sections.candidates_part(run)
+    assert told.count(known[rows[0].digest]) == 1 and ">origin</th>" in told and ">searched<" in told
+    assert "origin" not in report_sections.candidates_part(replace(run, origins={}))
+
+
 def test_tables_of_an_empty_record_have_their_columns(tmp_path: Path) -> None:
     write_tables([], tmp_path)
     assert tuple(pd.read_parquet(tmp_path / "trials.parquet").columns) == COLUMNS

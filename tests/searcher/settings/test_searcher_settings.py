@@ -351,3 +351,30 @@ def test_a_latency_table_has_to_be_of_the_space(tmp_path: Path) -> None:
     replace(table, operations=times).write(path)
     with pytest.raises(SettingsError, match=r"search\.latency_table: .* has no "):
         check_settings(settings)
+
+
+def test_a_search_begins_with_the_released_networks_unless_it_is_told_otherwise(tmp_path: Path) -> None:
+    assert changed(tmp_path).search.seeds == ("published",)
+    assert changed(tmp_path, search__seeds=[]).search.seeds == ()
+    assert changed(tmp_path, search__seeds=tmp_path).search.seeds == (str(tmp_path),)
+    settings = changed(tmp_path, search__seeds=["published", str(tmp_path)])
+    assert load_settings(written(tmp_path, settings.to_yaml())).search.seeds == settings.search.seeds
+    assert settings.identity() == changed(tmp_path).identity(), "the record keeps what a search began with"
+    with pytest.raises(SettingsError, match=r"search\.seeds\[0\] is 3"):
+        load_settings(written(tmp_path, "search: {seeds: [3]}"))
+
+
+def test_seeds_that_cannot_be_used_are_refused_before_work_starts(tmp_path: Path) -> None:
+    space = SearchSpace.from_dict(TINY_SPACE, "tiny")
+    largest = space.largest().text
+    tried(tmp_path, search__seeds=["published", largest])
+    with pytest.raises(SettingsError, match=r"search\.seeds has '.*absent', which cannot be used") as refused:
+        tried(tmp_path, search__seeds=[str(tmp_path / "absent")])
+    assert "the folder of a run" in refused.value.hint
+    narrow = changed(tmp_path, search__seeds=[largest], search__macs={"high": space.macs_range()[1] / 2})
+    check_settings(narrow)
+    with pytest.raises(SettingsError, match=r"search\.seeds has .*outside search\.macs"):
+        check_settings(narrow, space.with_classes(16))
+    narrow.run_dir.mkdir(parents=True)
+    (narrow.run_dir / "settings.yaml").write_text(narrow.to_yaml())
+    check_settings(narrow, space.with_classes(16))
