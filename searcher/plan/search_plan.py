@@ -43,6 +43,7 @@ class CandidateTraining:
         rungs: fidelity of every rung, increasing.
         minutes: time limit of one training in minutes; None for no limit.
         drop: function that removes the checkpoints of a candidate that will not be resumed.
+        repeats: number of trainings of each candidate, with seeds of their own, whose mean counts.
     """
 
     run_dir: Path
@@ -50,6 +51,7 @@ class CandidateTraining:
     rungs: Sequence[Rung]
     minutes: float | None = None
     drop: Callable[[Path], None] = _remove
+    repeats: int = 1
 
     def folder(self, candidate: Candidate) -> Path:
         """Return the folder of a candidate's checkpoints."""
@@ -68,6 +70,7 @@ class CandidateTraining:
             rungs=tuple(rung.epochs for rung in self.rungs),
             fidelities=fidelities,
             measured=tuple(sorted(candidate.metrics)),
+            repeats=self.repeats,
         )
 
 

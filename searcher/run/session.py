@@ -145,7 +145,12 @@ class Session:
             ParetoHalving([rung.epochs for rung in search.rungs], search.reduction, low, high),
             self.space,
             CandidateTraining(
-                self.run_dir, self.settings.seed, search.rungs, search.time_limit_minutes, self._drop
+                self.run_dir,
+                self.settings.seed,
+                search.rungs,
+                search.time_limit_minutes,
+                self._drop,
+                search.repeats,
             ),
             SearchLimits(search.trials, search.budget_minutes),
             search.workers,

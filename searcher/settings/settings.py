@@ -146,6 +146,10 @@ class SearchSettings(_SettingsModel):
         min_length=1,
         description="epochs at which candidates are compared; {epochs: 2, share: 0.5, size: 0.75} for less",
     )
+    repeats: Count = Field(
+        default=1,
+        description="number of trainings of each candidate, with different seeds, whose mean counts",
+    )
     reduction: Annotated[int, Field(strict=True, ge=2)] = Field(
         default=3, description="one in this number of candidates is promoted at each rung"
     )
@@ -231,6 +235,15 @@ class SearchSettings(_SettingsModel):
         timed = "latency" in self.objectives or "latency_ms" in self.constraints
         if timed and any(rung.width < 1 for rung in self.rungs):
             raise ValueError("latency is that of whole networks: leave width out of the rungs")
+        return self
+
+    @model_validator(mode="after")
+    def _repeats_in_one_process(self) -> Self:
+        if self.repeats > 1 and self.gpus_per_trial > 1:
+            raise ValueError(
+                f"repeats is {self.repeats} with gpus_per_trial {self.gpus_per_trial:g}: trainings of several"
+                " GPUs are not repeated; set repeats to 1, or gpus_per_trial to 1 or less"
+            )
         return self
 
     @model_validator(mode="after")
@@ -358,7 +371,7 @@ class Settings(_SettingsModel):
         # Records of older versions have none of these.
         search |= self.search.model_dump(
             mode="json",
-            include={"objectives", "windows", "constraints", "latency_table"},
+            include={"objectives", "windows", "constraints", "latency_table", "repeats"},
             exclude_defaults=True,
         )
         return {

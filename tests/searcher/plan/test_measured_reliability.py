@@ -88,3 +88,24 @@ def test_a_line_says_what_noise_means(value: float, noisy: bool) -> None:
     assert line.startswith(f"{start}, 10 networks, 20 trainings")
     assert line.endswith(NOISE_REMEDY) is noisy and "\n" not in line
     assert "mostly noise" in NOISE_REMEDY and "confirmation.seeds" in NOISE_REMEDY
+
+
+def test_means_of_repeats_tell_of_themselves() -> None:
+    rows = repeated()
+    by_network: dict[str, list[Measurement]] = {}
+    for each in rows:
+        by_network.setdefault(each.digest, []).append(each)
+    means = []
+    for group in by_network.values():
+        values = [each.metrics["top1"] for each in group]
+        both = {"top1": float(np.mean(values)), "top1_std": float(np.std(values, ddof=1))}
+        both["repeats"] = len(values)
+        means.append(replace(group[0], purpose="search", metrics=group[0].metrics | both))
+    (single,), (mean,) = measured_reliabilities(rows), measured_reliabilities(means)
+    count = len(next(iter(by_network.values())))
+    assert mean.kind == f"search, 6 epochs, means of {count}"
+    assert mean.reliability.trainings == single.reliability.trainings
+    assert mean.reliability.seed_deviation == pytest.approx(single.reliability.seed_deviation)
+    expected = single.reliability.of_mean(count)
+    assert mean.reliability.value == pytest.approx(expected.value, abs=0.02)
+    assert mean.reliability.value > single.reliability.value

@@ -323,6 +323,14 @@ def test_objectives_are_part_of_a_run_s_identity_and_defaults_are_not_named(tmp_
     assert changed(tmp_path, search__constraints={"latency_ms": 3.0}).objectives().need_latency
 
 
+def test_repeats_are_part_of_what_measurements_mean(tmp_path: Path) -> None:
+    once, twice = (load_settings(None, {"search.repeats": count}) for count in (1, 2))
+    assert "repeats" not in once.identity()["search"], "records of older versions have none"
+    assert twice.identity()["search"]["repeats"] == 2 and once.digest != twice.digest
+    with pytest.raises(SettingsError, match=r"repeats is 2 with gpus_per_trial 4.*set repeats to 1"):
+        load_settings(None, {"search.repeats": 2, "search.gpus_per_trial": 4})
+
+
 def test_a_password_stays_out_of_a_run_s_files(tmp_path: Path) -> None:
     settings = changed(tmp_path, storage="postgresql://me:secret@host:5433/runs")
     assert settings.storage is not None and "secret" in settings.storage
