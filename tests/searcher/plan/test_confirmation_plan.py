@@ -155,8 +155,9 @@ def test_it_goes_on_from_any_epoch_as_if_it_had_never_stopped(tmp_path: Path) ->
         assert (folder / "log").read_text() == log, "no epoch was trained twice"
 
 
-def test_what_several_workers_left_unfinished_is_finished_first(tmp_path: Path) -> None:
-    confirm(tmp_path, noisy(tmp_path), seeds=3, workers=4, stop_after=40)
+@pytest.mark.parametrize("stop_after", range(20, 52, 4))
+def test_what_several_workers_left_unfinished_is_finished_first(tmp_path: Path, stop_after: int) -> None:
+    confirm(tmp_path, noisy(tmp_path), seeds=3, workers=4, stop_after=stop_after)
     confirm(tmp_path, noisy(tmp_path), seeds=3, workers=4)
     lines = (tmp_path / "log").read_text().splitlines()
     assert len(lines) == len(set(lines)) == 18 * EPOCHS and counts(tmp_path).total() == 18
