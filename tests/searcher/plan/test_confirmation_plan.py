@@ -155,7 +155,19 @@ def test_it_goes_on_from_any_epoch_as_if_it_had_never_stopped(tmp_path: Path) ->
         assert (folder / "log").read_text() == log, "no epoch was trained twice"
 
 
-def test_what_several_workers_left_unfinished_is_finished_first(tmp_path: Path) -> None:
+def test_what_was_left_unfinished_is_finished_first(tmp_path: Path) -> None:
+    confirm(tmp_path, noisy(tmp_path), stop_after=6 * EPOCHS)
+    with Records.writing(tmp_path / "run", {}) as records:
+        everyone = members(tmp_path / "run", 2)
+        for member in everyone:
+            assert len(records.of_network(member.digest)) == 1
+            begun = member.trainings[1]
+            begun.folder.mkdir()
+            assert ConfirmationPlan(records, CLASSES, everyone, 12).next() == begun
+            begun.folder.rmdir()
+
+
+def test_several_workers_repeat_no_epoch_after_an_interruption(tmp_path: Path) -> None:
     confirm(tmp_path, noisy(tmp_path), seeds=3, workers=4, stop_after=40)
     confirm(tmp_path, noisy(tmp_path), seeds=3, workers=4)
     lines = (tmp_path / "log").read_text().splitlines()
@@ -218,7 +230,7 @@ def test_where_all_is_decided_the_trainings_are_even() -> None:
 
 def test_more_is_right_than_with_equal_seeds() -> None:
     """The yardstick of benchmarks/confirmation.py, smaller."""
-    drawn = [front(problem, repeat, 10, 6) for problem in ("steep", "level") for repeat in range(120)]
+    drawn = [front(problem, repeat, 10, 6) for problem in ("level", "alike") for repeat in range(60)]
     spent = [in_use(one, 20, 6) for one in drawn]
     assert all(each.sum() == 20 and each.min() >= 1 and each.max() <= 6 for each in spent)
     ours = np.array([score(one, each) for one, each in zip(drawn, spent, strict=True)]).mean(axis=0)
