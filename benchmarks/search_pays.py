@@ -107,9 +107,8 @@ class Benchmark:
 
     def settings(self, name: str = "any", seed: int = 0, **search: object) -> Settings:
         """Return the settings of a run: without a limit of candidates, one at a time."""
-        given = {
-            f"search.{key}": value for key, value in {"trials": _NO_LIMIT, "workers": 1, **search}.items()
-        }
+        search = {"trials": _NO_LIMIT, "workers": 1, "elastic": False, **search}
+        given = {f"search.{key}": value for key, value in search.items()}
         return load_settings(
             self.source, {"name": name, "seed": seed, "output": str(self.work / "runs"), **given}
         )
@@ -184,7 +183,7 @@ class FinalTrainings:
         self._done = {(each["architecture"], each["seed"]): float(each["top1"]) for each in kept}
 
     def accuracy(self, text: str, search: int) -> float:
-        """Return the mean accuracy of a network on the test split, over seeds that a search has for itself."""
+        """Return the mean accuracy of a network on the test split, over seeds that are a search's own."""
         first = _FINAL_SEEDS + 100 * search
         seeds = range(first, first + self._benchmark.final_seeds)
         return float(np.mean([self._trained(text, seed) for seed in seeds]))
@@ -204,13 +203,19 @@ class FinalTrainings:
                 file.write(json.dumps(line | {"split": trained.split}) + "\n")
             shutil.rmtree(folder)
             self._done[text, seed] = top1
+            print(f"  {architecture.digest}, seed {seed}: {top1:.3f} after {seconds:.0f} CPU s", flush=True)
         return self._done[text, seed]
 
 
-def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
-    """Return the mean and its standard error; NaN for the error of a single value."""
-    error = float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-    return float(np.mean(values)), error
+def mean_and_error(values: Sequence[float]) -> dict[str, float | None]:
+    """Return the mean and its standard error; a single value has no error."""
+    error = float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else None
+    return {"mean": float(np.mean(values)), "error": error}
+
+
+def _words(figure: Mapping[str, float | None], sign: str = "") -> str:
+    error = "-" if figure["error"] is None else f"{figure['error']:.4f}"
+    return f"{figure['mean']:{sign}.4f} ({error})"
 
 
 def summary(
@@ -251,8 +256,8 @@ def table(result: Mapping[str, Any]) -> str:
         f"{'method':8}{'hypervolume':>18}{'search minus this':>22}{'CPU s':>10}{'trained':>9}{'chosen':>8}",
     ]
     for method, row in result["methods"].items():
-        volume = "{:.4f} ({:.4f})".format(*row["hypervolume"])
-        more = "{:+.4f} ({:.4f})".format(*row["search_minus_this"]) if "search_minus_this" in row else ""
+        volume = _words(row["hypervolume"])
+        more = _words(row["search_minus_this"], "+") if "search_minus_this" in row else ""
         chosen = np.mean(row["networks"])
         lines.append(
             f"{method:8}{volume:>18}{more:>22}{row['cpu_seconds']:>10.0f}{row['trained']:>9.0f}{chosen:>8.1f}"
