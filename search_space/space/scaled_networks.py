@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -85,7 +85,8 @@ def scaled_published(
     """Return the released family, scaled to costs that are spread evenly over a window of log costs.
 
     The targets divide what scaling reaches inside the window. Each network is scaled from the released one
-    whose cost on the space's clips is nearest to the target, and is built with the space's options.
+    whose cost on the space's clips is nearest to the target, and is built with the space's options and the
+    hidden layer of its networks.
 
     Args:
         space: space whose clips, options and number of classes the networks get; its genes do not matter.
@@ -101,7 +102,10 @@ def scaled_published(
     reached: dict[str, list[ScaledNetwork]] = {}
     own_costs: dict[str, int] = {}
     for name in FAMILY:
-        origin = PUBLISHED[f"{name}-base"].with_options(space.settings.options)
+        # What no gene of the space decides is the space's: the form, and the classifier's hidden layer.
+        origin = replace(
+            PUBLISHED[f"{name}-base"].with_options(space.settings.options), hidden=space.smallest().hidden
+        )
         inside = [
             network
             for network in scalings(origin, space.classes, space.clips, name)
