@@ -1,6 +1,6 @@
 """How reliable a measurement is at equal CPU time, for several ways to spend it.
 
-Networks of like cost (within a factor of 1.5) are trained several times in each way. Printed is, for each way,
+Networks of like cost (within a factor of 1.5) are trained several times in each way. Printed is, for each,
 the CPU time of a measurement, the mean accuracy, the reliability with its 95 % interval
 (``searcher.reliability``), and the deviation between two measurements of one network; as JSON too. Ways whose
 measurement is a mean of several trainings take as many more. Every training is kept in the work folder:
@@ -59,6 +59,7 @@ class Way:
 
 
 PLAIN: dict[str, Any] = {"ema": 0.0}
+# The longest first: shorter ones are parts of them.
 WAYS = (
     Way("one training of 6 epochs, last weights", PLAIN, 6, 6),
     Way("the same, averaged weights", {"ema": 0.95}, 6, 6),
@@ -71,7 +72,7 @@ Rows = list[dict[str, float]]
 
 
 class Trainings:
-    """Trainings by recipe, horizon, network and seed, kept in a file of JSON lines; one serves several ways."""
+    """Trainings by recipe, horizon, network and seed, kept in a file of JSON lines; ways share them."""
 
     def __init__(self, file: Path, stores: dict[str, PreparedData]) -> None:
         self._file, self._stores = file, stores
@@ -101,7 +102,7 @@ class Trainings:
         )
         rows: Rows = []
         spent = 0.0
-        for _ in range(max(each.epochs for each in WAYS if each.recipe == way.recipe)):
+        for _ in range(way.epochs):
             started = time.process_time()
             training.train_epoch()
             spent += time.process_time() - started
