@@ -1,5 +1,8 @@
-"""Searches that version 0.1.0 recorded, before its files were put into folders, open, resume and come out
-the same."""
+"""Recorded searches open, resume, and come out the same, on whatever processor.
+
+The recorded decisions do not hang on the last bits of a sum: they came out the same with OPENBLAS_CORETYPE
+at Nehalem, Haswell and SkylakeX, and with numpy's AVX2 and AVX-512 code disabled (NPY_DISABLE_CPU_FEATURES).
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from tests.searcher.serial import run_serially
 
 RECORDED = Path(__file__).parents[1] / "recorded"
 # Strategy, objectives and workers of each: predictor, two, one; tpe, three and a soft constraint, three.
-MEASUREMENTS = {"predictor": 73, "tpe": 74}
+MEASUREMENTS = {"predictor": 70, "tpe": 72}
 
 
 def unpacked(name: str, tmp_path: Path) -> tuple[Path, Settings]:
