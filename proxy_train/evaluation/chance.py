@@ -24,8 +24,8 @@ class Chance:
     Args:
         level: that accuracy, a fraction; with several labels a clip the mean average precision of constant
             scores.
-        threshold: least accuracy that chance reaches with a probability below ``SIGNIFICANCE``; above 1 if the
-            split is too small for any.
+        threshold: least accuracy that chance reaches with a probability below ``SIGNIFICANCE``; above 1 if
+            the split is too small for any.
         clips: number of clips of the split.
         classes: number of classes, or of pairs of verb and noun in the split.
         entropy: loss in nats of the best constant probabilities for the labels of the training split.

@@ -1,9 +1,9 @@
 """Do labels follow from what clips show? A probe that answers in seconds, without training a network.
 
 Fixed features of every clip, a coarse picture and coarse motion, and a linear classifier on top. Motion is
-seen as insects see it: the product of a place and a later moment of its neighbour, less the same the other way
-round (Hassenstein and Reichardt 1956). Where the probe is right more often than chance, labels follow from the
-clips. Where it is not, they may still: it sees no detail and no long order of events.
+seen as insects see it: the product of a place and a later moment of its neighbour, less the same the other
+way round (Hassenstein and Reichardt 1956). Where the probe is right more often than chance, labels follow
+from the clips. Where it is not, they may still: it sees no detail and no long order of events.
 """
 
 from __future__ import annotations
@@ -157,7 +157,9 @@ def _numbers(labels: NDArray[np.int64] | NDArray[np.float32], names: Integers) -
     return np.array([columns.get(tuple(np.atleast_1d(label).astype(int).tolist()), -1) for label in labels])
 
 
-def _mirrored_pairs(labels: Integers, mirrored: Integers, classes: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+def _mirrored_pairs(
+    labels: Integers, mirrored: Integers, classes: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
     """Return the pairs of classes that mirrored clips are taken for, each for the other."""
     pairs = []
     for one in range(len(classes)):

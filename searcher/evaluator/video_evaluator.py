@@ -172,10 +172,8 @@ class VideoEvaluator:
             save_weights(training.model, job.weights)
         figures = {"top1": metrics.score, "top5": metrics.top5, "loss": metrics.loss, **metrics.more}
         if job.purpose == "pilot":
-            return EpochResult(
-                training.epoch, time.perf_counter() - started, figures | noted_losses(job.folder, training.epoch)
-            )
-        if self._timed:
+            figures |= noted_losses(job.folder, training.epoch)
+        elif self._timed:
             figures |= self._latency(training, job)
         return EpochResult(training.epoch, time.perf_counter() - started, figures)
 

@@ -1,9 +1,9 @@
 """The order of a pilot's trainings: what comes next, by the results so far and nothing else.
 
-First all networks, once and briefly. If one of them learns, the others seeds follow, then twice the length,
-the cheapest networks first, until enough is known or the budget is spent. If none does, the rest of the budget
-looks for the reason: a large network for as long as the search would train it, a tenth of the learning rate or
-ten times as much where the loss suggests it, and a long training.
+First all networks, once and briefly. If one of them learns, the other seeds follow, then twice the length,
+the cheapest networks first, until enough is known or the budget is spent. If none does, what is left of it looks
+for the reason: a large network for as long as the search would train it, a tenth of the learning rate
+or ten times as much where the loss suggests it, and a long training.
 """
 
 from __future__ import annotations
@@ -125,7 +125,11 @@ class Curriculum:
             running: trainings that have begun and not ended.
         """
         for trial in self._wanted(results, running):
-            if trial not in running and not self.ended(trial, results) and self._fits(trial, results, running):
+            if (
+                trial not in running
+                and not self.ended(trial, results)
+                and self._fits(trial, results, running)
+            ):
                 return trial
         return None
 
@@ -152,8 +156,7 @@ class Curriculum:
     def _over(self, stage: Sequence[Trial], results: Results, running: Collection[Trial]) -> bool:
         """Return whether nothing of a stage is running or still to be trained."""
         return not any(
-            trial in running
-            or (not self.ended(trial, results) and self._fits(trial, results, running))
+            trial in running or (not self.ended(trial, results) and self._fits(trial, results, running))
             for trial in stage
         )
 
@@ -187,7 +190,9 @@ class Curriculum:
         task = self.task
         while length <= LONGEST * task.last:
             stage = [
-                Trial(network, length, offset) for network in range(len(task.macs)) for offset in range(task.seeds)
+                Trial(network, length, offset)
+                for network in range(len(task.macs))
+                for offset in range(task.seeds)
             ]
             if length == task.first:
                 stage.sort(key=lambda trial: (trial.offset, trial.network))
@@ -230,16 +235,12 @@ class Curriculum:
 
     def _learnt(self, results: Results) -> bool:
         """Return whether the network left chance at another rate."""
-        found = (results.of_trial(Trial(0, e, offset)) for offset in RATES.values() for e in self._rate_lengths)
         return any(
             result.accuracy is not None and self.task.chance.left_by(result.accuracy)
-            for every in found
-            for result in every
+            for (_, offset), by_epochs in results.by_training.items()
+            if offset in RATES.values()
+            for result in by_epochs.values()
         )
-
-    @property
-    def _rate_lengths(self) -> set[int]:
-        return {self.task.first, self.task.last}
 
     def _large(self, results: Results) -> Trial | None:
         """Return the largest network, for as long as the search would train it, that takes no undue share."""

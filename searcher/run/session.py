@@ -21,6 +21,7 @@ from searcher.plan.confirmation import Confirmed, choose_members, summarise
 from searcher.plan.events import OnEvent, PhaseProgress, ignore
 from searcher.plan.job import EvaluatorSpec, Job, job_folder
 from searcher.plan.job_plan import JobOutcome, JobPlan
+from searcher.plan.plan import Plan
 from searcher.plan.search_plan import CandidateTraining, SearchLimits, SearchPlan
 from searcher.promotion.halving import ParetoHalving
 from searcher.record.records import Records
@@ -109,15 +110,37 @@ class Session:
                 mirror=settings.mirror(),
             )
             held.enter_context(cluster)
-            with replacing(run_dir / "settings.yaml") as temporary:
-                temporary.write_text(settings.to_yaml(), encoding="utf-8")
+            _write_settings(settings)
             space = settings.space.with_classes(classes)
             yield cls(settings, space, records, cluster, evaluator, on_event=log.before(on_event))
+
+    @property
+    def on_event(self) -> OnEvent:
+        """Function that receives all events."""
+        return self._on_event
 
     @property
     def run_dir(self) -> Path:
         """Folder of the run, absolute."""
         return self.settings.run_dir.absolute()
+
+    def adopt(self, settings: Settings) -> None:
+        """Continue with settings of which the open parts are planned now; write them to ``settings.yaml``.
+
+        Raises:
+            SettingsError: something else differs from what the run was started with.
+        """
+        self.records.settle(settings.identity())
+        self.settings = settings
+        _write_settings(settings)
+
+    def run(self, plan: Plan) -> None:
+        """Run a plan of trainings on the session's workers.
+
+        Raises:
+            KeyboardInterrupt: the user pressed Ctrl-C; see ``search``.
+        """
+        self._cluster.run(plan, self._evaluator)
 
     def search(self) -> PhaseProgress:
         """Propose, train and promote candidates until the search ends.
@@ -137,7 +160,7 @@ class Session:
             ParetoHalving([rung.epochs for rung in search.rungs], search.reduction, low, high),
             self.space,
             CandidateTraining(
-                self.run_dir, self.settings.seed, search.rungs, search.time_limit_minutes, self._drop
+                self.run_dir, self.settings.seed, search.rungs, search.time_limit_minutes, self.drop
             ),
             SearchLimits(search.trials, search.budget_minutes),
             search.workers,
@@ -146,7 +169,7 @@ class Session:
         self._cluster.run(plan, self._evaluator)
         return plan.progress()
 
-    def _drop(self, folder: Path) -> None:
+    def drop(self, folder: Path) -> None:
         """Remove the checkpoints of a training that will not be resumed."""
         shutil.rmtree(folder, ignore_errors=True)
         if self._mirror is not None:
@@ -231,6 +254,11 @@ class Session:
             if self._mirror is not None and not outcome.failed and not outcome.job.weights.is_file():
                 self._mirror.pull(outcome.job.folder.name, outcome.job.folder)
         return outcomes
+
+
+def _write_settings(settings: Settings) -> None:
+    with replacing(settings.run_dir.absolute() / "settings.yaml") as temporary:
+        temporary.write_text(settings.to_yaml(), encoding="utf-8")
 
 
 def run_search(
