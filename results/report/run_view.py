@@ -31,6 +31,7 @@ class Run:
         constraints: upper limits of metrics by name, which feasible networks keep.
         runs: measurements of each run by name, if several are merged.
         published: whether the released networks are drawn over the frontier.
+        pilot: findings of the pilot, and the plan that follows from them, in words; empty if there was none.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Run:
     constraints: Mapping[str, float] = field(default_factory=dict)
     runs: Mapping[str, Sequence[Measurement]] = field(default_factory=dict)
     published: bool = False
+    pilot: str = ""
 
     @property
     def trained(self) -> dict[str, float]:

@@ -1,9 +1,9 @@
 """The order of a pilot's trainings: what comes next, by the results so far and nothing else.
 
 First all networks, once and briefly. If one of them learns, the other seeds follow, then twice the length,
-the cheapest networks first, until enough is known or the budget is spent. If none does, what is left of it looks
-for the reason: a large network for as long as the search would train it, a tenth of the learning rate
-or ten times as much where the loss suggests it, and a long training.
+the cheapest networks first, until enough is known or the budget is spent. If none does, what is left of it is
+for the reason: a large network for as long as the search would train it, a tenth of the learning rate or ten
+times as much where the loss suggests it, and a long training.
 """
 
 from __future__ import annotations
@@ -230,7 +230,8 @@ class Curriculum:
             yield trial
             found = results.of_trial(trial)
             calm = not restless(found, self.task.chance.entropy)
-            if self._learnt(results) or (factor < 1 and found and calm):
+            # A lower rate than a calm one, or a higher one than a restless one, helps no more.
+            if self._learnt(results) or (found and calm == (factor < 1)):
                 return
 
     def _learnt(self, results: Results) -> bool:

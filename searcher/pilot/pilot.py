@@ -18,7 +18,7 @@ from searcher.evaluator.run_data import RunData
 from searcher.pilot.curriculum import PilotTask
 from searcher.pilot.findings import Attempt, Findings, Length, Verdict
 from searcher.pilot.mirrors import mirrored_names
-from searcher.pilot.pilot_plan import PilotPlan
+from searcher.pilot.pilot_plan import PilotPlan, PilotTraining
 from searcher.pilot.planned import keep_findings, keep_plan, kept_findings, wish_of, with_plan
 from searcher.pilot.planner import HOUR, SHARES, epochs_a_candidate, estimate, plan_run
 from searcher.pilot.trials import LONG, RATES, Results
@@ -69,12 +69,9 @@ def run_pilot(session: Session, data: RunData) -> Findings:
         session.records,
         task,
         networks,
-        settings.recipe,
-        settings.seed,
-        classes=space.classes,
-        run_dir=session.run_dir,
-        drop=session.drop,
-        on_event=session.on_event,
+        PilotTraining(session.run_dir, settings.seed, settings.recipe, session.drop),
+        space.classes,
+        session.on_event,
     )
     session.run(plan)
     known = None if earlier is None else earlier.probe

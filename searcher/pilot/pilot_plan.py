@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,23 @@ from searcher.plan.plan import Plan
 from searcher.record.records import Records
 
 
+@dataclass(frozen=True)
+class PilotTraining:
+    """How the networks of a pilot are trained.
+
+    Args:
+        run_dir: folder of the run, for checkpoints.
+        seed: seed of the run.
+        recipe: recipe of the run.
+        drop: function that removes the folder of a training that has ended.
+    """
+
+    run_dir: Path
+    seed: int
+    recipe: Recipe
+    drop: Callable[[Path], None]
+
+
 class PilotPlan(Plan):
     """A plan that trains what a curriculum calls for, and records it with purpose ``pilot``.
 
@@ -25,10 +43,8 @@ class PilotPlan(Plan):
         records: record of the run, open for writing.
         task: what is trained, and what may be spent.
         networks: networks of the task, the cheapest first.
-        recipe: recipe of the run.
-        seed: seed of the run.
+        training: how they are trained.
         classes: number of classes of the data set.
-        drop: function that removes the folder of a training that has ended.
         on_event: function that receives every start and measurement.
     """
 
@@ -37,17 +53,12 @@ class PilotPlan(Plan):
         records: Records,
         task: PilotTask,
         networks: Sequence[Architecture],
-        recipe: Recipe,
-        seed: int,
-        *,
+        training: PilotTraining,
         classes: int,
-        run_dir: Path,
-        drop: Callable[[Path], None],
         on_event: OnEvent = ignore,
-    ) -> None:  # its parameters are the run's parts, none of which follows from the others
+    ) -> None:
         super().__init__(records, "pilot", classes, 1, on_event)
-        self.task, self._networks, self._recipe, self._seed = task, tuple(networks), recipe, seed
-        self._run_dir, self._drop = run_dir, drop
+        self.task, self._networks, self._training = task, tuple(networks), training
         self._curriculum = Curriculum(task)
         self._trials: dict[str, Trial] = {}
 
@@ -55,7 +66,8 @@ class PilotPlan(Plan):
     def results(self) -> Results:
         """Results in the record."""
         digests = [network.digest for network in self._networks]
-        return Results.of(self.records.measurements("pilot"), digests, self._seed, self.task.chance.entropy)
+        measured, entropy = self.records.measurements("pilot"), self.task.chance.entropy
+        return Results.of(measured, digests, self._training.seed, entropy)
 
     def choose(self) -> Job | None:
         """Return the next training that the curriculum calls for."""
@@ -68,18 +80,19 @@ class PilotPlan(Plan):
         return job
 
     def _job(self, trial: Trial) -> Job:
-        architecture, seed = self._networks[trial.network], self._seed + trial.offset
-        clip = architecture.input
+        architecture, seed = self._networks[trial.network], self._training.seed + trial.offset
+        clip, own = architecture.input, self._training.recipe
         recipe: dict[str, Any] | None = None
         if trial.rate != 1:
-            rate = self._recipe.learning_rate * trial.rate
-            recipe = self._recipe.model_copy(update={"learning_rate": rate}).model_dump(mode="json")
+            changed = own.model_copy(update={"learning_rate": own.learning_rate * trial.rate})
+            recipe = changed.model_dump(mode="json")
+        run_dir, digest = self._training.run_dir, architecture.digest
         return Job(
             architecture,
             Fidelity(trial.epochs, clip.frames, clip.size),
             seed,
             "pilot",
-            job_folder(self._run_dir, architecture.digest, seed, "pilot", epochs=trial.epochs, recipe=recipe),
+            job_folder(run_dir, digest, seed, "pilot", epochs=trial.epochs, recipe=recipe),
             rungs=trial.measured_at,
             measured=tuple(result.epochs for result in self.results.of_trial(trial)),
             recipe=recipe,
@@ -105,7 +118,7 @@ class PilotPlan(Plan):
         super().on_job_end(job)
         trial = self._trials[job.name]
         if self._curriculum.ended(trial, self.results):
-            self._drop(job.folder)
+            self._training.drop(job.folder)
 
     def _measurements_of(self, job: Job) -> list[Measurement]:
         """Return the measurements of this training: those of other lengths are other trainings."""

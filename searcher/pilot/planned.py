@@ -56,6 +56,12 @@ def kept_plan(records: Records) -> RunPlan | None:
     return from_json(content, RunPlan, where=f"the plan of {records.name!r}", error=RecordError, hint=hint)
 
 
+def kept_text(records: Records) -> list[str]:
+    """Return findings and plan of a run in words, as far as there are any."""
+    findings, plan = kept_findings(records.channel), kept_plan(records)
+    return [] if findings is None else [findings.text(), *([] if plan is None else [plan.text()])]
+
+
 def resolved(settings: Settings) -> Settings:
     """Return the settings with the plan that an earlier start of the run has made; else as they are.
 

@@ -121,13 +121,14 @@ def _of_rate(task: PilotTask, results: Results, setup: Setup) -> Verdict | None:
         tried = [
             result for (_, own), by in results.by_training.items() if own == offset for result in by.values()
         ]
-        if any(result.accuracy is not None and task.chance.left_by(result.accuracy) for result in tried):
-            rate = setup.learning_rate * factor
+        left = [r for r in tried if r.accuracy is not None and task.chance.left_by(r.accuracy)]
+        if left:
+            rate, updates = setup.learning_rate * factor, left[0].epochs * setup.updates_an_epoch
             high = "high" if factor < 1 else "low"
             return Verdict(
                 "rate",
                 f"nothing learns: the learning rate is too {high}: at {rate:g} in place of"
-                f" {setup.learning_rate:g} a small network leaves chance as soon",
+                f" {setup.learning_rate:g} a small network leaves chance within {updates} updates",
                 f"set recipe.learning_rate to {rate:g}",
                 stops=True,
             )

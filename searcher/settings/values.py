@@ -35,7 +35,7 @@ Macs = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 def _auto_or_rungs(value: object) -> object:
     if value in ([], ()):
-        raise ValueError("give at least one rung, or auto")
+        raise ValueError("give at least 1 rung, or auto")
     return () if value == "auto" else value
 
 
