@@ -26,7 +26,8 @@ class Measurement:
         status: ``complete`` has metrics, ``failed`` and ``cancelled`` have a ``reason``.
         metrics: top1, top5 (fractions), loss, macs, parameters, state_bytes, activation_bytes; empty if it
             failed. With several labels a clip, top1 is the mean average precision, and mean_ap as well. In a
-            pilot also train_loss, the mean loss of the last epoch, and peak_loss, that of the worst epoch.
+            pilot also train_loss and peak_loss, the mean training losses of the last and of the worst epoch,
+            and epoch_seconds.
         seconds: wall-clock time of training and evaluation.
         reason: reason of a failure or cancellation, else empty.
     """

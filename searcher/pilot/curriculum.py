@@ -62,20 +62,12 @@ class PilotTask:
         timed = [(n, r) for n, _, r in results.whole(epochs) if r.accuracy is not None]
         if not timed:
             return None
-        return Timing.fit([self.macs[n] for n, _ in timed], [r.seconds / r.epochs for _, r in timed])
+        return Timing.fit([self.macs[n] for n, _ in timed], [r.epoch_seconds for _, r in timed])
 
-    def costs(self, results: Results) -> tuple[float, ...]:
-        """Return the cost of an epoch of each network, in epochs of one of mean cost.
-
-        How much of it does not depend on the network follows from the shortest trainings, once all have
-        ended.
-        """
-        first = {n for n, offset, _ in results.whole(self.first) if offset == 0}
-        timing = self.timing(results, self.first) if len(first) == len(self.macs) else None
-        if timing is None:
-            return tuple(relative_cost(macs, self.mean) for macs in self.macs)
-        fixed = timing.fixed_share(self.mean)
-        return tuple(relative_cost(macs, self.mean, fixed) for macs in self.macs)
+    @property
+    def costs(self) -> tuple[float, ...]:
+        """Cost of an epoch of each network, in epochs of one of mean cost."""
+        return tuple(relative_cost(macs, self.mean) for macs in self.macs)
 
     def budget(self, results: Results) -> float:
         """Return what may be spent, in epochs of a network of mean cost."""
@@ -147,7 +139,7 @@ class Curriculum:
         )
 
     def _fits(self, trial: Trial, results: Results, running: Collection[Trial]) -> bool:
-        costs = self.task.costs(results)
+        costs = self.task.costs
         spent = results.spent(costs, without=trial.offset if trial.offset >= LONG else None)
         spent += sum(other.epochs * costs[other.network] for other in running)
         # Whatever the budget, one training has to tell something.
@@ -248,7 +240,7 @@ class Curriculum:
         task = self.task
         if task.last <= task.first:
             return None
-        costs = task.costs(results)
+        costs = task.costs
         first = sum(r.epochs * costs[n] for n, _, r in results.whole(task.first))
         most = _LARGE_SHARE * (task.budget(results) - first)
         fitting = [number for number, cost in enumerate(costs) if cost * task.last <= most]
@@ -260,7 +252,7 @@ class Curriculum:
         It is that of the largest network that can be trained for ten times the last rung, or six times; else
         that of the cheapest, for as long as there is.
         """
-        task, costs = self.task, self.task.costs(results)
+        task, costs = self.task, self.task.costs
         rest = task.budget(results) - results.spent(costs, without=LONG)
         for times in (LONGEST, _ENOUGH):
             for network in reversed(range(len(costs))):

@@ -196,7 +196,7 @@ def summarise(task: PilotTask, results: Results, probed: Probed | None, setup: S
     every = [(key, result) for key, by in results.by_training.items() for result in by.values()]
     whole = list(results.whole())
     allowed = task.budget(results)
-    spent = results.spent(task.costs(results)) / allowed * task.share if math.isfinite(allowed) else 0.0
+    spent = results.spent(task.costs) / allowed * task.share if math.isfinite(allowed) else 0.0
     return Findings(
         data=data,
         chance=task.chance,

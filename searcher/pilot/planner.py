@@ -196,7 +196,8 @@ class _Planner:
         wish = self._wish
         rungs, trials = self._search()
         epochs, seeds, members = self._confirmation(rungs[-1].epochs)
-        schedule = _Schedule(rungs, trials, epochs, seeds, members, self._family(epochs))
+        family = self._family(rungs[-1].epochs, epochs)
+        schedule = _Schedule(rungs, trials, epochs, seeds, members, family)
         startup = min(trials, max(8, min(40, trials // 3)))
         values: dict[str, Any] = {}
         if wish.rungs is None:
@@ -222,6 +223,11 @@ class _Planner:
         budget = self._part("search")
 
         def affordable(rungs: Sequence[Rung]) -> int:
+            last = rungs[-1].epochs
+            confirmed = (wish.members or _LEAST_MEMBERS) * (wish.seeds or 2) * (wish.epochs or last)
+            final = wish.family_members * (wish.family_epochs or last)
+            if confirmed > self._part("confirmation") or final > self._part("family"):
+                return 0
             return min(int(budget / self._candidate(rungs)), wish.most_trials)
 
         least = wish.trials or min(LEAST_TRIALS, wish.most_trials)
@@ -229,7 +235,7 @@ class _Planner:
             (tried for count in (3, 2) if affordable(tried := self._rungs(self._first, count)) >= least),
             self._rungs(self._first, 1),
         )
-        enough, first = wish.trials or MOST_TRIALS // 2, self._first
+        enough, first = wish.trials or min(MOST_TRIALS // 2, wish.most_trials), self._first
         # Beyond some candidates, longer trainings say more than further candidates.
         while wish.rungs is None and affordable(longer := self._rungs(2 * first, len(rungs))) >= enough:
             first, rungs = 2 * first, longer
@@ -263,14 +269,14 @@ class _Planner:
             return 2
         return 3 if told[-1].value >= LEAST_RELIABILITY else 4
 
-    def _family(self, confirmation: int) -> int:
+    def _family(self, last: int, confirmation: int) -> int:
         """Return the epochs of the final trainings."""
         wish = self._wish
         if wish.family_epochs is not None:
             return wish.family_epochs
         if wish.hours is None:
             return 2 * confirmation
-        return max(confirmation, _two_digits(self._part("family") / wish.family_members))
+        return max(last, _two_digits(self._part("family") / wish.family_members))
 
     def _seconds(self, schedule: _Schedule) -> dict[str, float]:
         """Return the expected seconds of each part on all workers together."""

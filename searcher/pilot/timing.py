@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import nnls
 
-_ASSUMED = 0.25
-"""Share of an epoch of a mean network that is taken not to depend on its cost, where nothing tells."""
+_FIXED = 0.5
+"""Share of an epoch of a network of mean cost that is taken not to depend on the network, on any machine:
+what a pilot trains must not hang on a clock. Small networks on short clips have that much; where it is less,
+a pilot spends less than it may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Timing:
             raise ValueError("no epoch was timed")
         if np.ptp(costs) < 0.05 * costs.max():
             mean = float(times.mean())
-            return cls(_ASSUMED * mean, (1 - _ASSUMED) * mean / float(costs.mean()))
+            return cls(_FIXED * mean, (1 - _FIXED) * mean / float(costs.mean()))
         scale = costs.mean()
         design = np.stack([np.ones_like(costs), costs / scale], axis=1) / times[:, None]
         fixed, slope = nnls(design, np.ones_like(times))[0].tolist()
@@ -50,18 +52,10 @@ class Timing:
         """Return the seconds of an epoch of a network with these multiply-adds."""
         return self.fixed + self.per_mac * macs
 
-    def fixed_share(self, macs: float) -> float:
-        """Return the part of an epoch of such a network that does not depend on it, in quarters.
 
-        It is rounded so that a budget does not hang on the last digit of a clock.
-        """
-        whole = self.epoch(macs)
-        return round(4 * self.fixed / whole) / 4 if whole > 0 else _ASSUMED
-
-
-def relative_cost(macs: float, mean: float, fixed_share: float = _ASSUMED) -> float:
+def relative_cost(macs: float, mean: float) -> float:
     """Return the cost of an epoch of a network, in epochs of one of mean cost."""
-    return fixed_share + (1 - fixed_share) * macs / mean
+    return _FIXED + (1 - _FIXED) * macs / mean
 
 
 def mean_macs(low: float, high: float) -> float:

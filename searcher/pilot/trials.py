@@ -57,6 +57,7 @@ class Result:
         train_loss: mean loss of the last epoch, with label smoothing; None if it is not known.
         peak_loss: mean loss of the worst epoch, with label smoothing; None if it is not known.
         seconds: seconds of training and evaluation.
+        epoch_seconds: seconds of an epoch, with its part of the evaluation.
         diverged: whether the loss was no number, or far above that of constant outputs.
         reason: reason of a failure.
     """
@@ -67,6 +68,7 @@ class Result:
     train_loss: float | None
     peak_loss: float | None
     seconds: float
+    epoch_seconds: float
     diverged: bool
     reason: str = ""
 
@@ -87,6 +89,7 @@ class Result:
             metrics.get("train_loss"),
             peak,
             measurement.seconds,
+            metrics.get("epoch_seconds", measurement.seconds / measurement.fidelity.epochs),
             bool(_DIVERGED.search(measurement.reason)) or (peak is not None and peak > _FAR_ABOVE * entropy),
             measurement.reason,
         )
