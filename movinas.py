@@ -114,6 +114,9 @@ def search(
     seed: Annotated[int | None, typer.Option(help="Seed of proposals and trainings.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of your videos, in any known layout.")] = None,
     space: Annotated[str | None, typer.Option(help="A preset's name or a YAML file.")] = None,
+    hours: Annotated[
+        float | None, typer.Option(help="Time of the whole run: a pilot plans what the settings do not give.")
+    ] = None,
     address: Annotated[str | None, typer.Option(help="Address of a Ray cluster: auto, or HOST:PORT.")] = None,
 ) -> None:
     """Search, confirm the frontier, train and export a family; run it again to resume."""
@@ -127,6 +130,7 @@ def search(
         "search.workers": workers,
         "search.trials": trials,
         "seed": seed,
+        "hours": hours,
     }
     videos = None if data is None else {"kind": "auto", "root": str(data)}
     given |= {"data": videos, "space": space}

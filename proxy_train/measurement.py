@@ -8,7 +8,7 @@ from typing import Literal
 
 from proxy_train.fidelity import Fidelity
 
-Purpose = Literal["search", "confirmation", "family", "validity"]
+Purpose = Literal["search", "confirmation", "family", "validity", "pilot"]
 Status = Literal["complete", "failed", "cancelled"]
 Key = tuple[str, str, int]
 
@@ -25,7 +25,9 @@ class Measurement:
         purpose: the part of a run that asked for it.
         status: ``complete`` has metrics, ``failed`` and ``cancelled`` have a ``reason``.
         metrics: top1, top5 (fractions), loss, macs, parameters, state_bytes, activation_bytes; empty if it
-            failed. With several labels a clip, top1 is the mean average precision, and mean_ap as well.
+            failed. With several labels a clip, top1 is the mean average precision, and mean_ap as well. In a
+            pilot also train_loss and peak_loss, the mean training losses of the last and of the worst epoch,
+            and epoch_seconds.
         seconds: wall-clock time of training and evaluation.
         reason: reason of a failure or cancellation, else empty.
     """

@@ -36,6 +36,8 @@ from search_space.space.space import SearchSpace
 from searcher.cluster.machine import cpus, local_device, requested_device
 from searcher.evaluator.run_data import RunData
 from searcher.evaluator.video_evaluator import video_evaluator
+from searcher.pilot.pilot import pilot_is_due, run_pilot, settle
+from searcher.pilot.planned import resolved
 from searcher.plan.confirmation import confirmed
 from searcher.plan.job_plan import JobOutcome
 from searcher.record.records import Records
@@ -57,10 +59,11 @@ def run(settings: Settings, watcher: Watcher, address: str | None = None) -> Pat
         The folder of the run.
 
     Raises:
-        MovinasError: something is wrong with the settings, the data or the record, before work starts on it.
+        MovinasError: something is wrong with the settings, the data or the record, before work starts on it;
+            or, as ``NothingLearns``, the pilot finds that no network learns.
         KeyboardInterrupt: Ctrl-C was pressed; nothing that was measured is lost.
     """
-    started = time.monotonic()
+    started, settings = time.monotonic(), resolved(settings)
     check_settings(settings, address=address)
     data = open_data(settings, settings.space, watcher)
     space = settings.space.with_classes(len(data.classes))
@@ -70,6 +73,10 @@ def run(settings: Settings, watcher: Watcher, address: str | None = None) -> Pat
     with open_session(settings, data, watcher, address) as session:
         write_json(session.run_dir / "environment.json", environment())
         data.write_report(session.run_dir / "data")
+        if pilot_is_due(session):
+            with watcher.phase("Pilot"):
+                findings = run_pilot(session, data)
+            settle(session, findings, watcher.say)
         with watcher.phase("Search"):
             session.search()
         with watcher.phase("Confirmation"):
@@ -253,7 +260,7 @@ def reopen(
             f"{run_dir} holds no run: there is no settings.yaml", hint="give the folder of a run"
         )
     place = {"output": str(run_dir.absolute().parent), "name": run_dir.absolute().name}
-    settings = load_settings(file, {**place, **overrides})
+    settings = resolved(load_settings(file, {**place, **overrides}))
     check_settings(settings, address=address)
     data = open_data(settings, settings.space, watcher)
     with open_session(settings, data, watcher, address) as session:

@@ -44,6 +44,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "cluster",
         "evaluator settings",
         "run simulation standalone",
+        "pilot",
         "testing",
     ),
     "results": (

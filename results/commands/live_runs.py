@@ -24,10 +24,11 @@ def status(run: Run, storage: Storage = None) -> None:
     """Show how far a run is: what runs, ended and failed (and why), nodes, time left, what it waits for."""
     from results.commands.terminal import Terminal
     from results.text.run_tables import provisional_table
-    from searcher.run.overview import overview
+    from searcher.pilot.planned import kept_text
+    from searcher.run.overview import overview, reading
 
     state, terminal = overview(run, storage), Terminal()
-    terminal.say(state.text())
+    terminal.say("\n".join([state.text(), *kept_text(reading(run, storage))]))
     if state.frontier:
         terminal.say(provisional_table(state.frontier, state.objectives))
 

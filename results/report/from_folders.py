@@ -22,6 +22,7 @@ from results.report.run_view import Run
 from results.text.costs import space_text
 from search_space.errors import MovinasError, RecordError, SettingsError
 from search_space.space.profile import profile_space
+from searcher.pilot.planned import kept_text
 from searcher.record import Measurement
 from searcher.record.records import Records
 from searcher.record.trials import differences
@@ -97,6 +98,7 @@ def read_run(folder: Path, video: Path | None = None) -> Run:
         objectives=records.objectives.names,
         constraints=records.objectives.constraints,
         origins={each.digest: each.origin for each in records.candidates() if each.origin},
+        pilot="\n".join(kept_text(records)),
     )
 
 

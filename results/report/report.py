@@ -21,6 +21,7 @@ _PARTS: tuple[tuple[str, str, Callable[[Run], str]], ...] = (
     ("family", "Family", sections.family_part),
     ("members", "Networks", sections.members_part),
     ("next", "What to type next", sections.next_part),
+    ("pilot", "Pilot", lambda run: sections.given_part(run.pilot)),
     ("search", "Search", sections.search_part),
     ("choices", "Choices", sections.choices_part),
     ("exports", "Exports", sections.exports_part),

@@ -33,6 +33,7 @@ class Run:
         runs: measurements of each run by name, if several are merged.
         published: whether the released networks are drawn over the frontier.
         origins: where the networks come from that the search began with, in words, by digest.
+        pilot: findings of the pilot, and the plan that follows from them, in words; empty if there was none.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Run:
     runs: Mapping[str, Sequence[Measurement]] = field(default_factory=dict)
     published: bool = False
     origins: Mapping[str, str] = field(default_factory=dict)
+    pilot: str = ""
 
     def confirmed(self) -> tuple[Confirmed, ...]:
         """Return the candidates of the longest confirmation, compared in the objectives that are shown."""

@@ -22,6 +22,7 @@ from search_space.network.weights import save_weights
 from search_space.progress import ignore_progress
 from searcher.evaluator.clips import prepare_clip
 from searcher.evaluator.latency import latency
+from searcher.evaluator.noted_epochs import note_epoch, noted_epochs
 from searcher.evaluator.repeats import together
 from searcher.evaluator.team import team
 from searcher.plan.job import EpochResult, EvaluatorSpec, Job, JobStage
@@ -131,7 +132,9 @@ class VideoEvaluator:
             yield self._result(job, training, started)
         while training.epoch < stage.rungs[-1]:
             started = time.perf_counter()
-            training.train_epoch()
+            report = training.train_epoch()
+            if job.purpose == "pilot":
+                note_epoch(stage.folder, report)
             # Before the evaluation, so that no epoch is trained twice.
             training.save()
             yield self._result(job, training, started)
@@ -168,11 +171,14 @@ class VideoEvaluator:
         """Return the result of the last epoch; at a rung, evaluate the network and keep final weights."""
         if training.epoch not in job.rungs:
             return EpochResult(training.epoch, time.perf_counter() - started)
+        evaluated = time.perf_counter()
         metrics = training.evaluate()
-        if training.epoch == job.fidelity.epochs and job.purpose != "search":
+        if training.epoch == job.fidelity.epochs and job.purpose not in ("search", "pilot"):
             save_weights(training.model, job.weights)
         figures = {"top1": metrics.score, "top5": metrics.top5, "loss": metrics.loss, **metrics.more}
-        if self._timed:
+        if job.purpose == "pilot":
+            figures |= noted_epochs(job.folder, training.epoch, time.perf_counter() - evaluated)
+        elif self._timed:
             figures |= self._latency(training, job)
         return EpochResult(training.epoch, time.perf_counter() - started, figures)
 

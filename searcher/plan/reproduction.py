@@ -40,7 +40,7 @@ def reproduce(records: Records, plan_over: Callable[[Records], SearchPlan]) -> l
         again.begin(records.seeds)
     plan = plan_over(again)
     running: dict[str, Job] = {}
-    measured = records.measurements("search")
+    measured = records.measurements()
     for count in range(len(measured) + 1):
         for _ in range(_count_starts(records, count)):
             job = plan.next()
@@ -50,6 +50,10 @@ def reproduce(records: Records, plan_over: Callable[[Records], SearchPlan]) -> l
         if count == len(measured):
             break
         result = measured[count]
+        if result.purpose != "search":
+            # Proposals and decisions note the number of all measurements before them.
+            again.append(result)
+            continue
         if result.digest not in running:
             return [*_differences(records, again), f"{result.digest} was not proposed before it was measured"]
         if not _pass_on(plan, running[result.digest], result):

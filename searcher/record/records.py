@@ -74,6 +74,8 @@ class Records:
         self._check_schema()
         if identity is not None:
             self._check_identity(identity)
+            if writable:
+                self.settle(identity)
         self.channel = opened.channel or StudyChannel(self.storage, self._studies[self.name])
         self.objectives = Objectives.of(self.identity)
         self._measurements: list[Measurement] = []
@@ -162,12 +164,43 @@ class Records:
             )
 
     def _check_identity(self, identity: Mapping[str, Any]) -> None:
-        changes = differences(self.identity, identity)
+        changes = differences(self._settled(identity), identity)
         if changes:
             raise SettingsError(
                 f"the run {self.name!r} was started with other settings: {'; '.join(changes)}",
                 hint="restore them, or give this run another name",
             )
+
+    def _settled(self, identity: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the stored identity, its ``auto`` values replaced by those that were planned since."""
+        stored, search = self.identity, dict(identity.get("search", {}))
+        known = stored.get("search", {})
+        planned = {key: search.get(key) for key, value in known.items() if value == "auto"}
+        return stored | {"search": known | planned} if planned else stored
+
+    def settle(self, identity: Mapping[str, Any]) -> None:
+        """Take over the identity of settings of which parts were ``auto`` and are planned now.
+
+        Raises:
+            SettingsError: something else differs from what the run was started with.
+        """
+        assert self._writable, "only the driver plans"
+        self._check_identity(identity)
+        if self._settled(identity) != self.identity:
+            study, settled = self._studies[self.name], self._settled(identity)
+            self._retrying.do(lambda: self.storage.set_study_user_attr(study, "identity", settled))
+
+    @property
+    def plan(self) -> Mapping[str, Any] | None:
+        """Plan of the run in JSON types, if one was made; see ``keep_plan``."""
+        plan = self.storage.get_study_user_attrs(self._studies[self.name]).get("plan")
+        return plan if isinstance(plan, dict) else None
+
+    def keep_plan(self, plan: Mapping[str, Any]) -> None:
+        """Record the plan of a run, which a resumed run keeps to."""
+        assert self._writable and self.plan is None, "a run is planned once"
+        study, value = self._studies[self.name], dict(plan)
+        self._retrying.do(lambda: self.storage.set_study_user_attr(study, "plan", value))
 
     @property
     def schema(self) -> int:

@@ -23,6 +23,7 @@ from searcher.plan.confirmation_plan import MOST_SEEDS, ConfirmationPlan, Member
 from searcher.plan.events import OnEvent, PhaseProgress, ignore
 from searcher.plan.job import EvaluatorSpec, Job, job_folder
 from searcher.plan.job_plan import JobOutcome, JobPlan
+from searcher.plan.plan import Plan
 from searcher.plan.search_plan import CandidateTraining, SearchLimits, SearchPlan
 from searcher.plan.seeding import check_same_seeds, find_seeds
 from searcher.promotion.halving import ParetoHalving
@@ -116,15 +117,37 @@ class Session:
                 mirror=settings.mirror(),
             )
             held.enter_context(cluster)
-            with replacing(run_dir / "settings.yaml") as temporary:
-                temporary.write_text(settings.to_yaml(), encoding="utf-8")
+            _write_settings(settings)
             space = settings.space.with_classes(classes)
             yield cls(settings, space, records, cluster, evaluator, on_event=log.before(on_event))
+
+    @property
+    def on_event(self) -> OnEvent:
+        """Function that receives all events."""
+        return self._on_event
 
     @property
     def run_dir(self) -> Path:
         """Folder of the run, absolute."""
         return self.settings.run_dir.absolute()
+
+    def adopt(self, settings: Settings) -> None:
+        """Continue with settings of which the open parts are planned now; write them to ``settings.yaml``.
+
+        Raises:
+            SettingsError: something else differs from what the run was started with.
+        """
+        self.records.settle(settings.identity())
+        self.settings = settings
+        _write_settings(settings)
+
+    def run(self, plan: Plan) -> None:
+        """Run a plan of trainings on the session's workers.
+
+        Raises:
+            KeyboardInterrupt: the user pressed Ctrl-C; see ``search``.
+        """
+        self._cluster.run(plan, self._evaluator)
 
     def search(self) -> PhaseProgress:
         """Propose, train and promote candidates until the search ends.
@@ -149,7 +172,7 @@ class Session:
                 self.settings.seed,
                 search.rungs,
                 search.time_limit_minutes,
-                self._drop,
+                self.drop,
                 search.repeats,
             ),
             SearchLimits(search.trials, search.budget_minutes),
@@ -173,7 +196,7 @@ class Session:
         if len(seeds.networks) > search.trials:
             _LOG.warning("search.trials is %d: only as many seeds are trained", search.trials)
 
-    def _drop(self, folder: Path) -> None:
+    def drop(self, folder: Path) -> None:
         """Remove the checkpoints of a training that will not be resumed."""
         shutil.rmtree(folder, ignore_errors=True)
         if self._mirror is not None:
@@ -264,6 +287,11 @@ class Session:
             self.run_dir, architecture.digest, job_seed, purpose, epochs=length, recipe=recipe
         )
         return Job(architecture, fidelity, job_seed, purpose, folder, recipe=recipe)
+
+
+def _write_settings(settings: Settings) -> None:
+    with replacing(settings.run_dir.absolute() / "settings.yaml") as temporary:
+        temporary.write_text(settings.to_yaml(), encoding="utf-8")
 
 
 def run_search(

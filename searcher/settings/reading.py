@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from search_space.errors import MovinasError, SettingsError, SpaceError
 from search_space.yaml_document import Document, read_yaml
+from searcher.settings.pilot_settings import without_schedule
 from searcher.settings.settings import Settings
 
 DEFAULT = "quickstart"
@@ -44,6 +45,8 @@ def load_settings(source: str | Path | None = None, overrides: Mapping[str, Any]
     except SpaceError as error:
         raise SettingsError(error.message, hint=error.hint) from error
     data = document.data
+    if name in preset_names() and "hours" in (overrides or {}):
+        data = without_schedule(data, overrides or {})
     for key, value in (overrides or {}).items():
         _override(data, key, value)
     return parse_settings(Document(document.source, data, document.lines), overrides or {})

@@ -9,106 +9,37 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
 from proxy_train.data.settings import DataSettings
 from proxy_train.recipe import Recipe
-from search_space.space.budgets import Budgets
 from search_space.space.space import SearchSpace
 from searcher.cluster.machine import auto_workers
 from searcher.cluster.trackers import Tracker
-from searcher.objectives import CONSTRAINABLE, KNOWN_COSTS, OBJECTIVES, Objectives
+from searcher.objectives import CONSTRAINABLE, KNOWN_COSTS, Objectives
 from searcher.promotion.rung import Rung, require_rising
 from searcher.record.storage import SCHEMES, without_password
+from searcher.settings.pilot_settings import Pilot, PilotSettings, open_keys
+from searcher.settings.values import (
+    Count,
+    FamilyBudgets,
+    Macs,
+    ObjectiveName,
+    RecipeField,
+    Rungs,
+    SeedEntries,
+    SettingsModel,
+    Space,
+    Window,
+    Windows,
+)
 from searcher.strategies.registry import is_strategy_name, strategy_names
 
 NO_LIMIT = 1e18
 """Upper end of a window without one, far above any cost."""
 
 
-def _objective(name: object) -> object:
-    if name not in OBJECTIVES:
-        raise ValueError(f"there are {', '.join(OBJECTIVES)}")
-    return name
-
-
-ObjectiveName = Annotated[str, BeforeValidator(_objective)]
-Count = Annotated[int, Field(strict=True, ge=1)]
-Macs = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-def _recipe(value: object) -> object:
-    """Read a recipe that is named, a preset or a file."""
-    return Recipe.from_yaml(value) if isinstance(value, str) else value
-
-
-def _space(value: object) -> object:
-    """Read a space that is named, a preset or a file, or written out in the settings."""
-    if isinstance(value, str | Path):
-        return SearchSpace.from_yaml(value)
-    return SearchSpace.from_dict(value, "space") if isinstance(value, dict) else value
-
-
-Space = Annotated[SearchSpace, BeforeValidator(_space), PlainSerializer(SearchSpace.to_dict, dict)]
-"""A search space, read once: later changes of its file do not affect a run that has started."""
-
-
-def _budgets_text(budgets: Budgets | None) -> dict[str, float | str] | None:
-    return None if budgets is None else budgets.to_settings()
-
-
-def _budgets(value: object) -> object:
-    if value == {}:
-        raise ValueError("budgets are empty: name members, or leave budgets out")
-    return Budgets.read(value) if isinstance(value, str | dict) else value
-
-
-def _entries(value: object) -> object:
-    """Read a list of texts and paths; one alone may be written without brackets."""
-    entries = value if isinstance(value, list | tuple) else [value]
-    return tuple(str(entry) if isinstance(entry, Path) else entry for entry in entries)
-
-
-SeedEntries = Annotated[tuple[str, ...], BeforeValidator(_entries)]
-FamilyBudgets = Annotated[Budgets | None, BeforeValidator(_budgets), PlainSerializer(_budgets_text)]
-
-
-class _SettingsModel(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-
-class Window(_SettingsModel):
-    """The range that a cost of proposals may have; an end that is not given is the space's own."""
-
-    low: Macs | None = Field(default=None, description="lowest value")
-    high: Macs | None = Field(default=None, description="highest value")
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.low is not None and self.high is not None and self.low >= self.high:
-            raise ValueError(f"low {self.low:g} is not below high {self.high:g}")
-        return self
-
-
-class Windows(_SettingsModel):
-    """The windows on other costs that are known before training; ``macs`` is moved to ``search.macs``."""
-
-    parameters: Window = Field(default=Window(), description="number of trainable parameters")
-    state_bytes: Window = Field(default=Window(), description="bytes of a stream's state")
-    activation_bytes: Window = Field(
-        default=Window(), description="bytes of activations at the peak of a clip"
-    )
-
-
-class SearchSettings(_SettingsModel):
+class SearchSettings(SettingsModel):
     """The ``search`` part: strategy, objectives, number of candidates, trainings and workers."""
 
     strategy: str = Field(
@@ -141,10 +72,10 @@ class SearchSettings(_SettingsModel):
         default=None,
         description="table that predicts latencies in place of measuring them, by movinas latency-table",
     )
-    rungs: tuple[Rung, ...] = Field(
+    rungs: Rungs = Field(
         default=tuple(Rung(epochs=epochs) for epochs in (2, 4, 8)),
-        min_length=1,
-        description="epochs at which candidates are compared; {epochs: 2, share: 0.5, size: 0.75} for less",
+        description="epochs at which candidates are compared; {epochs: 2, share: 0.5, size: 0.75} for less;"
+        " auto: the pilot chooses",
     )
     repeats: Count = Field(
         default=1,
@@ -253,7 +184,7 @@ class SearchSettings(_SettingsModel):
         return self
 
 
-class ConfirmationSettings(_SettingsModel):
+class ConfirmationSettings(SettingsModel):
     """The ``confirmation`` part: longer and repeated trainings of the provisional frontier."""
 
     epochs: Count = Field(default=12, description="epochs of each training, at least those of the last rung")
@@ -264,7 +195,7 @@ class ConfirmationSettings(_SettingsModel):
     members: Count = Field(default=8, description="highest number of candidates")
 
 
-class FamilySettings(_SettingsModel):
+class FamilySettings(SettingsModel):
     """The ``family`` part: budgets of the members, and the length of their training."""
 
     budgets: FamilyBudgets = Field(
@@ -275,12 +206,15 @@ class FamilySettings(_SettingsModel):
     epochs: Count = Field(default=16, description="epochs of the final training")
 
 
-class Settings(_SettingsModel):
+class Settings(SettingsModel):
     """All settings of a run."""
 
     name: str = Field(default="quickstart", description="name of the run and its folder")
     seed: Annotated[int, Field(strict=True, ge=0)] = Field(
         default=0, description="seed of proposals and trainings"
+    )
+    hours: float | None = Field(
+        default=None, gt=0, description="time of the whole run; the pilot plans what is not given for it"
     )
     output: Path = Field(default=Path("runs"), description="folder of all runs")
     storage: str | None = Field(
@@ -304,9 +238,12 @@ class Settings(_SettingsModel):
         default_factory=lambda: SearchSpace.from_yaml("quickstart"),
         description="search space: a preset, a YAML file, or the space written out",
     )
-    recipe: Annotated[Recipe, BeforeValidator(_recipe)] = Field(
+    recipe: RecipeField = Field(
         default_factory=lambda: Recipe.model_validate({}),
         description="training recipe: a preset, a YAML file, or its fields",
+    )
+    pilot: Pilot = Field(
+        default=PilotSettings(), description="small trainings before the search; false for none"
     )
     search: SearchSettings = Field(default_factory=SearchSettings)
     confirmation: ConfirmationSettings = Field(default_factory=ConfirmationSettings)
@@ -326,8 +263,22 @@ class Settings(_SettingsModel):
             raise ValueError("give an address such as postgresql://user@host:5432/database")
         return storage
 
+    @model_validator(mode="before")
+    @classmethod
+    def _planned_for_a_time(cls, data: Any) -> Any:
+        search = data.get("search", {}) if isinstance(data, dict) and data.get("hours") is not None else None
+        return data | {"search": {"rungs": "auto", **search}} if isinstance(search, dict) else data
+
+    @model_validator(mode="after")
+    def _the_pilot_plans(self) -> Self:
+        if self.open_keys and self.pilot is None:
+            raise ValueError(f"the pilot plans {', '.join(self.open_keys)}: give them, or leave pilot out")
+        return self
+
     @model_validator(mode="after")
     def _confirmation_is_longer(self) -> Self:
+        if not self.search.rungs:
+            return self
         last = self.search.rungs[-1].epochs
         if self.confirmation.epochs < last:
             raise ValueError(
@@ -340,6 +291,12 @@ class Settings(_SettingsModel):
     def run_dir(self) -> Path:
         """Folder of the run."""
         return self.output.expanduser() / self.name
+
+    @property
+    def open_keys(self) -> tuple[str, ...]:
+        """Dotted keys of settings that the pilot still has to plan; see ``hours`` and ``search.rungs``."""
+        parts = {"search": self.search, "confirmation": self.confirmation, "family": self.family}
+        return open_keys(self.hours, parts)
 
     def window(self, space: SearchSpace) -> tuple[float, float]:
         """Return the lowest and highest multiply-adds of proposals."""
@@ -374,6 +331,8 @@ class Settings(_SettingsModel):
             include={"objectives", "windows", "constraints", "latency_table", "repeats"},
             exclude_defaults=True,
         )
+        # Not known before the pilot has planned them; the record takes over the plan then.
+        search |= {key: "auto" for key in ("rungs", "startup") if f"search.{key}" in self.open_keys}
         return {
             "seed": self.seed,
             "data": self.data.model_dump(mode="json", exclude={"cache", "source"}),
@@ -402,4 +361,6 @@ class Settings(_SettingsModel):
         """Return all settings as YAML, resolved and without a password, so that the text stands alone."""
         data = self.model_dump(mode="json")
         data["storage"] = self.public_storage()
+        for part, name in (key.split(".") for key in self.open_keys if key != "search.rungs"):
+            del data[part][name]
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)

@@ -123,7 +123,7 @@ def test_page_is_whole_and_self_contained(run: Run, tmp_path: Path) -> None:
     assert set(PLOTS) <= set(page.ids)
     assert len(page.ids) == len(set(page.ids))
     sections = {link[1:] for link in page.links if link.startswith("#")}
-    assert len(sections) == 13
+    assert len(sections) == 14
     assert sections <= set(page.ids)
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
 

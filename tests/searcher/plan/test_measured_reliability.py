@@ -58,7 +58,7 @@ def test_a_group_is_a_purpose_with_epochs_and_shares_whatever_the_clip() -> None
 
 
 def test_a_purpose_that_is_not_known_yet_has_its_own_group() -> None:
-    pilot: Purpose = "pilot"  # type: ignore[assignment]
+    pilot: Purpose = "pilot"
     (found,) = measured_reliabilities(replace(each, purpose=pilot) for each in repeated())
     assert found.kind == "pilot, 6 epochs"
 
@@ -100,7 +100,7 @@ def test_means_of_repeats_tell_of_themselves() -> None:
         values = [each.metrics["top1"] for each in group]
         both = {"top1": float(np.mean(values)), "top1_std": float(np.std(values, ddof=1))}
         both["repeats"] = len(values)
-        means.append(replace(group[0], purpose="search", metrics=group[0].metrics | both))
+        means.append(replace(group[0], purpose="search", metrics={**group[0].metrics, **both}))
     (single,), (mean,) = measured_reliabilities(rows), measured_reliabilities(means)
     count = len(next(iter(by_network.values())))
     assert mean.kind == f"search, 6 epochs, means of {count}"
