@@ -207,7 +207,10 @@ class Curriculum:
         large = self._large(results)
         if large is not None:
             yield large
-        if _unmoved(first, task.chance.entropy):
+        # Where only one of both can be paid for, the long training tells more.
+        spent = sum(r.epochs * task.costs[n] for n, _, r in results.whole())
+        left_for_both = task.budget(results) - spent >= 3 * task.last * task.costs[0]
+        if left_for_both and _unmoved(first, task.chance.entropy):
             yield from self._at_rates((10.0, 100.0), task.last, results)
             if self._learnt(results):
                 return

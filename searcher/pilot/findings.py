@@ -139,8 +139,8 @@ class Findings:
                 f" {100 * self.probe.accuracy:.1f} %"
             )
         lines += [f"  note: {words}" for words in self.verdict.notes]
-        if self.verdict.message and not self.verdict.stops:
-            lines.append(f"  note: {self.verdict.message}: {self.verdict.remedy}")
+        if self.verdict.message:
+            lines.append(f"  {self.verdict.message}; {self.verdict.remedy}")
         return "\n".join(lines)
 
 

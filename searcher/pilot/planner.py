@@ -151,8 +151,9 @@ class _Planner:
             told = length.reliability is None or length.reliability.value >= LEAST_RELIABILITY
             if 2 * length.left >= length.networks and told:
                 return length.updates
-        longest = lengths[-1].updates if lengths else self._findings.updates_an_epoch
-        return self._findings.updates_to_leave or longest
+        tried = [length.updates for length in lengths] + [each.updates for each in self._findings.attempts]
+        # Where nothing has left chance yet, at least twice as many are needed.
+        return self._findings.updates_to_leave or 2 * max(tried, default=self._findings.updates_an_epoch)
 
     @property
     def _time(self) -> float:
@@ -163,10 +164,22 @@ class _Planner:
     def _part(self, name: str) -> float:
         return SHARES[name] * self._time / self._epoch
 
+    def _may_train(self, epochs: int) -> bool:
+        """Return whether rungs may begin at a length: a confirmation that is given is longer."""
+        return self._wish.epochs is None or epochs <= self._wish.epochs
+
     def _rungs(self, first: int, count: int) -> tuple[Rung, ...]:
         if self._wish.rungs is not None:
             return self._wish.rungs
-        return tuple(Rung(epochs=first * 2**number) for number in range(count))
+        last = first * 2 ** (count - 1)
+        while self._wish.epochs is not None and last > max(self._wish.epochs, first):
+            last //= 2
+        if self._wish.epochs is not None and first > self._wish.epochs:
+            raise SettingsError(
+                f"confirmation.epochs is {self._wish.epochs}, but most networks need {first} to leave chance",
+                hint=f"set it to {2 * first} or more, or leave it out",
+            )
+        return tuple(Rung(epochs=first * 2**number) for number in range(count) if first * 2**number <= last)
 
     def _candidate(self, rungs: Sequence[Rung]) -> float:
         return epochs_a_candidate(rungs, self._wish.reduction)
@@ -237,7 +250,11 @@ class _Planner:
         )
         enough, first = wish.trials or min(MOST_TRIALS // 2, wish.most_trials), self._first
         # Beyond some candidates, longer trainings say more than further candidates.
-        while wish.rungs is None and affordable(longer := self._rungs(2 * first, len(rungs))) >= enough:
+        while (
+            wish.rungs is None
+            and self._may_train(2 * first)
+            and affordable(longer := self._rungs(2 * first, len(rungs))) >= enough
+        ):
             first, rungs = 2 * first, longer
         return rungs, wish.trials or max(1, affordable(rungs))
 
@@ -305,14 +322,15 @@ class _Planner:
             f" {_hours(hours['confirmation'])}{told}",
             f"family: {wish.family_members} networks x {schedule.family_epochs} epochs,"
             f" {_hours(hours['family'])}",
-            f"in all {_hours(whole)} on {wish.workers} workers, at {self._epoch:.2g} s an epoch of a network"
-            " of mean cost",
+            f"in all {_hours(whole)} on {wish.workers} worker{'s' * (wish.workers > 1)},"
+            f" at {self._epoch:.2g} s an epoch of a network of mean cost",
         )
 
     def _why_first(self) -> str:
         updates = self._first * self._findings.updates_an_epoch
-        words = f"most networks have left chance after {updates}"
-        return words if self._findings.updates_to_leave else f"no network left chance after {updates}"
+        if self._findings.updates_to_leave:
+            return f"most networks have left chance after {updates}"
+        return "no network has left chance yet, so that this is a guess"
 
 
 def estimate(findings: Findings, wish: Wish) -> RunPlan | None:
@@ -323,6 +341,8 @@ def estimate(findings: Findings, wish: Wish) -> RunPlan | None:
 
 
 def _hours(hours: float) -> str:
+    if hours < 1 / 30:
+        return f"{HOUR * hours:.0f} s"
     return f"{60 * hours:.0f} min" if hours < 1.5 else f"{hours:.1f} h"
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from search_space.errors import SettingsError
 from search_space.json_files import from_json, to_json
-from searcher.pilot.findings import Findings, Length
+from searcher.pilot.findings import Attempt, Findings, Length
 from searcher.pilot.planner import RunPlan, Wish, epochs_a_candidate, estimate, plan_run
 from searcher.pilot.timing import Timing, mean_macs
 from searcher.promotion.rung import Rung
@@ -122,6 +122,12 @@ def test_unreliable_lengths_and_silent_networks_begin_later() -> None:
     assert plan_run(found, Wish(None, 1)).settings["search.rungs"] == [4, 8, 16]
     silent = replace(FINDINGS, lengths=(replace(FINDINGS.lengths[0], left=0),), updates_to_leave=350)
     assert plan_run(silent, Wish(None, 1)).settings["search.rungs"] == [12, 24, 48]
+    # Nothing has left chance: at least twice what was tried, which a short time does not have.
+    unknown = replace(silent, updates_to_leave=None, attempts=(Attempt("long", 1e6, 600, 0.06, 2.7, False),))
+    assert plan_run(unknown, Wish(None, 1)).settings["search.rungs"][0] == 40
+    assert "a guess" in plan_run(unknown, Wish(None, 1)).text()
+    with pytest.raises(SettingsError, match="too little"):
+        plan_run(unknown, Wish(1.0, 1))
 
 
 def test_noise_calls_for_more_seeds() -> None:
@@ -145,6 +151,13 @@ def test_without_a_time_only_lengths_are_planned() -> None:
     expected = estimate(FINDINGS, given_all)
     assert expected is not None and expected.settings == {}
     assert expected.seconds["search"] == pytest.approx(48 * 2 * EPOCH)
+
+
+def test_a_confirmation_that_is_given_is_no_shorter_than_the_rungs() -> None:
+    for hours in (None, 8.0):
+        assert plan_run(FINDINGS, Wish(hours, 2, epochs=5)).settings["search.rungs"][-1] <= 5
+    with pytest.raises(SettingsError, match=r"confirmation\.epochs is 1, but most networks need 2"):
+        plan_run(FINDINGS, Wish(None, 2, epochs=1))
 
 
 def test_smaller_rungs_count_less() -> None:
