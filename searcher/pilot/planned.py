@@ -124,6 +124,7 @@ def wish_of(settings: Settings, most_trials: int) -> Wish:
         rungs=given("search", "rungs"),
         trials=given("search", "trials"),
         startup=given("search", "startup"),
+        repeats=given("search", "repeats"),
         epochs=given("confirmation", "epochs"),
         seeds=given("confirmation", "seeds"),
         members=given("confirmation", "members"),

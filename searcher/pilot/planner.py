@@ -41,6 +41,7 @@ class Wish:
         rungs: rungs of the search.
         trials: number of candidates.
         startup: number of first candidates.
+        repeats: trainings of each candidate.
         epochs: epochs of the confirmation.
         seeds: trainings of each of its members.
         members: most members of the confirmation.
@@ -55,6 +56,7 @@ class Wish:
     rungs: tuple[Rung, ...] | None = None
     trials: int | None = None
     startup: int | None = None
+    repeats: int | None = None
     epochs: int | None = None
     seeds: int | None = None
     members: int | None = None
@@ -124,6 +126,7 @@ class _Schedule:
 
     rungs: tuple[Rung, ...]
     trials: int
+    repeats: int
     epochs: int
     seeds: int
     members: int
@@ -181,8 +184,8 @@ class _Planner:
             )
         return tuple(Rung(epochs=first * 2**number) for number in range(count) if first * 2**number <= last)
 
-    def _candidate(self, rungs: Sequence[Rung]) -> float:
-        return epochs_a_candidate(rungs, self._wish.reduction)
+    def _candidate(self, rungs: Sequence[Rung], repeats: int = 1) -> float:
+        return repeats * epochs_a_candidate(rungs, self._wish.reduction)
 
     def require_time(self) -> None:
         """Raise SettingsError if not even the smallest plan fits the time."""
@@ -190,7 +193,7 @@ class _Planner:
         last = rungs[-1].epochs
         trials = wish.trials or min(LEAST_TRIALS, wish.most_trials)
         needed = {
-            "search": trials * self._candidate(rungs),
+            "search": trials * self._candidate(rungs, wish.repeats or 1),
             "confirmation": (wish.members or _LEAST_MEMBERS) * (wish.seeds or 2) * (wish.epochs or last),
             "family": wish.family_members * (wish.family_epochs or last),
         }
@@ -207,10 +210,10 @@ class _Planner:
     def plan(self) -> RunPlan:
         """Return the plan."""
         wish = self._wish
-        rungs, trials = self._search()
+        rungs, trials, repeats = self._search_with_repeats()
         epochs, seeds, members = self._confirmation(rungs[-1].epochs)
         family = self._family(rungs[-1].epochs, epochs)
-        schedule = _Schedule(rungs, trials, epochs, seeds, members, family)
+        schedule = _Schedule(rungs, trials, repeats, epochs, seeds, members, family)
         startup = min(trials, max(8, min(40, trials // 3)))
         values: dict[str, Any] = {}
         if wish.rungs is None:
@@ -219,6 +222,8 @@ class _Planner:
             values["search.trials"] = trials
         if wish.startup is None and wish.hours is not None:
             values["search.startup"] = startup
+        if wish.repeats is None and wish.hours is not None:
+            values["search.repeats"] = repeats
         given = {"epochs": wish.epochs, "seeds": wish.seeds, "members": wish.members}
         for name, value in given.items():
             if value is None and (wish.hours is not None or name == "epochs"):
@@ -228,7 +233,22 @@ class _Planner:
         seconds = self._seconds(schedule)
         return RunPlan(wish.hours, wish.workers, values, seconds, self._reasons(schedule, seconds))
 
-    def _search(self) -> tuple[tuple[Rung, ...], int]:
+    def _search_with_repeats(self) -> tuple[tuple[Rung, ...], int, int]:
+        """Return the rungs, the number of candidates, and the trainings of each.
+
+        The less reliable one training is, the more of them are wanted, as long as enough candidates are left.
+        """
+        wish = self._wish
+        wanted = 1 if wish.hours is None else self._seeds_wanted() - 1
+        least = min(LEAST_TRIALS, wish.most_trials)
+        for repeats in range(wish.repeats or wanted, 0, -1):
+            rungs, trials = self._search(repeats)
+            if wish.repeats or (wish.trials is None and trials >= least):
+                return rungs, trials, repeats
+        rungs, trials = self._search(1)
+        return rungs, trials, 1
+
+    def _search(self, repeats: int) -> tuple[tuple[Rung, ...], int]:
         """Return the rungs and the number of candidates."""
         wish = self._wish
         if wish.hours is None:
@@ -241,7 +261,7 @@ class _Planner:
             final = wish.family_members * (wish.family_epochs or last)
             if confirmed > self._part("confirmation") or final > self._part("family"):
                 return 0
-            return min(int(budget / self._candidate(rungs)), wish.most_trials)
+            return min(int(budget / self._candidate(rungs, repeats)), wish.most_trials)
 
         least = wish.trials or min(LEAST_TRIALS, wish.most_trials)
         rungs = next(
@@ -299,7 +319,7 @@ class _Planner:
         """Return the expected seconds of each part on all workers together."""
         return {
             "pilot": self._findings.seconds,
-            "search": schedule.trials * self._candidate(schedule.rungs) * self._epoch,
+            "search": schedule.trials * self._candidate(schedule.rungs, schedule.repeats) * self._epoch,
             "confirmation": schedule.members * schedule.seeds * schedule.epochs * self._epoch,
             "family": self._wish.family_members * schedule.family_epochs * self._epoch,
         }
@@ -311,13 +331,14 @@ class _Planner:
         epochs = ", ".join(str(rung.epochs) for rung in schedule.rungs)
         updates = ", ".join(str(rung.epochs * found.updates_an_epoch) for rung in schedule.rungs)
         why = "as given" if wish.rungs is not None else self._why_first()
+        repeated = f", the mean of {schedule.repeats} trainings each" if schedule.repeats > 1 else ""
         promoted = f", one in {wish.reduction} promoted at each rung" if len(schedule.rungs) > 1 else ""
         reliability = [length.reliability for length in found.lengths if length.reliability is not None]
         told = f"; reliability of the pilot's: {reliability[-1].text()}" if reliability else ""
         whole = sum(hours.values())
         return (
             f"rungs at {epochs} epochs ({updates} updates): {why}",
-            f"search: {schedule.trials} candidates{promoted}, {_hours(hours['search'])}",
+            f"search: {schedule.trials} candidates{repeated}{promoted}, {_hours(hours['search'])}",
             f"confirmation: {schedule.members} networks x {schedule.seeds} seeds x {schedule.epochs} epochs,"
             f" {_hours(hours['confirmation'])}{told}",
             f"family: {wish.family_members} networks x {schedule.family_epochs} epochs,"

@@ -175,8 +175,12 @@ class Records:
         """Return the stored identity, its ``auto`` values replaced by those that were planned since."""
         stored, search = self.identity, dict(identity.get("search", {}))
         known = stored.get("search", {})
-        planned = {key: search.get(key) for key, value in known.items() if value == "auto"}
-        return stored | {"search": known | planned} if planned else stored
+        planned = {key for key, value in known.items() if value == "auto"}
+        if not planned:
+            return stored
+        # A value that is its default is not named; see ``Settings.identity``.
+        settled = {key: value for key, value in known.items() if key not in planned}
+        return stored | {"search": settled | {key: search[key] for key in planned & search.keys()}}
 
     def settle(self, identity: Mapping[str, Any]) -> None:
         """Take over the identity of settings of which parts were ``auto`` and are planned now.

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 SCHEDULE: Mapping[str, tuple[str, ...]] = {
-    "search": ("trials", "startup", "rungs"),
+    "search": ("trials", "startup", "rungs", "repeats"),
     "confirmation": ("epochs", "seeds", "members"),
     "family": ("epochs",),
 }

@@ -332,7 +332,9 @@ class Settings(SettingsModel):
             exclude_defaults=True,
         )
         # Not known before the pilot has planned them; the record takes over the plan then.
-        search |= {key: "auto" for key in ("rungs", "startup") if f"search.{key}" in self.open_keys}
+        search |= {
+            key: "auto" for key in ("rungs", "startup", "repeats") if f"search.{key}" in self.open_keys
+        }
         return {
             "seed": self.seed,
             "data": self.data.model_dump(mode="json", exclude={"cache", "source"}),

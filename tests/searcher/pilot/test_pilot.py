@@ -183,9 +183,13 @@ def test_a_time_is_planned_once_and_kept(good: Path, tmp_path: Path) -> None:
         pass
 
 
-def test_a_driver_killed_right_after_planning_keeps_its_plan(good: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_a_driver_killed_right_after_planning_keeps_its_plan(
+    good: Path, tmp_path: Path, repeats: int
+) -> None:
     settings = open_settings(good, tmp_path, trials=31)
-    chosen = {"search.rungs": [3, 6], "search.startup": 9, "confirmation.epochs": 7, "confirmation.seeds": 2}
+    chosen = {"search.rungs": [3, 6], "search.startup": 9, "search.repeats": repeats}
+    chosen |= {"confirmation.epochs": 7, "confirmation.seeds": 2}
     plan = RunPlan(0.3, 1, {**chosen, "confirmation.members": 5, "family.epochs": 8})
     with session_on(settings) as (session, _):
         keep_plan(session.records, session.run_dir, plan)
@@ -194,6 +198,7 @@ def test_a_driver_killed_right_after_planning_keeps_its_plan(good: Path, tmp_pat
     with session_on(again) as (session, _):
         assert session.records.identity == again.identity()
         assert session.records.identity["search"]["rungs"] == [3, 6]
+        assert session.records.identity["search"].get("repeats", 1) == repeats
 
 
 def test_too_little_time_is_refused_with_the_least(good: Path, tmp_path: Path) -> None:

@@ -175,3 +175,22 @@ def test_timings_fit() -> None:
     assert Timing.fit([1e6], [2.0]).epoch(1e6) == pytest.approx(2.0)
     with pytest.raises(ValueError, match="no epoch"):
         Timing.fit([], [])
+
+
+def test_noisy_trainings_are_repeated_if_enough_candidates_are_left() -> None:
+    def found(value: float) -> Findings:
+        length = replace(FINDINGS.lengths[1], reliability=replace(GOOD, value=value))
+        return replace(FINDINGS, lengths=(FINDINGS.lengths[0], length))
+
+    plans = {value: plan_run(found(value), Wish(8.0, 2)) for value in (0.7, 0.4)}
+    assert [plan.settings["search.repeats"] for plan in plans.values()] == [1, 2]
+    assert "the mean of 2 trainings each" in plans[0.4].text()
+    spent = [plan.seconds["search"] / (8 * 3600 * 2) for plan in plans.values()]
+    assert all(0.4 < part <= 0.55 for part in spent), "repeats are part of the time"
+    short = plan_run(found(0.4), Wish(0.4, 1))
+    assert short.settings["search.trials"] >= 24 and short.settings["search.repeats"] == 1
+    given_three = plan_run(found(0.7), Wish(8.0, 2, repeats=3))
+    assert "search.repeats" not in given_three.settings
+    rungs = [Rung(epochs=epochs) for epochs in given_three.settings["search.rungs"]]
+    expected = given_three.settings["search.trials"] * 3 * epochs_a_candidate(rungs, 3) * EPOCH
+    assert given_three.seconds["search"] == pytest.approx(expected)
