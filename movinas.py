@@ -282,7 +282,7 @@ def _train(wanted: SingleTraining, output: Path) -> None:
 
 @data_app.command("make")
 def data_make(
-    preset: Annotated[str, typer.Argument(help="default, tiny, medium or hard.")] = "default",
+    preset: Annotated[str, typer.Argument(help="default, tiny, medium, hard or graded.")] = "default",
     cache: Cache = DEFAULT_CACHE,
 ) -> None:
     """Write MovingDigits-16 as real H.264 videos with a manifest, unless it is there already."""

@@ -81,7 +81,8 @@ def run(settings: Settings, watcher: Watcher, address: str | None = None) -> Pat
             session.search()
         with watcher.phase("Confirmation"):
             candidates = session.confirm()
-        watcher.say(confirmed_table(candidates, settings.search.objectives))
+        measurements = session.records.measurements("confirmation")
+        watcher.say(confirmed_table(candidates, settings.search.objectives, measurements))
         make_family(session, data, watcher, started=started)
         return session.run_dir
 

@@ -35,6 +35,15 @@ def accuracy(mean: float, spread: float, seeds: int) -> str:
     return f"{100 * mean:.1f} ± {100 * spread:.1f} %" if seeds > 1 else percent(mean)
 
 
+def chance(probability: float) -> str:
+    """Return a probability as a whole percentage, ``87 %``; no certainty but that of 0 and 1 themselves."""
+    if math.isnan(probability):
+        return DASH
+    if 0 < probability < 0.005:
+        return "< 1 %"
+    return "> 99 %" if 0.995 <= probability < 1 else f"{100 * probability:.0f} %"
+
+
 def milliseconds(value: float) -> str:
     """Return a duration given in milliseconds: ``1.82 ms``."""
     return f"{_three_digits(value)} ms"

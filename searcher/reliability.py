@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,17 @@ class Reliability:
     def mostly_noise(self) -> bool:
         """Whether differences between networks of like cost are mostly the seed's."""
         return self.value < LEAST_RELIABILITY
+
+    def of_mean(self, repeats: int) -> Reliability:
+        """Return the reliability of the mean of several trainings of each network (Spearman and Brown).
+
+        Args:
+            repeats: number of trainings in the mean.
+        """
+        value, low, high = (
+            repeats * share / (1 + (repeats - 1) * share) for share in (self.value, self.low, self.high)
+        )
+        return replace(self, value=value, low=low, high=high)
 
     def text(self) -> str:
         """Return the reliability in words, such as ``0.62 (0.30 to 0.85)``."""

@@ -8,7 +8,8 @@ of the clips.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -115,6 +116,24 @@ class Scene:
 
 
 PLAIN = Scene()
+Content = TypeVar("Content", Scene, Sprite, Motion, Range, float)
+
+
+def between(easy: Content, hard: Content, share: float) -> Content:
+    """Return the content that lies between two, number by number; counts are rounded.
+
+    Args:
+        easy: content at a share of 0.
+        hard: content at a share of 1.
+        share: part of the way, from 0 to 1.
+    """
+    if is_dataclass(easy):
+        parts = ((part.name, getattr(easy, part.name), getattr(hard, part.name)) for part in fields(easy))
+        return type(easy)(**{name: between(low, high, share) for name, low, high in parts})
+    if isinstance(easy, tuple):
+        return tuple(between(low, high, share) for low, high in zip(easy, hard, strict=True))  # type: ignore
+    mixed = easy * (1 - share) + hard * share
+    return round(mixed) if isinstance(easy, int) and isinstance(hard, int) else mixed
 
 
 def render(label: int, sources: Sources, rng: np.random.Generator, scene: Scene = PLAIN) -> Pixels:

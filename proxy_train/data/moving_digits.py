@@ -30,6 +30,7 @@ from proxy_train.data.digit_scenes import (
     Scene,
     Sources,
     Sprite,
+    between,
 )
 from proxy_train.processes import map_in_processes
 from proxy_train.video.writing import write_video
@@ -47,13 +48,27 @@ _MANIFEST = "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """Clips a class in each split, their content, and H.264's rate factor (more is coarser)."""
+    """The number and the content of clips.
+
+    Args:
+        train: training clips of each class.
+        val: validation clips of each class.
+        test: test clips of each class.
+        scene: content of a clip; the easiest one if ``hardest`` is given.
+        crf: H.264's rate factor; more is coarser.
+        hardest: content of the hardest clips; every clip then lies somewhere between the two, evenly spread.
+    """
 
     train: int
     val: int
     test: int
     scene: Scene = PLAIN
     crf: int = 26
+    hardest: Scene | None = None
+
+    def draw_scene(self, rng: np.random.Generator) -> Scene:
+        """Return the content of a clip; its generator is used only if clips differ in it."""
+        return self.scene if self.hardest is None else between(self.scene, self.hardest, float(rng.random()))
 
 
 _HARD = Scene(
@@ -75,11 +90,27 @@ _HARD = Scene(
     flicker=0.1,
     noise=0.035,
 )
+_EASIEST = Scene(
+    digit=Sprite((22.0, 30.0), (0.85, 1.0), (0.40, 0.60)),
+    motion=Motion(travel=(18, 26), growth=(1.8, 2.4), radius=(9, 13), reach=(12, 16), swelling=(1.6, 2.1)),
+    noise=0.0,
+)
+_HARDEST = Scene(
+    digit=Sprite((13.0, 17.0), (0.40, 0.70), (0.35, 0.65)),
+    motion=Motion(travel=(8, 14), growth=(1.25, 1.6), radius=(4, 8), reach=(5, 9), swelling=(1.2, 1.5)),
+    distractors=2,
+    distractor=Sprite((11.0, 15.0), (0.55, 0.85), (0.20, 0.80)),
+    camera=6.0,
+    occluders=1,
+    flicker=0.1,
+    noise=0.05,
+)
 PRESETS = {
     "default": Preset(100, 20, 25),
     "tiny": Preset(20, 5, 5),
     "medium": Preset(60, 20, 25, Scene(distractors=1), crf=36),
     "hard": Preset(60, 20, 25, _HARD, crf=38),
+    "graded": Preset(80, 40, 40, _EASIEST, crf=30, hardest=_HARDEST),
 }
 
 
@@ -281,7 +312,7 @@ def clip_frames(run: ClipRun, number: int) -> Pixels:
     seeded_by = run.label - paired
     rng = np.random.default_rng([run.seed, SPLITS.index(run.split), seeded_by, number])
     make = digit_scenes.render_twin if paired else digit_scenes.render
-    return make(run.label, _sources(run.folder, run.split), rng, run.preset.scene)
+    return make(run.label, _sources(run.folder, run.split), rng, run.preset.draw_scene(rng))
 
 
 def _hash_of(path: Path) -> str | None:

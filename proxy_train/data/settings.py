@@ -42,7 +42,7 @@ class DataSettings(BaseModel):
         default="moving-digits",
         description="the embedded data set, or your videos' format; auto tells by the annotation files",
     )
-    preset: Literal["default", "tiny", "medium", "hard"] = Field(
+    preset: Literal["default", "tiny", "medium", "hard", "graded"] = Field(
         default="default", description="preset of MovingDigits-16"
     )
     root: Path | None = Field(default=None, description="the folder of your videos")

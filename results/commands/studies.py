@@ -18,6 +18,9 @@ def proxy_validity(
         str, typer.Option(help="The expensive training, which stands for the truth.")
     ] = "epochs=12",
     networks: Annotated[int, typer.Option(help="Number of networks, spread over the cost.")] = 30,
+    seeds: Annotated[
+        int, typer.Option(help="Trainings of each network each way; two or more tell the reliability.")
+    ] = 2,
 ) -> None:
     """Measure whether a cheap training ranks networks as an expensive one does, and better than their
     cost."""
@@ -30,7 +33,9 @@ def proxy_validity(
     fidelities = RelativeFidelity.parse(cheap), RelativeFidelity.parse(expensive)
     with terminal.bar("Writing MovingDigits-16") as making, terminal.bar("Decoding videos") as preparing:
         chosen = load_settings(settings)
-        data = study.prepare_study(chosen, *fidelities, networks, making=making, preparing=preparing)
+        data = study.prepare_study(
+            chosen, *fidelities, networks, seeds=seeds, making=making, preparing=preparing
+        )
     with terminal.phase("Proxy validity"):
         validity = study.proxy_validity(data, on_event=terminal)
     terminal.say(validity.text())

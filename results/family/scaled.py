@@ -6,15 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from results.analysis.candidates import MeasuredNetwork
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
-from search_space.architecture.scaling import FAMILY_EXPONENTS, scale_architecture
 from search_space.cost.closed_form import compute_cost
+from search_space.space.scaled_networks import ScaledNetwork, scalings
 
-_STEPS = 121
 _LEAST_USE = 0.5
 
 
@@ -47,26 +44,12 @@ class Scaler:
             The network; None if scaling gives none.
         """
         origin = Architecture.parse(source(front, budget).architecture)
-        low, high = min(FAMILY_EXPONENTS.values()), max(FAMILY_EXPONENTS.values())
-        best: tuple[int, Architecture] | None = None
-        for phi in np.linspace(low - high, high - low, _STEPS).tolist():
-            scaled = self._clipped(scale_architecture(origin, phi))
-            spent = compute_cost(scaled, self.classes).macs
-            inside = max(above, _LEAST_USE * budget) < spent <= budget
-            if inside and scaled != origin and (best is None or spent > best[0]):
-                best = spent, scaled
-        return None if best is None else self._member(best[1])
-
-    def _clipped(self, network: Architecture) -> Architecture:
-        if not self.clips or network.input in self.clips:
-            return network
-        wanted = network.input
-
-        def distance(clip: ClipShape) -> float:
-            pairs = ((clip.size, wanted.size), (clip.frames, wanted.frames), (clip.fps, wanted.fps))
-            return sum(abs(math.log(one / other)) for one, other in pairs)
-
-        return network.with_input(min(self.clips, key=distance))
+        best: ScaledNetwork | None = None
+        for scaled in scalings(origin, self.classes, self.clips):
+            inside = max(above, _LEAST_USE * budget) < scaled.macs <= budget
+            if inside and scaled.architecture != origin and (best is None or scaled.macs > best.macs):
+                best = scaled
+        return None if best is None else self._member(best.architecture)
 
     def _member(self, network: Architecture) -> MeasuredNetwork:
         cost = compute_cost(network, self.classes)

@@ -18,12 +18,14 @@ from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from results import units
 from results.analysis.choices import choices
 from results.analysis.frontier import frontier
 from results.family.family import Family
 from search_space.architecture.architecture import Architecture
 from search_space.errors import ArchitectureError, SettingsError
 from searcher.objectives import OBJECTIVES
+from searcher.plan.confirmation import confirmed
 from searcher.record.candidate import Candidate
 from searcher.record.optuna_logging import quiet_optuna
 from searcher.record.records import Records
@@ -65,6 +67,8 @@ def _tags(run_dir: Path, records: Records) -> dict[str, dict[str, str]]:
     for purpose, word in (("search", "provisional"), ("confirmation", "confirmed")):
         for network in frontier(measurements, purpose):
             tags.setdefault(network.digest, {})["frontier"] = word
+    for candidate in confirmed(records):
+        tags.setdefault(candidate.digest, {})["chance"] = units.chance(candidate.chance)
     path = run_dir / "family.json"
     for member in Family.read(path).singles if path.is_file() else ():
         tags.setdefault(member.digest, {})["family"] = member.name

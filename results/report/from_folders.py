@@ -97,6 +97,7 @@ def read_run(folder: Path, video: Path | None = None) -> Run:
         finished=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         objectives=records.objectives.names,
         constraints=records.objectives.constraints,
+        origins={each.digest: each.origin for each in records.candidates() if each.origin},
         pilot="\n".join(kept_text(records)),
     )
 
@@ -173,4 +174,5 @@ def merged(runs: Sequence[Run], folders: Sequence[Path]) -> Run:
         objectives=tuple(common) if len(common) > 1 else ("accuracy", "macs"),
         constraints=first.constraints if all(run.constraints == first.constraints for run in runs) else {},
         runs={label: run.measurements for label, run in zip(labels, runs, strict=True)},
+        origins={digest: origin for run in runs for digest, origin in run.origins.items()},
     )

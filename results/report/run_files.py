@@ -17,7 +17,7 @@ from results.plots.pictures import write_frontier
 from results.plots.style import write_html
 from results.provenance import versions
 from results.report.from_folders import read_run
-from results.report.measurement_tables import write_tables
+from results.report.measurement_tables import write_confirmed, write_tables
 from results.report.next_commands import short_path
 from results.report.report import write_report
 from results.text.run_tables import confirmed_table, members_table, provisional_table
@@ -46,7 +46,8 @@ def write_run(
         seconds: wall time of the run.
     """
     run = replace(read_run(run_dir, video), outcomes=outcomes, seconds=seconds)
-    write_tables(run.measurements, run_dir)
+    write_tables(run.measurements, run_dir, run.origins)
+    write_confirmed(run.confirmed(), run_dir)
     view = frontier_view(run.measurements, run.family, run.trained, references=run.references)
     _write_plots(view, run_dir)
     write_report(run, run_dir / "report.html")
@@ -70,10 +71,13 @@ def draw_frontier(run_dir: Path, watcher: Watcher) -> None:
     trained = {name: one.metrics["top1"] for name, one in outcomes.items() if "top1" in one.metrics}
     view = frontier_view(measurements, family, trained)
     _write_plots(view, run_dir)
-    write_tables(measurements, run_dir)
+    origins = {each.digest: each.origin for each in records.candidates() if each.origin}
+    write_tables(measurements, run_dir, origins)
     objectives, candidates = records.objectives, confirmed(records)
+    files = ["frontier.png", "frontier.html", "trials.csv", "trials.parquet"]
     if candidates:
-        watcher.say(confirmed_table(candidates, objectives.names))
+        files.append(write_confirmed(candidates, run_dir).name)
+        watcher.say(confirmed_table(candidates, objectives.names, measurements))
         watcher.say(
             "\n".join(
                 f"{member.digest}  {member.architecture}" for member in candidates if member.on_frontier
@@ -83,7 +87,7 @@ def draw_frontier(run_dir: Path, watcher: Watcher) -> None:
         watcher.say(members_table(view.provisional))
     else:
         watcher.say(provisional_table(overview(run_dir).frontier, objectives.names))
-    watcher.say(f"{short_path(run_dir)}: wrote frontier.png, frontier.html, trials.csv, trials.parquet")
+    watcher.say(f"{short_path(run_dir)}: wrote {', '.join(files)}")
 
 
 def _write_plots(view: FrontierView, folder: Path) -> None:

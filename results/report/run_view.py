@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from results.family.family import Family
 from results.family.outcome import MemberOutcome
-from searcher.objectives import DEFAULT_OBJECTIVES
+from searcher.objectives import DEFAULT_OBJECTIVES, Objectives
+from searcher.plan.confirmation import Confirmed, longest_confirmation
 from searcher.record import Measurement
 
 
@@ -31,6 +32,7 @@ class Run:
         constraints: upper limits of metrics by name, which feasible networks keep.
         runs: measurements of each run by name, if several are merged.
         published: whether the released networks are drawn over the frontier.
+        origins: where the networks come from that the search began with, in words, by digest.
         pilot: findings of the pilot, and the plan that follows from them, in words; empty if there was none.
     """
 
@@ -49,7 +51,13 @@ class Run:
     constraints: Mapping[str, float] = field(default_factory=dict)
     runs: Mapping[str, Sequence[Measurement]] = field(default_factory=dict)
     published: bool = False
+    origins: Mapping[str, str] = field(default_factory=dict)
     pilot: str = ""
+
+    def confirmed(self) -> tuple[Confirmed, ...]:
+        """Return the candidates of the longest confirmation, compared in the objectives that are shown."""
+        objectives = Objectives(tuple(self.objectives), self.constraints)
+        return longest_confirmation(self.measurements, objectives)
 
     @property
     def trained(self) -> dict[str, float]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
@@ -19,6 +21,7 @@ from results.report.page import Cell, code, facts, guarded, listing, note, numbe
 from results.report.plots import MAKERS, wanted_plots
 from results.report.run_view import Run
 from search_space.errors import MovinasError
+from searcher.plan.measured_reliability import NOISE_REMEDY, measured_reliabilities
 
 # More rows would make the page too large; the tables of the run's folder have all.
 _MOST_ROWS = 500
@@ -48,8 +51,14 @@ def summary_part(run: Run) -> str:
         )
     if run.seconds is not None:
         figures["wall time"] = units.duration(run.seconds)
+    reliabilities = measured_reliabilities(run.measurements)
+    warning = ""
+    if reliabilities:
+        last = reliabilities[-1]
+        figures[f"reliability ({last.kind})"] = last.reliability.text()
+        warning = note(f"{last.kind}: {NOISE_REMEDY}.") if last.reliability.mostly_noise else ""
     figures["failed measurements"] = str(failed)
-    return facts(figures)
+    return facts(figures) + warning
 
 
 def _plot(name: str, run: Run, words: str = "") -> str:
@@ -68,9 +77,39 @@ def _plot(name: str, run: Run, words: str = "") -> str:
 def frontier_part(run: Run) -> str:
     """Return the frontier against multiply-adds and every other cost that was searched for."""
     names = [name for name in wanted_plots(run) if name.startswith("frontier") or name == "attainment"]
-    return "\n".join(_plot(name, run) for name in names) + note(
+    words = note(
         "Every candidate at the most thorough fidelity that it reached. The confirmed frontier is measured "
         "again with more seeds and a longer schedule; bars are one standard deviation. Hover for details."
+    )
+    plots = "\n".join(_plot(name, run) for name in names)
+    return plots + words + guarded("The table of confirmed candidates", partial(_confirmed, run))
+
+
+def _confirmed(run: Run) -> str:
+    """Return the confirmed candidates, the cheapest first, each with its chance; nothing if none is."""
+    candidates = run.confirmed()
+    if not candidates:
+        return ""
+    costs = {candidate.digest: units.count(candidate.macs) for candidate in candidates}
+    rows = [
+        [
+            text("confirmed" if candidate.on_frontier else ""),
+            number(units.count(candidate.macs), candidate.macs),
+            number(units.accuracy(candidate.mean, candidate.std or 0.0, candidate.count), candidate.mean),
+            number(str(candidate.count), candidate.count),
+            number(units.chance(candidate.chance), candidate.chance),
+            text(", ".join(costs[digest] for digest in candidate.ties)),
+            code(candidate.architecture),
+        ]
+        for candidate in candidates
+    ]
+    heads = (
+        *("frontier", "multiply-adds", "top-1", "trainings", "chance", "cannot be told from"),
+        "architecture",
+    )
+    return table(heads, rows, tall=True) + note(
+        "The chance is that of being on the frontier of the true means, from all trainings of the "
+        "confirmation together. A candidate beside the frontier can have one, too."
     )
 
 
@@ -84,11 +123,16 @@ def family_part(run: Run) -> str:
         "parameters",
         "state",
         "confirmed top-1",
+        "chance",
         "trained top-1",
         "frame by frame",
         "latency a frame",
     )
-    rows = [_family_row(member, run.outcomes.get(member.name)) for member in run.family.members]
+    chances = {candidate.digest: candidate.chance for candidate in run.confirmed()}
+    rows = [
+        _family_row(member, run.outcomes.get(member.name), chances.get(member.digest, math.nan))
+        for member in run.family.members
+    ]
     notes = "".join(note(words) for words in run.family.notes)
     width = max(len(member.name) for member in run.family.members)
     lines = (
@@ -98,7 +142,7 @@ def family_part(run: Run) -> str:
     return table(heads, rows) + notes + "<br>" + listing("\n".join(lines))
 
 
-def _family_row(member: FamilyMember, outcome: MemberOutcome | None) -> list[Cell]:
+def _family_row(member: FamilyMember, outcome: MemberOutcome | None, chance: float) -> list[Cell]:
     name = f"<b>{html.escape(member.name)}</b>"
     if outcome:
         name = f'<a href="{html.escape(outcome.folder, quote=True)}/">{name}</a>'
@@ -116,6 +160,7 @@ def _family_row(member: FamilyMember, outcome: MemberOutcome | None) -> list[Cel
         number(units.count(member.parameters), member.parameters),
         number(units.size(member.state_bytes), member.state_bytes),
         confirmed,
+        text(units.DASH) if math.isnan(chance) else number(units.chance(chance), chance),
         _percent(metrics.get("top1")),
         _percent(metrics.get("stream_top1")),
         _latency(outcome),
@@ -140,16 +185,42 @@ def next_part(run: Run) -> str:
 
 
 def search_part(run: Run) -> str:
-    """Return how the search went: hypervolume, rungs, learning curves."""
+    """Return how the search went: hypervolume, rungs, learning curves, reliability."""
     searched = of_purpose(run.measurements, "search")
     pairs = [("hypervolume", "hypervolume-time"), ("survival", "curves")]
     rows = [f'<div class="pair">{_plot(one, run)}{_plot(other, run)}</div>' for one, other in pairs]
     spent = sum(m.seconds for m in searched)
-    return "\n".join(rows) + note(
+    words = note(
         f"{len(searched)} measurements, {units.duration(spent)} of training. An evaluation is one "
         "measurement, at any rung. The hypervolume is the dominated share of accuracy 0 to 1 and the range "
         "of log costs."
     )
+    return "\n".join(rows) + words + _reliability(run)
+
+
+def _reliability(run: Run) -> str:
+    """Return how reliable each kind of training was that was repeated; nothing if none was."""
+    found = measured_reliabilities(run.measurements)
+    if not found:
+        return ""
+    heads = ("kind of training", "reliability", "points between seeds", "networks", "trainings")
+    rows = [
+        [
+            text(each.kind),
+            number(each.reliability.text(), each.reliability.value),
+            number(f"{100 * each.reliability.seed_deviation:.1f}", each.reliability.seed_deviation),
+            number(str(each.reliability.networks), each.reliability.networks),
+            number(str(each.reliability.trainings), each.reliability.trainings),
+        ]
+        for each in found
+    ]
+    words = note(
+        "Reliability is the share of the variance between networks of like cost that is theirs and not the "
+        "seed's, with its 95 % interval: 1 if every training of a network ends alike, 0 if networks cannot "
+        "be told apart. Points between seeds are the standard deviation between trainings of one network."
+    )
+    noisy = [each.kind for each in found if each.reliability.mostly_noise]
+    return table(heads, rows) + words + "".join(note(f"{kind}: {NOISE_REMEDY}.") for kind in noisy)
 
 
 def choices_part(run: Run) -> str:
@@ -231,11 +302,14 @@ def candidates_part(run: Run) -> str:
             number(units.size(m.state_bytes), m.state_bytes),
             text(words[m.fidelity]),
             text("confirmed" if m.digest in confirmed else "provisional" if m.digest in on_front else ""),
+            *([text(run.origins.get(m.digest, "searched"))] if run.origins else []),
             code(m.architecture),
         ]
         for m in members
     ]
-    heads = ("top-1", "multiply-adds", "parameters", "state", "trained for", "frontier", "architecture")
+    heads = ["top-1", "multiply-adds", "parameters", "state", "trained for", "frontier", "architecture"]
+    if run.origins:
+        heads.insert(-1, "origin")
     shown = f"The best {_MOST_ROWS} of {len(candidates)}; " if len(candidates) > _MOST_ROWS else ""
     return table(heads, rows, tall=True) + note(
         f"{shown}trials.csv and trials.parquet have every measurement. Click a column's head to sort."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from results import units
 from results.analysis.candidates import MeasuredNetwork
@@ -11,30 +11,37 @@ from results.family.outcome import MemberOutcome
 from results.text.fitting_table import Column, FittingTable
 from searcher.objectives import DEFAULT_OBJECTIVES, OBJECTIVES
 from searcher.plan.confirmation import Confirmed
+from searcher.plan.measured_reliability import measured_reliabilities
 from searcher.plan.provisional_frontier import FrontierPoint
+from searcher.record import Measurement
 
 
 def confirmed_table(
-    confirmed: Sequence[Confirmed], objectives: Sequence[str] = DEFAULT_OBJECTIVES
+    confirmed: Sequence[Confirmed],
+    objectives: Sequence[str] = DEFAULT_OBJECTIVES,
+    measurements: Iterable[Measurement] = (),
 ) -> FittingTable:
-    """Return the confirmed candidates, the cheapest first, with mean and spread; the frontier is marked.
+    """Return confirmed candidates with mean, spread and chance, the cheapest first; stars mark the frontier.
 
     Args:
         confirmed: confirmed candidates.
         objectives: objectives of the search.
+        measurements: measurements of the run, whose reliability in the confirmation stands below the table.
     """
     columns = [
-        *(Column("", right=False), Column("multiply-adds"), Column("top-1")),
+        *(Column("", right=False), Column("multiply-adds"), Column("top-1"), Column("chance")),
         *_columns(objectives),
         *(Column("digest", right=False), Column("cannot be told from", right=False, listed=True)),
     ]
-    table = FittingTable("Confirmed frontier", columns, keys=2)
+    found = [each for each in measured_reliabilities(measurements) if each.purpose == "confirmation"]
+    table = FittingTable("Confirmed frontier", columns, keys=2, notes=[each.text() for each in found[-1:]])
     costs = {candidate.digest: units.count(candidate.macs) for candidate in confirmed}
     for candidate in confirmed:
         table.add_row(
             "*" if candidate.on_frontier else "",
             units.count(candidate.macs),
             units.accuracy(candidate.mean, candidate.std or 0.0, candidate.count),
+            units.chance(candidate.chance),
             *_cells(candidate.metrics, objectives),
             candidate.digest,
             ", ".join(costs[digest] for digest in candidate.ties),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import ClipShape
 from search_space.cost.closed_form import macs
 from search_space.errors import SpaceError
 from search_space.genes.reading import parse_space, read_document, read_preset
@@ -117,6 +118,17 @@ class SearchSpace:
     def name(self) -> str:
         """The name that the settings give."""
         return self.settings.name
+
+    @property
+    def clips(self) -> tuple[ClipShape, ...]:
+        """The shapes of the clips that the networks take: every frames, size and fps together."""
+        choices = self.choices
+        return tuple(
+            ClipShape(frames, size, fps)
+            for frames in choices.frames
+            for size in choices.sizes
+            for fps in choices.rates
+        )
 
     @cached_property
     def digest(self) -> str:

@@ -19,13 +19,7 @@ _LOG = logging.getLogger(__name__)
 
 def clip_shapes(space: SearchSpace) -> tuple[ClipShape, ...]:
     """Return the shapes of the clips that networks of a space take: data is prepared for each."""
-    choices = space.choices
-    return tuple(
-        ClipShape(frames, size, fps)
-        for frames in choices.frames
-        for size in choices.sizes
-        for fps in choices.rates
-    )
+    return space.clips
 
 
 def prepare_clips(

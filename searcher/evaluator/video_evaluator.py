@@ -23,6 +23,7 @@ from search_space.progress import ignore_progress
 from searcher.evaluator.clips import prepare_clip
 from searcher.evaluator.latency import latency
 from searcher.evaluator.noted_epochs import note_epoch, noted_epochs
+from searcher.evaluator.repeats import together
 from searcher.evaluator.team import team
 from searcher.plan.job import EpochResult, EvaluatorSpec, Job, JobStage
 
@@ -93,6 +94,9 @@ class VideoEvaluator:
 
     def __call__(self, job: Job) -> Iterator[EpochResult]:
         """Train a job, as ``searcher.plan.job.Evaluator`` describes; yield the result of every epoch."""
+        if job.repeats > 1:
+            yield from together([self(training) for training in job.trainings])
+            return
         for number, stage in enumerate(job.stages):
             if not set(stage.rungs) <= set(job.measured):
                 with team(self._arguments, job, number, self._processes, self._device) as group:

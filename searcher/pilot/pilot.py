@@ -142,7 +142,7 @@ def task_of(
         rungs = tuple(Rung(epochs=first * 2**number) for number in range(_DOUBLINGS))
         last = rungs[-1].epochs
     confirmed = confirmation.members * confirmation.seeds * max(confirmation.epochs, last)
-    epochs = search.trials * epochs_a_candidate(rungs, search.reduction) + confirmed
+    epochs = search.trials * search.repeats * epochs_a_candidate(rungs, search.reduction) + confirmed
     timed = settings.hours is not None and bool(settings.open_keys)
     part = SHARES["search"] + SHARES["confirmation"]
     return PilotTask(

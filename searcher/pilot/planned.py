@@ -119,6 +119,7 @@ def wish_of(settings: Settings, most_trials: int) -> Wish:
         hours=settings.hours,
         workers=settings.search.workers,
         reduction=settings.search.reduction,
+        repeats=settings.search.repeats,
         family_members=len(limits) if limits else _FAMILY,
         most_trials=most_trials,
         rungs=given("search", "rungs"),

@@ -36,6 +36,7 @@ class Wish:
         hours: hours of the whole run; None plans no time, only lengths that networks learn in.
         workers: number of trainings at a time.
         reduction: one in so many candidates is promoted at each rung.
+        repeats: number of trainings of each candidate.
         family_members: number of networks of the family.
         most_trials: most candidates that the space has.
         rungs: rungs of the search.
@@ -50,6 +51,7 @@ class Wish:
     hours: float | None
     workers: int
     reduction: int = 3
+    repeats: int = 1
     family_members: int = 6
     most_trials: int = 10**9
     rungs: tuple[Rung, ...] | None = None
@@ -182,7 +184,7 @@ class _Planner:
         return tuple(Rung(epochs=first * 2**number) for number in range(count) if first * 2**number <= last)
 
     def _candidate(self, rungs: Sequence[Rung]) -> float:
-        return epochs_a_candidate(rungs, self._wish.reduction)
+        return self._wish.repeats * epochs_a_candidate(rungs, self._wish.reduction)
 
     def require_time(self) -> None:
         """Raise SettingsError if not even the smallest plan fits the time."""

@@ -7,7 +7,7 @@ near it are trained longer and with other seeds; the frontier of a run is that o
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +17,7 @@ from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Measurement
 from searcher.objectives import ACCURACY_AND_MACS, Objectives
 from searcher.pareto import non_dominated, ranks
+from searcher.plan.front_posterior import Contender, FrontPosterior
 from searcher.record.candidate import Candidate
 from searcher.record.records import Records
 from searcher.record.trials import succeeded
@@ -38,6 +39,8 @@ class Confirmed:
         ties: digests of the frontier's members whose mean accuracy does not differ significantly from its own
             (95 %, two-sided, one pooled variance).
         metrics: means of all metrics over the trainings, by their names in the record.
+        chance: probability that it is on the frontier of the true means, which endlessly many trainings would
+            give; see ``searcher.plan.front_posterior``.
     """
 
     digest: str
@@ -49,6 +52,7 @@ class Confirmed:
     on_frontier: bool
     ties: tuple[str, ...]
     metrics: Mapping[str, float] = field(default_factory=dict)
+    chance: float = math.nan
 
 
 def choose_members(
@@ -119,8 +123,9 @@ def summarise(
             by_network.setdefault((measurement.digest, measurement.fidelity), []).append(measurement)
     groups = sorted(by_network.values(), key=lambda group: (group[0].metrics["macs"], group[0].digest))
     samples = [[measurement.metrics["top1"] for measurement in group] for group in groups]
-    means = [_means(group) for group in groups]
+    means = [mean_metrics(group) for group in groups]
     front = _front(means, objectives)
+    chances = _chances(samples, means, objectives)
     return tuple(
         Confirmed(
             digest=group[0].digest,
@@ -136,6 +141,7 @@ def summarise(
                 if other != index and _indistinguishable(samples, index, other)
             ),
             metrics=means[index],
+            chance=chances[index],
         )
         for index, group in enumerate(groups)
     )
@@ -143,12 +149,19 @@ def summarise(
 
 def confirmed(records: Records) -> tuple[Confirmed, ...]:
     """Return the candidates of the longest confirmation in a record; see ``summarise``."""
-    measurements = records.measurements("confirmation")
-    epochs = max((measurement.fidelity.epochs for measurement in measurements), default=0)
-    return summarise(measurements, epochs, records.objectives)
+    return longest_confirmation(records.measurements("confirmation"), records.objectives)
 
 
-def _means(group: Sequence[Measurement]) -> dict[str, float]:
+def longest_confirmation(
+    measurements: Iterable[Measurement], objectives: Objectives = ACCURACY_AND_MACS
+) -> tuple[Confirmed, ...]:
+    """Return the candidates of the longest confirmation among measurements; see ``summarise``."""
+    confirmations = [measurement for measurement in measurements if measurement.purpose == "confirmation"]
+    epochs = max((measurement.fidelity.epochs for measurement in confirmations), default=0)
+    return summarise(confirmations, epochs, objectives)
+
+
+def mean_metrics(group: Sequence[Measurement]) -> dict[str, float]:
     """Return the mean of every metric that all trainings have."""
     names = [name for name in group[0].metrics if all(name in measurement.metrics for measurement in group)]
     return {name: float(np.mean([measurement.metrics[name] for measurement in group])) for name in names}
@@ -161,6 +174,19 @@ def _front(means: Sequence[Mapping[str, float]], objectives: Objectives) -> list
         return []
     mask = non_dominated([objectives.values(means[index]) for index in feasible])
     return [index for index, keep in zip(feasible, mask.tolist(), strict=True) if keep]
+
+
+def _chances(
+    samples: Sequence[Sequence[float]], means: Sequence[Mapping[str, float]], objectives: Objectives
+) -> list[float]:
+    """Return the chance of each candidate to be on the frontier of the true means."""
+    if not samples:
+        return []
+    contenders = [
+        Contender.of(sample, metrics, objectives) for sample, metrics in zip(samples, means, strict=True)
+    ]
+    chances: list[float] = FrontPosterior.of(contenders).chances().tolist()
+    return chances
 
 
 def _indistinguishable(samples: Sequence[Sequence[float]], one: int, other: int) -> bool:

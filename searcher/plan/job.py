@@ -21,6 +21,11 @@ from search_space.architecture.json_fields import ArchitectureJson
 from search_space.errors import SettingsError
 from search_space.json_files import from_json, to_json
 
+REPEATS, TOP1_STD = "repeats", "top1_std"
+"""Names of two metrics of repeated trainings: their number, and the deviation of top-1 accuracy."""
+_BETWEEN_SEEDS = 1_000_000
+"""Distance of the seeds of repeated trainings: far beyond those of confirmations and final trainings."""
+
 
 @dataclass(frozen=True, slots=True)
 class JobStage:
@@ -52,6 +57,7 @@ class Job:
         measured: rungs that the record already has, in epochs.
         recipe: JSON of a training recipe that replaces the run's own; None keeps the run's.
         fidelities: fidelity at each rung, the last one ``fidelity``; by default they differ in epochs only.
+        repeats: number of trainings, each with a seed of its own, whose mean is the result.
     """
 
     architecture: ArchitectureJson
@@ -63,6 +69,7 @@ class Job:
     measured: tuple[int, ...] = ()
     recipe: Mapping[str, Any] | None = None
     fidelities: tuple[FidelityKey, ...] = ()
+    repeats: int = 1
 
     def __post_init__(self) -> None:
         if not self.rungs:
@@ -99,6 +106,19 @@ class Job:
         """Return the fidelity of a measurement after ``epochs`` of this job's schedule."""
         rung = next((fidelity for fidelity in self._fidelities if fidelity.epochs >= epochs), self.fidelity)
         return rung.after(epochs)
+
+    @property
+    def trainings(self) -> tuple[Job, ...]:
+        """The trainings whose mean is the result, each in a folder of its own, the job's own first."""
+        return tuple(
+            replace(
+                self,
+                seed=self.seed + number * _BETWEEN_SEEDS,
+                folder=self.folder / f"repeat-{number}" if number else self.folder,
+                repeats=1,
+            )
+            for number in range(self.repeats)
+        )
 
     @property
     def stages(self) -> tuple[JobStage, ...]:

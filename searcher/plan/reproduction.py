@@ -36,6 +36,8 @@ def reproduce(records: Records, plan_over: Callable[[Records], SearchPlan]) -> l
             hint="only runs of this version can be reproduced",
         )
     again = Records.in_memory(records.identity)
+    if records.seeds is not None:
+        again.begin(records.seeds)
     plan = plan_over(again)
     running: dict[str, Job] = {}
     measured = records.measurements()

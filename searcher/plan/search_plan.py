@@ -43,6 +43,7 @@ class CandidateTraining:
         rungs: fidelity of every rung, increasing.
         minutes: time limit of one training in minutes; None for no limit.
         drop: function that removes the checkpoints of a candidate that will not be resumed.
+        repeats: number of trainings of each candidate, with seeds of their own, whose mean counts.
     """
 
     run_dir: Path
@@ -50,6 +51,7 @@ class CandidateTraining:
     rungs: Sequence[Rung]
     minutes: float | None = None
     drop: Callable[[Path], None] = _remove
+    repeats: int = 1
 
     def folder(self, candidate: Candidate) -> Path:
         """Return the folder of a candidate's checkpoints."""
@@ -68,6 +70,7 @@ class CandidateTraining:
             rungs=tuple(rung.epochs for rung in self.rungs),
             fidelities=fidelities,
             measured=tuple(sorted(candidate.metrics)),
+            repeats=self.repeats,
         )
 
 
@@ -88,7 +91,7 @@ class SearchPlan(Plan):
     """The plan of a search: first the candidates that an interruption stopped, then as ``next_step`` says.
 
     Args:
-        records: record of the run; the search resumes from what is in it.
+        records: record of the run; the search begins with its seeds, and resumes from what is in it.
         strategy: strategy that proposes candidates.
         halving: rule by which candidates are promoted.
         space: space of the proposals; costs are those for its number of classes.
@@ -116,6 +119,8 @@ class SearchPlan(Plan):
         self._standing = SearchStanding(records, halving.rungs)
         self._distributions = distributions(space.genes)
         self._exhausted = False
+        seeds = records.seeds
+        self._seeds = () if seeds is None else seeds.networks
         self._active: dict[str, Candidate] = {}
         self._frontier: tuple[int, tuple[FrontierPoint, ...], float] = (-1, (), 0.0)
         self._reconcile()
@@ -155,6 +160,15 @@ class SearchPlan(Plan):
         candidates = self.records.candidates()
         if self._exhausted or len(candidates) >= self._limits.trials:
             return None
+        number, seeds = len(candidates), self._seeds
+        candidate = seeds[number].candidate(number) if number < len(seeds) else self._designed(candidates)
+        if candidate is not None:
+            gene_params = params(self._space.genes, candidate.genotype)
+            self.records.propose(candidate, gene_params, self._distributions)
+        return candidate
+
+    def _designed(self, candidates: Sequence[Candidate]) -> Candidate | None:
+        """Return the strategy's next proposal; None if nothing is left to propose."""
         try:
             design = self._strategy.propose(
                 self._standing.history(), {candidate.digest for candidate in candidates}
@@ -165,15 +179,13 @@ class SearchPlan(Plan):
             )
             self._exhausted = True
             return None
-        candidate = Candidate(
+        return Candidate(
             number=len(candidates),
             genotype=design.genotype,
             digest=design.digest,
             architecture=self._space.decode(design.genotype).text,
             macs=int(design.cost),
         )
-        self.records.propose(candidate, params(self._space.genes, candidate.genotype), self._distributions)
-        return candidate
 
     # Results
 

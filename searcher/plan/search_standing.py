@@ -99,6 +99,7 @@ class SearchStanding:
             rungs_left=sum(epochs > candidate.epochs for epochs in self._rungs),
             pending=candidate.state == "open" and values is None,
             violation=self._objectives.violation(candidate.latest) if values is not None else 0.0,
+            exact=candidate.exact,
         )
 
     def _result(self, candidate: Candidate, epochs: int) -> RungResult:

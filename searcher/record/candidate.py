@@ -32,7 +32,7 @@ class Candidate:
 
     Args:
         number: number of the proposal, from 0 in the order in which they were made.
-        genotype: choice of every gene.
+        genotype: choice of every gene; of a seed that the space has not, that of the nearest network.
         digest: digest of the architecture; no two candidates of a run share one.
         architecture: text form of the architecture.
         macs: multiply-adds of one clip.
@@ -42,6 +42,8 @@ class Candidate:
         decisions: decisions by the epochs of each rung that was decided.
         reason: reason why it failed or was cancelled, else empty.
         measured_before: number of measurements in the record when it was proposed.
+        origin: where a seed of the search comes from; empty for what a strategy proposed.
+        exact: whether the genotype is that of this very network.
     """
 
     number: int
@@ -54,6 +56,8 @@ class Candidate:
     decisions: dict[int, Decision] = field(default_factory=dict)
     reason: str = ""
     measured_before: int = 0
+    origin: str = ""
+    exact: bool = True
 
     @property
     def epochs(self) -> int:

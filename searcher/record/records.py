@@ -33,8 +33,10 @@ from searcher.record.frame import frame
 from searcher.record.opening import OpenedRecord, open_by_name, open_for_reading, open_for_writing
 from searcher.record.optuna_logging import quiet_optuna
 from searcher.record.retrying import Retrying
+from searcher.record.seeds import Seeds
 from searcher.record.trials import (
     TRIAL_STATES,
+    candidate_attributes,
     decision_attribute,
     differences,
     measurement_trial,
@@ -211,6 +213,12 @@ class Records:
         stored = self.storage.get_study_user_attrs(self._studies[self.name]).get("identity", {})
         return dict(stored)
 
+    @property
+    def seeds(self) -> Seeds | None:
+        """What the search begins with; None if that was not decided, as by an older version."""
+        stored = self.storage.get_study_user_attrs(self._studies[self.name]).get("seeds")
+        return None if stored is None else Seeds.of_attribute(stored)
+
     # Reading
 
     def refresh(self) -> None:
@@ -303,6 +311,12 @@ class Records:
 
         return self._retrying.do(lambda: self.storage.create_new_trial(study_id, trial), written_id)
 
+    def begin(self, seeds: Seeds) -> None:
+        """Record what the search begins with, before its first proposal."""
+        assert self._writable and not self._candidates, len(self._candidates)
+        study_id, attribute = self._studies[self.name], seeds.to_attribute()
+        self._retrying.do(lambda: self.storage.set_study_user_attr(study_id, "seeds", attribute))
+
     def propose(
         self, candidate: Candidate, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
     ) -> None:
@@ -313,13 +327,7 @@ class Records:
             state=TrialState.RUNNING,
             params=dict(params),
             distributions=dict(distributions),
-            user_attrs={
-                "digest": candidate.digest,
-                "architecture": candidate.architecture,
-                "macs": candidate.macs,
-                "genotype": list(candidate.genotype),
-                "known": candidate.measured_before,
-            },
+            user_attrs=candidate_attributes(candidate),
         )
         trial_id = self._add_trial(self.name, trial, candidate.number)
         # A journal makes objects of its own for each gene of each trial: a third of a search's memory.

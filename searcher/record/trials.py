@@ -83,7 +83,22 @@ def trial_candidate(trial: FrozenTrial) -> Candidate:
         state=data.get("state", STATES[trial.state]),
         decisions=decisions,
         measured_before=data.get("known", 0),
+        origin=data.get("origin", ""),
+        exact=data.get("exact", True),
     )
+
+
+def candidate_attributes(candidate: Candidate) -> dict[str, Any]:
+    """Return the user attributes of a new proposal's trial; the inverse of ``trial_candidate``."""
+    attributes: dict[str, Any] = {
+        "digest": candidate.digest,
+        "architecture": candidate.architecture,
+        "macs": candidate.macs,
+        "genotype": list(candidate.genotype),
+        "known": candidate.measured_before,
+    }
+    # The trial of any other proposal is as older versions wrote it.
+    return attributes | ({"origin": candidate.origin, "exact": candidate.exact} if candidate.origin else {})
 
 
 def decision_attribute(decision: Decision) -> dict[str, Any]:

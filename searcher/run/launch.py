@@ -20,6 +20,7 @@ from sqlalchemy.engine import make_url
 
 from search_space.errors import SettingsError
 from searcher.cluster.address import ClusterError
+from searcher.plan.seeding import is_path
 from searcher.settings.reading import load_settings
 from searcher.settings.settings import Settings
 
@@ -153,7 +154,8 @@ def _check_portable(settings: Settings) -> None:
     folders = {"output": settings.output, "data.cache": settings.data.cache_folder}
     if settings.data.root is not None:
         folders["data.root"] = settings.data.root
-    for key, path in folders.items():
+    seeds = {f"search.seeds[{i}]": Path(e) for i, e in enumerate(settings.search.seeds) if is_path(e)}
+    for key, path in (folders | seeds).items():
         if not path.expanduser().is_absolute():
             raise SettingsError(
                 f"{key} is {path}, a relative path, but a job has another working folder",

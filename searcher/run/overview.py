@@ -9,6 +9,7 @@ from pathlib import Path
 
 from proxy_train.measurement import Measurement
 from searcher.cluster.heartbeat import Beat, last_beat
+from searcher.plan.measured_reliability import MeasuredReliability, measured_reliabilities
 from searcher.plan.provisional_frontier import FrontierPoint, provisional_frontier, search_hypervolume
 from searcher.record.lease import holder
 from searcher.record.records import Records
@@ -32,6 +33,7 @@ class Overview:
         objectives: names of the objectives of the search.
         beat: last heartbeat of the driver; None if there is none.
         silent: seconds since the last heartbeat.
+        reliabilities: reliability of each kind of training that was repeated, the most thorough last.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Overview:
     objectives: tuple[str, ...]
     beat: Beat | None = None
     silent: float = 0.0
+    reliabilities: tuple[MeasuredReliability, ...] = ()
 
     @property
     def working(self) -> bool:
@@ -62,6 +65,7 @@ class Overview:
         lines += [
             f"failed: {failure.digest} ({failure.purpose}): {failure.reason}" for failure in self.failures
         ]
+        lines += [found.text() for found in self.reliabilities]
         lines.append(f"hypervolume of the search: {self.hypervolume:.3f}")
         return "\n".join(lines)
 
@@ -112,6 +116,7 @@ def overview(run_dir: Path, storage: str | None = None) -> Overview:
         objectives=records.objectives.names,
         beat=beat,
         silent=0.0 if beat is None else max(0.0, time.time() - beat.time),
+        reliabilities=measured_reliabilities(measurements),
     )
 
 

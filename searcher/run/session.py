@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,17 +20,22 @@ from searcher.cluster.checkpoint_mirror import Mirror
 from searcher.cluster.cluster import Cluster
 from searcher.cluster.heartbeat import Heartbeat
 from searcher.plan.confirmation import Confirmed, choose_members, summarise
+from searcher.plan.confirmation_plan import MOST_SEEDS, ConfirmationPlan, Member
 from searcher.plan.events import OnEvent, PhaseProgress, ignore
 from searcher.plan.job import EvaluatorSpec, Job, job_folder
 from searcher.plan.job_plan import JobOutcome, JobPlan
 from searcher.plan.plan import Plan
 from searcher.plan.search_plan import CandidateTraining, SearchLimits, SearchPlan
+from searcher.plan.seeding import check_same_seeds, find_seeds
 from searcher.promotion.halving import ParetoHalving
+from searcher.record.candidate import Candidate
 from searcher.record.records import Records
 from searcher.run.run_log import RunLog
 from searcher.settings.settings import Settings
 from searcher.strategies.registry import create_strategy
 from searcher.strategies.space_domain import SpaceDomain
+
+_LOG = logging.getLogger(__name__)
 
 
 class Session:
@@ -99,6 +105,7 @@ class Session:
             records = held.enter_context(
                 Records.writing(run_dir, settings.identity(), settings.storage, retry_seconds=retry_seconds)
             )
+            check_same_seeds(records, search.seeds)
             heartbeat = Heartbeat(records.channel)
             held.callback(heartbeat.end)
             log = held.enter_context(RunLog(run_dir, settings))
@@ -160,13 +167,19 @@ class Session:
         search = self.settings.search
         low, high = self.settings.window(self.space)
         domain = SpaceDomain(self.space, self.settings.windows(self.space), search.objectives)
+        self._begin(domain)
         plan = SearchPlan(
             self.records,
             create_strategy(search.strategy, domain, seed=self.settings.seed, startup=search.startup),
             ParetoHalving([rung.epochs for rung in search.rungs], search.reduction, low, high),
             self.space,
             CandidateTraining(
-                self.run_dir, self.settings.seed, search.rungs, search.time_limit_minutes, self.drop
+                self.run_dir,
+                self.settings.seed,
+                search.rungs,
+                search.time_limit_minutes,
+                self.drop,
+                search.repeats,
             ),
             SearchLimits(search.trials, search.budget_minutes),
             search.workers,
@@ -175,6 +188,20 @@ class Session:
         self._cluster.run(plan, self._evaluator)
         return plan.progress()
 
+    def _begin(self, domain: SpaceDomain) -> None:
+        """Decide what the search begins with, once: later starts find it in the record."""
+        if self.records.seeds is not None or self.records.candidates():
+            return
+        search = self.settings.search
+        seeds = find_seeds(search.seeds, domain, startup=search.startup)
+        self.records.begin(seeds)
+        for seed in seeds.networks:
+            _LOG.info("the search begins with %s: %s", seed.origin, seed.architecture)
+        for sentence in seeds.left_out:
+            _LOG.warning("left out of the seeds, %s", sentence)
+        if len(seeds.networks) > search.trials:
+            _LOG.warning("search.trials is %d: only as many seeds are trained", search.trials)
+
     def drop(self, folder: Path) -> None:
         """Remove the checkpoints of a training that will not be resumed."""
         shutil.rmtree(folder, ignore_errors=True)
@@ -182,7 +209,7 @@ class Session:
             self._mirror.drop(folder.name)
 
     def confirm(self) -> tuple[Confirmed, ...]:
-        """Train the provisional frontier again, longer and with other seeds.
+        """Train the provisional frontier again, longer and with other seeds; see ``ConfirmationPlan``.
 
         Returns:
             All confirmed candidates, the cheapest first; those with ``on_frontier`` are the run's frontier.
@@ -191,21 +218,31 @@ class Session:
             KeyboardInterrupt: the user pressed Ctrl-C; see ``search``.
         """
         settings = self.settings.confirmation
-        jobs = [
-            self.job(
-                Architecture.parse(member.architecture),
-                settings.epochs,
-                purpose="confirmation",
-                seed=self.settings.seed + 1 + number,
-            )
-            for member in choose_members(self.records.candidates(), settings.members, self.records.objectives)
-            for number in range(settings.seeds)
-        ]
-        self._run(jobs, "confirmation")
+        candidates = choose_members(self.records.candidates(), settings.members, self.records.objectives)
+        members = [self._member(candidate, MOST_SEEDS * settings.seeds) for candidate in candidates]
+        plan = ConfirmationPlan(
+            self.records,
+            self.space.classes,
+            members,
+            settings.seeds * len(members),
+            workers=self.settings.search.workers,
+            on_event=self._on_event,
+        )
+        self._cluster.run(plan, self._evaluator)
         return summarise(self.records.measurements("confirmation"), settings.epochs, self.records.objectives)
 
+    def _member(self, candidate: Candidate, most: int) -> Member:
+        """Return a candidate with its possible trainings in the confirmation, at most ``most``."""
+        architecture = Architecture.parse(candidate.architecture)
+        epochs, first = self.settings.confirmation.epochs, self.settings.seed + 1
+        trainings = [
+            self.job(architecture, epochs, purpose="confirmation", seed=first + number)
+            for number in range(most)
+        ]
+        return Member(trainings, candidate.latest)
+
     def train(self, jobs: Sequence[Job]) -> list[JobOutcome]:
-        """Train final networks.
+        """Train final networks, and fetch the weights that are only in an object store.
 
         Args:
             jobs: trainings of purpose ``family``; see ``job``.
@@ -216,7 +253,20 @@ class Session:
         Raises:
             KeyboardInterrupt: the user pressed Ctrl-C; see ``search``.
         """
-        return self._run(jobs, "family")
+        plan = JobPlan(
+            self.records,
+            "family",
+            self.space.classes,
+            jobs,
+            workers=self.settings.search.workers,
+            on_event=self._on_event,
+        )
+        self._cluster.run(plan, self._evaluator)
+        outcomes = plan.outcomes()
+        for outcome in outcomes:
+            if self._mirror is not None and not outcome.failed and not outcome.job.weights.is_file():
+                self._mirror.pull(outcome.job.folder.name, outcome.job.folder)
+        return outcomes
 
     def job(
         self,
@@ -243,23 +293,6 @@ class Session:
             self.run_dir, architecture.digest, job_seed, purpose, epochs=length, recipe=recipe
         )
         return Job(architecture, fidelity, job_seed, purpose, folder, recipe=recipe)
-
-    def _run(self, jobs: Sequence[Job], purpose: Purpose) -> list[JobOutcome]:
-        """Run jobs, and fetch the weights that are only in an object store."""
-        plan = JobPlan(
-            self.records,
-            purpose,
-            self.space.classes,
-            jobs,
-            workers=self.settings.search.workers,
-            on_event=self._on_event,
-        )
-        self._cluster.run(plan, self._evaluator)
-        outcomes = plan.outcomes()
-        for outcome in outcomes:
-            if self._mirror is not None and not outcome.failed and not outcome.job.weights.is_file():
-                self._mirror.pull(outcome.job.folder.name, outcome.job.folder)
-        return outcomes
 
 
 def _write_settings(settings: Settings) -> None:

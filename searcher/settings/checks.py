@@ -14,6 +14,7 @@ from searcher.cluster.checkpoint_mirror import Mirror
 from searcher.cluster.machine import cpus, writable
 from searcher.cluster.trackers import check_trackers
 from searcher.objectives import KNOWN_COSTS
+from searcher.plan.seeding import PUBLISHED, named_networks, usable_networks
 from searcher.record.storage import check_database
 from searcher.settings.settings import Settings
 from searcher.strategies.registry import strategy_class
@@ -52,6 +53,7 @@ def check_settings(
     _check_latency_table(settings, space)
     _check_costs(settings, space)
     _check_states(settings, space)
+    _check_seeds(settings, space, has_classes=has_classes)
     if has_classes:
         # Parameters and bytes depend on the number of classes, which the file of a space need not have.
         _check_windows(settings, space)
@@ -177,6 +179,22 @@ def _check_windows(settings: Settings, space: SearchSpace) -> None:
         f"search.windows: no network of this space was found inside {', '.join(['macs', *others])} at once",
         hint=f"with such multiply-adds, {_SAMPLES} random networks have {', '.join(spans)}: widen a window",
     )
+
+
+def _check_seeds(settings: Settings, space: SearchSpace, *, has_classes: bool) -> None:
+    """Check that the named networks that the search begins with can be read, and be candidates."""
+    if (settings.run_dir / "settings.yaml").is_file():
+        # The record of a run that has begun has them; their files may be gone.
+        return
+    search = settings.search
+    named = [entry for entry in search.seeds if entry != PUBLISHED]
+    if not has_classes:
+        for entry in named:
+            named_networks(entry)
+    elif named:
+        domain = SpaceDomain(space, settings.windows(space), search.objectives)
+        for entry in named:
+            usable_networks(entry, domain, startup=search.startup)
 
 
 def _check_storage(settings: Settings) -> None:

@@ -27,6 +27,7 @@ from searcher.settings.values import (
     ObjectiveName,
     RecipeField,
     Rungs,
+    SeedEntries,
     SettingsModel,
     Space,
     Window,
@@ -47,6 +48,11 @@ class SearchSettings(SettingsModel):
     trials: Count = Field(default=48, description="number of all candidates")
     startup: Count = Field(
         default=16, description="number of first candidates, spread evenly over the cost range"
+    )
+    seeds: SeedEntries = Field(
+        default=("published",),
+        description="known networks that the search begins with: published, folders of earlier runs or of"
+        " members, architecture.json, architectures as text; [] for none",
     )
     workers: Count = Field(
         default=2, description="number of trainings at a time; auto for as many as there are CPUs"
@@ -70,6 +76,10 @@ class SearchSettings(SettingsModel):
         default=tuple(Rung(epochs=epochs) for epochs in (2, 4, 8)),
         description="epochs at which candidates are compared; {epochs: 2, share: 0.5, size: 0.75} for less;"
         " auto: the pilot chooses",
+    )
+    repeats: Count = Field(
+        default=1,
+        description="number of trainings of each candidate, with different seeds, whose mean counts",
     )
     reduction: Annotated[int, Field(strict=True, ge=2)] = Field(
         default=3, description="one in this number of candidates is promoted at each rung"
@@ -159,6 +169,15 @@ class SearchSettings(SettingsModel):
         return self
 
     @model_validator(mode="after")
+    def _repeats_in_one_process(self) -> Self:
+        if self.repeats > 1 and self.gpus_per_trial > 1:
+            raise ValueError(
+                f"repeats is {self.repeats} with gpus_per_trial {self.gpus_per_trial:g}: trainings of several"
+                " GPUs are not repeated; set repeats to 1, or gpus_per_trial to 1 or less"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _startup_fits(self) -> Self:
         if self.startup > self.trials:
             raise ValueError(f"startup {self.startup} is more than trials {self.trials}: lower startup")
@@ -169,7 +188,10 @@ class ConfirmationSettings(SettingsModel):
     """The ``confirmation`` part: longer and repeated trainings of the provisional frontier."""
 
     epochs: Count = Field(default=12, description="epochs of each training, at least those of the last rung")
-    seeds: Count = Field(default=2, description="number of trainings of each member")
+    seeds: Count = Field(
+        default=2,
+        description="mean number of trainings of a member: one each, and the others where they tell most",
+    )
     members: Count = Field(default=8, description="highest number of candidates")
 
 
@@ -306,7 +328,7 @@ class Settings(SettingsModel):
         # Records of older versions have none of these.
         search |= self.search.model_dump(
             mode="json",
-            include={"objectives", "windows", "constraints", "latency_table"},
+            include={"objectives", "windows", "constraints", "latency_table", "repeats"},
             exclude_defaults=True,
         )
         # Not known before the pilot has planned them; the record takes over the plan then.

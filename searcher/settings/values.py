@@ -75,6 +75,13 @@ def _budgets(value: object) -> object:
     return Budgets.read(value) if isinstance(value, str | dict) else value
 
 
+def _entries(value: object) -> object:
+    """Read a list of texts and paths; one alone may be written without brackets."""
+    entries = value if isinstance(value, list | tuple) else [value]
+    return tuple(str(entry) if isinstance(entry, Path) else entry for entry in entries)
+
+
+SeedEntries = Annotated[tuple[str, ...], BeforeValidator(_entries)]
 FamilyBudgets = Annotated[Budgets | None, BeforeValidator(_budgets), PlainSerializer(_budgets_text)]
 
 

@@ -161,7 +161,8 @@ def run_table(run: Path) -> Table:
 
     records = Records.reading(run)
     objectives = records.objectives
-    measured = [candidate for candidate in records.candidates() if candidate.metrics]
+    # A seed that the space has not is no row: its genotype is that of another network.
+    measured = [candidate for candidate in records.candidates() if candidate.metrics and candidate.exact]
     counts = Counter(epochs for candidate in measured for epochs in candidate.metrics)
     rung = max((epochs for epochs, count in counts.items() if 2 * count >= len(measured)), default=0)
     rows = [candidate for candidate in measured if rung in candidate.metrics]

@@ -29,7 +29,9 @@ from searcher.evaluator.video_evaluator import video_evaluator
 from searcher.plan.events import OnEvent, ignore
 from searcher.plan.job import Job, job_folder
 from searcher.plan.job_plan import JobOutcome, JobPlan
+from searcher.plan.measured_reliability import reliability_line
 from searcher.record.records import Records
+from searcher.reliability import Reliability, Training, reliability
 from searcher.settings.checks import check_settings
 from searcher.settings.settings import Settings
 
@@ -97,8 +99,8 @@ class StudiedNetwork(NamedTuple):
         architecture: text form of the architecture.
         macs: multiply-adds of one clip.
         parameters: number of its parameters.
-        cheap: top-1 accuracy after the cheap training, a fraction.
-        dear: top-1 accuracy after the expensive training, a fraction.
+        cheap: mean top-1 accuracy after the cheap trainings, a fraction.
+        dear: mean top-1 accuracy after the expensive trainings, a fraction.
     """
 
     architecture: str
@@ -119,7 +121,9 @@ class Validity:
         agreements: agreement with the expensive accuracy, of cheap training, multiply-adds and parameters.
         k: number of best networks that the precision counts.
         failed: networks without both accuracies, each with the reason.
-        saving: time of the expensive trainings over that of the cheap ones.
+        saving: mean time of an expensive training over that of a cheap one.
+        seeds: number of trainings of each network each way, over which accuracies are means.
+        reliabilities: reliability of one cheap and of one expensive training; None if too few were repeated.
     """
 
     cheap: RelativeFidelity
@@ -129,11 +133,14 @@ class Validity:
     k: int
     failed: tuple[tuple[str, str], ...]
     saving: float
+    seeds: int = 1
+    reliabilities: tuple[Reliability | None, Reliability | None] = (None, None)
 
     def text(self) -> str:
-        """Return a table, one line a measure."""
+        """Return a table, one line a measure, and the reliability of both trainings."""
+        means = f", means over {self.seeds} seeds" if self.seeds > 1 else ""
         lines = [
-            f"{len(self.networks)} networks, {len(self.failed)} failed; a cheap training took "
+            f"{len(self.networks)} networks, {len(self.failed)} failed{means}; a cheap training took "
             f"1/{self.saving:.1f} of the time",
             f"{'against expensive':18}{'tau (95 % interval)':>26}{'top tenth':>11}{f'precision@{self.k}':>14}"
             f"{'like cost':>11}",
@@ -143,6 +150,11 @@ class Validity:
             lines.append(
                 f"{name:18}{interval:>26}{rank.top_tau:>11.2f}{rank.precision:>14.2f}{rank.within:>11.2f}"
             )
+        for name, found in zip(("cheap", "expensive"), self.reliabilities, strict=True):
+            if found is not None:
+                lines.append(reliability_line(f"{name} training", found))
+        if self.seeds == 1:
+            lines.append("how reliable a training is takes two seeds or more (--seeds 2)")
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -152,6 +164,11 @@ class Validity:
             "dear": asdict(self.expensive),
             "k": self.k,
             "saving": self.saving,
+            "seeds": self.seeds,
+            "reliability": {
+                name: None if found is None else asdict(found)
+                for name, found in zip(("cheap", "dear"), self.reliabilities, strict=True)
+            },
             "agreements": {name: asdict(rank) for name, rank in self.agreements.items()},
             "networks": [network._asdict() for network in self.networks],
             "failed": [list(failure) for failure in self.failed],
@@ -190,9 +207,10 @@ class Study:
         settings: settings with space, window, data, recipe and workers; the run itself is not changed.
         cheap: fidelity of the cheap trainings.
         expensive: fidelity of the expensive trainings, whose ranking counts as true.
-        jobs: cheap and expensive training of each network in turn.
+        jobs: cheap and expensive training of each network in turn, for each of its seeds.
         stores: folders of the prepared data by the shape of its clips.
         classes: number of classes of the data set.
+        seeds: number of trainings of each network each way.
     """
 
     settings: Settings
@@ -201,6 +219,7 @@ class Study:
     jobs: tuple[Job, ...]
     stores: Mapping[ClipShape, Path]
     classes: int
+    seeds: int = 1
 
     @property
     def folder(self) -> Path:
@@ -214,6 +233,7 @@ def prepare_study(
     expensive: RelativeFidelity,
     networks: int,
     *,
+    seeds: int = 2,
     making: ProgressCallback,
     preparing: ProgressCallback,
 ) -> Study:
@@ -224,15 +244,18 @@ def prepare_study(
         cheap: fidelity of the cheap trainings.
         expensive: fidelity of the expensive trainings.
         networks: number of networks, 10 or more.
+        seeds: number of trainings of each network each way; all have seeds of their own.
         making: function that receives the number of MovingDigits-16 clips that are made.
         preparing: function that receives the number of videos that are decoded.
 
     Raises:
-        SettingsError: there are too few networks, or the settings cannot work here.
+        SettingsError: there are too few networks or seeds, or the settings cannot work here.
         DataError: there are no usable videos.
     """
     if networks < 10:
         raise SettingsError(f"{networks} networks are too few for a ranking", hint="give 10 or more")
+    if seeds < 1:
+        raise SettingsError(f"{seeds} seeds train nothing", hint="give 1 or more; 2 tell the reliability")
     check_settings(settings)
     data = RunData.open(
         settings.data,
@@ -242,23 +265,21 @@ def prepare_study(
         preparing=preparing,
     )
     space = settings.space.with_classes(len(data.classes))
-    jobs = tuple(
-        _job(_folder(settings), architecture, fidelity, settings.seed + number)
-        for architecture in spread(space, *settings.window(space), networks, settings.seed)
-        # With one seed for both, they would agree because of the same initial weights.
-        for number, fidelity in enumerate((cheap, expensive))
-    )
+    chosen = spread(space, *settings.window(space), networks, settings.seed)
+    jobs = _jobs(_folder(settings), chosen, (cheap, expensive), seeds, settings.seed)
     stores = dict(data.paths)
     for job in jobs:
         clip = ClipShape(job.fidelity.frames, job.fidelity.size, job.architecture.input.fps)
         if clip not in stores:
             workers = settings.search.workers
             stores[clip] = prepare_clip(data.dataset, settings.data, clip, workers, preparing).path
-    return Study(settings, cheap, expensive, jobs, stores, space.classes)
+    return Study(settings, cheap, expensive, jobs, stores, space.classes, seeds)
 
 
 def proxy_validity(study: Study, on_event: OnEvent = ignore) -> Validity:
     """Train every network both ways, with different seeds, and compare; resume from the study's own record.
+
+    A study can be repeated with more seeds or networks: what its record has is not trained again.
 
     Raises:
         SettingsError: the folder holds a study of other settings, or too many trainings failed.
@@ -278,7 +299,9 @@ def proxy_validity(study: Study, on_event: OnEvent = ignore) -> Validity:
             plan, video_evaluator(study.stores, settings.recipe, requested_device(search.gpus_per_trial))
         )
         outcomes = plan.outcomes()
-    validity = summarise(outcomes, study.cheap, study.expensive, study.classes, seed=settings.seed)
+    validity = summarise(
+        outcomes, study.cheap, study.expensive, study.classes, seeds=study.seeds, seed=settings.seed
+    )
     write_json(study.folder / "validity.json", validity.to_json())
     return validity
 
@@ -286,6 +309,25 @@ def proxy_validity(study: Study, on_event: OnEvent = ignore) -> Validity:
 def _folder(settings: Settings) -> Path:
     """Return the folder of a run's study."""
     return settings.run_dir.absolute() / "validity"
+
+
+def _jobs(
+    folder: Path,
+    architectures: Sequence[Architecture],
+    fidelities: tuple[RelativeFidelity, RelativeFidelity],
+    seeds: int,
+    first: int,
+) -> tuple[Job, ...]:
+    """Return the cheap and the expensive training of each network in turn, for each of its seeds.
+
+    With one seed for both, they would agree because of the same initial weights.
+    """
+    return tuple(
+        _job(folder, architecture, fidelity, first + 2 * repeat + number)
+        for architecture in architectures
+        for repeat in range(seeds)
+        for number, fidelity in enumerate(fidelities)
+    )
 
 
 def _job(folder: Path, architecture: Architecture, relative: RelativeFidelity, seed: int) -> Job:
@@ -301,15 +343,18 @@ def summarise(
     expensive: RelativeFidelity,
     classes: int,
     *,
+    seeds: int = 1,
     seed: int = 0,
 ) -> Validity:
     """Return the result of a study.
 
     Args:
-        outcomes: outcomes of the cheap and the expensive training of each network in turn.
+        outcomes: outcomes of the cheap and the expensive training of each network in turn, for each of its
+            seeds. A network's accuracy is the mean over the trainings that did not fail.
         cheap: fidelity of the cheap trainings.
         expensive: fidelity of the expensive trainings.
         classes: number of classes of the data set.
+        seeds: number of trainings of each network each way.
         seed: seed of the confidence intervals.
 
     Raises:
@@ -317,17 +362,22 @@ def summarise(
     """
     rows: list[StudiedNetwork] = []
     failed: list[tuple[str, str]] = []
-    seconds = np.zeros(2)
-    for pair in zip(outcomes[::2], outcomes[1::2], strict=True):
-        architecture = pair[0].job.architecture
-        reasons = [outcome.measurement.reason for outcome in pair if outcome.failed]
-        if reasons:
+    trainings: tuple[list[Training], list[Training]] = ([], [])
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for start in range(0, len(outcomes), 2 * seeds):
+        group = outcomes[start : start + 2 * seeds]
+        architecture = group[0].job.architecture
+        done = [[o.measurement for o in group[side::2] if not o.failed] for side in (0, 1)]
+        if not all(done):
+            reasons = [outcome.measurement.reason for outcome in group if outcome.failed]
             failed.append((architecture.text, reasons[0]))
             continue
         cost = compute_cost(architecture, classes)
-        low_top1, high_top1 = (outcome.measurement.metrics[TOP1] for outcome in pair)
+        for side, measurements in enumerate(done):
+            trainings[side].extend(Training(m.digest, cost.macs, m.metrics[TOP1]) for m in measurements)
+            seconds[side].extend(measurement.seconds for measurement in measurements)
+        low_top1, high_top1 = (float(np.mean([m.metrics[TOP1] for m in side])) for side in done)
         rows.append(StudiedNetwork(architecture.text, cost.macs, cost.parameters, low_top1, high_top1))
-        seconds += [outcome.measurement.seconds for outcome in pair]
     if len(rows) < 5:
         raise SettingsError(
             f"only {len(rows)} of {len(rows) + len(failed)} networks could be trained",
@@ -339,5 +389,7 @@ def summarise(
         name: compare_rankings(values, high, macs, k, seed=seed)
         for name, values in (("cheap training", low), ("multiply-adds", macs), ("parameters", parameters))
     }
-    saving = float(seconds[1] / seconds[0]) if seconds[0] else math.nan
-    return Validity(cheap, expensive, tuple(rows), agreements, k, tuple(failed), saving)
+    spent = [float(np.mean(side)) for side in seconds]
+    saving = spent[1] / spent[0] if spent[0] else math.nan
+    reliabilities = reliability(trainings[0]), reliability(trainings[1])
+    return Validity(cheap, expensive, tuple(rows), agreements, k, tuple(failed), saving, seeds, reliabilities)

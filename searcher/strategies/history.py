@@ -25,6 +25,8 @@ class Observation:
         rungs_left: number of rungs at which it was not measured; values compare well only at the same number.
         pending: whether it is under way without a measurement.
         violation: violation of soft constraints; infeasible above 0.
+        exact: whether the genotype is that of the proposal itself; else it is of the nearest network, which
+            was not proposed.
     """
 
     genotype: Genotype
@@ -33,6 +35,7 @@ class Observation:
     rungs_left: int = 0
     pending: bool = False
     violation: float = 0.0
+    exact: bool = True
 
     @property
     def is_measured(self) -> bool:
@@ -84,7 +87,7 @@ class Ledger:
     """Observations turned into arrays; of observations that it has seen before, only new ones cost time.
 
     Attributes:
-        genotypes: genotypes of all proposals.
+        genotypes: genotypes that were proposed.
         pending: numbers of the proposals that are under way.
     """
 
@@ -136,7 +139,8 @@ class Ledger:
 
     def _store(self, number: int, observation: Observation) -> None:
         """Write an observation into the row of its proposal."""
-        self.genotypes.add(observation.genotype)
+        if observation.exact:
+            self.genotypes.add(observation.genotype)
         self._genotypes[number] = observation.genotype
         self._is_measured[number] = observation.is_measured
         if observation.is_measured:

@@ -14,6 +14,7 @@ from search_space.errors import SpaceError
 from search_space.genes.space_genes import Genotype
 from search_space.genes.stage_genes import Gene
 from search_space.sampling import moves
+from search_space.space.nearest import nearest_in_space
 from search_space.space.space import SearchSpace
 from searcher.objectives import DEFAULT_OBJECTIVES, KNOWN_COSTS, LEAST_COST, OBJECTIVES, log_cost
 from searcher.strategies.domain import Design
@@ -24,7 +25,7 @@ _DRAWS = 64
 
 @dataclass(frozen=True, slots=True)
 class NetworkDesign(Design):
-    """A network of a search space.
+    """A network of a search space, or one that the space has not, at the genotype of the nearest.
 
     Args:
         architecture: architecture of the network.
@@ -104,6 +105,37 @@ class SpaceDomain:
     def of(self, architecture: Architecture) -> NetworkDesign:
         """Return the design of a network of the space."""
         return self._with_costs(architecture, self.space.encode(architecture))
+
+    def near(self, architecture: Architecture) -> NetworkDesign:
+        """Return the design of any network, with the genotype of the space's network that is nearest to it.
+
+        Raises:
+            SpaceError: the space has not its clip, or another number of stages.
+        """
+        nearest = nearest_in_space(self.space, architecture)
+        return self._with_costs(architecture, self.space.encode(nearest))
+
+    def refusal(self, architecture: Architecture) -> str:
+        """Return why any network cannot be a candidate, whether the space has it or not; empty if it can be.
+
+        A candidate needs a clip, a form and a number of stages that the space has, and costs inside all
+        windows.
+        """
+        space = self.space
+        form, stages = space.settings.options.form, len(space.choices.stages)
+        if architecture.options.form != form:
+            return f"it is a {architecture.options.form} network, and those of the space are {form} networks"
+        if len(architecture.stages) != stages:
+            return f"it has {len(architecture.stages)} stages, and networks of the space have {stages}"
+        if architecture.input not in space.clips:
+            clips = ", ".join(map(str, space.clips))
+            return f"its clips are {architecture.input}, and those of the space are {clips}"
+        costs = self._costs(architecture)
+        for name, (low, high) in {"macs": self.window, **self._others}.items():
+            if not low <= costs[name] <= high:
+                key = "search.macs" if name == "macs" else f"search.windows.{name}"
+                return f"its {name} of {costs[name]:.4g} are outside {key}, {low:.4g} to {high:.4g}"
+        return ""
 
     def _with_costs(self, architecture: Architecture, genotype: Genotype) -> NetworkDesign:
         macs = float(self.space.macs(architecture))

@@ -66,6 +66,8 @@ REFUSALS: dict[str, tuple[dict[str, Any], list[str], str]] = {
     ),
     "a password in the environment": ({}, ["PGPASSWORD=geheim"], "--env PGPASSWORD: a job shows"),
     "a folder of this machine": ({"output": "runs"}, [], "output is runs.*absolute path"),
+    "a run of this machine": ({"search": {"seeds": ["published", "runs/first"]}}, [],
+                              r"search\.seeds\[1\] is runs/first, a relative path"),
     "no value": ({}, ["OMP_NUM_THREADS"], "write NAME=VALUE"),
 }  # fmt: skip
 

@@ -48,3 +48,18 @@ def test_log_ticks_lie_within_and_stay_few() -> None:
     assert wide == [10.0**k for k in range(3, 10)]
     with pytest.raises(ValueError, match="0"):
         units.log_ticks(0, 10)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0.0, "0 %"),
+        (0.004, "< 1 %"),
+        (0.873, "87 %"),
+        (0.996, "> 99 %"),
+        (1.0, "100 %"),
+        (float("nan"), units.DASH),
+    ],
+)
+def test_a_chance_is_certain_only_where_it_is(value: float, words: str) -> None:
+    assert units.chance(value) == words

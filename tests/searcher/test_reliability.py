@@ -75,3 +75,10 @@ def test_noise_is_told_from_signal() -> None:
     assert Reliability(0.29, 0, 0.6, 0.07, 0.4, 10, 20).mostly_noise
     assert not Reliability(0.31, 0, 0.6, 0.07, 0.4, 10, 20).mostly_noise
     assert Reliability(0.31, 0.04, 0.6, 0.07, 0.4, 10, 20).text() == "0.31 (0.04 to 0.60)"
+
+
+def test_a_mean_of_trainings_is_more_reliable_than_one() -> None:
+    single = Reliability(0.5, 0.2, 0.8, 0.07, 0.4, 10, 20)
+    mean = single.of_mean(3)
+    assert (mean.value, mean.low, mean.high) == pytest.approx((0.75, 0.6 / 1.4, 2.4 / 2.6))
+    assert single.of_mean(1) == single

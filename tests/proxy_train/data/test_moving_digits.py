@@ -12,7 +12,18 @@ import pytest
 
 from proxy_train.data import moving_digits
 from proxy_train.data.dataset import Dataset
-from proxy_train.data.digit_scenes import CLASSES, FPS, FRAMES, PLAIN, SIZE, Motion, Scene, trajectory
+from proxy_train.data.digit_scenes import (
+    CLASSES,
+    FPS,
+    FRAMES,
+    PLAIN,
+    SIZE,
+    Motion,
+    Scene,
+    Sprite,
+    between,
+    trajectory,
+)
 from proxy_train.data.moving_digits import PRESETS, ClipRun, Preset
 from proxy_train.video.video import Video
 from search_space.errors import DataError
@@ -138,3 +149,34 @@ def test_what_a_scene_adds_changes_the_frames_and_not_the_label(tiny_dataset: Da
     plain = ClipRun(folder, FEW, 0, "train", 1, 0, 1)
     changed = ClipRun(folder, Preset(1, 1, 1, scene), 0, "train", 1, 0, 1)
     assert (moving_digits.clip_frames(plain, 0) != moving_digits.clip_frames(changed, 0)).any()
+
+
+def test_content_lies_between_the_easiest_and_the_hardest() -> None:
+    tiny = Sprite((3.0, 4.0), (0.1, 0.2), (0.3, 0.7))
+    easy, hard = Scene(), Scene(tiny, distractors=3, camera=8.0, noise=0.1)
+    assert between(easy, hard, 0.0) == easy and between(easy, hard, 1.0) == hard
+    middle = between(easy, hard, 0.5)
+    assert middle.digit.pixels == (10.0, 14.0) and middle.camera == 4.0 and middle.motion == easy.motion
+    assert [between(easy, hard, share).distractors for share in (0.1, 0.3, 0.6, 0.9)] == [0, 1, 2, 3]
+    assert isinstance(between(easy, hard, 0.3).motion.event[0], int), "a number of frames"
+
+
+def test_graded_clips_differ_in_how_hard_they_are_and_twins_do_not() -> None:
+    graded = PRESETS["graded"]
+    noises = [graded.draw_scene(np.random.default_rng(seed)).noise for seed in range(200)]
+    assert np.quantile(noises, [0.05, 0.5, 0.95]) == pytest.approx([0.0025, 0.025, 0.0475], abs=0.005)
+    assert PRESETS["medium"].draw_scene(np.random.default_rng(0)) is PRESETS["medium"].scene
+
+
+@pytest.mark.parametrize("label", [0, 6, 8, 14])
+def test_graded_twins_share_their_background_and_digit(tiny_dataset: Dataset, label: int) -> None:
+    folder = str(tiny_dataset.items["train"][0].path.parents[2])
+    pair = [
+        moving_digits.clip_frames(ClipRun(folder, PRESETS["graded"], 0, "val", each, 0, 1), 3)
+        for each in (label, label + 1)
+    ]
+    means = [clip.astype(np.int64).mean(0) for clip in pair]
+    other = moving_digits.clip_frames(ClipRun(folder, PRESETS["graded"], 0, "val", label, 0, 1), 4)
+    apart = np.abs(means[0] - other.mean(0)).mean()
+    assert np.abs(means[0] - means[1]).mean() < 0.5 * apart
+    assert (pair[0] != pair[1]).any()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from proxy_train.data.dataset import Dataset
@@ -16,6 +17,9 @@ from results.report.run_files import write_run
 from results.text.costs import space_text
 from search_space.errors import RecordError
 from search_space.space.profile import profile_space
+from searcher.plan.seeding import find_seeds
+from searcher.record.records import Records
+from searcher.strategies.space_domain import SpaceDomain
 from tests.searcher.invented import invented
 from tests.searcher.searching import THREE, finished, settings_of
 
@@ -60,6 +64,20 @@ def test_a_search_for_three_objectives_shows_three_whoever_writes_its_page(tmp_p
         assert 'id="plot-frontier-latency"' in page
         assert "could not be made" not in page
     assert (folder / "frontier.png").is_file() and (folder / "trials.csv").is_file()
+
+
+def test_the_page_and_the_tables_say_what_a_search_began_with(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    space = settings.space.with_classes(16)
+    known = [space.smallest(), space.largest()]
+    with Records.writing(settings.run_dir, settings.identity()) as records:
+        records.begin(find_seeds([each.text for each in known], SpaceDomain(space), startup=4))
+    folder = searched(tmp_path)
+    assert read_run(folder).origins == {each.digest: "given in search.seeds" for each in known}
+    assert ">given in search.seeds<" in page_of(folder)
+    write_run(folder, {})
+    origins = pd.read_csv(folder / "trials.csv")["origin"]
+    assert sorted(set(origins)) == ["given in search.seeds", "searched"]
 
 
 def test_classes_of_a_run_are_read_or_refused(tmp_path: Path) -> None:

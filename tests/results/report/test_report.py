@@ -25,10 +25,11 @@ from results.plots import style as plot_style
 from results.plots.frontier_view import frontier_view, survival
 from results.report import plots as report_plots
 from results.report import sections as report_sections
-from results.report.measurement_tables import write_tables
+from results.report.measurement_tables import write_confirmed, write_tables
 from results.report.report import report, write_report
 from results.report.run_view import Run
 from results.runtimes.sidecar import Check
+from searcher.plan.measured_reliability import measured_reliabilities
 from searcher.record.frame import COLUMNS, frame
 from tests.results.synthetic import fidelity, measured, measurement, whole_run
 
@@ -147,6 +148,45 @@ def test_page_shows_what_was_found(run: Run) -> None:
     assert "could not be made" not in page.text
 
 
+def test_page_and_table_show_the_chance_of_every_confirmed_candidate(run: Run, tmp_path: Path) -> None:
+    candidates = run.confirmed()
+    assert len(candidates) == 12 and sum(each.on_frontier for each in candidates) > 1
+    part, family = report_sections.frontier_part(run), report_sections.family_part(run)
+    shown = {each.digest: f'data-value="{each.chance:.12g}">' for each in candidates}
+    assert all(cell in part for cell in shown.values())
+    assert part.count("<td>confirmed</td>") == sum(each.on_frontier for each in candidates)
+    assert run.family is not None
+    assert all(shown[member.digest] in family for member in run.family.singles)
+    table = pd.read_csv(write_confirmed(candidates, tmp_path))
+    assert table["chance"].tolist() == pytest.approx([each.chance for each in candidates])
+    assert table["trainings"].tolist() == [3] * 12 and table["on_frontier"].sum() > 1
+    assert [str(each).split() for each in table["ties"].fillna("")] == [
+        list(each.ties) for each in candidates
+    ]
+    searched = replace(run, measurements=[row for row in run.measurements if row.purpose == "search"])
+    assert "<table>" not in report_sections.frontier_part(searched)
+
+
+def test_page_shows_how_reliable_the_trainings_are(run: Run) -> None:
+    (found,) = measured_reliabilities(run.measurements)
+    assert found.purpose == "confirmation" and found.reliability.trainings == 36
+    summary, search = report_sections.summary_part(run), report_sections.search_part(run)
+    assert f"<b>{found.reliability.text()}</b><span>reliability (confirmation, 16 epochs)</span>" in summary
+    for cell in (found.kind, found.reliability.text(), "12</td>", "36</td>"):
+        assert cell in search
+    assert "mostly noise" not in summary + search
+    rng = np.random.default_rng(0)
+    luck = [
+        replace(row, metrics={**row.metrics, "top1": float(rng.uniform(0.1, 0.9))})
+        for row in run.measurements
+    ]
+    noisy = replace(run, measurements=luck)
+    assert "mostly noise" in report_sections.summary_part(noisy)
+    assert "mostly noise" in report_sections.search_part(noisy)
+    once = replace(run, measurements=[row for row in run.measurements if row.seed == 0])
+    assert "eliab" not in report_sections.summary_part(once) + report_sections.search_part(once)
+
+
 def test_everything_given_is_escaped(run: Run) -> None:
     text = report(run)
     page = Page(text)
@@ -253,6 +293,18 @@ def test_tables_hold_every_measurement(tmp_path: Path) -> None:
         assert table["top1"].iloc[0] == pytest.approx(rows[0].metrics["top1"])
     assert bool(np.isnan(frame(rows)["macs"].iloc[-1]))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["trials.csv", "trials.parquet"]
+
+
+def test_networks_that_were_known_before_are_told_from_what_was_searched(tmp_path: Path) -> None:
+    rows = whole_run()
+    known = {rows[0].digest: "published A0, scaled by phi -1.25"}
+    csv, parquet = write_tables(rows, tmp_path, known)
+    for table in (pd.read_csv(csv), pd.read_parquet(parquet)):
+        assert table["origin"].tolist() == [known.get(row.digest, "searched") for row in rows]
+    run = Run("run", rows, origins=known)
+    told = report_sections.candidates_part(run)
+    assert told.count(known[rows[0].digest]) == 1 and ">origin</th>" in told and ">searched<" in told
+    assert "origin" not in report_sections.candidates_part(replace(run, origins={}))
 
 
 def test_tables_of_an_empty_record_have_their_columns(tmp_path: Path) -> None:

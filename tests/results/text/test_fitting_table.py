@@ -41,7 +41,7 @@ def confirmed(count: int) -> list[Confirmed]:
     return [
         Confirmed(
             digest, LINE, 10**6 * (index + 1) + 234_567, 0.5 + index / 100, 0.0123, 3, index % 2 == 0,
-            tuple(other for other in digests if other != digest), METRICS,
+            tuple(other for other in digests if other != digest), METRICS, 1 - index / 7,
         )
         for index, digest in enumerate(digests)
     ]  # fmt: skip

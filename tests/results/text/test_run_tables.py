@@ -57,6 +57,7 @@ def test_a_confirmed_frontier_has_spreads_and_names_who_cannot_be_told_apart(tmp
     text = printed(tmp_path / "tiny")
     found = confirmed(records)
     assert "Confirmed frontier" in text and "cannot be told from" in text and "±" in text
+    assert text.count("reliability (confirmation, 6 epochs): ") == 1
     assert all(each.digest in text for each in found)
     lines = {each.digest: next(line for line in text.splitlines() if each.digest in line) for each in found}
     front = [each for each in found if each.on_frontier]
@@ -65,11 +66,12 @@ def test_a_confirmed_frontier_has_spreads_and_names_who_cannot_be_told_apart(tmp
 
 
 def test_a_member_that_cannot_be_told_from_another_names_it_by_its_multiply_adds() -> None:
-    one = Confirmed("a" * 16, "text", 1_230_000, 0.5, 0.02, 3, True, ("b" * 16,))
-    other = Confirmed("b" * 16, "text", 2_340_000, 0.51, 0.02, 3, True, ("a" * 16,))
+    one = Confirmed("a" * 16, "text", 1_230_000, 0.5, 0.02, 3, True, ("b" * 16,), {}, 0.87)
+    other = Confirmed("b" * 16, "text", 2_340_000, 0.51, 0.02, 3, True, ("a" * 16,), {}, 0.999)
     text = StringIO()
     Console(file=text, width=120).print(confirmed_table((one, other)))
     first, second = (next(line for line in text.getvalue().splitlines() if key * 16 in line) for key in "ab")
+    assert "chance" in text.getvalue() and " 87 % " in first and " > 99 % " in second
     assert first.count("2.34 M") == 1 and second.count("2.34 M") == 1
     assert first.count("1.23 M") == 1 and second.count("1.23 M") == 1
 

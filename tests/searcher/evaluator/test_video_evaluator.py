@@ -58,7 +58,9 @@ class Counting:
         (self.folder / "epoch").write_text(str(self.epoch))
 
     def evaluate(self) -> Metrics:
-        return Metrics(self.epoch / 10 + self.recipe.learning_rate, 0.9, 1.0, 40)
+        # Seeds that are a repeat's are a little worse, each more than the one before.
+        worse = self.seed // 1_000_000 / 100
+        return Metrics(self.epoch / 10 + self.recipe.learning_rate - worse, 0.9, 1.0, 40)
 
 
 @pytest.fixture
@@ -98,6 +100,41 @@ def test_a_rung_that_was_trained_but_not_recorded_is_measured_at_once(
     assert accuracies([next(epochs), next(epochs)])[-1] == (2, 0.21)
     again = evaluator(job(tmp_path / "job", measured=(1,)))
     assert accuracies([next(again), next(again)]) == [(2, 0.21), (3, None)]
+
+
+def test_repeated_trainings_count_as_their_mean(spec: EvaluatorSpec, tmp_path: Path) -> None:
+    results = list(spec.build()(job(tmp_path / "job", repeats=3)))
+    assert accuracies(results) == [(1, 0.10), (2, 0.20), (3, None), (4, 0.40)]
+    metrics = results[1].metrics
+    assert metrics is not None and metrics["repeats"] == 3 and metrics["top1_std"] == pytest.approx(0.01)
+    assert metrics["top5"] == pytest.approx(0.9) and metrics["loss"] == pytest.approx(1.0)
+    folders = [tmp_path / "job", tmp_path / "job" / "repeat-1", tmp_path / "job" / "repeat-2"]
+    assert [(folder / "epoch").read_text() for folder in folders] == ["4"] * 3
+    single = list(spec.build()(job(tmp_path / "other")))[1].metrics
+    assert single is not None and "repeats" not in single
+
+
+def test_a_repeat_that_was_left_behind_catches_up(spec: EvaluatorSpec, tmp_path: Path) -> None:
+    evaluator = spec.build()
+    epochs = evaluator(job(tmp_path / "job", repeats=2))
+    assert accuracies([next(epochs), next(epochs)])[-1] == (2, 0.205)
+    epochs.close()  # type: ignore[attr-defined]
+    # Killed after the first training's third epoch, and before the second one's.
+    (tmp_path / "job" / "epoch").write_text("3")
+    found = accuracies(list(evaluator(job(tmp_path / "job", repeats=2, measured=(1, 2)))))
+    assert found == [(3, None), (4, 0.405)]
+    # Killed after both reached a rung, and before it was recorded.
+    for folder in (tmp_path / "job", tmp_path / "job" / "repeat-1"):
+        (folder / "epoch").write_text("2")
+    again = evaluator(job(tmp_path / "job", repeats=2, measured=(1,)))
+    assert accuracies(list(again)) == [(2, 0.205), (3, None), (4, 0.405)]
+
+
+def test_a_repeat_that_fails_fails_the_candidate(spec: EvaluatorSpec, tmp_path: Path) -> None:
+    evaluator = spec.build()
+    epochs = evaluator(job(tmp_path / "job", repeats=2, recipe={"learning_rate": -1}))
+    with pytest.raises(ValueError, match="learning_rate"):
+        next(epochs)
 
 
 def test_final_trainings_leave_weights_even_if_killed_before_they_were_written(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Measurement
-from searcher.plan.confirmation import choose_members, summarise
+from searcher.objectives import Objectives
+from searcher.plan.confirmation import choose_members, longest_confirmation, summarise
 from searcher.record.candidate import Candidate
 
 
@@ -71,6 +73,18 @@ def test_means_spread_and_frontier() -> None:
     # Pooled: two degrees of freedom, a standard deviation of about 0.022.
     assert found[1].ties == (found[0].digest,)
     assert found[2].ties == found[0].ties == ()
+
+
+def test_chances_are_those_of_the_frontier_of_true_means() -> None:
+    apart = [confirmed(n, seed, 0.3 + 0.2 * n, 10.0**n) for n in range(3) for seed in range(9)]
+    assert [round(each.chance, 2) for each in summarise(apart, 6)] == [1, 1, 1]
+    even = [confirmed(n, 1, 0.5, 10.0 ** (6 + n)) for n in range(2)]
+    first, second = summarise(even, 6)
+    assert first.chance == 1 and second.chance == pytest.approx(0.5, abs=0.01)
+    assert longest_confirmation([*even, confirmed(0, 1, 0.9, epochs=2)]) == (first, second)
+    limits = Objectives(("accuracy", "macs"), {"latency_ms": 5})
+    slow = [replace(each, metrics={**each.metrics, "latency_ms": 4.0 + 2 * n}) for n, each in enumerate(even)]
+    assert [each.chance for each in summarise(slow, 6, limits)] == [1, 0]
 
 
 def test_single_trainings_tie_with_nobody_since_nothing_is_known_of_their_spread() -> None:

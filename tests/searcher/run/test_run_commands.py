@@ -79,6 +79,28 @@ def test_a_run_tells_how_it_is_and_what_it_waits_for(
     assert "no driver is working on it" in told and "has been silent" not in told
 
 
+@pytest.mark.parametrize("seed_spread, noisy", [(0.0, False), (0.2, True)])
+def test_status_tells_the_reliability_of_repeated_trainings(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    seed_spread: float,
+    noisy: bool,
+) -> None:
+    run = tmp_path / "run"
+    with Records.writing(run, IDENTITY) as records:
+        for number in range(6):
+            for seed, sign in ((1, -1), (2, 1)):
+                top1 = 0.5 + 0.01 * (number % 3) + sign * seed_spread
+                again = measurement(number, epochs=4, seed=seed, purpose="confirmation", top1=top1)
+                records.append(again)
+    _, told = call(monkeypatch, capsys, "status", str(run))
+    (line,) = [
+        line for line in told.splitlines() if line.startswith("reliability (confirmation, 4 epochs): ")
+    ]
+    assert "6 networks, 12 trainings" in line and ("mostly noise" in line) is noisy
+
+
 def test_a_wish_to_stop_is_heard_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -323,6 +323,14 @@ def test_objectives_are_part_of_a_run_s_identity_and_defaults_are_not_named(tmp_
     assert changed(tmp_path, search__constraints={"latency_ms": 3.0}).objectives().need_latency
 
 
+def test_repeats_are_part_of_what_measurements_mean(tmp_path: Path) -> None:
+    once, twice = (load_settings(None, {"search.repeats": count}) for count in (1, 2))
+    assert "repeats" not in once.identity()["search"], "records of older versions have none"
+    assert twice.identity()["search"]["repeats"] == 2 and once.digest != twice.digest
+    with pytest.raises(SettingsError, match=r"repeats is 2 with gpus_per_trial 4.*set repeats to 1"):
+        load_settings(None, {"search.repeats": 2, "search.gpus_per_trial": 4})
+
+
 def test_a_password_stays_out_of_a_run_s_files(tmp_path: Path) -> None:
     settings = changed(tmp_path, storage="postgresql://me:secret@host:5433/runs")
     assert settings.storage is not None and "secret" in settings.storage
@@ -351,3 +359,30 @@ def test_a_latency_table_has_to_be_of_the_space(tmp_path: Path) -> None:
     replace(table, operations=times).write(path)
     with pytest.raises(SettingsError, match=r"search\.latency_table: .* has no "):
         check_settings(settings)
+
+
+def test_a_search_begins_with_the_released_networks_unless_it_is_told_otherwise(tmp_path: Path) -> None:
+    assert changed(tmp_path).search.seeds == ("published",)
+    assert changed(tmp_path, search__seeds=[]).search.seeds == ()
+    assert changed(tmp_path, search__seeds=tmp_path).search.seeds == (str(tmp_path),)
+    settings = changed(tmp_path, search__seeds=["published", str(tmp_path)])
+    assert load_settings(written(tmp_path, settings.to_yaml())).search.seeds == settings.search.seeds
+    assert settings.identity() == changed(tmp_path).identity(), "the record keeps what a search began with"
+    with pytest.raises(SettingsError, match=r"search\.seeds\[0\] is 3"):
+        load_settings(written(tmp_path, "search: {seeds: [3]}"))
+
+
+def test_seeds_that_cannot_be_used_are_refused_before_work_starts(tmp_path: Path) -> None:
+    space = SearchSpace.from_dict(TINY_SPACE, "tiny")
+    largest = space.largest().text
+    tried(tmp_path, search__seeds=["published", largest])
+    with pytest.raises(SettingsError, match=r"search\.seeds has '.*absent', which cannot be used") as refused:
+        tried(tmp_path, search__seeds=[str(tmp_path / "absent")])
+    assert "the folder of a run" in refused.value.hint
+    narrow = changed(tmp_path, search__seeds=[largest], search__macs={"high": space.macs_range()[1] / 2})
+    check_settings(narrow)
+    with pytest.raises(SettingsError, match=r"search\.seeds has .*outside search\.macs"):
+        check_settings(narrow, space.with_classes(16))
+    narrow.run_dir.mkdir(parents=True)
+    (narrow.run_dir / "settings.yaml").write_text(narrow.to_yaml())
+    check_settings(narrow, space.with_classes(16))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -16,9 +17,9 @@ from search_space.architecture.parts import ClipShape
 from search_space.cost.closed_form import compute_cost
 from search_space.errors import SettingsError
 from search_space.space.space import SearchSpace
-from searcher.plan.job_plan import JobPlan
+from searcher.plan.job_plan import JobOutcome, JobPlan
 from searcher.record.records import Records
-from searcher.standalone.proxy_validity import RelativeFidelity, Validity, _job, spread, summarise
+from searcher.standalone.proxy_validity import RelativeFidelity, Validity, _jobs, spread, summarise
 from searcher.testing.domains import TINY_SPACE
 from tests.searcher.invented import invented
 from tests.searcher.serial import run_serially
@@ -83,20 +84,18 @@ def test_efforts_are_parts_of_a_networks_own_clip() -> None:
         RelativeFidelity.parse("epochs=2,width=2")
 
 
-def study(folder: Path, broken: str = "", stop_after: int | None = None) -> Validity | None:
+def study(
+    folder: Path, broken: str = "", stop_after: int | None = None, seeds: int = 1, networks: int = 12
+) -> Validity | None:
     cheap, dear = RelativeFidelity(1), RelativeFidelity(4)
     low, high = SPACE.macs_range()
-    jobs = [
-        _job(folder, each, effort, seed)
-        for each in spread(SPACE, low, high, 12, 0)
-        for seed, effort in enumerate((cheap, dear))
-    ]
+    jobs = _jobs(folder, spread(SPACE, low, high, networks, 0), (cheap, dear), seeds, 0)
     with Records.writing(folder, {"study": 1}) as records:
         plan = JobPlan(records, "validity", SPACE.classes, jobs)
         run_serially(plan, invented(folder / "log", broken=broken), stop_after=stop_after)
         if stop_after is not None:
             return None
-        return summarise(plan.outcomes(), cheap, dear, SPACE.classes)
+        return summarise(plan.outcomes(), cheap, dear, SPACE.classes, seeds=seeds)
 
 
 def test_a_study_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -113,6 +112,51 @@ def test_a_study_goes_on_where_it_was(tmp_path: Path) -> None:
     assert again["networks"][0].keys() == {"architecture", "macs", "parameters", "cheap", "dear"}
     kept: list[Measurement] = Records.reading(tmp_path).measurements("validity")
     assert len(kept) == 24 and {each.fidelity.epochs for each in kept} == {1, 4}
+
+
+def test_further_seeds_add_trainings_and_accuracies_are_their_means(tmp_path: Path) -> None:
+    once = study(tmp_path)
+    assert once is not None and once.reliabilities == (None, None)
+    assert "--seeds 2" in once.text() and once.to_json()["reliability"] == {"cheap": None, "dear": None}
+    thrice = study(tmp_path, seeds=3)
+    assert thrice is not None and thrice.seeds == 3 and "means over 3 seeds" in thrice.text()
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert len(lines) == len(set(lines)) == 3 * 12 * (1 + 4), "those of the first seed were not repeated"
+    kept: list[Measurement] = Records.reading(tmp_path).measurements("validity")
+    assert {each.seed for each in kept if each.fidelity.epochs == 1} == {0, 2, 4}
+    assert {each.seed for each in kept if each.fidelity.epochs == 4} == {1, 3, 5}
+    for network in thrice.networks:
+        for epochs, accuracy in ((1, network.cheap), (4, network.dear)):
+            own = [
+                each.metrics["top1"]
+                for each in kept
+                if each.architecture == network.architecture and each.fidelity.epochs == epochs
+            ]
+            assert len(own) == 3 and accuracy == pytest.approx(sum(own) / 3)
+    told = json.loads(json.dumps(thrice.to_json()))["reliability"]
+    assert told["cheap"]["trainings"] == told["dear"]["trainings"] == 36 and told["cheap"]["networks"] == 12
+    assert told["cheap"]["value"] != told["dear"]["value"]
+    assert "reliability (cheap training): " in thrice.text()
+    assert "reliability (expensive training): " in thrice.text()
+
+
+def test_a_network_counts_as_long_as_one_training_each_way_succeeded(tmp_path: Path) -> None:
+    found = study(tmp_path, seeds=2)
+    assert found is not None
+    with Records.writing(tmp_path, {"study": 1}) as records:
+        cheap, dear = found.cheap, found.expensive
+        low, high = SPACE.macs_range()
+        jobs = _jobs(tmp_path, spread(SPACE, low, high, 12, 0), (cheap, dear), 2, 0)
+        outcomes = JobPlan(records, "validity", SPACE.classes, jobs).outcomes()
+    failed = Measurement("d", "t", jobs[0].fidelity, 0, "validity", "failed", reason="the loss is nan")
+    outcomes[2] = JobOutcome(jobs[2], failed)
+    some = summarise(outcomes, cheap, dear, SPACE.classes, seeds=2)
+    assert some.failed == () and some.networks[0].cheap == outcomes[0].measurement.metrics["top1"]
+    assert some.networks[0].dear == found.networks[0].dear and some.networks[1:] == found.networks[1:]
+    assert some.reliabilities[0] is not None and some.reliabilities[0].trainings == 23
+    outcomes[0] = JobOutcome(jobs[0], failed)
+    less = summarise(outcomes, cheap, dear, SPACE.classes, seeds=2)
+    assert less.failed == ((jobs[0].architecture.text, "the loss is nan"),) and len(less.networks) == 11
 
 
 def test_failures_are_told_with_their_reason(tmp_path: Path) -> None:
