@@ -104,6 +104,7 @@ def _parameter(parameter: Any) -> str:
 _EXPLAINED = {
     "data": "data.md",
     "recipe": "training.md#recipes",
+    "pilot": "pilot.md",
     "search": "search.md",
     "search.windows": "records.md#objectives-windows-constraints",
     "search.rungs": "training.md#fidelities",

@@ -8,6 +8,7 @@ from the clips. Where it is not, they may still: it sees no detail and no long o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -27,7 +28,8 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 TRAIN_CLIPS, JUDGED_CLIPS = 1600, 800
-_ON_DEMAND = 4
+_LEAST_CLIPS, _ON_DEMAND = 400, 4
+_MOST_PIXELS, _PIXELS_AT_A_TIME = 10**9, 2**24
 _SIDE, _PICTURE, _CELLS, _PARTS, _FRAMES = 16, 6, 3, 3, 64
 _OFFSETS, _LAGS = (1, 2, 3), (1, 2, 3)
 _STRENGTHS = np.geomspace(1.0, 1e5, 16)
@@ -44,7 +46,8 @@ class Probed:
         among_own: accuracy on each clip that it learnt from, judged without that clip.
         trained: number of clips that it learnt from.
         judged: number of clips that it was judged on.
-        mirrored: pairs of classes that it takes for each other when their clips are mirrored.
+        mirrored: pairs of classes that it takes for each other when their clips are mirrored; none where it
+            is known that mirrored clips change their labels.
     """
 
     accuracy: float
@@ -65,12 +68,13 @@ def probe(data: PreparedData, chance: Chance) -> Probed:
 
     Args:
         data: prepared data of any kind of labels; at most ``TRAIN_CLIPS`` and ``JUDGED_CLIPS`` clips are
-            read, spread over the splits, fewer if they are decoded on demand.
+            read, spread over the splits, fewer if they are large or decoded on demand.
         chance: chance of the validation split.
     """
     train, judged = data.split("train"), data.split("val")
-    fewer = _ON_DEMAND if train.on_demand else 1
-    rows, others = _spread(len(train), TRAIN_CLIPS // fewer), _spread(len(judged), JUDGED_CLIPS // fewer)
+    affordable = max(_LEAST_CLIPS, _MOST_PIXELS // (min(data.frames, _FRAMES) * data.size**2))
+    most = min(TRAIN_CLIPS, affordable) // (_ON_DEMAND if train.on_demand else 1)
+    rows, others = _spread(len(train), most), _spread(len(judged), most * JUDGED_CLIPS // TRAIN_CLIPS)
     targets, names = _targets(train, rows, data)
     weights = _Ridge.fit(_features_of(train, rows, data), targets)
     seen = _features_of(judged, others, data)
@@ -80,16 +84,17 @@ def probe(data: PreparedData, chance: Chance) -> Probed:
         own = mean_average_precision(weights.left_out, targets > 0.5)
         return Probed(accuracy, chance.threshold, own, len(rows), len(others))
     labels = _numbers(judged.labels[others], names)
-    guesses = scores.argmax(1)
-    mirrored = weights.scores(_features_of(judged, others, data, mirror=True)).argmax(1)
-    single = data.labels_kind == "single"
+    mirrored: tuple[tuple[str, str], ...] = ()
+    if data.labels_kind == "single" and not data.flips_change_labels:
+        seen = _features_of(judged, others, data, mirror=True)
+        mirrored = _mirrored_pairs(labels, weights.scores(seen).argmax(1), data.classes)
     return Probed(
-        accuracy=float((guesses == labels).mean()),
+        accuracy=float((scores.argmax(1) == labels).mean()),
         threshold=least_significant(chance.level, len(others)),
         among_own=float((weights.left_out.argmax(1) == targets.argmax(1)).mean()),
         trained=len(rows),
         judged=len(others),
-        mirrored=_mirrored_pairs(labels, mirrored, data.classes) if single else (),
+        mirrored=mirrored,
     )
 
 
@@ -131,7 +136,8 @@ def _features_of(split: Split, rows: Integers, data: PreparedData, *, mirror: bo
     """Return the features of some clips of a split, in parts that fit into memory."""
     frames = min(data.frames, _FRAMES)
     found: list[Tensor] = []
-    for part in np.array_split(rows, max(1, len(rows) // 32)):
+    at_a_time = max(1, min(32, _PIXELS_AT_A_TIME // (3 * frames * data.size**2)))
+    for part in np.array_split(rows, math.ceil(len(rows) / at_a_time)):
         clips = evaluation_batch(split, part, frames, data.size)
         found.append(features(clips.flip(-1) if mirror else clips))
     return torch.cat(found).double().numpy()

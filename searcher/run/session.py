@@ -12,6 +12,7 @@ from typing import Any
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Purpose
 from search_space.architecture.architecture import Architecture
+from search_space.errors import SettingsError
 from search_space.files import replacing
 from search_space.space.space import SearchSpace
 from searcher.cluster.capacity import Capacity, FaultTolerance
@@ -157,7 +158,12 @@ class Session:
 
         Raises:
             KeyboardInterrupt: the user pressed Ctrl-C; call it in a new session to resume.
+            SettingsError: the pilot has not planned yet what the settings leave open.
         """
+        if self.settings.open_keys:
+            raise SettingsError(
+                f"{', '.join(self.settings.open_keys)} are not planned yet", hint="run the pilot first"
+            )
         search = self.settings.search
         low, high = self.settings.window(self.space)
         domain = SpaceDomain(self.space, self.settings.windows(self.space), search.objectives)

@@ -139,7 +139,7 @@ def _check_costs(settings: Settings, space: SearchSpace) -> None:
                 f"family.budgets.{name} is {budget:.4g}",
                 hint=f"candidates have {bottom:.4g} to {top:.4g} multiply-adds: choose a value between",
             )
-    if space.cardinality < settings.search.trials:
+    if "search.trials" not in settings.open_keys and space.cardinality < settings.search.trials:
         raise SettingsError(
             f"search.trials is {settings.search.trials}, but the space holds {space.cardinality} networks",
             hint="lower it, or give the space more choices",

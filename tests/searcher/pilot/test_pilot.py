@@ -160,6 +160,8 @@ def test_a_time_is_planned_once_and_kept(good: Path, tmp_path: Path) -> None:
     assert settings.identity()["search"]["rungs"] == "auto" and resolved(settings) == settings
     assert yaml.safe_load(settings.to_yaml())["search"]["rungs"] == "auto"
     with session_on(settings) as (session, data):
+        with pytest.raises(SettingsError, match=r"search\.rungs.* not planned yet"):
+            session.search()
         settle(session, run_pilot(session, data), lambda _: None)
         planned = session.settings
         assert not pilot_is_due(session)

@@ -53,6 +53,9 @@ def test_lengths_double_for_the_cheapest_first_while_too_few_have_left_chance(tm
     assert found[:8] == [(n, seed, 2) for seed in (0, 1) for n in range(4)]
     assert found[8:] == [(n, seed, 4) for n in range(4) for seed in (0, 1)]
     assert share(plan) <= 0.1
+    # Each length is a training of its own, whose seconds do not count those of the shorter ones.
+    for each in plan.records.measurements():
+        assert each.seconds == pytest.approx(each.fidelity.epochs * (0.5 + each.metrics["macs"] / 1e6))
     # With less to spend, only the cheapest go on.
     poor = story(trained(tmp_path / "poor", learner(epochs=7, sooner=0.25), epochs=350))
     assert poor[:8] == found[:8] and poor[8:] == found[8 : len(poor)] and 8 < len(poor) < len(found)

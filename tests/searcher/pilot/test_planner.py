@@ -160,6 +160,12 @@ def test_a_confirmation_that_is_given_is_no_shorter_than_the_rungs() -> None:
         plan_run(FINDINGS, Wish(None, 2, epochs=1))
 
 
+def test_repeated_candidates_are_fewer() -> None:
+    given_rungs = (Rung(epochs=4),)
+    one, three = (plan_run(FINDINGS, Wish(4.0, 2, rungs=given_rungs, repeats=n)) for n in (1, 3))
+    assert three.settings["search.trials"] == pytest.approx(one.settings["search.trials"] / 3, abs=1)
+
+
 def test_smaller_rungs_count_less() -> None:
     whole = epochs_a_candidate((Rung(epochs=2), Rung(epochs=4)), 3)
     half = epochs_a_candidate((Rung(epochs=2, share=0.5), Rung(epochs=4)), 3)
