@@ -83,7 +83,8 @@ class RunPlan:
 
     def text(self) -> str:
         """Return a few lines for a terminal."""
-        head = "Plan" if self.hours is None else f"Plan for {self.hours:g} hours"
+        plural = "" if self.hours == 1 else "s"
+        head = "Plan" if self.hours is None else f"Plan for {self.hours:g} hour{plural}"
         return "\n".join([f"{head}:", *(f"  {reason}" for reason in self.reasons)])
 
 
