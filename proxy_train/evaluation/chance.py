@@ -39,8 +39,8 @@ class Chance:
 
     @property
     def tells(self) -> bool:
-        """Whether the split has enough clips to tell any accuracy from chance."""
-        return self.threshold <= 1
+        """Whether the split has enough clips: an accuracy half-way from chance to 1 is told from chance."""
+        return self.threshold <= (1 + self.level) / 2
 
     def left_by(self, accuracy: float) -> bool:
         """Return whether an accuracy is significantly above chance."""

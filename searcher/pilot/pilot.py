@@ -19,7 +19,7 @@ from searcher.pilot.curriculum import PilotTask
 from searcher.pilot.findings import Attempt, Findings, Length, Verdict
 from searcher.pilot.mirrors import mirrored_names
 from searcher.pilot.pilot_plan import PilotPlan, PilotTraining
-from searcher.pilot.planned import keep_findings, keep_plan, kept_findings, wish_of, with_plan
+from searcher.pilot.planned import keep_findings, keep_plan, kept_findings, whole_plan, wish_of, with_plan
 from searcher.pilot.planner import HOUR, SHARES, epochs_a_candidate, estimate, plan_run
 from searcher.pilot.trials import LONG, RATES, Results
 from searcher.pilot.verdict import NothingLearns, Setup, judge, updates_to_leave
@@ -96,18 +96,21 @@ def settle(session: Session, findings: Findings, say: Callable[[str], None]) -> 
     say(findings.text())
     verdict, settings = findings.verdict, session.settings
     if verdict.stops:
+        planned = f", and give {', '.join(settings.open_keys)} yourself" if settings.open_keys else ""
         raise NothingLearns(
             verdict.message,
             hint=f"{verdict.remedy}; then start it under another name, since this record keeps its pilot. To"
-            " search all the same, set pilot: false",
+            f" search all the same, set pilot: false{planned}",
         )
+    if verdict.message:
+        say("  This is not clear enough to stop: the search goes on.")
     wish = wish_of(settings, session.space.cardinality)
     if not settings.open_keys:
         expected = estimate(findings, wish)
         if expected is not None:
             say(f"  {expected.reasons[-1]}")
         return
-    plan = plan_run(findings, wish)
+    plan = whole_plan(plan_run(findings, wish), settings)
     keep_plan(session.records, session.run_dir, plan)
     session.adopt(with_plan(settings, plan))
     say(plan.text())

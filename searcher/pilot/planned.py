@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from search_space.errors import MovinasError, RecordError, SettingsError
 from search_space.files import write_json
 from search_space.json_files import from_json, to_json
 from searcher.pilot.findings import Findings
 from searcher.pilot.planner import RunPlan, Wish
-from searcher.promotion.rung import Rung
 from searcher.record.channel import Channel
 from searcher.record.records import Records
+from searcher.settings.pilot_settings import SCHEDULE
 from searcher.settings.settings import Settings
 
 PILOT, PLAN = "pilot", "plan"
@@ -88,17 +91,42 @@ def resolved(settings: Settings) -> Settings:
     return with_plan(settings, plan)
 
 
+def whole_plan(plan: RunPlan, settings: Settings) -> RunPlan:
+    """Return a plan that has what is given as well: a later start may leave out what the first one gave."""
+    given = settings.model_dump(mode="json")
+    values = {f"{part}.{name}": given[part][name] for part, names in SCHEDULE.items() for name in names}
+    return replace(plan, settings={**values, **plan.settings})
+
+
 def with_plan(settings: Settings, plan: RunPlan) -> Settings:
-    """Return settings of which what is open has the values of a plan."""
+    """Return settings of which what is open has the values of a plan.
+
+    Raises:
+        SettingsError: the plan and what is given contradict each other.
+    """
     parts: dict[str, dict[str, Any]] = {}
     for key in settings.open_keys:
         part, name = key.split(".")
-        value = plan.settings[key]
-        parts.setdefault(part, {})[name] = (
-            tuple(Rung(epochs=epochs) for epochs in value) if key == "search.rungs" else value
-        )
-    changed = {part: getattr(settings, part).model_copy(update=values) for part, values in parts.items()}
-    return settings.model_copy(update=changed)
+        if key not in plan.settings:
+            raise SettingsError(
+                f"the plan of the run {settings.name!r} has no {key}",
+                hint=f"give {key}, as when the run was started",
+            )
+        parts.setdefault(part, {})[name] = plan.settings[key]
+    try:
+        changed = {}
+        for part, values in parts.items():
+            own = getattr(settings, part)
+            changed[part] = type(own).model_validate({**dict(own), **values})
+        planned = settings.model_copy(update=changed)
+        planned.check_schedule()
+    except ValueError as error:
+        words = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise SettingsError(
+            f"what is given does not fit the plan of the run {settings.name!r}: {words}",
+            hint="leave it out, or give this run another name",
+        ) from error
+    return planned
 
 
 def wish_of(settings: Settings, most_trials: int) -> Wish:
@@ -124,7 +152,8 @@ def wish_of(settings: Settings, most_trials: int) -> Wish:
         rungs=given("search", "rungs"),
         trials=given("search", "trials"),
         startup=given("search", "startup"),
-        repeats=given("search", "repeats"),
+        # Trainings of several GPUs are not repeated.
+        repeats=1 if settings.search.gpus_per_trial > 1 else given("search", "repeats"),
         epochs=given("confirmation", "epochs"),
         seeds=given("confirmation", "seeds"),
         members=given("confirmation", "members"),

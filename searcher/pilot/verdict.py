@@ -90,7 +90,10 @@ def judge(task: PilotTask, results: Results, probed: Probed | None, setup: Setup
         clips = task.chance.clips
         remedy = "give the data set more validation clips"
         return Verdict(
-            "unknown", f"{clips} validation clips tell no accuracy from chance", remedy, notes=notes
+            "unknown",
+            f"{clips} validation clips do not tell a fair accuracy from chance",
+            remedy,
+            notes=notes,
         )
     if not whole:
         return Verdict("unknown", "no training of the pilot succeeded", "see the failures", notes=notes)

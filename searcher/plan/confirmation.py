@@ -157,8 +157,14 @@ def longest_confirmation(
 ) -> tuple[Confirmed, ...]:
     """Return the candidates of the longest confirmation among measurements; see ``summarise``."""
     confirmations = [measurement for measurement in measurements if measurement.purpose == "confirmation"]
-    epochs = max((measurement.fidelity.epochs for measurement in confirmations), default=0)
-    return summarise(confirmations, epochs, objectives)
+    return summarise(confirmations, longest_epochs(confirmations), objectives)
+
+
+def longest_epochs(measurements: Iterable[Measurement]) -> int:
+    """Return the epochs of the longest confirmation that did not fail; 0 if there is none."""
+    return max(
+        (m.fidelity.epochs for m in measurements if m.purpose == "confirmation" and succeeded(m)), default=0
+    )
 
 
 def mean_metrics(group: Sequence[Measurement]) -> dict[str, float]:

@@ -15,8 +15,8 @@ from searcher.reliability import LEAST_RELIABILITY, Reliability, Training, relia
 
 NOISE_REMEDY = (
     f"the frontier is mostly noise at like cost (a reliability below {LEAST_RELIABILITY}): train longer"
-    " (search.rungs, confirmation.epochs), with more seeds (confirmation.seeds), or on more"
-    " validation clips"
+    " (search.rungs, confirmation.epochs), with more seeds (search.repeats, confirmation.seeds), or on"
+    " more validation clips"
 )
 """What a reliability below ``LEAST_RELIABILITY`` means, and what to do about it."""
 

@@ -19,7 +19,7 @@ from searcher.cluster.capacity import Capacity, FaultTolerance
 from searcher.cluster.checkpoint_mirror import Mirror
 from searcher.cluster.cluster import Cluster
 from searcher.cluster.heartbeat import Heartbeat
-from searcher.plan.confirmation import Confirmed, choose_members, summarise
+from searcher.plan.confirmation import Confirmed, choose_members, longest_epochs, summarise
 from searcher.plan.confirmation_plan import MOST_SEEDS, ConfirmationPlan, Member
 from searcher.plan.events import OnEvent, PhaseProgress, ignore
 from searcher.plan.job import EvaluatorSpec, Job, job_folder
@@ -215,9 +215,17 @@ class Session:
             All confirmed candidates, the cheapest first; those with ``on_frontier`` are the run's frontier.
 
         Raises:
+            SettingsError: the record has a longer confirmation, which is the one that counts.
             KeyboardInterrupt: the user pressed Ctrl-C; see ``search``.
         """
         settings = self.settings.confirmation
+        longest = longest_epochs(self.records.measurements("confirmation"))
+        if longest > settings.epochs:
+            raise SettingsError(
+                f"confirmation.epochs is {settings.epochs}, but {self.settings.name!r} has a confirmation of"
+                f" {longest} epochs, and the longest one counts",
+                hint=f"set confirmation.epochs to {longest} or more, or give this run another name",
+            )
         candidates = choose_members(self.records.candidates(), settings.members, self.records.objectives)
         members = [self._member(candidate, MOST_SEEDS * settings.seeds) for candidate in candidates]
         plan = ConfirmationPlan(

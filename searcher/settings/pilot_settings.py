@@ -36,7 +36,7 @@ class PilotSettings(BaseModel):
 
 
 def _off_or_on(value: object) -> object:
-    return None if value is False else {} if value is True else value
+    return None if value is False else {} if value is True or value is None else value
 
 
 Pilot = Annotated[

@@ -177,12 +177,6 @@ class SearchSettings(SettingsModel):
             )
         return self
 
-    @model_validator(mode="after")
-    def _startup_fits(self) -> Self:
-        if self.startup > self.trials:
-            raise ValueError(f"startup {self.startup} is more than trials {self.trials}: lower startup")
-        return self
-
 
 class ConfirmationSettings(SettingsModel):
     """The ``confirmation`` part: longer and repeated trainings of the provisional frontier."""
@@ -214,7 +208,11 @@ class Settings(SettingsModel):
         default=0, description="seed of proposals and trainings"
     )
     hours: float | None = Field(
-        default=None, gt=0, description="time of the whole run; the pilot plans what is not given for it"
+        default=None,
+        gt=0,
+        le=100_000,
+        allow_inf_nan=False,
+        description="time of the whole run; the pilot plans what is not given for it",
     )
     output: Path = Field(default=Path("runs"), description="folder of all runs")
     storage: str | None = Field(
@@ -276,16 +274,29 @@ class Settings(SettingsModel):
         return self
 
     @model_validator(mode="after")
-    def _confirmation_is_longer(self) -> Self:
-        if not self.search.rungs:
-            return self
-        last = self.search.rungs[-1].epochs
-        if self.confirmation.epochs < last:
-            raise ValueError(
-                f"confirmation.epochs {self.confirmation.epochs} is below the last of search.rungs, {last}:"
-                " a confirmation trains at least as long as the search"
-            )
+    def _schedule_fits(self) -> Self:
+        self.check_schedule()
         return self
+
+    def check_schedule(self) -> None:
+        """Check lengths and numbers that depend on each other; what a pilot plans is left out.
+
+        Raises:
+            ValueError: two of them contradict each other.
+        """
+        search, still_open = self.search, set(self.open_keys)
+        if search.startup > search.trials and not {"search.startup", "search.trials"} & still_open:
+            raise ValueError(
+                f"search.startup {search.startup} is more than search.trials {search.trials}:"
+                " lower search.startup"
+            )
+        if search.rungs and "confirmation.epochs" not in still_open:
+            last, epochs = search.rungs[-1].epochs, self.confirmation.epochs
+            if epochs < last:
+                raise ValueError(
+                    f"confirmation.epochs {epochs} is below the last of search.rungs, {last}:"
+                    " a confirmation trains at least as long as the search"
+                )
 
     @property
     def run_dir(self) -> Path:

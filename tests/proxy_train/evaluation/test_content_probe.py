@@ -11,7 +11,7 @@ import torch
 from scipy.stats import binom
 
 from proxy_train.data.settings import DataSettings, load_dataset
-from proxy_train.evaluation.chance import chance_of, constant_loss, least_significant
+from proxy_train.evaluation.chance import Chance, chance_of, constant_loss, least_significant
 from proxy_train.evaluation.content_probe import features, probe
 from proxy_train.store.prepared_data import PreparedData, prepare
 from proxy_train.store.split import Split
@@ -116,3 +116,13 @@ def test_features_see_direction_and_not_brightness() -> None:
     assert float(right[across].sum()) > 1 and float(left[across].sum()) < -1
     assert torch.allclose(dim[motion], right, atol=0.15)
     assert features(torch.rand(2, 3, 1, 8, 8)).shape[0] == 2
+
+
+@pytest.mark.parametrize(
+    "level, clips, tells",
+    [(0.4, 10, False), (0.25, 8, False), (0.5, 20, False), (1 / 6, 30, True), (0.0625, 320, True)],
+)
+def test_a_few_clips_do_not_tell_a_fair_accuracy_from_chance(level: float, clips: int, tells: bool) -> None:
+    chance = Chance(level, least_significant(level, clips), clips, 6, 1.8)
+    assert chance.tells is tells
+    assert chance.left_by(1.0) or not tells

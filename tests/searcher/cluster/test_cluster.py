@@ -114,6 +114,17 @@ def test_one_worker_tells_the_story_of_the_plan_and_a_finished_run_costs_nothing
         assert story(session.records)[1] == story(plain)[1]
     assert [each.measurement for each in again] == [each.measurement for each in outcomes]
     assert all(isinstance(event, PhaseProgress) for event in events), "nothing was started"
+    part = settings.confirmation
+    shorter = part.model_copy(update={"epochs": part.epochs - 1})
+    with (
+        Session.open(
+            settings.model_copy(update={"confirmation": shorter}), invented(), classes=16
+        ) as session,
+        pytest.raises(
+            SettingsError, match=f"a confirmation of {part.epochs} epochs, and the longest one counts"
+        ),
+    ):
+        session.confirm()
 
 
 @pytest.mark.slow

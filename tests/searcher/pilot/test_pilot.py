@@ -18,14 +18,14 @@ from search_space.errors import SettingsError
 from search_space.json_files import from_json
 from searcher.pilot.findings import Findings
 from searcher.pilot.pilot import pilot_is_due, run_pilot, settle
-from searcher.pilot.planned import keep_plan, kept_findings, resolved, with_plan
+from searcher.pilot.planned import keep_plan, kept_findings, resolved, whole_plan, with_plan
 from searcher.pilot.planner import RunPlan
 from searcher.pilot.trials import LONG
 from searcher.pilot.verdict import NothingLearns
 from searcher.promotion.rung import Rung
 from searcher.record.records import Records
 from searcher.settings.reading import load_settings
-from searcher.settings.settings import Settings
+from searcher.settings.settings import ConfirmationSettings, Settings
 from tests.proxy_train.moving_videos import write_motions
 from tests.searcher.pilot.on_videos import Serial, session_on, settings_on
 
@@ -201,6 +201,22 @@ def test_a_driver_killed_right_after_planning_keeps_its_plan(
         assert session.records.identity == again.identity()
         assert session.records.identity["search"]["rungs"] == [3, 6]
         assert session.records.identity["search"].get("repeats", 1) == repeats
+
+
+def test_a_plan_keeps_what_was_given_when_it_was_made(good: Path, tmp_path: Path) -> None:
+    first = open_settings(good, tmp_path, trials=31)
+    planned = {"search.rungs": [3, 6], "search.startup": 9, "search.repeats": 1, "family.epochs": 8}
+    planned |= {"confirmation.epochs": 7, "confirmation.seeds": 2, "confirmation.members": 5}
+    plan = whole_plan(RunPlan(0.3, 1, planned), first)
+    assert plan.settings["search.trials"] == 31
+    with session_on(first) as (session, _):
+        keep_plan(session.records, session.run_dir, plan)
+    without = open_settings(good, tmp_path)
+    assert "search.trials" in without.open_keys
+    assert resolved(without).search.trials == 31
+    shorter = without.model_copy(update={"confirmation": ConfirmationSettings.model_validate({"epochs": 5})})
+    with pytest.raises(SettingsError, match=r"does not fit the plan.*epochs 5 is below the last.*6"):
+        resolved(shorter)
 
 
 def test_too_little_time_is_refused_with_the_least(good: Path, tmp_path: Path) -> None:

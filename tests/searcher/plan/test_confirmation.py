@@ -11,7 +11,7 @@ import pytest
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Measurement
 from searcher.objectives import Objectives
-from searcher.plan.confirmation import choose_members, longest_confirmation, summarise
+from searcher.plan.confirmation import choose_members, longest_confirmation, longest_epochs, summarise
 from searcher.record.candidate import Candidate
 
 
@@ -91,3 +91,13 @@ def test_single_trainings_tie_with_nobody_since_nothing_is_known_of_their_spread
     found = summarise([confirmed(0, 1, 0.5), confirmed(1, 1, 0.5001, 2e6)], 6)
     assert [each.ties for each in found] == [(), ()]
     assert summarise([], 6) == ()
+
+
+def test_the_longest_confirmation_is_one_that_succeeded() -> None:
+    short = [
+        confirmed(number, seed, 0.5 + 0.1 * number, 1e6 + number) for number in range(3) for seed in (1, 2)
+    ]
+    failed = replace(confirmed(0, 3, 0.0, epochs=9), status="failed", metrics={}, reason="killed")
+    assert longest_epochs([*short, failed]) == 6 and longest_epochs([failed]) == 0
+    assert longest_confirmation([*short, failed]) == longest_confirmation(short)
+    assert len(longest_confirmation(short)) == 3

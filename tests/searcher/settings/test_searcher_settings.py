@@ -88,7 +88,7 @@ def test_resolved_settings_stand_alone(tmp_path: Path) -> None:
         ),
         ("search: {rungs: []}", r"search\.rungs is \[\]", "at least 1"),
         ("search: {reduction: 1}", r"search\.reduction is 1", "greater than or equal to 2"),
-        ("search: {startup: 100}", r"search: startup 100 is more than trials 48", ""),
+        ("search: {startup: 100}", r"search.startup 100 is more than search.trials 48", ""),
         ("search: {macs: {low: 5.0e+6, high: 2.0e+6}}", r"search\.macs: low 5e\+06 is not below high", ""),
         ("search: {macs: {low: -1}}", r"search\.macs\.low is -1", "greater than 0"),
         ("search: {macs: {low: .nan}}", r"search\.macs\.low is nan", ""),
@@ -386,3 +386,15 @@ def test_seeds_that_cannot_be_used_are_refused_before_work_starts(tmp_path: Path
     narrow.run_dir.mkdir(parents=True)
     (narrow.run_dir / "settings.yaml").write_text(narrow.to_yaml())
     check_settings(narrow, space.with_classes(16))
+
+
+def test_what_the_pilot_plans_is_not_held_against_what_is_given() -> None:
+    few = load_settings(None, {"hours": 1.0, "search.trials": 10})
+    assert few.search.trials == 10 and "search.startup" in few.open_keys
+    long = load_settings(None, {"hours": 1.0, "search.rungs": [20, 40]})
+    assert "confirmation.epochs" in long.open_keys
+    with pytest.raises(SettingsError, match=r"confirmation.epochs 12 is below the last of search.rungs, 40"):
+        load_settings(None, {"hours": 1.0, "search.rungs": [20, 40], "confirmation.epochs": 12})
+    for hours in (float("inf"), 1e300, 0):
+        with pytest.raises(SettingsError, match="hours"):
+            load_settings(None, {"hours": hours})
