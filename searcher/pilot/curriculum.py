@@ -20,6 +20,8 @@ from searcher.pilot.trials import LONG, RATES, Result, Results, Trial
 LONGEST = 10
 """Length of the long training, in lengths of the search's last rung, if the budget allows it."""
 _ENOUGH = 6
+_CAUTION = 0.8
+"""Part of the budget that the long training may fill: a clock counts more than epochs on a busy machine."""
 _UNMOVED = 0.985
 _RESTLESS = 1.08
 _LARGE_SHARE = 0.45
@@ -256,7 +258,7 @@ class Curriculum:
         that of the cheapest, for as long as there is.
         """
         task, costs = self.task, self.task.costs
-        rest = task.budget(results) - results.spent(costs, without=LONG)
+        rest = _CAUTION * task.budget(results) - results.spent(costs, without=LONG)
         for times in (LONGEST, _ENOUGH):
             for network in reversed(range(len(costs))):
                 if times * task.last * costs[network] <= rest:

@@ -111,8 +111,8 @@ class Findings:
     probe: Probed | None = None
     verdict: Verdict = field(default_factory=Verdict)
 
-    def text(self) -> str:
-        """Return a few lines for a terminal."""
+    def text(self, *, with_message: bool = True) -> str:
+        """Return a few lines for a terminal, at their end the verdict's message unless an error has it."""
         level = f"{100 * self.chance.level:.1f} %"
         lines = [
             f"Pilot: {self.trainings} trainings, {100 * self.spent:.1f} % of the search's planned cost,"
@@ -139,7 +139,7 @@ class Findings:
                 f" {100 * self.probe.accuracy:.1f} %"
             )
         lines += [f"  note: {words}" for words in self.verdict.notes]
-        if self.verdict.message:
+        if self.verdict.message and with_message:
             lines.append(f"  {self.verdict.message}; {self.verdict.remedy}")
         return "\n".join(lines)
 

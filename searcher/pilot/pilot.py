@@ -93,8 +93,8 @@ def settle(session: Session, findings: Findings, say: Callable[[str], None]) -> 
         NothingLearns: the evidence is clear that no network learns; has the cause and the remedy.
         SettingsError: the time is too short for a plan; the hint names the least hours.
     """
-    say(findings.text())
     verdict, settings = findings.verdict, session.settings
+    say(findings.text(with_message=not verdict.stops))
     if verdict.stops:
         planned = f", and give {', '.join(settings.open_keys)} yourself" if settings.open_keys else ""
         raise NothingLearns(

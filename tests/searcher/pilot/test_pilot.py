@@ -99,7 +99,7 @@ def test_shuffled_labels_are_told_within_the_budget(wrong: Path, tmp_path: Path)
 
 
 def test_too_few_updates_are_told_with_how_many_would_do(good: Path, tmp_path: Path) -> None:
-    search = {"trials": 96, "startup": 8, "rungs": [1, 2], "workers": 1}
+    search = {"trials": 140, "startup": 8, "rungs": [1, 2], "workers": 1}
     findings, said = found(settings_on(good, tmp_path, search=search))
     assert findings.verdict.kind == "few updates" and findings.verdict.stops and findings.spent <= 0.1
     assert findings.updates_to_leave is not None and 24 < findings.updates_to_leave <= 240
@@ -122,7 +122,7 @@ def test_a_killed_pilot_resumes_to_the_same_record(stop: int, wrong: Path, tmp_p
             for each in Records.reading(settings.run_dir).measurements()
         ]
 
-    search = {"trials": 60, "startup": 8, "rungs": [2, 4], "workers": 1}
+    search = {"trials": 90, "startup": 8, "rungs": [2, 4], "workers": 1}
     whole, broken = (settings_on(wrong, tmp_path / name, search=search) for name in ("whole", "broken"))
     found(whole)
     with pytest.raises(KeyboardInterrupt):
