@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from search_space.architecture.architecture import Architecture
+from search_space.errors import SettingsError
 from searcher.plan.events import Event, PhaseProgress
 from searcher.record.records import Records
 from searcher.run.session import Session
