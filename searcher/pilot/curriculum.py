@@ -19,8 +19,8 @@ from searcher.pilot.trials import LONG, RATES, Result, Results, Trial
 
 LONGEST = 10
 """Length of the long training, in lengths of the search's last rung, if the budget allows it."""
-_ENOUGH = 6
-_CAUTION = 0.8
+_ENOUGH, _LEAST_LONG = 6, 2
+_CAUTION = 0.85
 """Part of the budget that the long training may fill: a clock counts more than epochs on a busy machine."""
 _UNMOVED = 0.985
 _RESTLESS = 1.08
@@ -211,7 +211,8 @@ class Curriculum:
             yield large
         # Where only one of both can be paid for, the long training tells more.
         spent = sum(r.epochs * task.costs[n] for n, _, r in results.whole())
-        left_for_both = task.budget(results) - spent >= 3 * task.last * task.costs[0]
+        least = (1 + _LEAST_LONG) * task.last * task.costs[0]
+        left_for_both = _CAUTION * task.budget(results) - spent >= least
         if left_for_both and _unmoved(first, task.chance.entropy):
             yield from self._at_rates((10.0, 100.0), task.last, results)
             if self._learnt(results):
@@ -264,7 +265,7 @@ class Curriculum:
                 if times * task.last * costs[network] <= rest:
                     return _long(network, task.last, times * task.last)
         epochs = int(rest / costs[0])
-        return _long(0, task.last, epochs) if epochs >= 2 * task.last else None
+        return _long(0, task.last, epochs) if epochs >= _LEAST_LONG * task.last else None
 
 
 def _long(network: int, last: int, epochs: int) -> Trial:
