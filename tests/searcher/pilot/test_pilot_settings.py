@@ -12,7 +12,7 @@ from searcher.run.launch import Submission
 from searcher.settings.pilot_settings import PilotSettings
 from searcher.settings.reading import load_settings
 
-SEARCH = {"search.trials", "search.startup", "search.rungs"}
+SEARCH = {"search.trials", "search.startup", "search.rungs", "search.repeats"}
 REST = {"confirmation.epochs", "confirmation.seeds", "confirmation.members", "family.epochs"}
 
 
