@@ -70,7 +70,7 @@ def test_what_is_not_given_is_planned_for_a_time(tmp_path: Path) -> None:
     assert set(automatic.open_keys) == {"search.rungs", "confirmation.epochs"}
     # Nothing is left: a time is then no more than a wish.
     parts = "confirmation: {epochs: 9, seeds: 2, members: 4}, family: {epochs: 9}"
-    whole = f"{{hours: 8, search: {{rungs: [3], trials: 60, startup: 9}}, {parts}}}"
+    whole = f"{{hours: 8, search: {{rungs: [3], trials: 60, startup: 9, repeats: 1}}, {parts}}}"
     assert load_settings(written(tmp_path, whole)).open_keys == ()
 
 
