@@ -35,8 +35,7 @@ from search_space.architecture.architecture import Architecture
 from search_space.cost.closed_form import macs
 from search_space.files import DEFAULT_CACHE, write_json
 from search_space.space.space import SearchSpace
-from searcher.reliability import Training as Result
-from searcher.reliability import accuracy_logits, reliability
+from searcher.reliability import TrainingResult, accuracy_logits, reliability
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ def measure(way: Way, trainings: Trainings, networks: Sequence[Architecture], se
             ]
             costs.append(sum(row["cpu"] for row in rows))
             accuracy = float(np.mean([row["top1"] for row in rows]))
-            results.append(Result(architecture.digest, macs(architecture, 16), accuracy))
+            results.append(TrainingResult(architecture.digest, macs(architecture, 16), accuracy))
     found = reliability(results)
     assert found is not None
     return {

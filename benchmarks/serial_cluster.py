@@ -86,7 +86,8 @@ class SerialCluster(Cluster):
             return False
         confirmation = self._settings.confirmation
         members = choose_members(plan.records.candidates(), confirmation.members, plan.records.objectives)
-        epochs = confirmation.epochs * confirmation.seeds
+        # An epoch of the search is one of each repeat.
+        epochs = confirmation.epochs * confirmation.seeds / self._settings.search.repeats
         reserved = sum(epochs * self._meter.seconds_an_epoch(member.digest) for member in members)
         return self._meter.total + reserved >= self._budget
 

@@ -53,7 +53,7 @@ def trainings(space: SearchSpace) -> list[tuple[Architecture, int]]:
         place = int(architecture.digest, 16)
         seeds = 1 + (place % SECOND_SEED_OF == 0) + (place % THIRD_SEED_OF == 0)
         wanted += [(architecture, seed) for seed in range(seeds)]
-    # A digest is random enough; the seed comes first in it for none.
+    # The end of a digest is random over the space.
     return sorted(wanted, key=lambda pair: (pair[0].digest[::-1], pair[1]))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
+
+import numpy as np
 
 from proxy_train.fidelity import Fidelity
 
@@ -46,3 +48,13 @@ class Measurement:
     def key(self) -> Key:
         """The identity of the experiment: architecture, fidelity, seed."""
         return self.digest, self.fidelity.key, self.seed
+
+
+def mean_metrics(measured: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean of every metric that all of some trainings have.
+
+    Args:
+        measured: metrics of each training, at least one.
+    """
+    names = [name for name in measured[0] if all(name in metrics for metrics in measured)]
+    return {name: float(np.mean([metrics[name] for metrics in measured])) for name in names}

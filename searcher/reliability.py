@@ -27,7 +27,7 @@ _NETWORKS_A_DEGREE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
+class TrainingResult:
     """The result of one training of a network.
 
     Args:
@@ -92,7 +92,7 @@ def accuracy_logits(accuracy: Sequence[float] | Floats) -> Floats:
     return logits
 
 
-def reliability(trainings: Sequence[Training]) -> Reliability | None:
+def reliability(trainings: Sequence[TrainingResult]) -> Reliability | None:
     """Estimate the reliability from networks of which some were trained several times.
 
     The likelihood is the restricted one, with a polynomial of the log cost as trend: of degree 3 for 16
@@ -104,7 +104,7 @@ def reliability(trainings: Sequence[Training]) -> Reliability | None:
     Returns:
         None for fewer than two repeated trainings, or fewer than four networks.
     """
-    groups: dict[str, list[Training]] = {}
+    groups: dict[str, list[TrainingResult]] = {}
     for training in trainings:
         groups.setdefault(training.network, []).append(training)
     counts = np.array([len(group) for group in groups.values()])

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from proxy_train.measurement import mean_metrics
 from proxy_train.metric_names import TOP1
 from searcher.plan.job import REPEATS, TOP1_STD, EpochResult
 
 
-def together(trainings: Sequence[Iterator[EpochResult]]) -> Iterator[EpochResult]:
+def together(trainings: Sequence[Generator[EpochResult]]) -> Iterator[EpochResult]:
     """Run trainings of one schedule side by side, epoch by epoch; yield their mean after each epoch.
 
     A training that an interruption left behind the others catches up first.
@@ -36,9 +37,7 @@ def together(trainings: Sequence[Iterator[EpochResult]]) -> Iterator[EpochResult
                 yield _mean(epoch, results.pop(epoch))
     finally:
         for training in trainings:
-            close = getattr(training, "close", None)
-            if close is not None:
-                close()
+            training.close()
 
 
 def _mean(epoch: int, results: Sequence[EpochResult]) -> EpochResult:
@@ -47,8 +46,7 @@ def _mean(epoch: int, results: Sequence[EpochResult]) -> EpochResult:
     measured: list[Mapping[str, float]] = [r.metrics for r in results if r.metrics is not None]
     if not measured:
         return EpochResult(epoch, seconds)
-    names = [name for name in measured[0] if all(name in metrics for metrics in measured)]
-    metrics = {name: float(np.mean([each[name] for each in measured])) for name in names}
+    metrics = mean_metrics(measured)
     if len(measured) > 1:
         metrics |= {
             REPEATS: float(len(measured)),

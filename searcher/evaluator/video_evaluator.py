@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,7 @@ class VideoEvaluator:
         self._device = device
         self._open: dict[str, PreparedData] = {}
 
-    def __call__(self, job: Job) -> Iterator[EpochResult]:
+    def __call__(self, job: Job) -> Generator[EpochResult, None, None]:
         """Train a job, as ``searcher.plan.job.Evaluator`` describes; yield the result of every epoch."""
         if job.repeats > 1:
             yield from together([self(training) for training in job.trainings])

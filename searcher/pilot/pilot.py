@@ -24,7 +24,7 @@ from searcher.pilot.planner import HOUR, SHARES, epochs_a_candidate, estimate, p
 from searcher.pilot.trials import LONG, RATES, Results
 from searcher.pilot.verdict import NothingLearns, Setup, judge, updates_to_leave
 from searcher.promotion.rung import Rung
-from searcher.reliability import Training, reliability
+from searcher.reliability import TrainingResult, reliability
 from searcher.run.session import Session
 from searcher.settings.settings import Settings
 from searcher.standalone.proxy_validity import spread
@@ -226,7 +226,7 @@ def _lengths(task: PilotTask, results: Results, setup: Setup) -> tuple[Length, .
         means = [
             float(np.mean([a for n, a in trained if n == network])) for network in {n for n, _ in trained}
         ]
-        told = [Training(str(number), task.macs[number], accuracy) for number, accuracy in trained]
+        told = [TrainingResult(str(number), task.macs[number], accuracy) for number, accuracy in trained]
         found.append(
             Length(
                 epochs,

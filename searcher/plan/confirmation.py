@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from proxy_train.fidelity import Fidelity
-from proxy_train.measurement import Measurement
+from proxy_train.measurement import Measurement, mean_metrics
 from searcher.objectives import ACCURACY_AND_MACS, Objectives
 from searcher.pareto import non_dominated, ranks
 from searcher.plan.front_posterior import Contender, FrontPosterior
@@ -123,7 +123,7 @@ def summarise(
             by_network.setdefault((measurement.digest, measurement.fidelity), []).append(measurement)
     groups = sorted(by_network.values(), key=lambda group: (group[0].metrics["macs"], group[0].digest))
     samples = [[measurement.metrics["top1"] for measurement in group] for group in groups]
-    means = [mean_metrics(group) for group in groups]
+    means = [mean_metrics([measurement.metrics for measurement in group]) for group in groups]
     front = _front(means, objectives)
     chances = _chances(samples, means, objectives)
     return tuple(
@@ -165,12 +165,6 @@ def longest_epochs(measurements: Iterable[Measurement]) -> int:
     return max(
         (m.fidelity.epochs for m in measurements if m.purpose == "confirmation" and succeeded(m)), default=0
     )
-
-
-def mean_metrics(group: Sequence[Measurement]) -> dict[str, float]:
-    """Return the mean of every metric that all trainings have."""
-    names = [name for name in group[0].metrics if all(name in measurement.metrics for measurement in group)]
-    return {name: float(np.mean([measurement.metrics[name] for measurement in group])) for name in names}
 
 
 def _front(means: Sequence[Mapping[str, float]], objectives: Objectives) -> list[int]:

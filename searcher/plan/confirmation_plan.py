@@ -6,10 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from proxy_train.measurement import Measurement
+from proxy_train.measurement import Measurement, mean_metrics
 from proxy_train.metric_names import TOP1
 from search_space.cost.closed_form import macs
-from searcher.plan.confirmation import mean_metrics
 from searcher.plan.events import Measured, OnEvent, PhaseProgress, ignore
 from searcher.plan.front_posterior import Contender, FrontPosterior
 from searcher.plan.job import EpochResult, Job
@@ -55,6 +54,12 @@ class _Standing:
     measured: Sequence[Measurement]
     running: int
     left: Sequence[Job]
+
+    @property
+    def means(self) -> Mapping[str, float]:
+        """Means of its trainings; its metrics of the search before the first."""
+        measured = [measurement.metrics for measurement in self.measured]
+        return mean_metrics(measured) if measured else self.member.metrics
 
     @property
     def count(self) -> int:
@@ -152,7 +157,7 @@ class ConfirmationPlan(Plan):
         return [
             Contender.of(
                 [measurement.metrics[TOP1] for measurement in standing.measured],
-                mean_metrics(standing.measured) if standing.measured else standing.member.metrics,
+                standing.means,
                 self.records.objectives,
                 pending=standing.running,
                 lost=not standing.count and not standing.left,

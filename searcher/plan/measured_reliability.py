@@ -11,7 +11,7 @@ import numpy as np
 from proxy_train.measurement import Measurement, Purpose
 from searcher.plan.job import REPEATS, TOP1_STD
 from searcher.record.trials import succeeded
-from searcher.reliability import LEAST_RELIABILITY, Reliability, Training, reliability
+from searcher.reliability import LEAST_RELIABILITY, Reliability, TrainingResult, reliability
 
 NOISE_REMEDY = (
     f"the frontier is mostly noise at like cost (a reliability below {LEAST_RELIABILITY}): train longer"
@@ -78,7 +78,7 @@ def measured_reliabilities(measurements: Iterable[Measurement]) -> tuple[Measure
         measurements: measurements of any purpose and status; only those with an accuracy and a cost count,
             and the last of those that differ in nothing.
     """
-    kinds: dict[tuple[Purpose, int, float, float, int], dict[tuple[str, int], list[Training]]] = {}
+    kinds: dict[tuple[Purpose, int, float, float, int], dict[tuple[str, int], list[TrainingResult]]] = {}
     for measurement in measurements:
         top1, macs = (measurement.metrics.get(name, math.nan) for name in ("top1", "macs"))
         if not (succeeded(measurement) and 0 <= top1 <= 1 and 0 < macs < math.inf):
@@ -89,7 +89,7 @@ def measured_reliabilities(measurements: Iterable[Measurement]) -> tuple[Measure
         repeats = int(measurement.metrics.get(REPEATS, 1))
         kind = kinds.setdefault((measurement.purpose, at.epochs, at.share, at.width, repeats), {})
         kind[network, measurement.seed] = [
-            Training(network, macs, accuracy)
+            TrainingResult(network, macs, accuracy)
             for accuracy in _accuracies(top1, measurement.metrics.get(TOP1_STD, 0.0), repeats)
         ]
     found = [

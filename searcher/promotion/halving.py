@@ -19,7 +19,7 @@ from searcher.promotion.front_chance import front_chance, margins, smoothed
 from searcher.record.candidate import Decision
 
 STRATA = 6
-_CHANCE_DIGITS = 9
+_DIGITS = 9
 SURPLUS = 1.5
 """Most candidates that a rung promotes in all, as a multiple of its share: fronts move while a rung fills,
 and a search improves."""
@@ -73,8 +73,9 @@ class _Ranking:
             return cls(tuple(others), (0.0,) * len(others))
         points = np.array([(means[result.number], *result.values[1:]) for result in feasible])
         chances = front_chance(points[:, 0], deviation, points[:, 1:])
-        # Chances that differ by rounding are equal: another processor must not order them otherwise.
-        order = np.lexsort((margins(points[:, 0], points[:, 1:]), -chances.round(_CHANCE_DIGITS))).tolist()
+        # Values that differ by rounding are equal: another processor must not order them otherwise.
+        distances = margins(points[:, 0], points[:, 1:]).round(_DIGITS)
+        order = np.lexsort((distances, -chances.round(_DIGITS))).tolist()
         ordered = (*(feasible[index] for index in order), *others)
         return cls(ordered, (*chances[order].tolist(), *[0.0] * len(others)))
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer
+
+from searcher.settings.values import SettingsModel
 
 SCHEDULE: Mapping[str, tuple[str, ...]] = {
     "search": ("trials", "startup", "rungs", "repeats"),
@@ -16,10 +18,8 @@ SCHEDULE: Mapping[str, tuple[str, ...]] = {
 _LENGTHS = {"search.rungs", "confirmation.epochs", "family.epochs"}
 
 
-class PilotSettings(BaseModel):
+class PilotSettings(SettingsModel):
     """The ``pilot`` part: small trainings before the search, from which it learns what they are worth."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     networks: Annotated[int, Field(strict=True, ge=1, le=32)] = Field(
         default=4, description="number of networks, spread over the cost"
@@ -36,7 +36,10 @@ class PilotSettings(BaseModel):
 
 
 def _off_or_on(value: object) -> object:
-    return None if value is False else {} if value is True or value is None else value
+    if value is False:
+        return None
+    # On is the default: what is left empty, in a file, is on.
+    return {} if value is True or value is None else value
 
 
 Pilot = Annotated[

@@ -86,6 +86,8 @@ FamilyBudgets = Annotated[Budgets | None, BeforeValidator(_budgets), PlainSerial
 
 
 class SettingsModel(BaseModel):
+    """A part of the settings: keys that it does not know are refused, and nothing changes it."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 

@@ -31,7 +31,7 @@ from searcher.plan.job import Job, job_folder
 from searcher.plan.job_plan import JobOutcome, JobPlan
 from searcher.plan.measured_reliability import reliability_line
 from searcher.record.records import Records
-from searcher.reliability import Reliability, Training, reliability
+from searcher.reliability import Reliability, TrainingResult, reliability
 from searcher.settings.checks import check_settings
 from searcher.settings.settings import Settings
 
@@ -362,7 +362,7 @@ def summarise(
     """
     rows: list[StudiedNetwork] = []
     failed: list[tuple[str, str]] = []
-    trainings: tuple[list[Training], list[Training]] = ([], [])
+    trainings: tuple[list[TrainingResult], list[TrainingResult]] = ([], [])
     seconds: tuple[list[float], list[float]] = ([], [])
     for start in range(0, len(outcomes), 2 * seeds):
         group = outcomes[start : start + 2 * seeds]
@@ -374,7 +374,7 @@ def summarise(
             continue
         cost = compute_cost(architecture, classes)
         for side, measurements in enumerate(done):
-            trainings[side].extend(Training(m.digest, cost.macs, m.metrics[TOP1]) for m in measurements)
+            trainings[side].extend(TrainingResult(m.digest, cost.macs, m.metrics[TOP1]) for m in measurements)
             seconds[side].extend(measurement.seconds for measurement in measurements)
         low_top1, high_top1 = (float(np.mean([m.metrics[TOP1] for m in side])) for side in done)
         rows.append(StudiedNetwork(architecture.text, cost.macs, cost.parameters, low_top1, high_top1))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from searcher.reliability import Reliability, Training, accuracy_logits, reliability
+from searcher.reliability import Reliability, TrainingResult, accuracy_logits, reliability
 
 
 def trained(
     between: float, within: float, networks: int, seeds: int, seed: int, *, once: int = 0
-) -> list[Training]:
+) -> list[TrainingResult]:
     """Return trainings whose accuracy rises with cost, with these deviations on the logit scale.
 
     Args:
@@ -24,7 +24,7 @@ def trained(
         for _ in range(seeds if number < networks else 1):
             logit = own + within * rng.normal()
             accuracy = 1 / (1 + np.exp(-logit))
-            found.append(Training(f"n{number}", cost, float(accuracy)))
+            found.append(TrainingResult(f"n{number}", cost, float(accuracy)))
     return found
 
 
@@ -51,10 +51,10 @@ def test_networks_that_were_trained_once_count_as_well() -> None:
 
 
 def test_the_figure_lies_in_its_interval_and_needs_repeated_trainings() -> None:
-    same = [Training(name, cost, 0.5) for name, cost in zip("abcd", (1e6, 2e6, 3e6, 4e6), strict=True)]
+    same = [TrainingResult(name, cost, 0.5) for name, cost in zip("abcd", (1e6, 2e6, 3e6, 4e6), strict=True)]
     assert reliability(same) is None, "every network was trained once"
     assert reliability(same[:3] * 2) is None, "three networks"
-    other = [Training(each.network, each.cost, 1.0) for each in same]
+    other = [TrainingResult(each.network, each.cost, 1.0) for each in same]
     for trainings in (same * 2, [*same, *same[:2]], [*same, *other]):
         found = reliability(trainings)
         assert found is not None and 0 <= found.low <= found.value <= found.high <= 1
@@ -63,7 +63,7 @@ def test_the_figure_lies_in_its_interval_and_needs_repeated_trainings() -> None:
 
 def test_deviations_are_those_of_accuracies_and_of_logits() -> None:
     accuracies = {"a": (0.5, 0.6), "b": (0.4, 0.6), "c": (0.7, 0.7), "d": (0.2, 0.3)}
-    found = reliability([Training(n, 1e6, value) for n, pair in accuracies.items() for value in pair])
+    found = reliability([TrainingResult(n, 1e6, value) for n, pair in accuracies.items() for value in pair])
     assert found is not None
     # Half the sum of squared differences of pairs, over four degrees of freedom.
     assert found.seed_deviation == pytest.approx(((0.01 + 0.04 + 0 + 0.01) / 2 / 4) ** 0.5)

@@ -10,7 +10,7 @@ import pytest
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Measurement, Purpose
 from searcher.plan.measured_reliability import NOISE_REMEDY, MeasuredReliability, measured_reliabilities
-from searcher.reliability import Reliability, Training, reliability
+from searcher.reliability import Reliability, TrainingResult, reliability
 
 FOUND = Reliability(0.62, 0.3, 0.85, 0.041, 0.4, 10, 20)
 
@@ -51,7 +51,7 @@ def test_a_group_is_a_purpose_with_epochs_and_shares_whatever_the_clip() -> None
     assert found[1].kind == "confirmation, 4 epochs"
     assert found[1].reliability == reliability(
         [
-            Training(each.digest, each.metrics["macs"], each.metrics["top1"])
+            TrainingResult(each.digest, each.metrics["macs"], each.metrics["top1"])
             for each in repeated("confirmation", 4)
         ]
     )
