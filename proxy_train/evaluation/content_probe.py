@@ -87,7 +87,8 @@ def probe(data: PreparedData, chance: Chance) -> Probed:
     mirrored: tuple[tuple[str, str], ...] = ()
     if data.labels_kind == "single" and not data.flips_change_labels:
         seen = _features_of(judged, others, data, mirror=True)
-        mirrored = _mirrored_pairs(labels, weights.scores(seen).argmax(1), data.classes)
+        learnt = tuple(data.classes[label] for label in names.tolist())
+        mirrored = _mirrored_pairs(labels, weights.scores(seen).argmax(1), learnt)
     return Probed(
         accuracy=float((scores.argmax(1) == labels).mean()),
         threshold=least_significant(chance.level, len(others)),
@@ -167,16 +168,17 @@ def _mirrored_pairs(
     labels: Integers, mirrored: Integers, classes: tuple[str, ...]
 ) -> tuple[tuple[str, str], ...]:
     """Return the pairs of classes that mirrored clips are taken for, each for the other."""
+    known = labels >= 0
+    taken = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    np.add.at(taken, (labels[known], mirrored[known]), 1)
     pairs = []
-    for one in range(len(classes)):
-        for other in range(one + 1, len(classes)):
-            first, second = mirrored[labels == one], mirrored[labels == other]
-            swaps = (int((first == other).sum()), int((second == one).sum()))
-            kept = int((first == one).sum() + (second == other).sum())
-            both = sum(swaps) + kept
-            # Were a mirrored clip of the same class, it would rather be taken for that one.
-            if min(swaps) and both and sum(swaps) / both >= least_significant(0.5, both):
-                pairs.append((classes[one], classes[other]))
+    # Of hundreds of classes few pairs are taken for each other at all.
+    for one, other in np.argwhere(np.triu(np.minimum(taken, taken.T), 1)).tolist():
+        swapped = int(taken[one, other] + taken[other, one])
+        both = swapped + int(taken[one, one] + taken[other, other])
+        # Were a mirrored clip of the same class, it would rather be taken for that one.
+        if swapped / both >= least_significant(0.5, both):
+            pairs.append((classes[one], classes[other]))
     return tuple(pairs)
 
 

@@ -73,6 +73,12 @@ def test_labels_that_follow_from_motion_are_found(moving: PreparedData) -> None:
     assert found.mirrored == (("left", "right"),)
 
 
+def test_mirrored_classes_have_their_own_names_where_others_have_no_clip(moving: PreparedData) -> None:
+    shifted = {name: part.labels + 1 for name, part in moving.splits.items()}
+    wider = labelled(moving, shifted, classes=("nobody", *moving.classes))
+    assert probe(wider, chance_of(wider)).mirrored == (("left", "right"),)
+
+
 def test_shuffled_labels_are_not(moving: PreparedData) -> None:
     chance = chance_of(moving)
     both = probe(shuffled(moving, "train", "val"), chance)
