@@ -1,4 +1,4 @@
-"""Make a table of trained video networks: every network of ``video_table.yaml``, really trained.
+"""Make the table of trained video networks: every network of its space, really trained.
 
 Each of its 1,728 networks is trained on the preset ``graded`` of MovingDigits-16 by the quickstart's recipe,
 a quarter of them with a second seed and an eighth with a third one, and measured on the validation clips
@@ -37,10 +37,9 @@ from searcher.evaluator.video_evaluator import video_evaluator
 from searcher.plan.job import Job, job_folder
 from searcher.plan.job_plan import JobPlan
 from searcher.record.records import Records
+from searcher.simulation.video_table import EPOCHS, SPACE, TABLE
 
-SPACE = Path(__file__).with_suffix(".yaml")
-TABLE = Path(__file__).parents[1] / "searcher" / "simulation" / "video_table.parquet"
-EPOCHS, PRESET, RECIPE = 8, "graded", "quickstart"
+PRESET, RECIPE = "graded", "quickstart"
 SECOND_SEED_OF, THIRD_SEED_OF = 4, 8
 CHUNK = 48
 _KEY = ["digest", "seed"]

@@ -92,6 +92,13 @@ def accuracy_logits(accuracy: Sequence[float] | Floats) -> Floats:
     return logits
 
 
+def logit_accuracies(logits: Floats) -> Floats:
+    """Return the accuracies of logits, the inverse of ``accuracy_logits``, within 0 and 1."""
+    shares = 1 / (1 + np.exp(-np.asarray(logits, dtype=np.float64)))
+    accuracies: Floats = np.clip(shares * (1 + 2 * _OFFSET) - _OFFSET, 0.0, 1.0)
+    return accuracies
+
+
 def reliability(trainings: Sequence[TrainingResult]) -> Reliability | None:
     """Estimate the reliability from networks of which some were trained several times.
 

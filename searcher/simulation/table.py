@@ -33,6 +33,8 @@ class Table:
         costs: measured values of the other objectives, shape (n, objectives - 1).
         known: whether each cost is known before a measurement.
         seconds: seconds of a training up to each rung, shape (n, rungs).
+        worth: accuracy of each row without the luck of its seeds, shape (n,); None takes the mean of its
+            repeats at the last rung.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Table:
     costs: NDArray[np.float64]
     known: tuple[bool, ...]
     seconds: NDArray[np.float64]
+    worth: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)

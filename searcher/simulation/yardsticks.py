@@ -16,6 +16,7 @@ from searcher.pareto import hypervolume
 from searcher.simulation.nasbench201 import COSTS, DATA_SETS, nasbench201
 from searcher.simulation.synthetic import InventedAccuracy, SyntheticDomain
 from searcher.simulation.table import Table, TableDomain
+from searcher.simulation.video_table import video_table
 from searcher.strategies.domain import Design, Domain
 
 _NOISE = 0.005
@@ -101,8 +102,9 @@ class SyntheticYardstick:
 class TableYardstick:
     """A table: the missing share of the hypervolume of all its rows.
 
-    Logarithms of costs are scaled to [0, 1], errors are 1 - accuracy / best accuracy, both as means over
-    repeats at the last rung; the corner is 1 everywhere. A measurement is one repeat.
+    Logarithms of costs are scaled to [0, 1], errors are 1 - accuracy / best accuracy, by the table's worth of
+    each row, or the mean of its repeats at the last rung; the corner is 1 everywhere. A measurement is one
+    repeat.
 
     Args:
         table: table of measurements.
@@ -116,7 +118,7 @@ class TableYardstick:
         self.rows = TableDomain(table)
         self.domain: Domain = self.rows
         self.rungs = table.accuracy.shape[1]
-        final = np.nanmean(table.accuracy[:, -1], axis=1)
+        final = np.nanmean(table.accuracy[:, -1], axis=1) if table.worth is None else table.worth
         logs = np.log(np.maximum(table.costs, 1e-9))
         span = np.ptp(logs, axis=0)
         costs = (logs - logs.min(axis=0)) / np.where(span > 0, span, 1)
@@ -189,8 +191,8 @@ def yardstick(text: str, *, rungs: int = 1) -> Yardstick:
     Args:
         text: name: ``synthetic`` or ``synthetic-layers``, with another seed than 7 as in ``synthetic:8``;
             ``nasbench201-cifar10`` (``-cifar100``, ``-imagenet``), with another cost than latency as in
-            ``nasbench201-cifar10:model_size``; or the folder of a run.
-        rungs: number of rungs of the synthetic space; tables have their own.
+            ``nasbench201-cifar10:model_size``; ``video-table``; or the folder of a run.
+        rungs: number of rungs of the synthetic space and of the table of video networks; others have one.
 
     Raises:
         SettingsError: there is no yardstick of that name.
@@ -202,10 +204,12 @@ def yardstick(text: str, *, rungs: int = 1) -> Yardstick:
         return SyntheticYardstick(int(option or 7), layerwise=name != "synthetic", rungs=rungs)
     if family == "nasbench201":
         return TableYardstick(nasbench201(data_set or DATA_SETS[0], option or COSTS[0]))
+    if text == "video-table":
+        return TableYardstick(video_table(rungs))
     if Path(text).is_dir():
         return TableYardstick(run_table(Path(text)))
     raise SettingsError(
         f"there is nothing to simulate named {text!r}",
         hint=f"use synthetic[-layers][:SEED], nasbench201-{{{'|'.join(DATA_SETS)}}}[:{COSTS[1]}],"
-        " or the folder of a run",
+        " video-table, or the folder of a run",
     )
