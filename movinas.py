@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from results.commands.ends import Commands, ready_streams
 from results.commands.finished_runs import dashboard, family, report
 from results.commands.live_runs import launch, log, status, stop
 from results.commands.networks import export, latency_table, profile, stream
 from results.commands.spaces import list_spaces, show_space
 from results.commands.studies import proxy_validity, simulate
-from search_space.errors import MovinasError, SettingsError, Stopped
+from search_space.errors import MovinasError, SettingsError
 from search_space.files import DEFAULT_CACHE
 from search_space.lazy_names import lazy_names
 
@@ -69,12 +70,15 @@ def __dir__() -> list[str]:
 
 
 app = typer.Typer(
+    cls=Commands,
     help="Search for mobile video networks (MoViNets), retrain them, stream and export them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-data_app = typer.Typer(help="Make the embedded data set, and check your own videos.", no_args_is_help=True)
+data_app = typer.Typer(
+    cls=Commands, help="Make the embedded data set, and check your own videos.", no_args_is_help=True
+)
 space_app = typer.Typer(help="Look at search spaces before searching.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(space_app, name="space")
@@ -90,6 +94,7 @@ OnDemand = Annotated[bool, typer.Option(help="Decode each clip on demand; store 
 
 def main() -> None:
     """Run a command; print an error that the user can mend in two lines, and exit with status 2."""
+    ready_streams()
     try:
         app()
     except MovinasError as error:
@@ -97,11 +102,6 @@ def main() -> None:
         if error.hint:
             print(f"  remedy: {error.hint}", file=sys.stderr)
         sys.exit(2)
-    except Stopped:
-        print("movinas: stopped on request; run the same command to resume", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("\nmovinas: interrupted; run the same command to resume", file=sys.stderr)
-        sys.exit(130)
 
 
 @app.command()

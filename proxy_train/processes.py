@@ -8,10 +8,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.context import SpawnContext
 from typing import TypeVar
 
 from search_space.errors import DataError
+from search_space.spawning import spawn_context
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -39,7 +39,7 @@ def map_in_processes(
     if workers <= 1 or len(tasks) <= 1:
         yield from map(function, tasks)
         return
-    context = _context()
+    context = spawn_context()
     open_tasks = dict(enumerate(tasks))
     with ProcessPoolExecutor(
         min(workers, len(tasks)), mp_context=context, initializer=_follow_parent
@@ -63,16 +63,11 @@ def map_in_processes(
 
 def run_in_process(function: Callable[[Task], Result], task: Task) -> Result | None:
     """Return the result of one task in a process of its own; None if the process was killed."""
-    with ProcessPoolExecutor(1, mp_context=_context(), initializer=_follow_parent) as pool:
+    with ProcessPoolExecutor(1, mp_context=spawn_context(), initializer=_follow_parent) as pool:
         try:
             return pool.submit(function, task).result()
         except BrokenProcessPool:
             return None
-
-
-def _context() -> SpawnContext:
-    # A fork of a process that already runs threads (torch, Ray) can deadlock; a spawned one cannot.
-    return multiprocessing.get_context("spawn")
 
 
 def _follow_parent() -> None:

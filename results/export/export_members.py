@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from results.export.export import STEP, ExportResult, export_network
 from results.member import WEIGHTS, load_member
 from search_space.errors import MovinasError
+from search_space.spawning import spawn_context
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def export_members(
     Args:
         folders: member folders, as :func:`~results.member.write_member` wrote them.
         clip: real frames (T, H, W, 3), uint8 RGB, that exports are compared on.
-        workers: number of processes; with more than one the calling program's main module must be importable.
+        workers: number of processes.
         tolerance: largest difference that is allowed, as a share of the largest logit; by default that of
             the precision.
     """
@@ -43,9 +43,8 @@ def export_members(
         return
     # The largest go first, so that no process is left alone with the largest at the end.
     ordered = sorted(folders, key=_weight, reverse=True)
-    context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
-        min(workers, len(folders)), mp_context=context, initializer=_start_worker
+        min(workers, len(folders)), mp_context=spawn_context(), initializer=_start_worker
     ) as pool:
         futures = {pool.submit(export_folder, folder, clip, tolerance): folder for folder in ordered}
         for future in as_completed(futures):

@@ -11,12 +11,15 @@ import logging
 import math
 import os
 import shutil
+import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from search_space.errors import Stopped
+from search_space.termination import interrupt_on_termination
 from searcher.cluster.address import ClusterError, resolve
 from searcher.cluster.capacity import Capacity, FaultTolerance
 from searcher.cluster.heartbeat import Heartbeat
@@ -177,10 +180,12 @@ class Cluster:
         )
         self._held.enter_context(_restored_log_levels())
         sweep()
+        on_sigterm = signal.getsignal(signal.SIGTERM)
         if self.capacity.address is None:
             self._start_locally()
         else:
             self._join(resolve(self.capacity.address))
+        _restore_termination(on_sigterm)
         # Afterwards, since ray.init sets levels of its own.
         for name, level in _LOG_LEVELS.items():
             logging.getLogger(name).setLevel(level)
@@ -243,6 +248,19 @@ class Cluster:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+
+
+def _restore_termination(handler: Any) -> None:
+    """Put the program's own reaction to SIGTERM back in the place of Ray's, which ends without a word.
+
+    Where the program had none, it is taken as Ctrl-C: the workers end in order.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if callable(handler):
+        signal.signal(signal.SIGTERM, handler)
+    elif handler is signal.SIG_DFL:
+        interrupt_on_termination()
 
 
 @contextmanager

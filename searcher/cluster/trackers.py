@@ -13,6 +13,8 @@ from typing import Any, Literal, get_args
 from search_space.errors import SettingsError
 
 Tracker = Literal["mlflow", "wandb"]
+_UPLOAD_SECONDS = 20
+"""Seconds that a tracker may take for the last trainings: batch systems leave 30 after a signal."""
 
 
 def check_trackers(names: Sequence[Tracker]) -> None:
@@ -36,6 +38,10 @@ def callbacks(names: Sequence[Tracker], run: str) -> list[Any]:
         names: names of the trackers.
         run: name of the run.
     """
+    if not names:
+        return []
+    from searcher.cluster.tracked_ends import TrackedEnds
+
     following: list[Any] = []
     if "mlflow" in names:
         from ray.air.integrations.mlflow import MLflowLoggerCallback
@@ -44,5 +50,6 @@ def callbacks(names: Sequence[Tracker], run: str) -> list[Any]:
     if "wandb" in names:
         from ray.air.integrations.wandb import WandbLoggerCallback
 
-        following.append(WandbLoggerCallback(project=run, group=run))
-    return following
+        following.append(WandbLoggerCallback(project=run, group=run, upload_timeout=_UPLOAD_SECONDS))
+    # Before the trackers: what it tells them, they wait for.
+    return [TrackedEnds(following, _UPLOAD_SECONDS), *following]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -38,3 +41,23 @@ def test_a_task_that_kills_its_process_is_found_and_the_others_are_done() -> Non
 def test_without_blame_it_is_an_error() -> None:
     with pytest.raises(DataError, match="a worker process was killed"):
         list(map_in_processes(deadly, range(5), 2))
+
+
+def test_a_script_without_a_guard_of_its_main_part_runs_once(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from proxy_train.processes import map_in_processes\n"
+        "from tests.proxy_train.test_processes import square\n"
+        "print('running', flush=True)\n"
+        "print(sorted(map_in_processes(square, range(4), 2)))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("running\n[0, 1, 4, 9]\n", "", 0)

@@ -1,0 +1,46 @@
+"""How commands end when somebody ends them: in order, in words, with the codes that batch systems know."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from search_space.errors import Stopped
+from search_space.termination import interrupt_on_termination, was_terminated
+
+_RESUMABLE = {"search", "train", "family", "prepare", "make", "proxy-validity"}
+"""Commands that go on where they were."""
+_INTERRUPTED, _TERMINATED = 130, 143  # 128 and the signal's number, as shells say it
+
+
+def ready_streams() -> None:
+    """Make what the terminal's encoding has no letters for a backslash's escape, not the end of a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+class Commands(TyperGroup):
+    """The commands, which end with code 0 after ``movinas stop``, 130 after Ctrl-C and 143 after SIGTERM."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; say what is kept if it is interrupted."""
+        interrupt_on_termination()
+        try:
+            return super().invoke(ctx)
+        except Stopped:
+            # Typer would make it 130: a batch job that was asked to stop has not failed.
+            _say("stopped on request; what was measured is kept, and the same command goes on from there")
+            raise typer.Exit(0) from None
+        except KeyboardInterrupt:
+            how = "ended by SIGTERM" if was_terminated() else "interrupted"
+            kept = "; what was finished is kept, and the same command goes on from there"
+            _say(how + (kept if ctx.invoked_subcommand in _RESUMABLE else ""))
+            raise typer.Exit(_TERMINATED if was_terminated() else _INTERRUPTED) from None
+
+
+def _say(sentence: str) -> None:
+    typer.echo(f"\nmovinas: {sentence}", err=True)

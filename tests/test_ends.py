@@ -1,0 +1,122 @@
+"""Commands that somebody ends: in seconds, in words, with the codes that batch systems know."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from searcher.cluster.tracked_ends import TrackedEnds
+from searcher.record.records import Records
+from tests.searcher.conftest import ROOT
+from tests.searcher.processes import lines, until
+
+PROGRAM = Path(__file__).with_name("ending_program.py")
+
+
+def started(*words: object, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *map(str, words)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "words"),
+    [(signal.SIGINT, 130, "movinas: interrupted\n"), (signal.SIGTERM, 143, "movinas: ended by SIGTERM\n")],
+)
+def test_a_command_that_keeps_nothing_ends_with_a_word(number: int, code: int, words: str) -> None:
+    process = started("-m", "movinas", "simulate", "synthetic", "--evaluations", 10**6)
+    assert process.stdout is not None
+    assert "synthetic" in process.stdout.readline()
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=300)
+    assert (process.returncode, errors) == (code, f"\n{words}")
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "words"),
+    [
+        ("SIGINT", 130, "interrupted; what was finished is kept, and the same command goes on from there"),
+        ("SIGTERM", 143, "ended by SIGTERM; what was finished is kept"),
+        ("stop", 0, "stopped on request; what was measured is kept, and the same command goes on"),
+    ],
+)
+def test_a_search_ends_in_order_and_keeps_what_it_measured(
+    tmp_path: Path, how: str, code: int, words: str
+) -> None:
+    log, run = tmp_path / "log", tmp_path / "runs" / "tiny"
+    process = started(PROGRAM, "search", tmp_path / "runs", log)
+    until(lambda: len(lines(log)) >= 4)
+    if how == "stop":
+        assert started("-m", "movinas", "stop", run).wait(300) == 0
+    else:
+        process.send_signal(getattr(signal, how))
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == code, errors
+    assert words in errors
+    assert "Traceback" not in output + errors and "SIGTERM received" not in errors
+    assert Records.reading(run).candidates()
+
+
+class Waiting:
+    """A tracker that counts the trainings whose end it was not told."""
+
+    def __init__(self) -> None:
+        self.open: set[str] = set()
+
+    def on_trial_complete(self, iteration: int, trials: object, trial: FakeTrial) -> None:
+        del iteration, trials
+        self.open.discard(trial.trial_id)
+
+
+class FakeTrial:
+    def __init__(self, trial_id: str) -> None:
+        self.trial_id = trial_id
+
+
+def test_trackers_are_told_of_the_ends_that_an_interruption_brings(caplog: pytest.LogCaptureFixture) -> None:
+    tracker = Waiting()
+    trials = [FakeTrial(name) for name in "abc"]
+    ends = TrackedEnds([tracker], 20)
+    for trial in trials:
+        ends.on_trial_start(0, trials, trial)
+        tracker.open.add(trial.trial_id)
+    ends.on_trial_complete(1, trials, trials[0])
+    ends.on_trial_error(1, trials, trials[1])
+    tracker.open -= {"a", "b"}
+    assert tracker.open == {"c"}
+    ends.on_experiment_end(trials)
+    assert not tracker.open
+    assert "waiting up to 20 s for the trackers" in caplog.text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("wandb") is None, reason="the extra wandb is not installed")
+def test_an_interrupted_search_does_not_wait_for_weights_and_biases(tmp_path: Path) -> None:
+    log, notes = tmp_path / "log", tmp_path / "wandb"
+    notes.mkdir()
+    process = started(
+        PROGRAM,
+        "search",
+        tmp_path / "runs",
+        log,
+        "--tracker",
+        "wandb",
+        WANDB_MODE="offline",
+        WANDB_DIR=str(notes),
+    )
+    until(lambda: len(lines(log)) >= 4)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 130, errors
+    assert list(notes.rglob("*.wandb"))
