@@ -155,8 +155,11 @@ class TrainingLog:
 
         self._path = folder / LOG
         self._lines = lines
-        step = lines[-1].epoch + 1 if lines else None
-        self._events = SummaryWriter(str(folder / "events"), purge_step=step)
+        # A killed process takes points with it that tensorboardX had in memory, flushed or not: all that
+        # there is so far is written anew, and stands in the place of earlier files.
+        self._events = SummaryWriter(str(folder / "events"), purge_step=lines[0].epoch if lines else None)
+        for line in lines:
+            self._draw(line)
 
     @classmethod
     def open(cls, folder: Path, epochs: int) -> TrainingLog:
@@ -176,6 +179,11 @@ class TrainingLog:
         self._lines.append(line)
         with self._path.open("a") as file:
             file.write(json.dumps(to_json(line)) + "\n")
+        self._draw(line)
+        self._events.flush()
+
+    def _draw(self, line: EpochLine) -> None:
+        """Add the points of an epoch."""
         scalars = {
             "train/loss": line.loss,
             "train/learning_rate": line.learning_rate,
@@ -184,7 +192,6 @@ class TrainingLog:
         }
         for name, value in (scalars | {f"val/{key}": figure for key, figure in line.metrics.items()}).items():
             self._events.add_scalar(name, value, line.epoch)
-        self._events.flush()
 
     def close(self) -> None:
         """Close the event file."""

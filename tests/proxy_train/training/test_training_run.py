@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,6 +95,28 @@ def test_interrupted_anywhere_it_leaves_the_same_files(
     assert without_times(read_training_log(run.folder)) == without_times(read_training_log(whole.folder)), (
         "nothing is left to do"
     )
+
+
+def test_the_points_of_every_epoch_are_there_after_a_kill(run: TrainingRun) -> None:
+    told: list[EpochLine] = []
+    begin = (
+        "import os, sys\n"
+        "from proxy_train.training.training_run import TrainingRun\n"
+        "run = TrainingRun.from_json(sys.argv[1])\n"
+        "training = run.begin()\n"
+        "save = training.save\n"
+        # Killed at once after the second checkpoint.
+        "training.save = lambda: (save(), os._exit(9) if training.epoch == 2 else None)\n"
+        "run.finish(training)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", begin, run.to_json()], check=False, timeout=300)
+    assert ended.returncode == 9
+    run.finish(run.begin(), told.append)
+    assert [line.epoch for line in told] == [3, 4]
+    found = scalars(run.folder / "events")
+    for line in read_training_log(run.folder):
+        assert found["train/loss", line.epoch] == pytest.approx(line.loss)
+        assert found["val/top1", line.epoch] == pytest.approx(line.metrics["top1"])
 
 
 def test_a_torn_line_of_the_log_is_left_out(run: TrainingRun) -> None:
