@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 from torch import nn
@@ -41,6 +42,7 @@ from searcher.pilot.planned import resolved
 from searcher.plan.confirmation import confirmed
 from searcher.plan.job_plan import JobOutcome
 from searcher.record.records import Records
+from searcher.run.same_data import check_same_data
 from searcher.run.session import Session
 from searcher.settings.checks import check_settings
 from searcher.settings.reading import load_settings
@@ -97,6 +99,7 @@ def open_data(settings: Settings, space: SearchSpace, watcher: Watcher) -> RunDa
             making=making,
             preparing=preparing,
             rungs=settings.search.rungs,
+            check=partial(check_same_data, settings.run_dir.absolute()),
         )
 
 
@@ -113,7 +116,14 @@ def open_session(
         latency_table=settings.search.latency_table,
         processes=max(1, int(settings.search.gpus_per_trial)),
     )
-    return Session.open(settings, evaluator, classes=len(data.classes), on_event=watcher, address=address)
+    return Session.open(
+        settings,
+        evaluator,
+        classes=len(data.classes),
+        contents=data.contents,
+        on_event=watcher,
+        address=address,
+    )
 
 
 def make_family(

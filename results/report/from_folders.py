@@ -25,11 +25,8 @@ from search_space.space.profile import profile_space
 from searcher.pilot.planned import kept_text
 from searcher.record import Measurement
 from searcher.record.records import Records
-from searcher.record.trials import differences
+from searcher.record.trials import differences, without_places
 from searcher.settings.reading import load_settings
-
-# What has to be the same for accuracies to be comparable.
-_COMMON = ("data", "recipe")
 
 
 def report_runs(
@@ -139,6 +136,15 @@ def _class_map(folder: Path, family: Family | None) -> ClassMap | None:
     return None
 
 
+def _comparable(records: Records) -> dict[str, Any]:
+    """Return what has to be the same for accuracies to be comparable."""
+    if records.data is None:
+        return {name: records.identity.get(name) for name in ("data", "recipe")}
+    # What the videos are is recorded: where they are may differ.
+    identity = without_places(records.identity)
+    return {"data": {**identity["data"], "videos": records.data}, "recipe": identity.get("recipe")}
+
+
 def merged(runs: Sequence[Run], folders: Sequence[Path]) -> Run:
     """Merge runs into one with all of their measurements, each experiment once; one run stays as it is.
 
@@ -148,10 +154,9 @@ def merged(runs: Sequence[Run], folders: Sequence[Path]) -> Run:
     first = runs[0]
     if len(runs) == 1:
         return first
-    identities = [Records.reading(folder).identity for folder in folders]
-    for folder, identity in zip(folders[1:], identities[1:], strict=True):
-        expected, other = ({name: one.get(name) for name in _COMMON} for one in (identities[0], identity))
-        unequal = differences(expected, other)
+    facts = [_comparable(Records.reading(folder)) for folder in folders]
+    for folder, other in zip(folders[1:], facts[1:], strict=True):
+        unequal = differences(facts[0], other)
         if unequal:
             raise SettingsError(
                 f"{folders[0]} and {folder} cannot be compared: {'; '.join(unequal)}",

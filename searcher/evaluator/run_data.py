@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from proxy_train.clips.augmentation import evaluation_batch
+from proxy_train.data.contents import Contents
 from proxy_train.data.dataset import Dataset
 from proxy_train.data.settings import DataSettings, load_dataset
 from proxy_train.evaluation.evaluation import evaluate
@@ -31,11 +32,13 @@ class RunData:
 
     Args:
         dataset: data set as listed.
+        contents: what it held when it was listed.
         stores: prepared data by the shape of its clips.
         smaller: prepared data of the smaller clips that candidates see at lower rungs.
     """
 
     dataset: Dataset
+    contents: Contents
     stores: Mapping[ClipShape, PreparedData]
     smaller: Mapping[ClipShape, PreparedData] = field(default_factory=dict)
 
@@ -49,6 +52,7 @@ class RunData:
         making: ProgressCallback,
         preparing: ProgressCallback,
         rungs: Sequence[Rung] = (),
+        check: Callable[[Contents], None] = lambda _: None,
     ) -> RunData:
         """List the videos, or make MovingDigits-16, and decode them unless an earlier run did.
 
@@ -59,11 +63,15 @@ class RunData:
             making: function that receives the number of MovingDigits-16 clips that are made.
             preparing: function that receives the number of videos that are decoded.
             rungs: rungs whose smaller clips the videos are decoded for as well.
+            check: function that receives what the data set holds, and may refuse it before anything is
+                decoded.
 
         Raises:
             DataError: there are no usable videos.
         """
         dataset = load_dataset(settings, workers=workers, progress=making)
+        contents = Contents.of(dataset)
+        check(contents)
         shapes = clip_shapes(space)
         smaller = {rung.clip(clip) for rung in rungs for clip in shapes} - set(shapes)
         prepared = {
@@ -71,7 +79,7 @@ class RunData:
             for clip in (*shapes, *sorted(smaller, key=str))
         }
         stores, others = ({clip: prepared[clip] for clip in clips} for clips in (shapes, smaller))
-        return cls(dataset, stores, others)
+        return cls(dataset, contents, stores, others)
 
     @property
     def classes(self) -> tuple[str, ...]:

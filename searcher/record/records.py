@@ -43,6 +43,7 @@ from searcher.record.trials import (
     succeeded,
     trial_candidate,
     trial_measurement,
+    without_places,
 )
 
 SCHEMA = 2
@@ -164,7 +165,11 @@ class Records:
             )
 
     def _check_identity(self, identity: Mapping[str, Any]) -> None:
-        changes = differences(self._settled(identity), identity)
+        settled: Mapping[str, Any] = self._settled(identity)
+        if self.data is not None:
+            # What the videos are is recorded: where they are may change.
+            settled, identity = without_places(settled), without_places(identity)
+        changes = differences(settled, identity)
         if changes:
             raise SettingsError(
                 f"the run {self.name!r} was started with other settings: {'; '.join(changes)}",
@@ -193,6 +198,18 @@ class Records:
         if self._settled(identity) != self.identity:
             study, settled = self._studies[self.name], self._settled(identity)
             self._retrying.do(lambda: self.storage.set_study_user_attr(study, "identity", settled))
+
+    @property
+    def data(self) -> Mapping[str, Any] | None:
+        """The data that was measured on: ``digest``, ``videos`` by split, ``classes``; None if not known."""
+        data = self.storage.get_study_user_attrs(self._studies[self.name]).get("data")
+        return data if isinstance(data, dict) else None
+
+    def keep_data(self, data: Mapping[str, Any]) -> None:
+        """Record what is measured on; see ``data``."""
+        assert self._writable and self.data is None, "a run measures on one data set"
+        study, value = self._studies[self.name], dict(data)
+        self._retrying.do(lambda: self.storage.set_study_user_attr(study, "data", value))
 
     @property
     def plan(self) -> Mapping[str, Any] | None:

@@ -23,6 +23,8 @@ TRIAL_STATES: Mapping[CandidateState, TrialState] = {
     "cancelled": TrialState.FAIL,
 }
 
+_PLACES = ("root", "annotations")
+
 
 def succeeded(measurement: Measurement) -> bool:
     """Return whether a measurement has metrics."""
@@ -116,6 +118,12 @@ def attribute_decision(attribute: Mapping[str, Any]) -> Decision:
     return Decision(
         attribute["goes_on"], attribute["reason"], attribute.get("later", False), attribute.get("known", 0)
     )
+
+
+def without_places(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that decide what measurements mean without the paths of the data."""
+    data = {key: value for key, value in identity.get("data", {}).items() if key not in _PLACES}
+    return {**identity, "data": data}
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

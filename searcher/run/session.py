@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from proxy_train.data.contents import Contents
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Purpose
 from search_space.architecture.architecture import Architecture
@@ -31,6 +32,7 @@ from searcher.promotion.halving import ParetoHalving
 from searcher.record.candidate import Candidate
 from searcher.record.records import Records
 from searcher.run.run_log import RunLog
+from searcher.run.same_data import keep_same_data
 from searcher.settings.settings import Settings
 from searcher.strategies.registry import create_strategy
 from searcher.strategies.space_domain import SpaceDomain
@@ -75,6 +77,7 @@ class Session:
         evaluator: EvaluatorSpec,
         *,
         classes: int,
+        contents: Contents | None = None,
         on_event: OnEvent = ignore,
         address: str | None = None,
     ) -> Iterator[Session]:
@@ -84,12 +87,13 @@ class Session:
             settings: settings of the run.
             evaluator: evaluator that trains.
             classes: number of classes of the data set.
+            contents: contents of the data set; None if there is none, as for an invented evaluator.
             on_event: function that receives all events.
             address: address of a cluster, ``auto`` or HOST:PORT; by default trainings run on this machine.
 
         Raises:
             RecordError: another driver writes the run, or its record is damaged.
-            SettingsError: the run was started with other settings, or its folder cannot be written.
+            SettingsError: the run was started with other settings or data, or its folder cannot be written.
         """
         search = settings.search
         run_dir, retry_seconds = settings.run_dir.absolute(), 60 * settings.storage_patience_minutes
@@ -106,6 +110,8 @@ class Session:
                 Records.writing(run_dir, settings.identity(), settings.storage, retry_seconds=retry_seconds)
             )
             check_same_seeds(records, search.seeds)
+            if contents is not None:
+                keep_same_data(records, run_dir, contents)
             heartbeat = Heartbeat(records.channel)
             held.callback(heartbeat.end)
             log = held.enter_context(RunLog(run_dir, settings))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from proxy_train.data.contents import Contents
 from proxy_train.evaluation.rank_agreement import RankAgreement, compare_rankings
 from proxy_train.fidelity import Fidelity
 from proxy_train.metric_names import TOP1
@@ -32,6 +34,7 @@ from searcher.plan.job_plan import JobOutcome, JobPlan
 from searcher.plan.measured_reliability import reliability_line
 from searcher.record.records import Records
 from searcher.reliability import Reliability, TrainingResult, reliability
+from searcher.run.same_data import check_same_data, keep_same_data
 from searcher.settings.checks import check_settings
 from searcher.settings.settings import Settings
 
@@ -209,7 +212,7 @@ class Study:
         expensive: fidelity of the expensive trainings, whose ranking counts as true.
         jobs: cheap and expensive training of each network in turn, for each of its seeds.
         stores: folders of the prepared data by the shape of its clips.
-        classes: number of classes of the data set.
+        contents: contents of the data set.
         seeds: number of trainings of each network each way.
     """
 
@@ -218,7 +221,7 @@ class Study:
     expensive: RelativeFidelity
     jobs: tuple[Job, ...]
     stores: Mapping[ClipShape, Path]
-    classes: int
+    contents: Contents
     seeds: int = 1
 
     @property
@@ -263,6 +266,7 @@ def prepare_study(
         workers=settings.search.workers,
         making=making,
         preparing=preparing,
+        check=partial(check_same_data, _folder(settings)),
     )
     space = settings.space.with_classes(len(data.classes))
     chosen = spread(space, *settings.window(space), networks, settings.seed)
@@ -273,7 +277,7 @@ def prepare_study(
         if clip not in stores:
             workers = settings.search.workers
             stores[clip] = prepare_clip(data.dataset, settings.data, clip, workers, preparing).path
-    return Study(settings, cheap, expensive, jobs, stores, space.classes, seeds)
+    return Study(settings, cheap, expensive, jobs, stores, data.contents, seeds)
 
 
 def proxy_validity(study: Study, on_event: OnEvent = ignore) -> Validity:
@@ -288,19 +292,19 @@ def proxy_validity(study: Study, on_event: OnEvent = ignore) -> Validity:
     identity = {key: value for key, value in settings.identity().items() if key != "search"}
     spent = {"cheap": asdict(study.cheap), "dear": asdict(study.expensive)}
     identity |= {"macs": search.macs.model_dump(), **spent}
+    classes = len(study.contents.classes)
     with (
         Records.writing(study.folder, identity) as records,
         Cluster(Capacity(search.workers, search.cpus_per_trial, search.gpus_per_trial)) as cluster,
     ):
-        plan = JobPlan(
-            records, "validity", study.classes, study.jobs, workers=search.workers, on_event=on_event
-        )
+        keep_same_data(records, study.folder, study.contents)
+        plan = JobPlan(records, "validity", classes, study.jobs, workers=search.workers, on_event=on_event)
         cluster.run(
             plan, video_evaluator(study.stores, settings.recipe, requested_device(search.gpus_per_trial))
         )
         outcomes = plan.outcomes()
     validity = summarise(
-        outcomes, study.cheap, study.expensive, study.classes, seeds=study.seeds, seed=settings.seed
+        outcomes, study.cheap, study.expensive, classes, seeds=study.seeds, seed=settings.seed
     )
     write_json(study.folder / "validity.json", validity.to_json())
     return validity
