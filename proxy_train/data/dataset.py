@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from proxy_train.data.labels import Label, LabelsKind, class_counts, label_json
+from proxy_train.data.labels import Label, LabelsKind, class_counts, label_json, output_indices
 from proxy_train.video.frame_files import FrameFiles, stamp
 from proxy_train.video.video import Video
 from search_space.errors import DataError
@@ -111,6 +112,39 @@ class Dataset:
             raise DataError(
                 f"data set {self.name}: {len(self.classes)} class", hint="training needs two or more"
             )
+
+    def require_scorable(self) -> None:
+        """Raise DataError if figures on the validation or the test split would say nothing of a network."""
+        known = {index for item in self.items["train"] for index in self._outputs(item)}
+        for split in ("val", "test"):
+            items = self.items.get(split, ())
+            counts = Counter(index for item in items for index in self._outputs(item))
+            where = f"data set {self.name}: its {split} split"
+            if items and not counts:
+                raise DataError(
+                    f"{where} has {len(items)} videos and no label: its mean average precision is undefined",
+                    hint=f"move videos with labels into {split}",
+                )
+            if items and known.isdisjoint(counts):
+                raise DataError(
+                    f"{where} has no class that a training video has: {self._named(counts)}",
+                    hint="give all splits the same classes",
+                )
+            # Of several labels, a class that all videos have or none has is always ranked right; of one
+            # label, the accuracy on the only class of a test split is still its recall.
+            decides = split == "val" or self.labels_kind == "multi"
+            if decides and len(items) > 1 and set(counts.values()) == {len(items)}:
+                raise DataError(
+                    f"{where} has {self._named(counts)} in every video, and no other class",
+                    hint=f"add videos of other classes to {split}: every network would be right",
+                )
+
+    def _outputs(self, item: VideoItem) -> tuple[int, ...]:
+        return output_indices(item.label, self.verbs)
+
+    def _named(self, indices: Iterable[int]) -> str:
+        names = [self.output_names[index] for index in sorted(indices)]
+        return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
     @property
     def digest(self) -> str:

@@ -60,7 +60,9 @@ class Assessment:
 def assess(predictions: Predictions, *, seed: int = 0) -> Assessment:
     """Compute every figure of predictions; ``seed`` seeds the bootstrap.
 
-    Intervals of fractions of clips are Wilson's, all others are bootstrapped over the clips.
+    Intervals hold their own figure, and the true one in at least about 95 of 100 cases, for rare classes too:
+    see ``metrics.wilson``, ``class_mean``, ``average_precision`` and ``calibration_error``; the loss is
+    bootstrapped over the clips.
     """
     losses = predictions.losses()
     figures = {LOSS: metrics.bootstrap(lambda w: float(w @ losses / w.sum()), len(losses), seed=seed)}
@@ -90,15 +92,12 @@ def assess(predictions: Predictions, *, seed: int = 0) -> Assessment:
 def _group_figures(scores: metrics.Scores, wanted: metrics.Labels, seed: int) -> dict[str, Estimate]:
     right, sure = metrics.hits(scores, wanted, 1), scores.max(1)
 
-    def mean_class(weights: Weights) -> float:
-        return metrics.mean_per_class(right, wanted, weights)
-
-    def ece(weights: Weights) -> float:
-        return metrics.reliability(sure, right, weights).error
+    def curve(weights: Weights) -> Reliability:
+        return metrics.reliability(sure, right, weights)
 
     return {
-        "mean_class": metrics.bootstrap(mean_class, len(wanted), seed=seed),
-        "ece": metrics.bootstrap(ece, len(wanted), seed=seed),
+        "mean_class": metrics.class_mean(right, wanted),
+        "ece": metrics.calibration_error(curve, len(wanted), seed=seed),
     }
 
 
@@ -109,16 +108,13 @@ def _assess_several(predictions: Predictions, figures: dict[str, Estimate], seed
     # A sure no is a sure decision as well.
     sure, right = np.maximum(scores, 1 - scores).ravel(), ((scores > 0.5) == relevant).ravel()
 
-    def mean_ap(weights: Weights) -> float:
-        return metrics.mean_average_precision(scores, relevant, weights)
-
-    def ece(weights: Weights) -> float:
-        return metrics.reliability(sure, right, np.repeat(weights, classes)).error
+    def curve(weights: Weights) -> Reliability:
+        return metrics.reliability(sure, right, np.repeat(weights, classes))
 
     estimates = {
-        MEAN_AP: metrics.bootstrap(mean_ap, count, seed=seed),
+        MEAN_AP: metrics.average_precision(scores, relevant, seed=seed),
         "hit1": metrics.wilson(metrics.any_hits(scores, relevant, 1)),
-        "ece": metrics.bootstrap(ece, count, seed=seed),
+        "ece": metrics.calibration_error(curve, count, seed=seed),
     }
     assert not math.isnan(estimates[MEAN_AP].value) or not relevant.any()
     return Assessment(estimates | figures, {}, {"class": metrics.reliability(sure, right)}, count)

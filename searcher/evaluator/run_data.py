@@ -67,9 +67,10 @@ class RunData:
                 decoded.
 
         Raises:
-            DataError: there are no usable videos.
+            DataError: there are no usable videos, or their labels cannot tell networks apart.
         """
         dataset = load_dataset(settings, workers=workers, progress=making)
+        dataset.require_scorable()
         contents = Contents.of(dataset)
         check(contents)
         shapes = clip_shapes(space)

@@ -178,6 +178,7 @@ def train_single(
     if request.weights is not None:
         InitialWeights(request.weights)  # wrong weights are refused before hours of decoding
     dataset = load_dataset(request.data, workers=cpus(), progress=listeners.making)
+    dataset.require_scorable()
     data = prepare_clip(dataset, request.data, request.architecture.input, cpus(), listeners.preparing)
     run = request.run_over(data)
     training = _trained(request, run, listeners)

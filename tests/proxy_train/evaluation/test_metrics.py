@@ -63,10 +63,9 @@ def test_any_hits_ask_for_one_of_the_labels() -> None:
     assert metrics.any_hits(scores, relevant, 2).tolist() == [True, True]
 
 
-def test_mean_per_class_weighs_classes_alike() -> None:
-    right = np.array([True, True, True, False])
-    assert metrics.mean_per_class(right, np.array([0, 0, 0, 2])) == 0.5
-    assert metrics.mean_per_class(right, np.array([0, 0, 0, 2]), np.array([1.0, 0, 0, 0])) == 1.0
+def test_the_mean_over_classes_weighs_classes_alike() -> None:
+    right = np.array([True, False, False, True])
+    assert metrics.class_mean(right, np.array([0, 0, 0, 2])).value == pytest.approx(2 / 3)
 
 
 def test_confusion_is_sklearns() -> None:
@@ -100,3 +99,64 @@ def test_bootstrap_covers_and_is_the_same_every_time() -> None:
     assert estimate.low == pytest.approx(values.mean() - half, abs=0.03)
     assert estimate.high == pytest.approx(values.mean() + half, abs=0.03)
     assert estimate == metrics.bootstrap(lambda w: float(w @ values / w.sum()), 400)
+
+
+def covered(estimates: list[metrics.Estimate], truth: float) -> float:
+    """The share of intervals that hold the truth; all hold their own figure."""
+    assert all(0 <= each.low <= each.value <= each.high <= 1 for each in estimates)
+    return float(np.mean([each.low <= truth <= each.high for each in estimates]))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shares"),
+    [
+        ([1] * 100, [0.9] * 100),
+        ([1] * 10 + [2] * 5 + [50] * 5, [0.95] * 20),
+        ([3, 100], [0.6, 0.8]),
+        ([20] * 16, [0.05 * number for number in range(2, 18)]),
+        ([3] * 30, [0.02] * 15 + [0.98] * 15),
+    ],
+)
+def test_intervals_of_means_over_classes_cover_rare_classes_too(
+    sizes: list[int], shares: list[float]
+) -> None:
+    rng, labels = np.random.default_rng(5), np.repeat(np.arange(len(sizes)), sizes)
+    estimates = [
+        metrics.class_mean(rng.random(len(labels)) < np.array(shares)[labels], labels) for _ in range(400)
+    ]
+    assert covered(estimates, float(np.mean(shares))) > 0.9
+    # As narrow as the clips allow: of classes of many clips, within a third of the exact deviation.
+    if min(sizes) >= 20:
+        exact = np.sqrt(np.mean([share * (1 - share) / 20 for share in shares]) / len(sizes))
+        assert np.mean([each.high - each.low for each in estimates]) < 1.33 * 3.92 * exact
+
+
+@pytest.mark.parametrize("positives", [[1] * 10, [1, 1, 2, 5, 20, 50], [30] * 5])
+def test_intervals_of_average_precision_cover_rare_classes_too(positives: list[int]) -> None:
+    rng = np.random.default_rng(6)
+
+    def drawn() -> tuple[metrics.Scores, metrics.Flags]:
+        relevant = np.zeros((120, len(positives)), bool)
+        for place, count in enumerate(positives):
+            relevant[rng.choice(120, count, replace=False), place] = True
+        return rng.normal(size=relevant.shape) + 2 * relevant, relevant
+
+    truth = float(np.mean([metrics.mean_average_precision(*drawn()) for _ in range(400)]))
+    estimates = [metrics.average_precision(*drawn()) for _ in range(60)]
+    assert covered(estimates, truth) > 0.9
+    perfect = metrics.average_precision(np.eye(3), np.eye(3) > 0)
+    assert perfect.value == perfect.high == 1 and 0.2 < perfect.low < 0.9
+    nothing = metrics.average_precision(np.eye(3), np.zeros((3, 3), bool))
+    assert math.isnan(nothing.value) and math.isnan(nothing.low)
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.05, 0.2])
+def test_intervals_of_the_calibration_error_hold_the_true_one(gap: float) -> None:
+    rng, estimates = np.random.default_rng(7), []
+    for _ in range(40):
+        sure = rng.uniform(0.3, 0.9, 200)
+        right = rng.random(200) < sure - gap
+        estimates.append(
+            metrics.calibration_error(lambda w, s=sure, r=right: metrics.reliability(s, r, w), 200)  # type: ignore[misc]
+        )
+    assert covered(estimates, gap) > 0.9
