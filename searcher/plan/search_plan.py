@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from searcher.record.records import Records
 from searcher.strategies.strategy import SpaceExhaustedError, Strategy
 
 _LOG = logging.getLogger(__name__)
+_FAILURES_ALIKE = 5
+"""Number of failures, and nothing else, after which a search ends if all have the same reason."""
+_NUMBER = re.compile(r"\d[\d.e+-]*")
 
 
 def _remove(folder: Path) -> None:
@@ -122,6 +126,7 @@ class SearchPlan(Plan):
         seeds = records.seeds
         self._seeds = () if seeds is None else seeds.networks
         self._active: dict[str, Candidate] = {}
+        self._failures: list[str] = []
         self._frontier: tuple[int, tuple[FrontierPoint, ...], float] = (-1, (), 0.0)
         self._reconcile()
 
@@ -137,7 +142,7 @@ class SearchPlan(Plan):
 
     def choose(self) -> Job | None:
         """Return the next training of the search; None if there is none now."""
-        if self._time_is_over():
+        if self._time_is_over() or self.common_failure is not None:
             return None
         candidate = self._standing.interrupted() or self._next_candidate()
         if candidate is None:
@@ -246,9 +251,20 @@ class SearchPlan(Plan):
             self.records.decide(candidate.number, epochs, decision)
         return candidate.decisions[epochs].promoted
 
+    @property
+    def common_failure(self) -> str | None:
+        """The reason for which all candidates of this session failed, once that is clear; then it ends."""
+        alike = {_NUMBER.sub("#", reason) for reason in self._failures}
+        if len(self._failures) < _FAILURES_ALIKE or len(alike) > 1:
+            return None
+        return (
+            None if any(candidate.metrics for candidate in self.records.candidates()) else self._failures[0]
+        )
+
     def fail(self, job: Job, reason: str) -> None:
         """Record that a running job failed, and end its candidate."""
         candidate = self._active[job.name]
+        self._failures.append(reason)
         super().fail(job, reason)
         self.records.close(candidate.number, "failed")
 

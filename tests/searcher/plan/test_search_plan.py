@@ -239,3 +239,27 @@ def test_a_run_can_be_replayed_from_its_record(tmp_path: Path, workers: int) -> 
     assert reproduce(records, lambda again: plan_over(settings, again)) == []
     other = settings_of(tmp_path, strategy="random")
     assert any("was" in each for each in reproduce(records, lambda again: plan_over(other, again)))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_search_whose_candidates_all_fail_for_one_reason_ends_early(tmp_path: Path, workers: int) -> None:
+    everything = invented(broken="0123456789abcdef")
+    with search(tmp_path, rungs=[2, 4]) as plan:
+        run_serially(plan, everything, workers)
+        assert plan.common_failure == "the loss is nan"
+        assert 5 <= len(plan.records.candidates()) <= 5 + workers
+    # Mended, the same search goes on with the other candidates.
+    with search(tmp_path, rungs=[2, 4]) as plan:
+        run_serially(plan, invented(), workers)
+        assert plan.common_failure is None and len(plan.records.candidates()) == 20
+
+
+def test_failures_of_several_kinds_or_after_a_success_end_nothing(tmp_path: Path) -> None:
+    with search(tmp_path / "kinds", rungs=[2, 4]) as plan:
+        for number in range(8):
+            job = plan.next()
+            assert job is not None
+            plan.fail(job, "the loss is nan" if number % 2 else "its worker was lost")
+        assert plan.common_failure is None
+    records = finished(tmp_path / "late", invented(broken="0123456789abcdef"), rungs=[1, 4])
+    assert len(records.candidates()) == 20, "all were measured at the first rung"
