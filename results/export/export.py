@@ -257,6 +257,7 @@ def _sidecar(
         check=Check(0, 0.0, 0.0, target.allowed, 0.0, 0.0),
         accuracy={},
         versions=versions("torch", *runtime.packages),
+        oldest_runtime=runtime.oldest,
     )
 
 

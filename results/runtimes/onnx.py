@@ -24,6 +24,7 @@ class _OnnxRuntime(Runtime):
     suffix = ".onnx"
     packages = ("onnx", "onnxscript", "onnxruntime")
     precisions = ("float32", "int8")
+    oldest = "1.17"
 
     def convert(self, program: Program, path: Path) -> None:
         """See :class:`Runtime`."""
@@ -59,6 +60,7 @@ class _OnnxRuntime(Runtime):
             _quantise(path, program)
         else:
             passes.rewrite(path)
+        passes.for_old_runtimes(path)
 
     def load(self, path: Path, inputs: Sequence[str], outputs: Sequence[str], threads: int) -> Compute:
         """See :class:`Runtime`."""

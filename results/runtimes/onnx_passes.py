@@ -7,6 +7,7 @@ every operation that has no such kernel. Each rewrite here keeps what is compute
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,30 @@ def rewrite(path: Path) -> None:
     _drop_unused(model)
     onnx.checker.check_model(model)
     onnx.save(model, path)
+
+
+def for_old_runtimes(path: Path) -> None:
+    """Give a file the lowest format version that its operators allow, and only their domains.
+
+    A runtime refuses a file of a newer version than it knows, whatever is in it.
+    """
+    model = onnx.load(path)
+    used = {node.domain for node in _nodes(model.graph)}
+    kept = [opset for opset in model.opset_import if opset.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+    model.ir_version = onnx.helper.find_min_ir_version_for(kept, ignore_unknown=True)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
+    """Return an iterator over the nodes of a graph and of the graphs inside of them."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _nodes(inner)
 
 
 def _shapes(model: Any) -> dict[str, list[int]]:

@@ -57,6 +57,8 @@ class Runtime(ABC):
         packages: packages whose versions a sidecar records.
         precisions: precisions that it can be exported in.
         channels_last: whether images and states have their channels last in its files.
+        oldest: oldest version of the runtime that its files were tried in; empty if only the installed one
+            was.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Runtime(ABC):
     packages: tuple[str, ...]
     precisions: tuple[Precision, ...] = ("float32",)
     channels_last: bool = False
+    oldest: str = ""
 
     @abstractmethod
     def convert(self, program: Program, path: Path) -> None:

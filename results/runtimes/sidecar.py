@@ -119,6 +119,7 @@ class Sidecar:
         check: comparison with PyTorch.
         accuracy: accuracies on evaluation videos as fractions, by name, as far as they are known.
         versions: versions of the programs that made it.
+        oldest_runtime: oldest version of the runtime that such files were tried in; empty if it is not known.
     """
 
     name: str
@@ -138,6 +139,7 @@ class Sidecar:
     check: Check
     accuracy: Mapping[str, float]
     versions: Mapping[str, str]
+    oldest_runtime: str = ""
 
     @property
     def unit(self) -> str:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from results.export.export import ExportClips, ExportTarget, export_network
@@ -81,6 +82,8 @@ def test_every_format_computes_the_network(
     assert about.accuracy["stream_top1"] == 0.5
     assert about.accuracy.get("videos", 0) == (2 if precision == "int8" else 0)
     assert about.check.latency_ms > 0
+    if runtime == "onnxruntime":
+        assert about.oldest_runtime == "1.17" and onnx.load(tmp_path / name).ir_version <= 9
     told = json.loads((tmp_path / f"{name}.json").read_text())["preprocessing"]
     assert told["layout"] == ("NHWC" if runtime == "litert" else "NCHW")
     video = clip(8, SIZE, SIZE, seed=5)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
 
-from results.runtimes.onnx_passes import rewrite
+from results.runtimes.onnx_passes import for_old_runtimes, rewrite
 
 SIZE = 9
 
@@ -103,3 +103,18 @@ def test_images_that_leave_the_graph_keep_their_channels(tmp_path: Path) -> None
     # Their copies come last, those of early images after those of late ones.
     assert [node.output[0] for node in found.node if node.op_type == "Identity"] == ["active", "sum"]
     assert [node.op_type for node in found.node][-2:] == ["Identity", "Identity"]
+
+
+def test_files_have_the_lowest_version_and_the_domains_that_they_use(tmp_path: Path) -> None:
+    path = tmp_path / "graph.onnx"
+    before = graph(state=True)
+    before.ir_version = onnx.IR_VERSION
+    before.opset_import.extend([make_opsetid("com.microsoft", 1), make_opsetid("ai.onnx.ml", 5)])
+    onnx.save(before, path)
+    for_old_runtimes(path)
+    after = onnx.load(path)
+    # The format's table of versions: operators of version 20 came with 9, those of version 11 with 6.
+    expected = {20: 9, 19: 9, 18: 8, 17: 8, 11: 6}
+    assert after.ir_version == expected[after.opset_import[0].version]
+    assert [opset.domain for opset in after.opset_import] == [""]
+    assert after.graph == before.graph
