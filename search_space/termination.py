@@ -25,6 +25,10 @@ def was_terminated() -> bool:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     global _received  # noqa: PLW0603 - a signal belongs to the process
-    del number, frame
+    del number
     _received = True
-    signal.raise_signal(signal.SIGINT)
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler):
+        # Shells start jobs in the background with SIGINT ignored, and without Python's handler.
+        raise KeyboardInterrupt
+    handler(signal.SIGINT, frame)

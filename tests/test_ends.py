@@ -43,6 +43,16 @@ def test_a_command_that_keeps_nothing_ends_with_a_word(number: int, code: int, w
     assert (process.returncode, errors) == (code, f"\n{words}")
 
 
+def test_sigterm_ends_a_job_in_the_background_of_a_shell_too() -> None:
+    command = f"{sys.executable} -m movinas simulate synthetic --evaluations 1000000 & echo $!; wait $!"
+    shell = subprocess.Popen(["sh", "-c", command], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert shell.stdout is not None
+    job = int(shell.stdout.readline())
+    assert "synthetic" in shell.stdout.readline()
+    os.kill(job, signal.SIGTERM)
+    assert shell.wait(300) == 143
+
+
 @pytest.mark.parametrize(
     ("how", "code", "words"),
     [
