@@ -1,6 +1,6 @@
-"""A command line for tests that end one: ``search OUTPUT LOG [TRACKER]``, a search whose trainings wait.
+"""A command line for tests that end one: ``search OUTPUT LOG``, a search whose trainings wait.
 
-Usage: ending_program.py search OUTPUT LOG [TRACKER]
+Usage: ending_program.py search OUTPUT LOG [--tracker NAME] [--seconds SECONDS]
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ app = typer.Typer(cls=Commands)
 
 
 @app.command()
-def search(output: Path, log: Path, tracker: str = "") -> None:
-    """Searches with a second an epoch."""
+def search(output: Path, log: Path, tracker: str = "", seconds: float = 1.0) -> None:
+    """Searches with a second or more an epoch."""
     trackers: tuple[Any, ...] = (tracker,) if tracker else ()
     settings = tiny_settings(output, trials=40).model_copy(update={"trackers": trackers})
-    with Session.open(settings, invented(log, 1.0), classes=16) as session:
+    with Session.open(settings, invented(log, seconds), classes=16) as session:
         session.search()
 
 

@@ -78,6 +78,16 @@ def test_a_search_ends_in_order_and_keeps_what_it_measured(
     assert Records.reading(run).candidates()
 
 
+def test_a_stop_does_not_wait_for_a_long_epoch(tmp_path: Path) -> None:
+    log, run = tmp_path / "log", tmp_path / "runs" / "tiny"
+    process = started(PROGRAM, "search", tmp_path / "runs", log, "--seconds", 3000)
+    until(lambda: (run / "record.journal").exists() and len(Records.reading(run).candidates()) >= 2)
+    assert started("-m", "movinas", "stop", run).wait(300) == 0
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert "stopped on request" in errors and "Traceback" not in output + errors
+
+
 class Waiting:
     """A tracker that counts the trainings whose end it was not told."""
 

@@ -39,7 +39,7 @@ def stop(
     wait: Annotated[bool, typer.Option(help="Wait until its driver has ended.")] = True,
     timeout: Annotated[float, typer.Option(help="Longest wait in minutes.")] = 60.0,
 ) -> None:
-    """End a run gracefully: trainings finish their epoch, and the same command resumes it later."""
+    """End a run gracefully: trainings have 10 s to finish their epoch; the same command resumes it later."""
     from searcher.cluster.heartbeat import ask_to_stop, last_beat
     from searcher.run.overview import overview, reading
 
@@ -49,7 +49,7 @@ def stop(
         return
     records = reading(run, storage)
     ask_to_stop(records.channel)
-    typer.echo(f"{state.name}: asked to stop; its trainings finish their epoch")
+    typer.echo(f"{state.name}: asked to stop; its trainings have 10 s to finish their epoch")
     deadline = time.monotonic() + 60 * timeout
     while wait:
         beat = last_beat(records.channel)

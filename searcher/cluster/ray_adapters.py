@@ -7,6 +7,7 @@ record.
 from __future__ import annotations
 
 import logging
+import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +28,8 @@ from searcher.plan.plan import Plan
 
 _LOG = logging.getLogger(__name__)
 _LOST = "its worker was lost"
+STOP_SECONDS = 10.0
+"""Seconds that trainings have to finish their epoch after a stop was requested."""
 _IDLE_SECONDS = 10.0
 """Seconds without any training after which the heartbeat gives the reason."""
 _DETAIL_CHARACTERS = 20_000
@@ -64,6 +67,7 @@ class Bridge:
         self._capacity, self._faults, self._heartbeat = capacity, faults, heartbeat
         self._left = trials
         self._first: Job | None = first
+        self._stop_at, self._interrupted = 0.0, False
         self._watchdog = Watchdog(plan, faults)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -154,6 +158,17 @@ class Bridge:
             reason = missing(nodes, capacity.cpus, capacity.gpus) if idle > _IDLE_SECONDS else ""
             heartbeat.beat(self.plan.progress(), nodes=nodes, waiting=reason, waiting_seconds=idle)
             self.stopping = self.stopping or heartbeat.stopping
+        if self.stopping and self.jobs:
+            self._end_soon()
+
+    def _end_soon(self) -> None:
+        """Interrupt trainings whose epoch has not ended in time since a stop was requested."""
+        now = time.monotonic()
+        self._stop_at = self._stop_at or now + STOP_SECONDS
+        if now > self._stop_at and not self._interrupted:
+            # As Ctrl-C does, which Tune obeys at once; the epoch is trained again later.
+            self._interrupted = True
+            signal.raise_signal(signal.SIGINT)
 
 
 class PlanSearcher(Searcher):  # type: ignore[misc]
