@@ -74,6 +74,7 @@ class Dataset:
         verbs: number of verbs among ``classes``; 0 unless labels are verb_noun.
         missing: videos that are annotated and do not exist.
         unlabelled: videos whose labels are not public; their ``label`` is ().
+        notes: readings of folders and annotations that decide classes, splits or kinds of labels, for people.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Dataset:
     verbs: int = 0
     missing: tuple[LeftOut, ...] = ()
     unlabelled: tuple[VideoItem, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def class_counts(self) -> int | tuple[int, int]:
@@ -109,7 +111,8 @@ class Dataset:
                 raise DataError(f"data set {self.name}: no video in its {split} split", hint=_NO_SPLIT)
         if len(self.classes) < 2:
             raise DataError(
-                f"data set {self.name}: {len(self.classes)} class", hint="training needs two or more"
+                f"data set {self.name}: {len(self.classes)} class",
+                hint="; ".join(("training needs two or more", *self.notes)),
             )
 
     @property
@@ -142,6 +145,7 @@ class Dataset:
         write_json(folder / "classes.json", map_)
         left_out = {
             "data set": self.name,
+            "read as": list(self.notes),
             "used": {name: len(items) for name, items in self.items.items()},
             "missing": [video._asdict() for video in self.missing],
             "left out while listing": [entry._asdict() for entry in self.dropped],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,14 @@ from search_space.errors import DataError
 
 
 def csv_header(path: Path) -> list[str]:
-    """Return the fields of a CSV file's first line, stripped."""
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        return [field.strip() for field in next(csv.reader(file), [])]
+    """Return the fields of a CSV file's first line, stripped; none if it cannot be read as such."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            return [field.strip() for field in next(csv.reader(file), [])]
+    except csv.Error:
+        return []
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}", hint="annotations must be readable") from error
 
 
 def csv_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -47,14 +53,18 @@ def csv_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[str, dict[st
 def parse_number(text: str, where: str, column: str) -> float:
     """Return a number of a row; raise DataError if it is none."""
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
-        raise DataError(f"{where}: {column} is {text!r}", hint="it must be a number") from None
+        value = math.nan
+    if not math.isfinite(value):
+        raise DataError(f"{where}: {column} is {text!r}", hint="it must be a number")
+    return value
 
 
 def parse_index(text: str, where: str, column: str, count: int) -> int:
     """Return a class index of a row; raise DataError unless it is below ``count``."""
-    if not text.isdigit() or int(text) >= count:
+    # Longer numbers are slow to read, and a superscript is a digit to Python.
+    if not (text.isascii() and text.isdigit()) or len(text) > 18 or int(text) >= count:
         raise DataError(f"{where}: {column} is {text!r}", hint=f"it must be from 0 to {count - 1}")
     return int(text)
 
@@ -65,6 +75,8 @@ def load_json(path: Path, kind: type) -> Any:
         value = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise DataError(f"{path}, line {error.lineno}: not JSON: {error.msg}", hint="correct it") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not JSON that can be read: {error}", hint="correct it") from error
     if not isinstance(value, kind):
         raise DataError(f"{path}: holds a {type(value).__name__}", hint=f"it must be a {kind.__name__}")
     return value

@@ -71,8 +71,7 @@ def read(request: Request) -> Listing:
             listing.add(video, labels[plain(row.label)], name, row.split, group=row.video)
         else:
             listing.add_unlabelled(video, name, row.split)
-    for path in videos.unused():
-        listing.drop(str(path), "in no annotation")
+    videos.leave_out(listing, "in no annotation")
     return listing
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from proxy_train.data.dataset import LeftOut, VideoItem
+from proxy_train.data.formats.tree import Contents
 from proxy_train.data.labels import Label, LabelsKind
 from proxy_train.video.video import Video
 
 _SHARE = 15  # percent of the videos for val, and again for test, if annotations do not tell
+_SHOWN = 4  # names of images in a reason; more of them are counted
 
 
 @dataclass
@@ -22,6 +25,7 @@ class Listing:
         kind: kind of all labels.
         verbs: number of verbs among ``classes``.
         groups: group of each item by its id: pieces of one recording, which stay in one split.
+        notes: readings that decide classes, splits or kinds of labels, for people.
     """
 
     classes: tuple[str, ...] = ()
@@ -32,6 +36,7 @@ class Listing:
     missing: list[LeftOut] = field(default_factory=list)
     unlabelled: list[VideoItem] = field(default_factory=list)
     groups: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def add(
         self,
@@ -61,6 +66,30 @@ class Listing:
     def drop(self, name: str, reason: str) -> None:
         """Leave out a file or a row."""
         self.dropped.append(LeftOut(name, reason))
+
+    def note(self, reading: str) -> None:
+        """Tell a reading of the data that could have been another one."""
+        self.notes.append(reading)
+
+    def leave_images(self, folder: str, others: Mapping[str, int]) -> None:
+        """Leave out the images of a folder of frames that are no frames, given by their spelling."""
+        if others:
+            spelled = [f"{name} ({count})" if count > 1 else name for name, count in others.items()]
+            more = f" and {len(spelled) - _SHOWN} more" if len(spelled) > _SHOWN else ""
+            self.drop(str(Path(folder)), f"beside its frames: {', '.join(spelled[:_SHOWN])}{more}")
+
+    def leave_rest(self, contents: Contents) -> None:
+        """Leave out what a folder holds that is neither a video nor a video's frames."""
+        folder = Path(contents.folder)
+        for name in contents.hidden:
+            self.drop(str(folder / name), "hidden: its name begins with a dot")
+        images = [] if contents.is_video else contents.images
+        reason = contents.reason or "an image outside a folder of a video's frames"
+        if images and len(images) <= _SHOWN:
+            for name in images:
+                self.drop(str(folder / name), reason)
+        elif images or contents.reason:
+            self.drop(str(folder), f"{len(images)} images: {reason}" if images else reason)
 
 
 def split_items(items: list[VideoItem], groups: Mapping[str, str]) -> dict[str, tuple[VideoItem, ...]]:
@@ -93,7 +122,11 @@ def split_items(items: list[VideoItem], groups: Mapping[str, str]) -> dict[str, 
 
 
 def _bucket(name: str) -> tuple[int, str]:
-    return int(hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:8], 16) % 100, name
+    try:
+        text = name.encode(errors="surrogateescape")
+    except UnicodeEncodeError:  # from annotations, not from names of files
+        text = name.encode(errors="backslashreplace")
+    return int(hashlib.sha256(text).hexdigest()[:8], 16) % 100, name
 
 
 def _hashed_split(bucket: int, *, with_test: bool) -> str:
