@@ -31,6 +31,16 @@ def csv_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[str, dict[st
     Raises:
         DataError: a required column is missing, or a row has another number of fields than the header.
     """
+    for line, columns, fields in csv_lines(path, required):
+        yield f"{path}, line {line}", dict(zip(columns, map(str.strip, fields), strict=True))
+
+
+def csv_lines(path: Path, required: Sequence[str]) -> Iterator[tuple[int, list[str], list[str]]]:
+    """Yield the rows of a CSV file: number of the line, the columns' names, and the fields, not stripped.
+
+    Raises:
+        DataError: as ``csv_rows``.
+    """
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     try:
         columns = [field.strip() for field in next(reader, [])]
@@ -38,14 +48,14 @@ def csv_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[str, dict[st
         if missing:
             raise DataError(f"{path}: no column {', '.join(missing)}", hint=f"it has {', '.join(columns)}")
         for fields in reader:
-            where = f"{path}, line {reader.line_num}"
             if not fields:
                 continue
             if len(fields) != len(columns):
                 raise DataError(
-                    f"{where}: {len(fields)} fields, {len(columns)} columns", hint="correct the line"
+                    f"{path}, line {reader.line_num}: {len(fields)} fields, {len(columns)} columns",
+                    hint="correct the line",
                 )
-            yield where, dict(zip(columns, (field.strip() for field in fields), strict=True))
+            yield reader.line_num, columns, fields
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: {error}", hint="quotes must be closed") from error
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from proxy_train.data.formats.list_guess import guessed
-from proxy_train.data.formats.list_labels import Labels
-from proxy_train.data.formats.list_table import Header, Row, Table, headed_rows, number, peel, row_of
 from proxy_train.data.formats.listing import Listing
+from proxy_train.data.formats.lists.guess import guessed
+from proxy_train.data.formats.lists.labels import Labels
+from proxy_train.data.formats.lists.table import Header, Row, Table, headed_rows, number, peel, row_of
 from proxy_train.data.formats.request import SPLITS, Column, Request, lines_of, split_of
 from proxy_train.data.formats.tree import VIDEOS
 from proxy_train.data.formats.video_index import VideoIndex

@@ -107,18 +107,22 @@ def split_items(items: list[VideoItem], groups: Mapping[str, str]) -> dict[str, 
     chosen: dict[str, str] = {}
     for members in of_label.values():
         with_test = {groups[item.id]: item.split == "" for item in members}
-        order = sorted(with_test, key=_bucket)
+        buckets = {group: _bucket(group) for group in with_test}
+        order = sorted(buckets, key=buckets.__getitem__)
         for group in order:
-            chosen[group] = _hashed_split(_bucket(group)[0], with_test=with_test[group])
+            chosen[group] = _hashed_split(buckets[group][0], with_test=with_test[group])
         # Few videos may all fall on one side; the ends of the order have the best claim to either.
         if len(order) > 1 and all(chosen[group] != "val" for group in order):
             chosen[order[0]] = "val"
         if all(chosen[group] != "train" for group in order):
             chosen[order[-1]] = "train"
-    open_ids = {item.id for item in hashed}
-    placed = [replace(item, split=chosen[groups[item.id]]) if item.id in open_ids else item for item in items]
-    names = ("train", "val", "test")
-    return {name: tuple(item for item in placed if item.split == name) for name in names}
+    placed: dict[str, list[VideoItem]] = {"train": [], "val": [], "test": []}
+    for item in items:
+        split = item.split
+        if split == "" or (split == "train" and not has_val):
+            split = chosen[groups[item.id]]
+        placed[split].append(item if split == item.split else replace(item, split=split))
+    return {name: tuple(part) for name, part in placed.items()}
 
 
 def _bucket(name: str) -> tuple[int, str]:

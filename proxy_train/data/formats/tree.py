@@ -80,7 +80,8 @@ def _contents(folder: str, below: tuple[str, ...]) -> tuple[Contents, list[str]]
     with os.scandir(folder) as entries:
         for entry in entries:
             name = entry.name
-            suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - millions of names
+            dot = name.rfind(".")
+            suffix = name[dot:].lower() if dot > 0 else ""
             if name.startswith("."):
                 if suffix in VIDEOS or is_folder(entry):
                     contents.hidden.append(name)

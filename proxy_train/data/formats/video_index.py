@@ -32,6 +32,7 @@ class VideoIndex:
         self._paths: dict[str, str] = {}
         self._more: dict[str, list[str]] = {}
         self._folders: dict[str, SortedImages | None] = {}
+        self._parents: dict[str, Path] = {}
         self._used: set[str] = set()
         self._spellings: dict[str, str] | None = None
         self._respelled: dict[str, str] = {}
@@ -111,7 +112,9 @@ class VideoIndex:
             reason: the reason why a video is not used.
         """
         unused: list[tuple[str, str]] = []
-        for name in self._paths:
+        for name, path in self._paths.items():
+            if path in self._used and name not in self._more:
+                continue
             paths = self._all(name)
             used = next((path for path in paths if path in self._used), None)
             why = f"another video of this name is used: {used}" if used else reason
@@ -146,7 +149,11 @@ class VideoIndex:
     def _video(self, path: str) -> Video:
         self._used.add(path)
         images = self._sorted(path) if path in self._folders else None
-        return Video(Path(path), images.frames if images else None)
+        folder, _, name = path.rpartition("/")
+        parent = self._parents.get(folder)
+        if parent is None:
+            parent = self._parents[folder] = Path(folder or "/")
+        return Video(parent / name, images.frames if images else None)
 
     def _sorted(self, path: str) -> SortedImages:
         """Return the images of a folder; many parts of a video ask for the same one."""

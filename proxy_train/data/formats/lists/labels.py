@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from proxy_train.data.formats.list_table import Row, number
+from proxy_train.data.formats.lists.table import Row, number
 from proxy_train.data.formats.request import Request, lines_of
 from search_space.errors import DataError
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxy_train.data.formats.list_table import Row, Table, unquoted
+from proxy_train.data.formats.lists.table import Row, Table, unquoted
 from proxy_train.data.formats.request import Column, lines_of
 from proxy_train.data.formats.tree import VIDEOS
 from search_space.errors import DataError
