@@ -14,6 +14,7 @@ from proxy_train.data.dataset import Dataset, VideoItem
 from proxy_train.data.formats.listing import Listing, split_items
 from proxy_train.data.formats.registry import FORMATS, Format, detect
 from proxy_train.data.formats.request import Column, Request
+from search_space.collection import without_collection
 from search_space.errors import DataError, SettingsError
 from search_space.files import DEFAULT_CACHE
 from search_space.progress import ProgressCallback, ignore_progress
@@ -166,7 +167,8 @@ def load_dataset(
         return moving_digits.load(
             settings.preset, settings.cache_folder, seed=settings.seed, workers=workers, progress=progress
         )
-    dataset = _list_videos(settings, trainable=trainable)
+    with without_collection():
+        dataset = _list_videos(settings, trainable=trainable)
     if trainable:
         # Once by whatever trains on the data; a check tells it among its findings.
         _LOG.warning("%s is read as: %s", dataset.name, "; ".join(dataset.notes))

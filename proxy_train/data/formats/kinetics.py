@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,7 +64,7 @@ def read(request: Request) -> Listing:
                 before = f"{first.split}, {first.label or 'no label'}"
                 listing.drop(f"{split}:{name}", f"listed before: {before}")
                 continue
-            video = next(filter(None, (videos.find(each, below=row.label) for each in row.names)), None)
+            video = videos.find_any(row.names, below=row.label)
             if video is None:
                 listing.miss(f"{split}:{name}", f"no such video below {request.root}")
             elif row.label:
@@ -91,11 +92,12 @@ def _classes(rows: Sequence[_Row]) -> tuple[dict[str, int], tuple[str, ...]]:
 
 def _rows(path: Path) -> Iterator[_Row]:
     of_name = split_of(path.name)
-    places: tuple[int, ...] | None = None
+    select: Callable[[list[str]], tuple[str, ...]] | None = None
     for line, columns, fields in csv_lines(path, _REQUIRED):
-        if places is None:
-            places = tuple(columns.index(name) if name in columns else -1 for name in _COLUMNS)
-        label, video, start, end, word = (fields[at].strip() if at >= 0 else "" for at in places)
+        if select is None:
+            select = itemgetter(*(columns.index(name) if name in columns else -1 for name in _COLUMNS))
+        fields.append("")  # of the columns that are not there
+        label, video, start, end, word = map(str.strip, select(fields))
         split = SPLITS.get(word.lower()) or of_name
         if split is None:
             raise DataError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
@@ -69,6 +70,14 @@ class VideoIndex:
             likely = (each for each in self._all(name) if plain(_parent(each)) == plain(below))
             path = next(likely, path)
         return self._video(path)
+
+    def find_any(self, names: Iterable[str], *, below: str = "") -> Video | None:
+        """Return the video of the first of several names that has one, or None; see ``find``."""
+        for name in names:
+            video = self.find(name, below=below)
+            if video is not None:
+                return video
+        return None
 
     def find_path(self, relative: str, *, unique: bool = False) -> Video | None:
         """Return the video at a path below ``root`` or below one of its folders, or None.
