@@ -36,6 +36,7 @@ class VideoIndex:
         self._parents: dict[str, Path] = {}
         self._used: set[str] = set()
         self._spellings: dict[str, str] | None = None
+        self._more_spellings: dict[str, list[str]] = {}
         self._respelled: dict[str, str] = {}
         self._rest: list[Contents] = []
         for contents in walk(root):
@@ -62,10 +63,10 @@ class VideoIndex:
         """
         path = self._paths.get(name)
         if path is None:
-            spelled = self._spelled(name)
-            if not spelled:
+            alike = [each for spelled in self._spelled(name) for each in self._all(spelled)]
+            if len(alike) != 1:
                 return None
-            self._respelled[name] = path = self._paths[spelled]
+            self._respelled[name] = path = alike[0]
         elif name in self._more and below:
             likely = (each for each in self._all(name) if plain(_parent(each)) == plain(below))
             path = next(likely, path)
@@ -97,10 +98,9 @@ class VideoIndex:
         fitting = [path for path in paths if _ends_with(path, wanted)]
         if fitting:
             return None if unique and len(fitting) > 1 else self._video(fitting[0])
-        spelled = dict.fromkeys(filter(None, map(self._spelled, names)))
         alike = [
             path
-            for name in spelled
+            for name in dict.fromkeys(chain.from_iterable(map(self._spelled, names)))
             for path in self._all(name)
             if _ends_with(path.casefold(), wanted.casefold())
         ]
@@ -145,15 +145,17 @@ class VideoIndex:
         path = self._paths.get(name)
         return [] if path is None else [path, *self._more.get(name, ())]
 
-    def _spelled(self, name: str) -> str:
-        """Return a name as the one video that has it in another case spells it; else nothing."""
+    def _spelled(self, name: str) -> list[str]:
+        """Return the names of videos that differ from a name in case alone."""
         if self._spellings is None:
             self._spellings = {}
             for each in self._paths:
-                alike = self._spellings.setdefault(each.casefold(), each)
-                if alike != each or each in self._more:
-                    self._spellings[each.casefold()] = ""
-        return self._spellings.get(name.casefold(), "")
+                first = self._spellings.setdefault(each.casefold(), each)
+                if first != each:
+                    self._more_spellings.setdefault(each.casefold(), []).append(each)
+        folded = name.casefold()
+        first_spelling = self._spellings.get(folded)
+        return [] if first_spelling is None else [first_spelling, *self._more_spellings.get(folded, ())]
 
     def _video(self, path: str) -> Video:
         self._used.add(path)

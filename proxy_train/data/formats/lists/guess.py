@@ -57,7 +57,9 @@ def guessed(lists: Mapping[Path, str], count: Count) -> list[Table]:
 
 
 def _table(table: Table, lines: list[_Line], lengths: set[int], count: Count, *, several: bool) -> Table:
-    if lines and not any(line.numbers for line in lines):
+    if not lines:
+        return table
+    if not any(line.numbers for line in lines):
         return _without_numbers(table, lines, count)
     if len(lengths) == 1:
         (length,) = lengths
