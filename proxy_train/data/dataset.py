@@ -161,5 +161,5 @@ _NO_SPLIT = "add videos, or give train and val folders, or more videos per class
 def _identity(item: VideoItem, split: str) -> list[Any]:
     facts = [item.id, split, label_json(item.label), item.start, item.end, *stamp(item.path)]
     if item.frames is not None:
-        facts.append([item.frames.template, item.frames.offset, item.frames.count, item.frames.fps])
+        facts.append(item.frames.facts())
     return facts

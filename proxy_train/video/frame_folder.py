@@ -119,8 +119,7 @@ class _Sequence(NamedTuple):
     @property
     def rank(self) -> int:
         """2 if the words speak for frames, 0 if they speak against them, else 1."""
-        words = set(_WORD.findall(os.path.splitext(self.frames.template % 0)[0].lower()))  # noqa: PTH122
-        return 0 if words & _NO_PICTURES else 2 if words & _PICTURES else 1
+        return rank_of(os.path.splitext(self.frames.template % 0)[0])  # noqa: PTH122
 
 
 def _sequence(images: list[_Image], lengths: set[int], fps: float) -> _Sequence:
@@ -145,7 +144,9 @@ def _sequence(images: list[_Image], lengths: set[int], fps: float) -> _Sequence:
     zeros = f"0{length}" if len(lengths) == 1 or filled else ""
     template = f"{words[0]}%{zeros}d{words[1]}"
     first, last = (min(numbers), max(numbers)) if numbers else (0, -1)
-    return _Sequence(FrameFiles(template, first, last - first + 1, fps), len(numbers), strays)
+    mixed = any((image.before, image.after) != (before, after) for image in numbers.values())
+    files = FrameFiles(template, first, last - first + 1, fps, mixed)
+    return _Sequence(files, len(numbers), strays)
 
 
 def _most_common(spellings: Iterator[tuple[str, str]]) -> tuple[str, str]:
@@ -177,7 +178,7 @@ def images(folder: Path, files: FrameFiles, first: int = 0) -> Iterator[av.Video
     for number in range(first, files.count):
         path = folder / files.name(number)
         try:
-            with _opened(path) as image:
+            with Image.open(_spelled(path) if files.mixed_case else path) as image:
                 pixels = np.asarray(image.convert("RGB"))
         except FileNotFoundError as error:
             raise DataError(f"{path}: no such file, but images with larger numbers") from error
@@ -187,12 +188,11 @@ def images(folder: Path, files: FrameFiles, first: int = 0) -> Iterator[av.Video
         yield av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
 
 
-def _opened(path: Path) -> Image.Image:
-    """Open an image, however its name is spelled: ``.JPG`` may stand among ``.jpg``."""
-    try:
-        return Image.open(path)
-    except FileNotFoundError:
-        wanted = path.name.casefold()
-        with os.scandir(path.parent) as entries:
-            alike = [entry.name for entry in entries if entry.name.casefold() == wanted]
-        return Image.open(path.with_name(min(alike, default=path.name)))
+def _spelled(path: Path) -> Path:
+    """Return the path of an image as it is spelled: ``.JPG`` may stand among ``.jpg``."""
+    if path.exists():
+        return path
+    wanted = path.name.casefold()
+    with os.scandir(path.parent) as entries:
+        alike = [entry.name for entry in entries if entry.name.casefold() == wanted]
+    return path.with_name(min(alike, default=path.name))

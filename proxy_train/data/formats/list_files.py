@@ -86,7 +86,9 @@ def read(request: Request) -> Listing:
             name = f"{split}:{row.line}:{row.path}"
             video = finder.video(row)
             if row.labels or (labels.kind == "multi" and split != "test"):
-                listing.add(video, labels.label(row), name, split)
+                # Stretches of one folder stay in one split.
+                group = row.path if row.frames is not None else ""
+                listing.add(video, labels.label(row), name, split, group=group)
             elif split == "test":
                 listing.add_unlabelled(video, name, split)
             else:

@@ -73,10 +73,16 @@ class Listing:
 
     def leave_images(self, folder: str, others: Mapping[str, int]) -> None:
         """Leave out the images of a folder of frames that are no frames, given by their spelling."""
-        if others:
-            spelled = [f"{name} ({count})" if count > 1 else name for name, count in others.items()]
-            more = f" and {len(spelled) - _SHOWN} more" if len(spelled) > _SHOWN else ""
-            self.drop(str(Path(folder)), f"beside its frames: {', '.join(spelled[:_SHOWN])}{more}")
+        spelled = list(others.items())
+        for name, count in spelled[:_SHOWN]:
+            what = f"{count} images beside" if count > 1 else "an image beside"
+            self.drop(str(Path(folder, name)), f"{what} the frames of a video")
+        if len(spelled) > _SHOWN:
+            more = spelled[_SHOWN:]
+            names = f"{more[0][0]} and {len(more) - 1} others"
+            self.drop(
+                str(Path(folder, names)), f"{sum(dict(more).values())} images beside the frames of a video"
+            )
 
     def leave_rest(self, contents: Contents) -> None:
         """Leave out what a folder holds that is neither a video nor a video's frames."""

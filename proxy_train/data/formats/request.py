@@ -108,11 +108,15 @@ def split_of(name: str) -> str | None:
 def read_text(path: Path) -> str:
     """Return an annotation file's text; raise DataError if it cannot be read or is no UTF-8."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}", hint="annotations must be readable") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 at byte {error.start}", hint="save it as UTF-8") from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise DataError(f"{path}, line {line}: a zero byte in it", hint="save it as UTF-8 text")
+    return text
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, str]]:

@@ -96,7 +96,8 @@ def find_layout(root: Path, tops: Mapping[str, Top]) -> Layout:
 
 def _split_layout(root: Path, tops: Mapping[str, Top], exact: dict[str, str]) -> Layout:
     """Return the layout of exactly named split folders; others may stand for the splits that are missing."""
-    layout = Layout(splits=dict(exact))
+    read = ", ".join(f"{name} as {split}" for name, split in exact.items())
+    layout = Layout(splits=dict(exact), notes=[f"split folders: {read}"])
     classes = {name for folder in exact for name in tops[folder].folders}
     for name, top in tops.items():
         split = split_in(name)
@@ -148,8 +149,8 @@ def _by_what_they_hold(root: Path, tops: Mapping[str, Top]) -> Layout:
         layout = Layout(splits=same)
         read = ", ".join(f"{name} as {split}" for name, split in same.items())
         layout.notes.append(f"split folders, for they hold the same folders: {read}")
-        for name in filled.keys() - same.keys():
-            if likely.get(name) == "test" and not filled[name].folders and "test" not in same.values():
+        for name in (name for name in tops if name not in same):
+            if likely.get(name) == "test" and not tops[name].folders and "test" not in same.values():
                 layout.unlabelled[name] = "test"
             else:
                 layout.left_out[name] = f"not a split folder beside {', '.join(sorted(same))}"

@@ -54,8 +54,10 @@ def unaccounted(dataset: Dataset, root: Path) -> set[Path]:
     items = [*dataset.unlabelled, *(item for items in dataset.items.values() for item in items)]
     told = {item.path for item in items} | {Path(name) for name, _ in dataset.dropped}
     # Rows of annotations are named as these write them.
-    rows = {Path(name.rpartition(":")[2]).stem for name, _ in dataset.dropped if not name.startswith("/")}
-    return {path for path in on_disk(root) if not told & {path, *path.parents} and path.stem not in rows}
+    names = [name for name, _ in dataset.dropped if not name.startswith("/")]
+    rows = {Path(name.rpartition(":")[2]).stem.casefold() for name in names}
+    left = {path for path in on_disk(root) if not told & {path, *path.parents}}
+    return {path for path in left if path.stem.casefold() not in rows}
 
 
 def check(root: Path, kind: str) -> bool:

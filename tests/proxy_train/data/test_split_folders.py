@@ -189,6 +189,24 @@ def test_folders_of_flow_or_depth_beside_one_of_pictures_are_no_videos(
     }
 
 
+def test_images_beside_frames_are_named(tmp_path: Path) -> None:
+    for name in "ab":
+        for spelled in ("img_%05d.jpg", "flow_x_%05d.jpg", "flow_y_%05d.jpg"):
+            write_images(tmp_path / name / "clip", spelled, range(1, 13))
+    touch(tmp_path / "a/clip", "cover.jpg")
+    dataset = read(tmp_path)
+    frames = [item.frames for items in dataset.items.values() for item in items if item.frames]
+    assert [(files.template, files.count) for files in frames] == [("img_%05d.jpg", 12)] * 2
+    assert dict(dataset.dropped) == {
+        str(tmp_path / "a/clip/cover.jpg"): "an image beside the frames of a video",
+        **{
+            str(tmp_path / name / "clip" / f"flow_{axis}_%05d.jpg"): "12 images beside the frames of a video"
+            for name in "ab"
+            for axis in "xy"
+        },
+    }
+
+
 @pytest.mark.parametrize("link", ["val", "train/c", "train/a/loop"])
 def test_a_link_to_a_folder_that_is_read_is_named(tmp_path: Path, link: str) -> None:
     touch(tmp_path, *(f"train/{name}/{at}.mp4" for name in "ab" for at in range(9)))

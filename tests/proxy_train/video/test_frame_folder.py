@@ -141,6 +141,9 @@ def test_spellings_in_another_case_are_one_video(tmp_path: Path, names: list[str
     write_levels(tmp_path, names)
     found = sort_images(tmp_path, 4)
     assert found.frames is not None and found.frames.count == 4 and not found.others
+    # Data that was prepared of some of them is not taken for it.
+    assert found.frames.mixed_case and found.frames.facts()[4:] == [True]
+    assert FrameFiles(*found.frames.facts()) == found.frames
     frames = Video(tmp_path, found.frames).read(4, 16)
     assert [int(frame.mean()) for frame in frames] == [10, 20, 30, 40]
 
