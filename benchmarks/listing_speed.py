@@ -3,8 +3,8 @@
     python -m benchmarks.listing_speed [--cache /tmp/movinas-bench] [--rows 600000]
 
 Empty files are written first: rows of Kinetics-700 in 700 folders, of which one in ten has no file, and 5,000
-files in five class folders. Each listing runs in a process of its own; memory is the most that the process had
-beyond what it had before. Writing takes a minute, and an inode a row.
+files in five class folders. Each listing runs in a process of its own; memory is the most that the process
+had beyond what it had before. Writing takes a minute, and an inode a row.
 """
 
 from __future__ import annotations

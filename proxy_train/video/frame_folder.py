@@ -176,23 +176,24 @@ def images(folder: Path, files: FrameFiles, first: int = 0) -> Iterator[av.Video
         DataError: an image is missing or damaged.
     """
     for number in range(first, files.count):
-        path = folder / files.name(number)
+        path = _path(folder, files, number)
         try:
-            with Image.open(_spelled(path) if files.mixed_case else path) as image:
+            with Image.open(path) as image:
                 pixels = np.asarray(image.convert("RGB"))
         except FileNotFoundError as error:
-            raise DataError(f"{path}: no such file, but images with larger numbers") from error
+            raise DataError(f"{path}: no such file") from error
         # Pillow raises these for damaged headers and bodies.
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise DataError(f"{path}: not a readable image: {error}") from error
         yield av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
 
 
-def _spelled(path: Path) -> Path:
-    """Return the path of an image as it is spelled: ``.JPG`` may stand among ``.jpg``."""
-    if path.exists():
+def _path(folder: Path, files: FrameFiles, number: int) -> Path:
+    """Return the path of a frame as it is spelled: ``.JPG`` may stand among ``.jpg``."""
+    path = folder / files.name(number)
+    if not files.mixed_case or path.exists():
         return path
     wanted = path.name.casefold()
-    with os.scandir(path.parent) as entries:
+    with os.scandir(folder) as entries:
         alike = [entry.name for entry in entries if entry.name.casefold() == wanted]
     return path.with_name(min(alike, default=path.name))

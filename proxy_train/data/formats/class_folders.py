@@ -109,7 +109,7 @@ def _place(holder: tuple[str, ...], layout: Layout) -> _Place:
 
 
 def _videos(contents: Contents, listing: Listing, frame_rate: float) -> Iterator[Video]:
-    folder = Path(contents.folder)
+    folder = contents.folder
     if contents.is_video:
         images = sort_images(folder, frame_rate)
         listing.leave_images(contents.folder, images.others)
@@ -119,7 +119,7 @@ def _videos(contents: Contents, listing: Listing, frame_rate: float) -> Iterator
 
 
 def _leave_out(contents: Contents, reason: str, listing: Listing) -> None:
-    folder = Path(contents.folder)
+    folder = contents.folder
     if reason:
         paths = [folder] if contents.is_video else [folder / name for name in contents.videos]
         for path in paths:

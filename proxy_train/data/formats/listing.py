@@ -71,22 +71,20 @@ class Listing:
         """Tell a reading of the data that could have been another one."""
         self.notes.append(reading)
 
-    def leave_images(self, folder: str, others: Mapping[str, int]) -> None:
+    def leave_images(self, folder: Path, others: Mapping[str, int]) -> None:
         """Leave out the images of a folder of frames that are no frames, given by their spelling."""
         spelled = list(others.items())
         for name, count in spelled[:_SHOWN]:
             what = f"{count} images beside" if count > 1 else "an image beside"
-            self.drop(str(Path(folder, name)), f"{what} the frames of a video")
+            self.drop(str(folder / name), f"{what} the frames of a video")
         if len(spelled) > _SHOWN:
             more = spelled[_SHOWN:]
             names = f"{more[0][0]} and {len(more) - 1} others"
-            self.drop(
-                str(Path(folder, names)), f"{sum(dict(more).values())} images beside the frames of a video"
-            )
+            self.drop(str(folder / names), f"{sum(dict(more).values())} images beside the frames of a video")
 
     def leave_rest(self, contents: Contents) -> None:
         """Leave out what a folder holds that is neither a video nor a video's frames."""
-        folder = Path(contents.folder)
+        folder = contents.folder
         for name in contents.hidden:
             self.drop(str(folder / name), "hidden: its name begins with a dot")
         images = [] if contents.is_video else contents.images

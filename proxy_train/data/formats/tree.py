@@ -30,7 +30,7 @@ class Contents:
         reason: why a folder of images is no video, or the whole folder is not read; empty otherwise.
     """
 
-    folder: str
+    folder: Path
     below: tuple[str, ...]
     videos: list[str]
     images: list[str]
@@ -57,7 +57,7 @@ def _walk(
         first = seen.setdefault((facts.st_dev, facts.st_ino), folder)
         if first != folder:
             reason = f"the same folder as {first}, which is read"
-            yield Contents(folder, below, [], [], [], [], reason=reason)
+            yield Contents(Path(folder), below, [], [], [], [], reason=reason)
             return
         contents, folders = _contents(folder, below)
     except OSError as error:
@@ -75,7 +75,7 @@ def _walk(
 
 def _contents(folder: str, below: tuple[str, ...]) -> tuple[Contents, list[str]]:
     """Return the files of a folder, and the names of its folders."""
-    contents = Contents(folder, below, [], [], [], [])
+    contents = Contents(Path(folder), below, [], [], [], [])
     folders: list[str] = []
     with os.scandir(folder) as entries:
         for entry in entries:

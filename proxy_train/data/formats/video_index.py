@@ -40,11 +40,13 @@ class VideoIndex:
         self._respelled: dict[str, str] = {}
         self._rest: list[Contents] = []
         for contents in walk(root):
+            folder = str(contents.folder)
             if contents.is_video:
-                self._folders[contents.folder] = None
-                self._enter(contents.below[-1], contents.folder)
+                self._folders[folder] = None
+                self._enter(contents.below[-1], folder)
+            below = "" if folder == "." else f"{folder.rstrip('/')}/"
             for name in contents.videos:
-                self._enter(name[: name.rindex(".")], f"{contents.folder}/{name}")
+                self._enter(name[: name.rindex(".")], below + name)
             if contents.hidden or contents.reason or (contents.images and not contents.is_video):
                 self._rest.append(contents)
 
@@ -92,7 +94,7 @@ class VideoIndex:
         wanted = os.path.normpath(relative)
         names = dict.fromkeys((_stem(os.path.basename(wanted)), os.path.basename(wanted)))  # noqa: PTH119
         paths = list(chain.from_iterable(map(self._all, names)))
-        exact = f"{self._root}/{wanted}"
+        exact = str(Path(self._root, wanted))
         if exact in paths:
             return self._video(exact)
         fitting = [path for path in paths if _ends_with(path, wanted)]
@@ -134,7 +136,7 @@ class VideoIndex:
             listing.leave_rest(contents)
         for folder, images in self._folders.items():
             if images is not None:
-                listing.leave_images(folder, images.others)
+                listing.leave_images(Path(folder), images.others)
         if self._respelled:
             name, path = next(iter(self._respelled.items()))
             count = len(self._respelled)
@@ -160,10 +162,11 @@ class VideoIndex:
     def _video(self, path: str) -> Video:
         self._used.add(path)
         images = self._sorted(path) if path in self._folders else None
-        folder, _, name = path.rpartition("/")
+        name = path[path.rfind("/") + 1 :]
+        folder = path[: len(path) - len(name)]
         parent = self._parents.get(folder)
         if parent is None:
-            parent = self._parents[folder] = Path(folder or "/")
+            parent = self._parents[folder] = Path(folder)
         return Video(parent / name, images.frames if images else None)
 
     def _sorted(self, path: str) -> SortedImages:
@@ -175,7 +178,7 @@ class VideoIndex:
 
 
 def _ends_with(path: str, wanted: str) -> bool:
-    return path.endswith(f"/{wanted}") or _stem(path).endswith(f"/{_stem(wanted)}")
+    return f"/{path}".endswith(f"/{wanted}") or f"/{_stem(path)}".endswith(f"/{_stem(wanted)}")
 
 
 def _stem(path: str) -> str:

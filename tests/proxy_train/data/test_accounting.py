@@ -85,6 +85,23 @@ def test_every_file_of_every_format_is_used_or_named(tmp_path: Path, kind: str) 
 
 
 @pytest.mark.parametrize("kind", WRITERS)
+def test_a_root_may_be_written_in_any_way(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "videos"
+    root.mkdir()
+    WRITERS[kind](root)
+    (tmp_path / "link").symlink_to(root, target_is_directory=True)
+    monkeypatch.chdir(root)
+    whole = load(root, kind, trainable=False)
+    for written in (".", "../videos", f"{root}/", str(tmp_path / "link")):
+        dataset = load(Path(written), kind, trainable=False)
+        assert [len(dataset.dropped), len(dataset.missing)] == [len(whole.dropped), len(whole.missing)]
+        for split, items in dataset.items.items():
+            assert [(item.id, item.label, item.path.resolve()) for item in items] == [
+                (item.id, item.label, item.path) for item in whole.items[split]
+            ]
+
+
+@pytest.mark.parametrize("kind", WRITERS)
 def test_every_file_of_any_tree_is_used_or_named(kind: str) -> None:
     refused: list[bool] = []
 
