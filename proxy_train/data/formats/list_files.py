@@ -93,9 +93,18 @@ def read(request: Request) -> Listing:
                 listing.add_unlabelled(video, name, split)
             else:
                 listing.drop(name, "no label in its row")
-    listing.notes += finder.notes()
+    listing.notes += [*finder.notes(), *_shared(listing)]
     videos.leave_out(listing, "in no list")
     return listing
+
+
+def _shared(listing: Listing) -> list[str]:
+    """Return that videos are in several splits, if any are."""
+    splits: dict[Video, set[str]] = {}
+    for item in listing.items:
+        splits.setdefault(item.video, set()).add(item.split)
+    several = [str(video.path) for video, names in splits.items() if len(names) > 1]
+    return [f"videos in several splits: {len(several)}, such as {several[0]}"] if several else []
 
 
 class _Finder:

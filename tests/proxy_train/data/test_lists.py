@@ -357,6 +357,14 @@ def test_paths_of_lists_are_found_in_another_folder_suffix_or_case_and_told(tmp_
     assert [name for name, _ in check_dataset(dataset).broken if name.endswith(":c.mp4")]
 
 
+def test_a_video_in_several_splits_is_told(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mp4", "b.mp4", "c.mp4")
+    write(tmp_path, train__txt=["a.mp4 0", "b.mp4 1"], val__txt=["c.mp4 1"])
+    assert not any("several splits" in note for note in read(tmp_path).notes)
+    write(tmp_path, val__txt=["b.mp4 1", "c.mp4 0"])
+    assert f"videos in several splits: 1, such as {tmp_path / 'b.mp4'}" in read(tmp_path).notes
+
+
 def test_numbers_of_classes_without_a_video_are_told(tmp_path: Path) -> None:
     touch(tmp_path, "a.mp4", "b.mp4")
     write(tmp_path, train__txt=["a.mp4 1", "b.mp4 3"])
