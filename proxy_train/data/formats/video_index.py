@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 
 from proxy_train.data.formats.listing import Listing
 from proxy_train.data.formats.tree import VIDEOS, Contents, walk
-from proxy_train.video.frame_folder import SortedImages, sort_images
+from proxy_train.video.frame_folder import SortedImages, rank_of, sort_images
 from proxy_train.video.video import Video
 
 
@@ -69,9 +69,9 @@ class VideoIndex:
             if len(alike) != 1:
                 return None
             self._respelled[name] = path = alike[0]
-        elif name in self._more and below:
-            likely = (each for each in self._all(name) if plain(_parent(each)) == plain(below))
-            path = next(likely, path)
+        elif name in self._more:
+            paths = self._all(name)
+            path = self._likeliest([each for each in paths if plain(_parent(each)) == plain(below)] or paths)
         return self._video(path)
 
     def find_any(self, names: Iterable[str], *, below: str = "") -> Video | None:
@@ -99,7 +99,7 @@ class VideoIndex:
             return self._video(exact)
         fitting = [path for path in paths if _ends_with(path, wanted)]
         if fitting:
-            return None if unique and len(fitting) > 1 else self._video(fitting[0])
+            return None if unique and len(fitting) > 1 else self._video(self._likeliest(fitting))
         alike = [
             path
             for name in dict.fromkeys(chain.from_iterable(map(self._spelled, names)))
@@ -141,6 +141,10 @@ class VideoIndex:
             name, path = next(iter(self._respelled.items()))
             count = len(self._respelled)
             listing.note(f"names matched ignoring case: {count}, such as {name} with {path}")
+
+    def _likeliest(self, paths: Sequence[str]) -> str:
+        """Return the path whose folders' names speak for pictures, not for optical flow; else the first."""
+        return max(paths, key=lambda path: rank_of(_directory(path).removeprefix(self._root)))
 
     def _all(self, name: str) -> list[str]:
         """Return the paths of all videos of a name."""
@@ -186,8 +190,12 @@ def _stem(path: str) -> str:
     return stem if suffix.lower() in VIDEOS else path
 
 
+def _directory(path: str) -> str:
+    return path[: path.rfind("/") + 1]
+
+
 def _parent(path: str) -> str:
-    return os.path.basename(os.path.dirname(path))  # noqa: PTH119, PTH120
+    return _directory(path).rstrip("/").rpartition("/")[2]
 
 
 def plain(name: str) -> str:

@@ -29,7 +29,7 @@ from tests.proxy_train.data.written_formats import (
     write_something,
     write_ucf,
 )
-from tests.proxy_train.video_files import write_text, write_videos
+from tests.proxy_train.video_files import write_images, write_text, write_videos
 
 
 def test_kinetics(tmp_path: Path) -> None:
@@ -92,6 +92,16 @@ def test_epic_frames_count_from_one_even_if_the_first_are_missing(tmp_path: Path
         (tmp_path / "P01/rgb_frames/P01_02" / f"frame_{number:010d}.jpg").unlink()
     (val,) = load(tmp_path).items["val"]
     assert val.frames is not None and (val.frames.offset, val.frames.count) == (1, 13)
+
+
+@pytest.mark.parametrize("flow", ["flow_frames", "a_depth", "masks"])
+def test_epic_pictures_come_before_flow_of_the_same_name(tmp_path: Path, flow: str) -> None:
+    write_epic(tmp_path)
+    write_images(tmp_path / "P01" / flow / "P01_02", "frame_%010d.jpg", range(1, 14))
+    dataset = load(tmp_path)
+    assert [item.path for item in dataset.items["val"]] == [tmp_path / "P01/rgb_frames/P01_02"]
+    reason = f"another video of this name is used: {tmp_path / 'P01/rgb_frames/P01_02'}"
+    assert (str(tmp_path / "P01" / flow / "P01_02"), reason) in dataset.dropped
 
 
 def test_charades(tmp_path: Path) -> None:
