@@ -115,6 +115,7 @@ class _Finder:
         self._found: dict[str, Video] = {}
         self._short: list[str] = []
         self._elsewhere: list[str] = []
+        self._uncounted: list[str] = []
 
     def count(self, path: str) -> int | None:
         """Return the number of a path's images, 0 for a file, None if there is no such path."""
@@ -132,7 +133,9 @@ class _Finder:
         video = self._whole(row.path)
         files = video.files
         if files is None:
-            if row.offset:
+            if row.frames is not None:
+                self._uncounted.append(row.path)
+            if row.offset and self._exists(video.path):
                 raise DataError(
                     f"{row.where}: it begins after {row.offset} frames of a file",
                     hint="cut the file beforehand",
@@ -153,6 +156,7 @@ class _Finder:
         """Return what was found in spite of what lists say."""
         kinds = {
             "folders with fewer images than their lists say": self._short,
+            "numbers of frames that are not used, for there is no folder of frames": self._uncounted,
             "paths found in another folder, or with another suffix or case": self._elsewhere,
         }
         return [f"{what}: {len(cases)}, such as {cases[0]}" for what, cases in kinds.items() if cases]

@@ -357,6 +357,21 @@ def test_paths_of_lists_are_found_in_another_folder_suffix_or_case_and_told(tmp_
     assert [name for name, _ in check_dataset(dataset).broken if name.endswith(":c.mp4")]
 
 
+def test_numbers_of_frames_of_files_and_of_missing_folders_select_nothing_and_are_told(
+    tmp_path: Path,
+) -> None:
+    touch(tmp_path, "a.mp4", "b.mp4")
+    write(tmp_path, train__csv=["path,offset,num_frames,label", "a.mp4,0,9,x", "b.mp4,0,9,y", "gone,3,9,y"])
+    dataset = read(tmp_path)
+    assert {item.path.name for items in dataset.items.values() for item in items} == {
+        "a.mp4",
+        "b.mp4",
+        "gone",
+    }
+    told = "numbers of frames that are not used, for there is no folder of frames: 3, such as a.mp4"
+    assert told in dataset.notes
+
+
 def test_a_video_in_several_splits_is_told(tmp_path: Path) -> None:
     touch(tmp_path, "a.mp4", "b.mp4", "c.mp4")
     write(tmp_path, train__txt=["a.mp4 0", "b.mp4 1"], val__txt=["c.mp4 1"])
