@@ -56,6 +56,7 @@ class DataCheck:
         doubtful: videos that are used in spite of a fault.
         missing: videos that are annotated and do not exist.
         dropped: files and rows that were left out while listing.
+        notes: readings of folders and annotations that decide classes, splits or kinds of labels.
     """
 
     name: str
@@ -73,6 +74,7 @@ class DataCheck:
     doubtful: tuple[LeftOut, ...]
     missing: tuple[LeftOut, ...]
     dropped: tuple[LeftOut, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def videos(self) -> int:
@@ -109,6 +111,7 @@ class DataCheck:
         """Return the findings in words: a table of the classes, and what is broken, with the reasons."""
         lines = [f"{self.name}: {self.videos} readable videos, {len(self.broken)} broken"]
         lines[0] += f", {len(self.missing)} missing" if self.missing else ""
+        lines += [f"  read as: {note}" for note in self.notes]
         for split, count in self.readable.items():
             classes = [number for number in self.counts[split].values() if number]
             if classes:
@@ -230,6 +233,7 @@ def _summary(
         doubtful=tuple(sorted(doubtful)),
         missing=dataset.missing,
         dropped=dataset.dropped,
+        notes=dataset.notes,
     )
 
 

@@ -75,6 +75,7 @@ class Dataset:
         verbs: number of verbs among ``classes``; 0 unless labels are verb_noun.
         missing: videos that are annotated and do not exist.
         unlabelled: videos whose labels are not public; their ``label`` is ().
+        notes: readings of folders and annotations that decide classes, splits or kinds of labels, for people.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Dataset:
     verbs: int = 0
     missing: tuple[LeftOut, ...] = ()
     unlabelled: tuple[VideoItem, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def class_counts(self) -> int | tuple[int, int]:
@@ -110,7 +112,8 @@ class Dataset:
                 raise DataError(f"data set {self.name}: no video in its {split} split", hint=_NO_SPLIT)
         if len(self.classes) < 2:
             raise DataError(
-                f"data set {self.name}: {len(self.classes)} class", hint="training needs two or more"
+                f"data set {self.name}: {len(self.classes)} class",
+                hint="; ".join(("training needs two or more", *self.notes)),
             )
 
     def require_scorable(self) -> None:
@@ -176,6 +179,7 @@ class Dataset:
         write_json(folder / "classes.json", map_)
         left_out = {
             "data set": self.name,
+            "read as": list(self.notes),
             "used": {name: len(items) for name, items in self.items.items()},
             "missing": [video._asdict() for video in self.missing],
             "left out while listing": [entry._asdict() for entry in self.dropped],
@@ -191,5 +195,5 @@ _NO_SPLIT = "add videos, or give train and val folders, or more videos per class
 def _identity(item: VideoItem, split: str) -> list[Any]:
     facts = [item.id, split, label_json(item.label), item.start, item.end, *stamp(item.path)]
     if item.frames is not None:
-        facts.append([item.frames.template, item.frames.offset, item.frames.count, item.frames.fps])
+        facts.append(item.frames.facts())
     return facts

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from proxy_train.data import moving_digits
-from proxy_train.data.dataset import Dataset
+from proxy_train.data.dataset import Dataset, VideoItem
 from proxy_train.data.formats.listing import Listing, split_items
 from proxy_train.data.formats.registry import FORMATS, Format, detect
-from proxy_train.data.formats.request import Request
+from proxy_train.data.formats.request import Column, Request
+from search_space.collection import without_collection
 from search_space.errors import DataError, SettingsError
 from search_space.files import DEFAULT_CACHE
 from search_space.progress import ProgressCallback, ignore_progress
 
+_LOG = logging.getLogger(__name__)
 MARGIN = 0.125  # fraction of the clip's side that is kept around it for random crops
 
 Kind = Literal[
@@ -53,6 +57,11 @@ class DataSettings(BaseModel):
     frame_rate: float = Field(
         default=25.0, gt=0, description="frames a second of folders of images, if no annotation tells"
     )
+    columns: tuple[Column, ...] = Field(
+        default=(),
+        description="columns of lists without a header, from the left, such as [path, frames, label];"
+        " by default numbers of frames are told from labels by counting images",
+    )
     segments: bool = Field(
         default=False, description="Charades: train on each action's stretch, not on whole videos"
     )
@@ -74,6 +83,21 @@ class DataSettings(BaseModel):
         default="store",
         description="videos decodes each clip on demand, for data too large to be stored as frames",
     )
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _words(cls, columns: Any) -> Any:
+        return tuple(columns.split()) if isinstance(columns, str) else columns
+
+    @field_validator("columns")
+    @classmethod
+    def _with_a_path(cls, columns: tuple[Column, ...]) -> tuple[Column, ...]:
+        named = [column for column in columns if column != "-"]
+        if columns and (columns.count("path") != 1 or len(set(named)) != len(named)):
+            raise ValueError(
+                "data.columns has one path and every other column once, such as [path, frames, label]"
+            )
+        return columns
 
     @model_validator(mode="after")
     def _root_where_needed(self) -> Self:
@@ -143,8 +167,11 @@ def load_dataset(
         return moving_digits.load(
             settings.preset, settings.cache_folder, seed=settings.seed, workers=workers, progress=progress
         )
-    dataset = _list_videos(settings, trainable=trainable)
+    with without_collection():
+        dataset = _list_videos(settings, trainable=trainable)
     if trainable:
+        # Once by whatever trains on the data; a check tells it among its findings.
+        _LOG.warning("%s is read as: %s", dataset.name, "; ".join(dataset.notes))
         dataset.require_trainable()
     return dataset
 
@@ -153,15 +180,19 @@ def _list_videos(settings: DataSettings, *, trainable: bool) -> Dataset:
     assert settings.root is not None, "validated with the settings"
     root = settings.root.expanduser()
     annotations = None if settings.annotations is None else settings.annotations.expanduser()
-    request = Request(root, annotations, settings.split, settings.frame_rate, settings.segments)
+    request = Request(
+        root, annotations, settings.split, settings.frame_rate, settings.segments, settings.columns
+    )
     kind = detect(request) if settings.kind == "auto" else settings.kind
     format_ = FORMATS[kind]
     listing = format_.read(request)
+    splits = split_items(listing.items, listing.groups)
+    notes = (f"format {kind}", *listing.notes, *_hashed_splits(listing, splits))
     if trainable:
         _check_train_classes(root, listing, format_)
     return Dataset(
         root.resolve().name if root.name in ("", "..") else root.name,
-        split_items(listing.items, listing.groups),
+        splits,
         listing.classes,
         format_.flips_change_labels or not settings.flips,
         MARGIN,
@@ -171,7 +202,18 @@ def _list_videos(settings: DataSettings, *, trainable: bool) -> Dataset:
         verbs=listing.verbs,
         missing=tuple(listing.missing),
         unlabelled=tuple(listing.unlabelled),
+        notes=notes,
     )
+
+
+def _hashed_splits(listing: Listing, splits: Mapping[str, tuple[VideoItem, ...]]) -> list[str]:
+    """Return which splits are made here, as neither folders nor annotations tell them."""
+    given = {item.split for item in listing.items}
+    made = [name for name in ("train", "val", "test") if name not in given and splits[name]]
+    if not made:
+        return []
+    source = "all videos" if "" in given else "train"
+    return [f"{', '.join(made)} by a hash of the names, a share of {source}"]
 
 
 def _check_train_classes(root: Path, listing: Listing, format_: Format) -> None:

@@ -56,7 +56,7 @@ class ClipOrigin(NamedTuple):
     def line(self) -> str:
         """One line of JSON that :meth:`parse` reads."""
         files = self.files
-        names = None if files is None else [files.template, files.offset, files.count, files.fps]
+        names = None if files is None else files.facts()
         return json.dumps([str(self.path), self.begin, self.end, names, *self[4:]])
 
     @classmethod

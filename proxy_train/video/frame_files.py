@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,16 +16,23 @@ class FrameFiles:
         offset: number of the first frame.
         count: number of frames.
         fps: frames a second at which they were taken.
+        mixed_case: whether some of them are spelled in another case than ``template``.
     """
 
     template: str
     offset: int
     count: int
     fps: float
+    mixed_case: bool = False
 
     def name(self, frame: int) -> str:
         """Return the file name of a frame, counted from the first one, which is 0."""
         return self.template % (self.offset + frame)
+
+    def facts(self) -> list[Any]:
+        """Return the arguments as JSON values, to identify or to remember the files by."""
+        # Data that was prepared before there was such a thing has no word for it.
+        return [self.template, self.offset, self.count, self.fps, *([True] if self.mixed_case else [])]
 
 
 def stamp(path: Path) -> tuple[str, int, int]:

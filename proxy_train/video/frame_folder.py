@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -15,43 +17,156 @@ from proxy_train.video.frame_files import FrameFiles
 from search_space.errors import DataError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
-_NUMBERED = re.compile(r"(.*?)(\d+)(\.[A-Za-z]+)")
+# The last number of a name counts the frames: ``cam2_0001.png``, ``shot (1).jpg``, ``0001_rgb.jpg``.
+_NUMBERED = re.compile(r"(.*?)([0-9]+)([^0-9]*)(\.[A-Za-z]+)", re.DOTALL)
+_WORD = re.compile(r"[a-z]+")
+_PICTURES = frozenset({"img", "image", "images", "frame", "frames", "rgb", "color", "colour", "picture"})
+_NO_PICTURES = frozenset(
+    {"flow", "x", "y", "u", "v", "depth", "disparity", "mask", "masks", "seg", "segmentation", "label", "gt"}
+    | {"normal", "normals", "edge", "edges", "ir", "infrared", "thermal", "pose", "skeleton", "thumb"}
+    | {"thumbnail", "saliency", "alpha"}
+)
+# Spellings with at least this share of the most frequent one's images may be meant as well as it.
+_RIVAL = 0.5
+
+
+def rank_of(name: str) -> int:
+    """Return 2 if the words of a name speak for frames, 0 if they speak against them, else 1."""
+    words = set(_WORD.findall(name.lower()))
+    return 0 if words & _NO_PICTURES else 2 if words & _PICTURES else 1
+
+
+class SortedImages(NamedTuple):
+    """The images of a folder.
+
+    Attributes:
+        frames: names of a video's frames; None if there are no numbered images.
+        others: number of the images that are no frames, by their spelling.
+    """
+
+    frames: FrameFiles | None
+    others: Mapping[str, int]
+
+
+class _Image(NamedTuple):
+    before: str
+    digits: str
+    after: str
 
 
 def find_frames(folder: Path, fps: float) -> FrameFiles | None:
     """Return the names of a folder's frames; None if it holds no numbered images.
 
-    The images of the most frequent spelling count: same words around a number, same length of the number if
-    it is filled up with zeros.
+    Args:
+        folder: the folder.
+        fps: frames a second at which the images were taken.
+
+    Raises:
+        DataError: as ``sort_images``.
+    """
+    return sort_images(folder, fps).frames
+
+
+def sort_images(folder: Path, fps: float) -> SortedImages:
+    """Tell a folder's frames from the images that are something else.
+
+    Images of one spelling belong together: the same words around a number, in any case, and numbers that are
+    filled up with zeros alike. Words such as ``img`` and ``rgb`` speak for frames, words such as ``flow`` and
+    ``mask`` against them; then the most frequent spelling counts.
 
     Args:
         folder: the folder.
         fps: frames a second at which the images were taken.
+
+    Raises:
+        DataError: the folder cannot be read, or two spellings are as likely.
     """
-    numbers: dict[str, list[int]] = {}
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.is_file()]
-    padded = all(len(digits) == len(first) for digits, first in _pairs_of_digits(names))
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_file())
+    except OSError as error:
+        raise DataError(f"{folder}: {error.strerror}", hint="folders must be readable") from error
+    spellings: dict[tuple[str, str], list[_Image]] = {}
+    others: Counter[str] = Counter()
     for name in names:
-        match = _NUMBERED.fullmatch(name)
-        if match is None or match[3].lower() not in SUFFIXES:
+        if name.startswith(".") or os.path.splitext(name)[1].lower() not in SUFFIXES:  # noqa: PTH122
             continue
-        before, digits, suffix = (part.replace("%", "%%") for part in match.groups())
-        template = f"{before}%0{len(digits)}d{suffix}" if padded else f"{before}%d{suffix}"
-        numbers.setdefault(template, []).append(int(digits))
-    if not numbers:
-        return None
-    template, frames = max(numbers.items(), key=lambda entry: len(entry[1]))
-    return FrameFiles(template, min(frames), max(frames) - min(frames) + 1, fps)
-
-
-def _pairs_of_digits(names: list[str]) -> Iterator[tuple[str, str]]:
-    first = ""
-    for name in names:
         match = _NUMBERED.fullmatch(name)
-        if match is not None and match[3].lower() in SUFFIXES:
-            first = first or match[2]
-            yield match[2], first
+        if match is None:
+            others[name] += 1
+        else:
+            image = _Image(match[1], match[2], match[3] + match[4])
+            spellings.setdefault((image.before.casefold(), image.after.casefold()), []).append(image)
+    if not spellings:
+        return SortedImages(None, others)
+    lengths = {len(image.digits) for images in spellings.values() for image in images}
+    sequences = [_sequence(images, lengths, fps) for images in spellings.values()]
+    chosen = _chosen(folder, sequences)
+    for sequence in sequences:
+        others.update(sequence.strays)
+        if sequence is not chosen:
+            others[sequence.frames.template] += sequence.images
+    return SortedImages(chosen.frames if chosen.images else None, others)
+
+
+class _Sequence(NamedTuple):
+    """Images whose names differ in their number alone, and those that do not fit in."""
+
+    frames: FrameFiles
+    images: int
+    strays: list[str]
+
+    @property
+    def rank(self) -> int:
+        """2 if the words speak for frames, 0 if they speak against them, else 1."""
+        return rank_of(os.path.splitext(self.frames.template % 0)[0])  # noqa: PTH122
+
+
+def _sequence(images: list[_Image], lengths: set[int], fps: float) -> _Sequence:
+    """Return the images of one spelling as numbers, with what is no part of the sequence."""
+    filled = Counter(len(image.digits) for image in images if image.digits[0] == "0" != image.digits)
+    if len(lengths) == 1:
+        (length,) = lengths
+    else:
+        length = max(filled, key=lambda each: (filled[each], each)) if filled else 1
+    before, after = _most_common((image.before, image.after) for image in images)
+    numbers: dict[int, _Image] = {}
+    strays: list[str] = []
+    for image in sorted(images, key=lambda image: (image.before, image.after) != (before, after)):
+        # A number that outgrows its zeros has none: 0999 is followed by 1000 and by 10000.
+        fits = len(image.digits) == length or (len(image.digits) > length and image.digits[0] != "0")
+        number = int(image.digits) if fits and len(image.digits) <= 18 else -1
+        if number < 0 or number in numbers:
+            strays.append("".join(image))
+        else:
+            numbers[number] = image
+    words = before.replace("%", "%%"), after.replace("%", "%%")
+    zeros = f"0{length}" if len(lengths) == 1 or filled else ""
+    template = f"{words[0]}%{zeros}d{words[1]}"
+    first, last = (min(numbers), max(numbers)) if numbers else (0, -1)
+    mixed = any((image.before, image.after) != (before, after) for image in numbers.values())
+    files = FrameFiles(template, first, last - first + 1, fps, mixed)
+    return _Sequence(files, len(numbers), strays)
+
+
+def _most_common(spellings: Iterator[tuple[str, str]]) -> tuple[str, str]:
+    counts = Counter(spellings)
+    return max(counts, key=lambda each: (counts[each], each))
+
+
+def _chosen(folder: Path, sequences: list[_Sequence]) -> _Sequence:
+    """Return the sequence that is the video's frames."""
+    best = max(sequence.rank for sequence in sequences)
+    likely = sorted(
+        (sequence for sequence in sequences if sequence.rank == best), key=lambda each: -each.images
+    )
+    if len(likely) > 1 and likely[1].images >= _RIVAL * likely[0].images:
+        names = ", ".join(f"{each.frames.template} ({each.images} images)" for each in likely)
+        raise DataError(
+            f"{folder}: its frames may be those of {names}",
+            hint="leave one kind of image in a folder, or call the frames img_%05d.jpg",
+        )
+    return likely[0]
 
 
 def images(folder: Path, files: FrameFiles, first: int = 0) -> Iterator[av.VideoFrame]:
@@ -61,7 +176,7 @@ def images(folder: Path, files: FrameFiles, first: int = 0) -> Iterator[av.Video
         DataError: an image is missing or damaged.
     """
     for number in range(first, files.count):
-        path = folder / files.name(number)
+        path = _path(folder, files, number)
         try:
             with Image.open(path) as image:
                 pixels = np.asarray(image.convert("RGB"))
@@ -71,3 +186,14 @@ def images(folder: Path, files: FrameFiles, first: int = 0) -> Iterator[av.Video
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise DataError(f"{path}: not a readable image: {error}") from error
         yield av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+
+
+def _path(folder: Path, files: FrameFiles, number: int) -> Path:
+    """Return the path of a frame as it is spelled: ``.JPG`` may stand among ``.jpg``."""
+    path = folder / files.name(number)
+    if not files.mixed_case or path.exists():
+        return path
+    wanted = path.name.casefold()
+    with os.scandir(folder) as entries:
+        alike = [entry.name for entry in entries if entry.name.casefold() == wanted]
+    return path.with_name(min(alike, default=path.name))

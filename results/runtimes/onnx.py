@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from results.runtimes.runtime import Compute, Program, Runtime, first_line, quiet
+from search_space.collection import without_collection
 from search_space.errors import ExportError
 
 OPSET = 20
@@ -117,18 +116,6 @@ def _quantise(path: Path, program: Program) -> None:
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
         )
-
-
-@contextmanager
-def without_collection() -> Iterator[None]:
-    """Collect no garbage: searching the millions of objects of an export takes a fifth of its time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 ONNXRUNTIME = _OnnxRuntime()

@@ -348,7 +348,10 @@ class Settings(SettingsModel):
         }
         return {
             "seed": self.seed,
-            "data": self.data.model_dump(mode="json", exclude={"cache", "source"}),
+            # Records of older versions have no columns.
+            "data": self.data.model_dump(
+                mode="json", exclude={"cache", "source"} | (set() if self.data.columns else {"columns"})
+            ),
             "space": self.space.digest,
             "recipe": self.recipe.model_dump(mode="json"),
             "search": search,

@@ -39,6 +39,13 @@ def write_videos(root: Path, *names: str, frames: int = 6, fps: int = 6) -> None
         path.write_bytes(content(path.suffix.lower(), frames, fps))
 
 
+def touch(root: Path, *names: str) -> None:
+    """Empty files: listing looks at names alone."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
 def write_images(folder: Path, template: str, numbers: range) -> None:
     """Numbered images, whose grey level is ten times their number."""
     folder.mkdir(parents=True, exist_ok=True)

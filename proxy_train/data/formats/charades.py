@@ -52,8 +52,7 @@ def read(request: Request) -> Listing:
                 _add_segments(listing, video, name, actions)
             else:
                 listing.add(video, _labels(actions), name, split)
-    for unused in videos.unused():
-        listing.drop(str(unused), "in no annotation")
+    videos.leave_out(listing, "in no annotation")
     return listing
 
 

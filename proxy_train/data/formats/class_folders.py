@@ -2,60 +2,129 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from proxy_train.data.formats.list_files import may_be_list
 from proxy_train.data.formats.listing import Listing
-from proxy_train.data.formats.request import SPLITS, Request
-from proxy_train.data.formats.video_index import VIDEOS, Contents, walk
-from proxy_train.video.frame_folder import find_frames
+from proxy_train.data.formats.request import Request
+from proxy_train.data.formats.split_folders import Layout, Top, find_layout
+from proxy_train.data.formats.tree import VIDEOS, Contents, require_folder, walk
+from proxy_train.video.frame_folder import sort_images
 from proxy_train.video.video import Video
 from search_space.errors import DataError
+
+_LIST = "looks like a list of videos; folders are read, and no lists (data.kind: list reads lists)"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The class and the split that a folder's videos have by where they are.
+
+    Args:
+        split: name of the split; empty if folders do not tell.
+        name: name of the class; empty for videos without a label.
+        reason: why its videos are not used, or empty.
+    """
+
+    split: str = ""
+    name: str = ""
+    reason: str = ""
 
 
 def read(request: Request) -> Listing:
     """Return the videos below class folders, whose sorted names give the classes; folders may be nested.
 
     Raises:
-        DataError: there is no folder or no video.
+        DataError: there is no folder or no video, a folder cannot be read, or its folders can be read in
+            several ways.
     """
     root = request.root
-    top = _folders(root)
-    splits = {path: SPLITS[path.name.lower()] for path in top if path.name.lower() in SPLITS}
+    require_folder(root)
+    every = list(walk(root))
+    layout = find_layout(root, _tops(every))
     listing = Listing()
-    for path in top:
-        if splits and path not in splits:
-            names = ", ".join(sorted(part.name for part in splits))
-            listing.drop(str(path), f"not a split folder beside {names}")
-    class_folders = [(split, path) for part, split in splits.items() for path in _folders(part)]
-    videos: list[tuple[str, str, Video]] = []
-    for split, path in class_folders or [("", path) for path in top]:
-        for contents in walk(path):
-            if contents.is_video:
-                frames = find_frames(contents.folder, request.frame_rate)
-                videos.append((split, path.name, Video(contents.folder, frames)))
-            videos += [(split, path.name, Video(contents.folder / name)) for name in contents.videos]
-            _drop_others(contents, listing)
-    if not videos:
+    listing.notes += layout.notes
+    labelled: list[tuple[str, str, Video]] = []
+    for contents in every:
+        if contents.below and contents.below[0] in layout.left_out:
+            continue  # named as a whole
+        place = _place(_holder(contents), layout)
+        videos = list(_videos(contents, listing, request.frame_rate)) if not place.reason else []
+        if place.name:
+            labelled += [(place.split, place.name, video) for video in videos]
+        else:
+            for video in videos:
+                listing.add_unlabelled(video, str(video.path.relative_to(root)), place.split)
+        _leave_out(contents, place.reason, listing)
+    if not labelled:
         raise DataError(
-            f"{root}: no video in it",
+            f"{root}: no video in it" if not listing.unlabelled else f"{root}: no video in a class folder",
             hint=f"put videos in root/<class>/, ending in {', '.join(sorted(VIDEOS))}",
         )
-    listing.classes = tuple(sorted({name for _, name, _ in videos}))
+    for name, reason in layout.left_out.items():
+        listing.drop(str(root / name), reason)
+    listing.classes = tuple(sorted({name for _, name, _ in labelled}))
     numbers = {name: number for number, name in enumerate(listing.classes)}
-    for split, name, video in videos:
+    for split, name, video in labelled:
         listing.add(video, numbers[name], str(video.path.relative_to(root)), split)
     return listing
 
 
-def _drop_others(contents: Contents, listing: Listing) -> None:
+def _tops(every: list[Contents]) -> dict[str, Top]:
+    """Return the facts of the root's folders that tell splits from classes."""
+    tops: dict[str, Top] = {}
+    for contents in every:
+        if not contents.below:
+            continue
+        top = tops.setdefault(contents.below[0], Top())
+        count, holder = contents.is_video + len(contents.videos), _holder(contents)
+        top.videos += count
+        if len(holder) > 1 and count:
+            top.folders.setdefault(holder[1], set()).update(holder[2:3])
+        elif holder:
+            top.loose += count
+    return tops
+
+
+def _holder(contents: Contents) -> tuple[str, ...]:
+    """Return the names of the folders that hold a folder's videos; frames are a video of the one above."""
+    return contents.below[:-1] if contents.is_video else contents.below
+
+
+def _place(holder: tuple[str, ...], layout: Layout) -> _Place:
+    """Return what videos are by the folders that hold them."""
+    if not holder:
+        return _Place(reason="outside the class folders")
+    top = holder[0]
+    if top in layout.unlabelled:
+        return _Place(layout.unlabelled[top])
+    if not layout.splits:
+        return _Place("", top)
+    split = layout.splits[top]
+    return (
+        _Place(split, holder[1]) if len(holder) > 1 else _Place(split, reason=f"in no class folder of {top}")
+    )
+
+
+def _videos(contents: Contents, listing: Listing, frame_rate: float) -> Iterator[Video]:
+    folder = contents.folder
+    if contents.is_video:
+        images = sort_images(folder, frame_rate)
+        listing.leave_images(contents.folder, images.others)
+        yield Video(folder, images.frames)
+    for name in contents.videos:
+        yield Video(folder / name)
+
+
+def _leave_out(contents: Contents, reason: str, listing: Listing) -> None:
+    folder = contents.folder
+    if reason:
+        paths = [folder] if contents.is_video else [folder / name for name in contents.videos]
+        for path in paths:
+            listing.drop(str(path), reason)
     for name in contents.others:
-        listing.drop(str(contents.folder / name), f"not a video: suffix {Path(name).suffix or 'missing'}")
-    if not contents.is_video:
-        for name in contents.images:
-            listing.drop(str(contents.folder / name), "an image outside a folder of a video's frames")
-
-
-def _folders(root: Path) -> list[Path]:
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder", hint="set data.root to the folder of your videos")
-    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+        suffix = f"not a video: suffix {Path(name).suffix or 'missing'}"
+        listing.drop(str(folder / name), _LIST if may_be_list(folder / name) else suffix)
+    listing.leave_rest(contents)

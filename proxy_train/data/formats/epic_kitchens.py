@@ -15,9 +15,10 @@ from proxy_train.video.video import Video
 from search_space.errors import DataError
 
 VERBS, NOUNS = 97, 300
+_MOST_NAMES = 100_000
 _SEGMENT = ("narration_id", "video_id", "start_timestamp", "stop_timestamp", "start_frame", "stop_frame")
 _LABELS = ("verb", "verb_class", "noun", "noun_class")
-_TIME = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+_TIME = re.compile(r"([0-9]{1,4}):([0-9]{2}):([0-9]{2}(?:\.[0-9]+)?)")
 _FILES = {
     "train": r"EPIC_100_train\.csv",
     "val": r"EPIC_100_validation\.csv",
@@ -51,8 +52,7 @@ def read(request: Request) -> Listing:
         rates = _frame_rates(rows)
         for where, row in rows:
             _add_segment(listing, videos, where, row, split, rates, names if labelled else None)
-    for video in videos.unused():
-        listing.drop(str(video), "in no annotation")
+    videos.leave_out(listing, "in no annotation")
     listing.classes = (
         *_names(request, r"EPIC_100_verb_classes\.csv", names[0], VERBS),
         *_names(request, r"EPIC_100_noun_classes.*\.csv", names[1], NOUNS),
@@ -124,5 +124,8 @@ def _names(request: Request, pattern: str, seen: Counter[tuple[int, str]], count
         names[number] = word
     for path in request.find(pattern)[:1]:
         for where, row in csv_rows(path, ("id", "key")):
-            names[parse_index(row["id"], where, "id", count)] = row["key"]
+            number = parse_index(row["id"], where, "id", _MOST_NAMES)
+            # Later versions of the list have further names, for other tasks.
+            if number < count:
+                names[number] = row["key"]
     return [names.get(number, str(number)) for number in range(count)]

@@ -40,8 +40,7 @@ def read(request: Request) -> Listing:
             if part not in ("0", "1", "2") or not file:
                 raise DataError(f"{path}, line {number}: {line!r}", hint="a line is file.avi 0, 1 or 2")
             _add_clip(listing, videos, file.strip(), name, label, int(part), request.split)
-    for video in videos.unused():
-        listing.drop(str(video), "in no list")
+    videos.leave_out(listing, "in no list")
     return listing
 
 

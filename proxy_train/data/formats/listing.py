@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from proxy_train.data.dataset import LeftOut, VideoItem
+from proxy_train.data.formats.tree import Contents
 from proxy_train.data.labels import Label, LabelsKind
 from proxy_train.video.video import Video
 
 _SHARE = 15  # percent of the videos for val, and again for test, if annotations do not tell
+_SHOWN = 4  # names of images in a reason; more of them are counted
 
 
 @dataclass
@@ -22,6 +25,7 @@ class Listing:
         kind: kind of all labels.
         verbs: number of verbs among ``classes``.
         groups: group of each item by its id: pieces of one recording, which stay in one split.
+        notes: readings that decide classes, splits or kinds of labels, for people.
     """
 
     classes: tuple[str, ...] = ()
@@ -32,6 +36,7 @@ class Listing:
     missing: list[LeftOut] = field(default_factory=list)
     unlabelled: list[VideoItem] = field(default_factory=list)
     groups: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def add(
         self,
@@ -62,6 +67,34 @@ class Listing:
         """Leave out a file or a row."""
         self.dropped.append(LeftOut(name, reason))
 
+    def note(self, reading: str) -> None:
+        """Tell a reading of the data that could have been another one."""
+        self.notes.append(reading)
+
+    def leave_images(self, folder: Path, others: Mapping[str, int]) -> None:
+        """Leave out the images of a folder of frames that are no frames, given by their spelling."""
+        spelled = list(others.items())
+        for name, count in spelled[:_SHOWN]:
+            what = f"{count} images beside" if count > 1 else "an image beside"
+            self.drop(str(folder / name), f"{what} the frames of a video")
+        if len(spelled) > _SHOWN:
+            more = spelled[_SHOWN:]
+            names = f"{more[0][0]} and {len(more) - 1} others"
+            self.drop(str(folder / names), f"{sum(dict(more).values())} images beside the frames of a video")
+
+    def leave_rest(self, contents: Contents) -> None:
+        """Leave out what a folder holds that is neither a video nor a video's frames."""
+        folder = contents.folder
+        for name in contents.hidden:
+            self.drop(str(folder / name), "hidden: its name begins with a dot")
+        images = [] if contents.is_video else contents.images
+        reason = contents.reason or "an image outside a folder of a video's frames"
+        if images and len(images) <= _SHOWN:
+            for name in images:
+                self.drop(str(folder / name), reason)
+        elif images or contents.reason:
+            self.drop(str(folder), f"{len(images)} images: {reason}" if images else reason)
+
 
 def split_items(items: list[VideoItem], groups: Mapping[str, str]) -> dict[str, tuple[VideoItem, ...]]:
     """Fill in the split of items that have none, and take val from train if there is none.
@@ -78,22 +111,30 @@ def split_items(items: list[VideoItem], groups: Mapping[str, str]) -> dict[str, 
     chosen: dict[str, str] = {}
     for members in of_label.values():
         with_test = {groups[item.id]: item.split == "" for item in members}
-        order = sorted(with_test, key=_bucket)
+        buckets = {group: _bucket(group) for group in with_test}
+        order = sorted(buckets, key=buckets.__getitem__)
         for group in order:
-            chosen[group] = _hashed_split(_bucket(group)[0], with_test=with_test[group])
+            chosen[group] = _hashed_split(buckets[group][0], with_test=with_test[group])
         # Few videos may all fall on one side; the ends of the order have the best claim to either.
         if len(order) > 1 and all(chosen[group] != "val" for group in order):
             chosen[order[0]] = "val"
         if all(chosen[group] != "train" for group in order):
             chosen[order[-1]] = "train"
-    open_ids = {item.id for item in hashed}
-    placed = [replace(item, split=chosen[groups[item.id]]) if item.id in open_ids else item for item in items]
-    names = ("train", "val", "test")
-    return {name: tuple(item for item in placed if item.split == name) for name in names}
+    placed: dict[str, list[VideoItem]] = {"train": [], "val": [], "test": []}
+    for item in items:
+        split = item.split
+        if split == "" or (split == "train" and not has_val):
+            split = chosen[groups[item.id]]
+        placed[split].append(item if split == item.split else replace(item, split=split))
+    return {name: tuple(part) for name, part in placed.items()}
 
 
 def _bucket(name: str) -> tuple[int, str]:
-    return int(hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:8], 16) % 100, name
+    try:
+        text = name.encode(errors="surrogateescape")
+    except UnicodeEncodeError:  # from annotations, not from names of files
+        text = name.encode(errors="backslashreplace")
+    return int(hashlib.sha256(text).hexdigest()[:8], 16) % 100, name
 
 
 def _hashed_split(bucket: int, *, with_test: bool) -> str:

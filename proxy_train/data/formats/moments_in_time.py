@@ -7,7 +7,8 @@ from pathlib import Path
 from proxy_train.data.formats.annotation_files import parse_index
 from proxy_train.data.formats.listing import Listing
 from proxy_train.data.formats.request import Request, lines_of, split_of
-from proxy_train.data.formats.video_index import VIDEOS, VideoIndex
+from proxy_train.data.formats.tree import VIDEOS
+from proxy_train.data.formats.video_index import VideoIndex
 from search_space.errors import DataError
 
 _CATEGORIES = r"moments_categories\.txt"
@@ -41,8 +42,7 @@ def read(request: Request) -> Listing:
                 hint = "a line is class/file.mp4,label,positives,negatives"
                 raise DataError(f"{path}, line {number}: {line!r}", hint=hint)
             _add_video(listing, videos, f"{split}/{file}", split, numbers.get(fields[0].strip()), fields[0])
-    for video in videos.unused():
-        listing.drop(str(video), "in no annotation")
+    videos.leave_out(listing, "in no annotation")
     return listing
 
 

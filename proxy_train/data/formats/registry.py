@@ -66,6 +66,8 @@ def detect(request: Request) -> str:
         raise DataError(
             f"{request.root} looks like {' and '.join(names)}", hint="say which: data.kind, or FORMAT:FOLDER"
         )
+    if not names and list_files.matches_table(request):
+        names = ["list"]
     if not names and request.annotations is not None:
         raise DataError(
             f"{request.annotations}: annotations of no format that is known",

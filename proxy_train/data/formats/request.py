@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
+from proxy_train.data.formats.tree import VIDEOS, is_folder, require_folder
+from proxy_train.video.frame_folder import SUFFIXES
 from search_space.errors import DataError
+
+Column = Literal["path", "label", "labels", "frames", "offset", "split", "-"]
+"""The meaning of a list's column; ``-`` is none."""
 
 SPLITS = {
     "train": "train",
@@ -19,10 +28,11 @@ SPLITS = {
     "test": "test",
     "testing": "test",
 }
+_NO_ANNOTATIONS = tuple(VIDEOS | SUFFIXES)
 _ANNOTATION_FOLDERS = re.compile(r"annot|label|split|list|csv|meta|charades$", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Request:
     """A data set to read.
 
@@ -33,6 +43,7 @@ class Request:
         split: number of the official split, from 1.
         frame_rate: frames a second of folders of images, if no annotation tells.
         segments: whether to train on the annotated parts of videos that have several, if a format can.
+        columns: meaning of the columns of lists without a header; empty where the lists are to tell it.
     """
 
     root: Path
@@ -40,30 +51,52 @@ class Request:
     split: int = 1
     frame_rate: float = 25.0
     segments: bool = False
+    columns: tuple[Column, ...] = ()
 
     def find(self, pattern: str) -> list[Path]:
         """Return annotation files whose whole name fits a regular expression, in any case, sorted by name."""
         fits = re.compile(pattern, re.IGNORECASE)
-        paths = [path for path in self._candidates() if fits.fullmatch(path.name)]
+        return [path for path in self._candidates if fits.fullmatch(path.name)]
+
+    @cached_property
+    def _candidates(self) -> list[Path]:
+        """The files that may be annotations, sorted by name; every format asks for some of them."""
+        if self.annotations is not None:
+            try:
+                whole = stat.S_ISDIR(self.annotations.stat().st_mode)
+            except OSError as error:
+                raise DataError(
+                    f"{self.annotations}: {error.strerror}", hint="set data.annotations"
+                ) from error
+            paths = _files_in(self.annotations)[0] if whole else [self.annotations]
+        else:
+            require_folder(self.root)
+            paths, folders = _files_in(self.root)
+            for folder in filter(_ANNOTATION_FOLDERS.search, folders):
+                paths += _files_in(self.root / folder)[0]
         return sorted(paths, key=lambda path: (path.name, str(path)))
 
-    def _candidates(self) -> Iterator[Path]:
-        if self.annotations is not None:
-            if not self.annotations.exists():
-                raise DataError(f"{self.annotations}: no such file or folder", hint="set data.annotations")
-            yield from files_in(self.annotations) if self.annotations.is_dir() else (self.annotations,)
-            return
-        if not self.root.is_dir():
-            raise DataError(f"{self.root}: no such folder", hint="set data.root to the folder of your videos")
-        yield from files_in(self.root)
-        for folder in sorted(self.root.iterdir()):
-            if _ANNOTATION_FOLDERS.search(folder.name) and folder.is_dir():
-                yield from files_in(folder)
 
-
-def files_in(folder: Path) -> Iterator[Path]:
-    """Return the files of a folder, hidden ones left out."""
-    return (path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
+def _files_in(folder: Path) -> tuple[list[Path], list[str]]:
+    """Return the files of a folder that may be annotations, and the names of its folders, hidden ones left
+    out."""
+    paths: list[Path] = []
+    folders: list[str] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                # Videos in the root may be many.
+                if entry.name.startswith(".") or entry.name.lower().endswith(_NO_ANNOTATIONS):
+                    continue
+                if is_folder(entry):
+                    folders.append(entry.name)
+                elif entry.is_file():
+                    paths.append(folder / entry.name)
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or folder}: {error.strerror}", hint="make it readable, or move it elsewhere"
+        ) from error
+    return paths, sorted(folders)
 
 
 def split_of(name: str) -> str | None:
@@ -75,11 +108,15 @@ def split_of(name: str) -> str | None:
 def read_text(path: Path) -> str:
     """Return an annotation file's text; raise DataError if it cannot be read or is no UTF-8."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}", hint="annotations must be readable") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 at byte {error.start}", hint="save it as UTF-8") from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise DataError(f"{path}, line {line}: a zero byte in it", hint="save it as UTF-8 text")
+    return text
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, str]]:

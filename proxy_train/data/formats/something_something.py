@@ -43,8 +43,7 @@ def read(request: Request) -> Listing:
             if not isinstance(entry, dict) or "id" not in entry:
                 raise DataError(f"{source}: entry {place} has no id", hint="an entry is {id, template, ...}")
             _add_video(listing, videos, entry, "val" if split == "validation" else split, numbers)
-    for video in videos.unused():
-        listing.drop(str(video), "in no annotation")
+    videos.leave_out(listing, "in no annotation")
     return listing
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 from proxy_train.data.formats.annotation_files import parse_index
@@ -27,6 +28,8 @@ def read(request: Request) -> Listing:
     """
     numbers = _classes(request)
     listing = Listing(classes=tuple(sorted(numbers, key=numbers.__getitem__)))
+    spelled = Counter(map(str.casefold, numbers))
+    numbers |= {name.casefold(): label for name, label in numbers.items() if spelled[name.casefold()] == 1}
     videos = VideoIndex(request.root, request.frame_rate)
     lists = request.find(rf"(train|test)list{request.split:02d}\.txt")
     if not lists:
@@ -37,10 +40,9 @@ def read(request: Request) -> Listing:
     for path in lists:
         split = "train" if path.name.lower().startswith("train") else "test"
         for number, line in lines_of(path):
-            name, _, written = line.rpartition(" ") if re.search(r" \d+$", line) else (line, "", "")
+            name, _, written = line.rpartition(" ") if re.search(r" [0-9]{1,9}$", line) else (line, "", "")
             _add_clip(listing, videos, name.strip(), split, numbers, written, f"{path}, line {number}")
-    for video in videos.unused():
-        listing.drop(str(video), f"not in split {request.split}")
+    videos.leave_out(listing, f"not in split {request.split}")
     return listing
 
 
@@ -54,7 +56,7 @@ def _add_clip(
     where: str,
 ) -> None:
     file = Path(name)
-    label = numbers.get(file.parent.name)
+    label = numbers.get(file.parent.name, numbers.get(file.parent.name.casefold()))
     if label is None:
         raise DataError(f"{where}: {name!r}", hint="a line is Class/video.avi, its class from classInd.txt")
     video = videos.find_path(name) or videos.find(file.stem)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
-from proxy_train.video.frame_folder import SUFFIXES as IMAGES
-from proxy_train.video.frame_folder import find_frames
+from proxy_train.data.formats.listing import Listing
+from proxy_train.data.formats.tree import VIDEOS, Contents, walk
+from proxy_train.video.frame_folder import SortedImages, rank_of, sort_images
 from proxy_train.video.video import Video
-
-VIDEOS = frozenset({".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp"})
 
 
 class VideoIndex:
@@ -23,85 +22,180 @@ class VideoIndex:
     Args:
         root: the folder of the videos.
         frame_rate: frames a second of folders of images.
+
+    Raises:
+        DataError: a folder cannot be read.
     """
 
     def __init__(self, root: Path, frame_rate: float) -> None:
-        self._root, self._frame_rate = root, frame_rate
-        self._paths: dict[str, list[Path]] = {}
-        self._folders: set[Path] = set()
-        self._used: set[Path] = set()
+        self._root, self._frame_rate = str(root), frame_rate
+        # Nearly every name belongs to one video: lists for all of them would take more memory than the names.
+        self._paths: dict[str, str] = {}
+        self._more: dict[str, list[str]] = {}
+        self._folders: dict[str, SortedImages | None] = {}
+        self._parents: dict[str, Path] = {}
+        self._used: set[str] = set()
+        self._spellings: dict[str, str] | None = None
+        self._more_spellings: dict[str, list[str]] = {}
+        self._respelled: dict[str, str] = {}
+        self._rest: list[Contents] = []
         for contents in walk(root):
+            folder = str(contents.folder)
             if contents.is_video:
-                self._paths.setdefault(contents.folder.name, []).append(contents.folder)
-                self._folders.add(contents.folder)
+                self._folders[folder] = None
+                self._enter(contents.below[-1], folder)
+            below = "" if folder == "." else f"{folder.rstrip('/')}/"
             for name in contents.videos:
-                self._paths.setdefault(Path(name).stem, []).append(contents.folder / name)
+                self._enter(name[: name.rindex(".")], below + name)
+            if contents.hidden or contents.reason or (contents.images and not contents.is_video):
+                self._rest.append(contents)
+
+    def _enter(self, name: str, path: str) -> None:
+        if self._paths.setdefault(name, path) != path:
+            self._more.setdefault(name, []).append(path)
 
     def find(self, name: str, *, below: str = "") -> Video | None:
         """Return the video of a name (without folder and suffix), or None.
+
+        A name that no video has is looked for in another case, as long as only one video fits.
 
         Args:
             name: the name.
             below: folder to prefer among several videos of that name, in any spelling (see ``plain``).
         """
-        paths = self._paths.get(name)
-        if not paths:
-            return None
-        path = next((path for path in paths if plain(path.parent.name) == plain(below)), paths[0])
-        # All of them are accounted for: copies of one video are one video.
-        self._used.update(paths)
-        return Video(path, find_frames(path, self._frame_rate) if path in self._folders else None)
+        path = self._paths.get(name)
+        if path is None:
+            alike = [each for spelled in self._spelled(name) for each in self._all(spelled)]
+            if len(alike) != 1:
+                return None
+            self._respelled[name] = path = alike[0]
+        elif name in self._more:
+            paths = self._all(name)
+            path = self._likeliest([each for each in paths if plain(_parent(each)) == plain(below)] or paths)
+        return self._video(path)
 
-    def find_path(self, relative: str) -> Video | None:
-        """Return the video at a path below ``root`` or below one of its folders, or None."""
-        wanted = Path(relative)
-        for path in self._paths.get(wanted.stem, []) + self._paths.get(wanted.name, []):
-            if (
-                path.with_suffix("").parts[-len(wanted.parts) :] == wanted.with_suffix("").parts
-                or path.parts[-len(wanted.parts) :] == wanted.parts
-            ):
-                self._used.add(path)
-                return Video(path, find_frames(path, self._frame_rate) if path in self._folders else None)
+    def find_any(self, names: Iterable[str], *, below: str = "") -> Video | None:
+        """Return the video of the first of several names that has one, or None; see ``find``."""
+        for name in names:
+            video = self.find(name, below=below)
+            if video is not None:
+                return video
         return None
 
-    def unused(self) -> Iterator[Path]:
-        """Return the videos that were not looked up."""
-        every = (path for paths in self._paths.values() for path in paths)
-        return (path for path in sorted(every) if path not in self._used)
+    def find_path(self, relative: str, *, unique: bool = False) -> Video | None:
+        """Return the video at a path below ``root`` or below one of its folders, or None.
+
+        Suffixes may differ, and so may case as long as only one video fits.
+
+        Args:
+            relative: the path.
+            unique: return None where several folders of ``root`` have such a path, and itself has none.
+        """
+        wanted = os.path.normpath(relative)
+        names = dict.fromkeys((_stem(os.path.basename(wanted)), os.path.basename(wanted)))  # noqa: PTH119
+        paths = list(chain.from_iterable(map(self._all, names)))
+        exact = str(Path(self._root, wanted))
+        if exact in paths:
+            return self._video(exact)
+        fitting = [path for path in paths if _ends_with(path, wanted)]
+        if fitting:
+            return None if unique and len(fitting) > 1 else self._video(self._likeliest(fitting))
+        alike = [
+            path
+            for name in dict.fromkeys(chain.from_iterable(map(self._spelled, names)))
+            for path in self._all(name)
+            if _ends_with(path.casefold(), wanted.casefold())
+        ]
+        if len(alike) != 1:
+            return None
+        self._respelled[relative] = alike[0]
+        return self._video(alike[0])
+
+    def images_beside(self, path: Path) -> SortedImages | None:
+        """Return the images of a video that is a folder; None for a file."""
+        return self._sorted(str(path)) if str(path) in self._folders else None
+
+    def leave_out(self, listing: Listing, reason: str) -> None:
+        """Name in a listing everything that was not looked up, and names that were found in another case.
+
+        Args:
+            listing: the listing to name it in.
+            reason: the reason why a video is not used.
+        """
+        unused: list[tuple[str, str]] = []
+        for name, path in self._paths.items():
+            if path in self._used and name not in self._more:
+                continue
+            paths = self._all(name)
+            used = next((path for path in paths if path in self._used), None)
+            why = f"another video of this name is used: {used}" if used else reason
+            unused += [(path, why) for path in paths if path not in self._used]
+        for path, why in sorted(unused):
+            listing.drop(str(Path(path)), why)
+        for contents in self._rest:
+            listing.leave_rest(contents)
+        for folder, images in self._folders.items():
+            if images is not None:
+                listing.leave_images(Path(folder), images.others)
+        if self._respelled:
+            name, path = next(iter(self._respelled.items()))
+            count = len(self._respelled)
+            listing.note(f"names matched ignoring case: {count}, such as {name} with {path}")
+
+    def _likeliest(self, paths: Sequence[str]) -> str:
+        """Return the path whose folders' names speak for pictures, not for optical flow; else the first."""
+        return max(paths, key=lambda path: rank_of(_directory(path).removeprefix(self._root)))
+
+    def _all(self, name: str) -> list[str]:
+        """Return the paths of all videos of a name."""
+        path = self._paths.get(name)
+        return [] if path is None else [path, *self._more.get(name, ())]
+
+    def _spelled(self, name: str) -> list[str]:
+        """Return the names of videos that differ from a name in case alone."""
+        if self._spellings is None:
+            self._spellings = {}
+            for each in self._paths:
+                first = self._spellings.setdefault(each.casefold(), each)
+                if first != each:
+                    self._more_spellings.setdefault(each.casefold(), []).append(each)
+        folded = name.casefold()
+        first_spelling = self._spellings.get(folded)
+        return [] if first_spelling is None else [first_spelling, *self._more_spellings.get(folded, ())]
+
+    def _video(self, path: str) -> Video:
+        self._used.add(path)
+        images = self._sorted(path) if path in self._folders else None
+        name = path[path.rfind("/") + 1 :]
+        folder = path[: len(path) - len(name)]
+        parent = self._parents.get(folder)
+        if parent is None:
+            parent = self._parents[folder] = Path(folder)
+        return Video(parent / name, images.frames if images else None)
+
+    def _sorted(self, path: str) -> SortedImages:
+        """Return the images of a folder; many parts of a video ask for the same one."""
+        found = self._folders[path]
+        if found is None:
+            found = self._folders[path] = sort_images(Path(path), self._frame_rate)
+        return found
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """The sorted names of the files of a folder; ``is_video``: its images are the frames of a video."""
-
-    folder: Path
-    videos: list[str]
-    images: list[str]
-    others: list[str]
-    is_video: bool
+def _ends_with(path: str, wanted: str) -> bool:
+    return f"/{path}".endswith(f"/{wanted}") or f"/{_stem(path)}".endswith(f"/{_stem(wanted)}")
 
 
-def walk(root: Path) -> Iterator[Contents]:
-    """Yield every folder below ``root`` and itself, through links too, each once, in sorted order."""
-    seen: set[tuple[int, int]] = set()
-    for folder, folders, files in os.walk(root, followlinks=True):
-        stat = os.stat(folder)  # noqa: PTH116 - a plain call, made for every folder
-        if (stat.st_dev, stat.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((stat.st_dev, stat.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        shown = sorted(name for name in files if not name.startswith("."))
-        videos = [name for name in shown if _suffix(name) in VIDEOS]
-        images = [name for name in shown if _suffix(name) in IMAGES]
-        others = [name for name in shown if _suffix(name) not in VIDEOS | IMAGES]
-        numbered = any(os.path.splitext(name)[0][-1:].isdigit() for name in images)  # noqa: PTH122
-        frames = numbered and not videos and not folders and folder != str(root)
-        yield Contents(Path(folder), videos, images, others, frames)
+def _stem(path: str) -> str:
+    stem, suffix = os.path.splitext(path)  # noqa: PTH122
+    return stem if suffix.lower() in VIDEOS else path
 
 
-def _suffix(name: str) -> str:
-    return os.path.splitext(name)[1].lower()  # noqa: PTH122 - millions of names
+def _directory(path: str) -> str:
+    return path[: path.rfind("/") + 1]
+
+
+def _parent(path: str) -> str:
+    return _directory(path).rstrip("/").rpartition("/")[2]
 
 
 def plain(name: str) -> str:

@@ -10,13 +10,7 @@ from pydantic import ValidationError
 from proxy_train.data.dataset import Dataset
 from proxy_train.data.settings import DataSettings, load_dataset
 from search_space.errors import DataError
-
-
-def touch(root: Path, *names: str) -> None:
-    """Empty files: listing looks at names alone."""
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
+from tests.proxy_train.video_files import touch
 
 
 def load(root: Path, kind: str = "folder") -> Dataset:

@@ -29,7 +29,7 @@ from tests.proxy_train.data.written_formats import (
     write_something,
     write_ucf,
 )
-from tests.proxy_train.video_files import write_text, write_videos
+from tests.proxy_train.video_files import write_images, write_text, write_videos
 
 
 def test_kinetics(tmp_path: Path) -> None:
@@ -92,6 +92,16 @@ def test_epic_frames_count_from_one_even_if_the_first_are_missing(tmp_path: Path
         (tmp_path / "P01/rgb_frames/P01_02" / f"frame_{number:010d}.jpg").unlink()
     (val,) = load(tmp_path).items["val"]
     assert val.frames is not None and (val.frames.offset, val.frames.count) == (1, 13)
+
+
+@pytest.mark.parametrize("flow", ["flow_frames", "a_depth", "masks"])
+def test_epic_pictures_come_before_flow_of_the_same_name(tmp_path: Path, flow: str) -> None:
+    write_epic(tmp_path)
+    write_images(tmp_path / "P01" / flow / "P01_02", "frame_%010d.jpg", range(1, 14))
+    dataset = load(tmp_path)
+    assert [item.path for item in dataset.items["val"]] == [tmp_path / "P01/rgb_frames/P01_02"]
+    reason = f"another video of this name is used: {tmp_path / 'P01/rgb_frames/P01_02'}"
+    assert (str(tmp_path / "P01" / flow / "P01_02"), reason) in dataset.dropped
 
 
 def test_charades(tmp_path: Path) -> None:
@@ -235,3 +245,76 @@ def test_found_by_its_files_decoded_and_prepared(tmp_path: Path, kind: str) -> N
     assert len(left_out["missing"]) == len(dataset.missing)
     assert len(left_out["left out while listing"]) == len(dataset.dropped)
     assert json.loads((tmp_path / "run" / "classes.json").read_text())["labels"] == dataset.labels_kind
+
+
+def test_ucf101_in_another_case(tmp_path: Path) -> None:
+    write_text(
+        tmp_path,
+        classInd__txt="1 HandstandPushups\n2 Archery\n",
+        trainlist01__txt="HandStandPushups/v_HandStandPushups_g01_c01.avi 1\n"
+        "archery/v_archery_g01_c01.avi 2\n",
+        testlist01__txt="HandstandPushups/v_HandstandPushups_g02_c01.avi\n",
+    )
+    write_videos(tmp_path, *(f"HandstandPushups/v_HandstandPushups_g0{at}_c01.avi" for at in (1, 2)))
+    write_videos(tmp_path, "Archery/v_Archery_g01_c01.AVI")
+    dataset = load(tmp_path, trainable=False)
+    found = {item.path.name: item.label for items in dataset.items.values() for item in items}
+    assert found == {
+        "v_HandstandPushups_g01_c01.avi": 0,
+        "v_HandstandPushups_g02_c01.avi": 0,
+        "v_Archery_g01_c01.AVI": 1,
+    }
+    assert not dataset.missing and not dataset.dropped
+    assert any(note.startswith("names matched ignoring case: 2, such as") for note in dataset.notes)
+
+
+IN_CAPITALS = [kind for kind in WRITERS if kind != "folder"]
+
+
+@pytest.mark.parametrize("kind", IN_CAPITALS)
+def test_files_in_another_case_are_found_by_every_annotation_format(tmp_path: Path, kind: str) -> None:
+    root = tmp_path / "videos"
+    root.mkdir()
+    WRITERS[kind](root)
+    before = load(root, kind, trainable=False)
+    for path in sorted(root.rglob("*"), reverse=True):
+        if path.suffix.lower() in {".mp4", ".avi", ".webm"}:
+            path.rename(path.with_name(path.name.swapcase()))
+    after = load(root, kind, trainable=False)
+    assert {split: labels(after, split) for split in after.items} == {
+        split: labels(before, split) for split in before.items
+    }
+    assert [entry.name for entry in after.missing] == [entry.name for entry in before.missing]
+    assert all(item.path.exists() for items in after.items.values() for item in items)
+
+
+def test_two_files_that_differ_in_case_alone_are_not_guessed(tmp_path: Path) -> None:
+    write_text(tmp_path, Charades_v1_train__csv="id,actions,length\nABC,c001 0 1,1\n")
+    write_videos(tmp_path, "abc.mp4", "Abc.mp4")
+    dataset = load(tmp_path, "charades", trainable=False)
+    assert [name for name, _ in dataset.missing] == ["train:ABC"]
+    assert {name for name, _ in dataset.dropped} == {str(tmp_path / "abc.mp4"), str(tmp_path / "Abc.mp4")}
+
+
+def test_files_of_one_name_are_told_apart_and_the_others_named(tmp_path: Path) -> None:
+    write_text(tmp_path, Charades_v1_train__csv="id,actions,length\nABC,c001 0 1,1\n")
+    write_videos(tmp_path, "ABC.mp4", "copy/ABC.mp4", "copy/ABC.avi")
+    dataset = load(tmp_path, "charades", trainable=False)
+    assert dict(dataset.dropped) == {
+        str(tmp_path / f"copy/ABC.{suffix}"): f"another video of this name is used: {tmp_path / 'ABC.mp4'}"
+        for suffix in ("avi", "mp4")
+    }
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_later_lists_of_epic_nouns_have_names_of_other_tasks(tmp_path: Path, older: bool) -> None:
+    write_epic(tmp_path)
+    write_text(
+        tmp_path, EPIC_100_noun_classes_v2__csv="id,key\n" + "".join(f"{at},noun {at}\n" for at in range(305))
+    )
+    if older:
+        write_text(tmp_path, EPIC_100_noun_classes__csv="id,key\n0,tap\n")
+    dataset = load(tmp_path)
+    assert len(dataset.classes) == 97 + 300
+    assert dataset.classes[97] == ("tap" if older else "noun 0")
+    assert dataset.classes[97 + 299] == ("pan" if older else "noun 299")

@@ -49,6 +49,16 @@ def test_several_formats_at_once_are_not_guessed(tmp_path: Path) -> None:
         ("moments-in-time", {"moments_categories__txt": "a\n"}, "line 1: index is 'a'"),
         ("ucf101", {"classInd__txt": "0 a\n", "trainlist01__txt": "a/b.avi 1"}, "not 1, 2, 3"),
         ("hmdb51", {"a_test_split1__txt": "b.avi 3\n"}, "line 1: 'b.avi 3'"),
+        (
+            "kinetics",
+            {"train__csv": "label,youtube_id,time_start,time_end\nx,a,nan,10\n"},
+            "line 2: time_start is 'nan'",
+        ),
+        ("moments-in-time", {"moments_categories__txt": "a,²\n"}, "line 1: index is '²'"),
+        ("moments-in-time", {"moments_categories__txt": f"a,{'9' * 5000}\n"}, "line 1: index is '999"),
+        ("something-something", {"labels__json": "[" * 100_000}, "not JSON that can be read"),
+        ("something-something", {"labels__json": f'{{"a": {"9" * 5000}}}'}, "not JSON that can be read"),
+        ("list", {"train__txt": "b.mp4 1\na\0.mp4 1"}, r"train\.txt, line 2: a zero byte"),
         ("list", {"train__txt": "caf\udce9.mp4 1"}, "not UTF-8 at byte 3"),
     ],
 )

@@ -26,12 +26,12 @@ from results.inference.runners import ClipRunner, ExportRunner
 from results.inference.streaming import StreamingClassifier, softmax
 from results.member import write_member
 from results.provenance import sha256
-from results.runtimes.onnx import without_collection
 from results.runtimes.preprocessing import Preprocessing
 from results.runtimes.registry import RUNTIMES
 from results.runtimes.runtime import quiet
 from results.runtimes.sidecar import Sidecar
 from search_space.architecture.parts import BASE, STREAM, Options
+from search_space.collection import without_collection
 from search_space.errors import DataError, ExportError, NetworkError
 from search_space.network.ensemble import Ensemble
 from search_space.network.model import MoViNet

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from proxy_train.data.settings import DataSettings
 from search_space.cost.latency_table import KINDS, LatencyTable, frame_operations, space_operations
 from search_space.errors import RecordError, SettingsError
 from search_space.space.budgets import PAPER
@@ -267,6 +268,13 @@ def test_only_what_measurements_mean_is_part_of_the_identity(tmp_path: Path) -> 
     }.items():
         assert changed(tmp_path, **{key: value}).digest != base.digest, key
     assert changed(tmp_path, recipe__learning_rate=0.5).digest != base.digest
+    # Records of versions without columns of lists go on.
+    assert "columns" not in base.identity()["data"]
+    lists = [
+        base.model_copy(update={"data": DataSettings(kind="list", root=tmp_path, columns=columns)})
+        for columns in (("path", "frames", "label"), ("path", "label"))
+    ]
+    assert lists[0].digest != lists[1].digest
 
 
 def test_a_recipe_may_be_inline_or_a_file(tmp_path: Path) -> None:
