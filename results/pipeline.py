@@ -42,7 +42,7 @@ from searcher.pilot.planned import resolved
 from searcher.plan.confirmation import confirmed
 from searcher.plan.job_plan import JobOutcome
 from searcher.record.records import Records
-from searcher.run.same_data import check_same_data
+from searcher.record.same_data import check_same_data
 from searcher.run.session import Session
 from searcher.settings.checks import check_settings
 from searcher.settings.reading import load_settings

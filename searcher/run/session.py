@@ -31,8 +31,8 @@ from searcher.plan.seeding import check_same_seeds, find_seeds
 from searcher.promotion.halving import ParetoHalving
 from searcher.record.candidate import Candidate
 from searcher.record.records import Records
+from searcher.record.same_data import keep_same_data
 from searcher.run.run_log import RunLog
-from searcher.run.same_data import keep_same_data
 from searcher.settings.settings import Settings
 from searcher.strategies.registry import create_strategy
 from searcher.strategies.space_domain import SpaceDomain

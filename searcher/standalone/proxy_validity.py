@@ -33,8 +33,8 @@ from searcher.plan.job import Job, job_folder
 from searcher.plan.job_plan import JobOutcome, JobPlan
 from searcher.plan.measured_reliability import reliability_line
 from searcher.record.records import Records
+from searcher.record.same_data import check_same_data, keep_same_data
 from searcher.reliability import Reliability, TrainingResult, reliability
-from searcher.run.same_data import check_same_data, keep_same_data
 from searcher.settings.checks import check_settings
 from searcher.settings.settings import Settings
 

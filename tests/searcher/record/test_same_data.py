@@ -13,7 +13,7 @@ from proxy_train.data.settings import DataSettings, load_dataset
 from results.report.from_folders import merged, read_run
 from search_space.errors import RecordError, SettingsError
 from searcher.record.records import Records
-from searcher.run.same_data import DATA, check_same_data, keep_same_data
+from searcher.record.same_data import DATA, check_same_data, keep_same_data
 from searcher.run.session import Session
 from searcher.settings.settings import Settings
 from searcher.standalone.proxy_validity import RelativeFidelity, prepare_study
