@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +13,6 @@ import numpy as np
 
 from proxy_train.data.contents import Contents
 from proxy_train.evaluation.rank_agreement import RankAgreement, compare_rankings
-from proxy_train.fidelity import Fidelity
 from proxy_train.metric_names import TOP1
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
@@ -37,62 +36,7 @@ from searcher.record.same_data import check_same_data, keep_same_data
 from searcher.reliability import Reliability, TrainingResult, reliability
 from searcher.settings.checks import check_settings
 from searcher.settings.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class RelativeFidelity:
-    """The fidelity of a training, relative to the clip and the channels of its network.
-
-    Args:
-        epochs: epochs of the schedule.
-        share: share of the training clips.
-        frames: share of the frames of the network's own clip.
-        size: share of the side of the network's own clip.
-        width: share of the network's channels.
-
-    Raises:
-        SettingsError: a number is out of range.
-    """
-
-    epochs: int
-    share: float = 1.0
-    frames: float = 1.0
-    size: float = 1.0
-    width: float = 1.0
-
-    def __post_init__(self) -> None:
-        for part in fields(self):
-            value = getattr(self, part.name)
-            if not (value >= 1 if part.name == "epochs" else 0 < value <= 1):
-                raise SettingsError(
-                    f"fidelity: {part.name} is {value}, which is out of range",
-                    hint="give 1 or more epochs, and shares above 0, up to 1",
-                )
-
-    @classmethod
-    def parse(cls, text: str) -> RelativeFidelity:
-        """Read ``epochs=4,share=0.5,width=0.5``.
-
-        Raises:
-            SettingsError: the text is of another form.
-        """
-        names = {part.name for part in fields(cls)}
-        try:
-            pairs = dict(part.strip().split("=") for part in text.split(","))
-            values: dict[str, Any] = {k: int(v) if k == "epochs" else float(v) for k, v in pairs.items()}
-        except ValueError:
-            values = {}
-        if "epochs" not in values or not values.keys() <= names:
-            raise SettingsError(
-                f"{text!r} is not a fidelity",
-                hint="write epochs=4, and optionally share=, frames=, size=, width= from 0 to 1",
-            )
-        return cls(**values)
-
-    def fidelity(self, clip: ClipShape) -> Fidelity:
-        """Return the fidelity for a network that is made for ``clip``."""
-        frames, size = max(1, round(clip.frames * self.frames)), max(1, round(clip.size * self.size))
-        return Fidelity(self.epochs, frames, size, self.share, self.width)
+from searcher.standalone.relative_fidelity import RelativeFidelity
 
 
 class StudiedNetwork(NamedTuple):
@@ -257,6 +201,11 @@ def prepare_study(
     """
     if networks < 10:
         raise SettingsError(f"{networks} networks are too few for a ranking", hint="give 10 or more")
+    if cheap.work >= expensive.work:
+        raise SettingsError(
+            f"the cheap training, {cheap.text}, does not cost less than the expensive one, {expensive.text}",
+            hint="give --cheap fewer epochs or smaller shares than --expensive",
+        )
     if seeds < 1:
         raise SettingsError(f"{seeds} seeds train nothing", hint="give 1 or more; 2 tell the reliability")
     check_settings(settings)

@@ -19,7 +19,9 @@ from search_space.errors import SettingsError
 from search_space.space.space import SearchSpace
 from searcher.plan.job_plan import JobOutcome, JobPlan
 from searcher.record.records import Records
-from searcher.standalone.proxy_validity import RelativeFidelity, Validity, _jobs, spread, summarise
+from searcher.settings.reading import load_settings
+from searcher.standalone.proxy_validity import Validity, _jobs, prepare_study, spread, summarise
+from searcher.standalone.relative_fidelity import RelativeFidelity
 from searcher.testing.domains import TINY_SPACE
 from tests.searcher.invented import invented
 from tests.searcher.serial import run_serially
@@ -166,3 +168,16 @@ def test_failures_are_told_with_their_reason(tmp_path: Path) -> None:
     assert "loss is nan" in found.failed[0][1] and "failed" in found.text()
     with pytest.raises(SettingsError, match="only 0 of 12"):
         study(tmp_path / "all", broken="0123456789abcdef")
+
+
+@pytest.mark.parametrize("cheap", ["epochs=4", "epochs=8,share=0.5", "epochs=6,width=0.9"])
+def test_a_cheap_training_that_is_not_cheaper_is_refused(cheap: str) -> None:
+    with pytest.raises(SettingsError, match=f"the cheap training, {cheap}, does not cost less"):
+        prepare_study(
+            load_settings(),
+            RelativeFidelity.parse(cheap),
+            RelativeFidelity.parse("epochs=4"),
+            10,
+            making=lambda *_: None,
+            preparing=lambda *_: None,
+        )
