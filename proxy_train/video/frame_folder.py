@@ -7,14 +7,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import av
-import numpy as np
-from PIL import Image
-
 from proxy_train.video.frame_files import FrameFiles
-from search_space.errors import DataError
+from proxy_train.video.image_file import read_image
+from proxy_train.video.picture import DecodedPicture
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 _NUMBERED = re.compile(r"(.*?)(\d+)(\.[A-Za-z]+)")
 
 
@@ -54,20 +51,10 @@ def _pairs_of_digits(names: list[str]) -> Iterator[tuple[str, str]]:
             yield match[2], first
 
 
-def images(folder: Path, files: FrameFiles, first: int = 0) -> Iterator[av.VideoFrame]:
-    """Yield the frames of a folder from number ``first`` on; the folder's first frame is 0.
+def images(folder: Path, files: FrameFiles, first: int = 0) -> Iterator[DecodedPicture]:
+    """Yield the pictures of a folder from number ``first`` on; the folder's first one is 0.
 
     Raises:
         DataError: an image is missing or damaged.
     """
-    for number in range(first, files.count):
-        path = folder / files.name(number)
-        try:
-            with Image.open(path) as image:
-                pixels = np.asarray(image.convert("RGB"))
-        except FileNotFoundError as error:
-            raise DataError(f"{path}: no such file") from error
-        # Pillow raises these for damaged headers and bodies.
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise DataError(f"{path}: not a readable image: {error}") from error
-        yield av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+    return (read_image(folder / files.name(number)) for number in range(first, files.count))
