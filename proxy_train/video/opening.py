@@ -59,7 +59,8 @@ def open_video(path: Path) -> Iterator[OpenVideo]:
 def find_film(source: Path | str, container: av.container.InputContainer) -> tuple[av.VideoStream, str]:
     """Return the picture track that players show, ready to be decoded, and a note if there are others.
 
-    It is FFmpeg's own choice, by the file's mark, the number of pictures and the bit rate. Covers are none.
+    It is FFmpeg's own choice, by the file's mark, the number of pictures and the bit rate. Covers are none,
+    nor is a single picture beside a film.
 
     Args:
         source: name for messages.
@@ -78,9 +79,10 @@ def find_film(source: Path | str, container: av.container.InputContainer) -> tup
         raise DataError(f"{source}: its pictures are coded in a way that FFmpeg cannot decode here")
     film, note = known[0], ""
     if len(tracks) > 1:
+        films = [track for track in known if track.frames != 1] or known
         best = container.streams.best("video")
-        marked = [track for track in known if track.disposition & av.stream.Disposition.default]
-        film = next((track for track in known if track is best), (marked or known)[0])
+        marked = [track for track in films if track.disposition & av.stream.Disposition.default]
+        film = next((track for track in films if track is best), (marked or films)[0])
         number = tracks.index(film)
         place = _ORDINALS[number] if number < len(_ORDINALS) else f"{number + 1}th"
         note = f"{len(tracks)} picture tracks, the {place} is used"
