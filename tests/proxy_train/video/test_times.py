@@ -215,7 +215,7 @@ def test_repeated_pictures_of_theora_take_their_time(
 def test_stretches_count_from_the_first_picture_that_is_shown(tmp_path: Path) -> None:
     """As in a transport stream that begins within a group of pictures."""
     whole = part("mpegts", list(range(1, 23)), even(22))
-    with av.open(BytesIO(whole)) as container:
+    with av.open(BytesIO(whole), "r") as container:
         keys = [packet.pos for packet in container.demux(video=0) if packet.is_keyframe]
     assert len(keys) > 3 and None not in keys
     cut = (int(keys[0] or 0) + int(keys[1] or 0)) // 2 // 188 * 188
