@@ -11,7 +11,7 @@ from proxy_train.video.clock import AHEAD, BACK
 from proxy_train.video.picture import Frame, picture
 from proxy_train.video.shown_frames import Shown
 
-_SIDE = 64  # pixels of the pictures that are looked at
+_SIDE = 32  # pixels of the pictures that are looked at
 _NOISE = 2  # levels by which coding changes a plain colour
 _TICK = 1e-4  # seconds to which intervals are rounded to be counted
 
@@ -28,8 +28,7 @@ class Observations:
         self._reformatter = VideoReformatter()
         self._steps: Counter[int] = Counter()
         self._step = 0.0
-        self._first: Shown | None = None
-        self._last: Shown | None = None
+        self._begin = self._last = self._end = 0.0
         self._colour: Frame | None = None
         self._started_over: float | None = None
         self._jump: tuple[float, float] | None = None
@@ -44,16 +43,18 @@ class Observations:
             OSError: it cannot be converted.
             ValueError: the same, found by PyAV.
         """
-        if self._last is not None:
-            step = shown.begin - self._last.begin
+        if not self.frames:
+            self._begin = shown.begin
+        else:
+            step = shown.begin - self._last
             self._steps[round(step / _TICK)] += 1
             self._step = step or self._step
             if step > AHEAD and self._jump is None:
-                self._jump = self._last.begin, shown.begin
+                self._jump = self._last, shown.begin
         if shown.stepped_back > BACK and self._started_over is None:
             self._started_over = shown.begin + self._step
-        self._first = self._first or shown
-        self._last = shown
+        # Times alone: a picture that is held keeps its memory from the decoder.
+        self._last, self._end = shown.begin, shown.end
         self.frames += 1
         self.unseen += shown.end <= shown.begin
         orientation = shown.picture.orientation
@@ -72,7 +73,7 @@ class Observations:
     @property
     def duration(self) -> float:
         """The seconds from the first picture to the end of the last one."""
-        return 0.0 if self._first is None or self._last is None else self._last.end - self._first.begin
+        return self._end - self._begin
 
     @property
     def variable(self) -> bool:

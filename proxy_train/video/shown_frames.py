@@ -48,23 +48,33 @@ def shown_frames(path: Path, start: float, files: FrameFiles | None) -> Iterator
             yield Shown(number / files.fps, (number + 1) / files.fps, image)
         return
     with open_video(path) as video:
-        shown: Shown | None = None
-        decoding = _Decoding(video, None)
-        if start > 0:
-            origin = _origin_to_seek_by(video)
-            decoding = _Decoding(video, origin)
-            shown = _first_after_seek(video.container, origin, decoding.pictures, start)
-            if shown is None:
-                yield from shown_frames(path, 0.0, None)
-                return
-        duration = 0.0
-        for following in decoding.pictures:
-            if shown is not None:
-                duration = following.begin - shown.begin
-                yield shown._replace(end=following.begin)
-            shown = following
+        if start <= 0:
+            yield from shown_from_the_beginning(video)
+            return
+        origin = _origin_to_seek_by(video)
+        decoding = _Decoding(video, origin)
+        first = _first_after_seek(video.container, origin, decoding.pictures, start)
+        if first is not None:
+            yield from _on_show(decoding, first)
+            return
+    yield from shown_frames(path, 0.0, None)
+
+
+def shown_from_the_beginning(video: OpenVideo) -> Iterator[Shown]:
+    """Yield the pictures of a video that has just been opened."""
+    return _on_show(_Decoding(video, None), None)
+
+
+def _on_show(decoding: _Decoding, shown: Shown | None) -> Iterator[Shown]:
+    """Yield pictures with their ends; ``shown`` is one that is decoded already."""
+    duration = 0.0
+    for following in decoding.pictures:
         if shown is not None:
-            yield shown._replace(end=decoding.end_of(shown, duration))
+            duration = following.begin - shown.begin
+            yield Shown(shown.begin, following.begin, shown.picture, shown.stepped_back)
+        shown = following
+    if shown is not None:
+        yield shown._replace(end=decoding.end_of(shown, duration))
 
 
 def folder_frames(path: Path, files: FrameFiles, first: int = 0) -> Iterator[tuple[int, DecodedPicture]]:

@@ -13,9 +13,15 @@ from av.video.reformatter import VideoReformatter
 
 from proxy_train.video.frame_files import FrameFiles
 from proxy_train.video.observations import Observations
-from proxy_train.video.opening import open_video
+from proxy_train.video.opening import OpenVideo, open_video
 from proxy_train.video.picture import Frame, picture
-from proxy_train.video.shown_frames import TOLERANCE, Shown, folder_frames, shown_frames
+from proxy_train.video.shown_frames import (
+    TOLERANCE,
+    Shown,
+    folder_frames,
+    shown_frames,
+    shown_from_the_beginning,
+)
 from search_space.errors import DataError
 
 CRASHES = "decoding it crashes the decoder"
@@ -82,22 +88,7 @@ class Video:
                 first.width, first.height, files.count / files.fps, files.fps, "images", frames=files.count
             )
         with open_video(self.path) as video:
-            container, stream, duration = video.container, video.stream, 0.0
-            if stream.duration is not None and stream.time_base is not None:
-                duration = float(stream.duration * stream.time_base)
-            elif container.duration is not None:
-                duration = container.duration / av.time_base
-            context = stream.codec_context
-            rate = stream.average_rate or stream.guessed_rate
-            return VideoInfo(
-                context.width,
-                context.height,
-                duration,
-                float(rate or 0),
-                context.name,
-                estimated=video.joins_parts,
-                note=video.note,
-            )
+            return _header(video)
 
     def measure(self) -> VideoInfo:
         """Decode the whole video: like ``probe``, but with the duration and rate that its frames have.
@@ -105,9 +96,16 @@ class Video:
         Raises:
             DataError: as ``read``.
         """
-        header = self.probe()
-        seen = Observations(joins_parts=header.estimated)
-        for shown in shown_frames(self.path, 0.0, self.files):
+        if self.files is not None:
+            return self._observed(self.probe(), shown_frames(self.path, 0.0, self.files), joins_parts=False)
+        with open_video(self.path) as video:
+            pictures = shown_from_the_beginning(video)
+            return self._observed(_header(video), pictures, joins_parts=video.joins_parts)
+
+    def _observed(self, header: VideoInfo, pictures: Iterator[Shown], *, joins_parts: bool) -> VideoInfo:
+        """Return what a header says, put right by the pictures."""
+        seen = Observations(joins_parts=joins_parts)
+        for shown in pictures:
             try:
                 seen.add(shown)
             except (OSError, ValueError) as error:
@@ -212,3 +210,22 @@ class Video:
                 due = begin + count / fps
             if end is not None and due >= end - TOLERANCE:
                 return
+
+
+def _header(video: OpenVideo) -> VideoInfo:
+    container, stream, duration = video.container, video.stream, 0.0
+    if stream.duration is not None and stream.time_base is not None:
+        duration = float(stream.duration * stream.time_base)
+    elif container.duration is not None:
+        duration = container.duration / av.time_base
+    context = stream.codec_context
+    rate = stream.average_rate or stream.guessed_rate
+    return VideoInfo(
+        context.width,
+        context.height,
+        duration,
+        float(rate or 0),
+        context.name,
+        estimated=video.joins_parts,
+        note=video.note,
+    )
