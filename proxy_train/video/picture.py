@@ -18,6 +18,7 @@ _WIDEST = 8.0
 # The numbers of H.273. libswscale refuses a frame with any other one.
 _KNOWN_MATRICES = frozenset({0, 1, 2, 4, 5, 6, 7, 9})
 _BT2020_CONSTANT_LUMINANCE = 10
+_FATAL = frozenset({"yaf32be", "yaf32le"})
 
 
 class DecodedPicture(NamedTuple):
@@ -80,6 +81,8 @@ def picture(
         ValueError: the same, found by PyAV.
     """
     frame = decoded.frame
+    if frame.format.name in _FATAL:
+        raise ValueError("libswscale would end the process")
     down = size / min(frame.width * decoded.aspect, frame.height)
     across = down * decoded.aspect
     width, height = max(size, round(frame.width * across)), max(size, round(frame.height * down))
