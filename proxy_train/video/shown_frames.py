@@ -7,14 +7,13 @@ show is an error that names it. Seconds count from the first picture that is sho
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import av
 import av.error
 
-from proxy_train.video.clock import AHEAD, BACK, Clock
+from proxy_train.video.clock import Clock
 from proxy_train.video.frame_files import FrameFiles
 from proxy_train.video.frame_folder import images
 from proxy_train.video.opening import OpenVideo, open_video
@@ -157,22 +156,16 @@ def _seconds(stamp: int | None, packet: av.Packet[av.VideoStream]) -> float | No
 def _origin_to_seek_by(video: OpenVideo) -> float | None:
     """Return the time stamp of the first picture; None if only decoding from the beginning is safe.
 
-    It is not where nothing else tells which picture a time belongs to, or where the packets of a file that is
-    joined of parts bear a stamp twice.
+    It is not where nothing else tells which picture a time belongs to, or where joined parts may bear a stamp
+    twice.
     """
-    container, stream = video.container, video.stream
-    by_decoding = container.format.name == "avi"
-    if container.format.name == "mpeg" or (by_decoding and stream.codec_context.has_b_frames):
+    stream = video.stream
+    by_decoding = video.container.format.name == "avi"
+    if video.joins_parts or (by_decoding and stream.codec_context.has_b_frames):
         return None
-    packets = (packet for packet in container.demux(stream) if packet.size)
-    first = next(packets, None)
+    first = next((packet for packet in video.container.demux(stream) if packet.size), None)
     if first is None or not first.is_keyframe:
         return None
-    if video.joins_parts:
-        stamps = (_seconds(packet.dts, packet) for packet in packets)
-        known = (stamp for stamp in stamps if stamp is not None)
-        if any(after < before - BACK or after > before + AHEAD for before, after in pairwise(known)):
-            return None
     if first.is_discard:
         return float((stream.start_time or 0) * (stream.time_base or 0))
     return _seconds(first.dts if by_decoding else first.pts, first)

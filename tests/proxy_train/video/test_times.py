@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -136,80 +135,55 @@ def test_pictures_that_an_avi_drops_take_their_time(codec: str, delay: int, tmp_
     assert Video(path).measure().duration == pytest.approx(2.2)
 
 
-def ogg(payloads: Sequence[bytes | None], headers: Sequence[bytes], fps: int) -> bytes:
-    """An Ogg file of Theora, a packet a page; None is a packet of no bytes: the picture before once more."""
-    pages = [(2, 0, [headers[0]]), (0, 0, list(headers[1:]))]
-    pages += [(4 * (n == len(payloads)), n << 6, [data or b""]) for n, data in enumerate(payloads, 1)]
-    return b"".join(page(flags, granule, n, data) for n, (flags, granule, data) in enumerate(pages))
-
-
-def page(flags: int, granule: int, number: int, packets: Sequence[bytes]) -> bytes:
-    lacing = b"".join(bytes([255] * (len(data) // 255) + [len(data) % 255]) for data in packets)
-    head = struct.pack("<4sBBqIII", b"OggS", 0, flags, granule, 7, number, 0) + bytes([len(lacing)]) + lacing
-    whole = head + b"".join(packets)
-    return whole[:22] + struct.pack("<I", checksum(whole)) + whole[26:]
-
-
-def checksum(content: bytes) -> int:
-    value = 0
-    for byte in content:
-        value ^= byte << 24
-        for _ in range(8):
-            value = (value << 1 ^ 0x04C11DB7 if value >> 31 else value << 1) & 0xFFFFFFFF
-    return value
-
-
-@pytest.fixture(scope="module")
-def theora() -> Callable[[Sequence[int | None]], bytes]:
-    """A writer of Theora videos: a level a picture, None where the one before is repeated."""
-    if "libtheora" not in av.codecs_available:
-        pytest.skip("this FFmpeg writes no Theora")
-
-    def encode(wanted: Sequence[int | None]) -> bytes:
-        context = av.CodecContext.create("libtheora", "w")
-        assert isinstance(context, av.VideoCodecContext)
-        context.width, context.height, context.pix_fmt = 48, 32, "yuv420p"
-        context.time_base, context.framerate, context.gop_size = Fraction(1, FPS), Fraction(FPS), 1
-        packets: list[bytes | None] = []
-        for level in wanted:
-            if level is None:
-                packets.append(None)
-                continue
+def write_repeated(path: Path, codec: str, wanted: Sequence[int | None]) -> None:
+    """A level a picture; None is a packet of no bytes: the picture before once more, as Theora has it."""
+    with av.open(path, "w", format="nut") as container:
+        stream = container.add_stream(codec, rate=FPS, options={"bf": "0"} if codec == "libx264" else {})
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height = 48, 32
+        stream.pix_fmt = {"png": "rgb24", "mjpeg": "yuvj420p"}.get(codec, "yuv420p")
+        stream.codec_context.thread_count = 1
+        coded: list[av.Packet[av.VideoStream]] = []
+        for level in filter(None, wanted):
             picture = np.full((32, 48, 3), 10 * level, np.uint8)
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
-            frame.pts = len(packets)
-            packets += [bytes(packet) for packet in context.encode(frame)]
-        extra, headers = bytes(context.extradata or b""), []
-        while extra:
-            size = struct.unpack_from(">H", extra)[0]
-            headers.append(extra[2 : 2 + size])
-            extra = extra[2 + size :]
-        return ogg(packets, headers, FPS)
-
-    return encode
+            coded += stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24"))
+        coded += stream.encode()
+        for number, shown in enumerate(wanted):
+            packet = coded.pop(0) if shown is not None else av.Packet(b"")
+            packet.stream, packet.time_base = stream, Fraction(1, FPS)
+            packet.pts, packet.dts, packet.duration = number, number, 1
+            container.mux(packet)
 
 
+@pytest.mark.parametrize("codec", ["mjpeg", "png", "libx264"])
 @pytest.mark.parametrize(
     "wanted",
-    [
-        [5, None, None, 9, 12, None, 15],
-        [5, 9, 12, None, None, None],
-        [5, None, None, None],
-        [5, 9, 12],
-    ],
+    [[5, None, None, 9, 12, None, 15], [5, 9, 12, None, None, None], [5, None, None, None], [5, 9, 12]],
     ids=["in the middle", "at the end", "a still", "none"],
 )
-def test_repeated_pictures_of_theora_take_their_time(
-    wanted: list[int | None], theora: Callable[[Sequence[int | None]], bytes], tmp_path: Path
-) -> None:
-    path = tmp_path / "a.ogv"
-    path.write_bytes(theora(wanted))
-    expected, last = [], 0
+def test_repeated_pictures_take_their_time(wanted: list[int | None], codec: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.nut"
+    write_repeated(path, codec, wanted)
+    expected: list[int] = []
+    last = 0
     for level in wanted:
-        last = level or last
+        last = last if level is None else level
         expected.append(last)
     assert levels(Video(path).read(FPS, 16)) == expected
-    assert Video(path).measure().duration == pytest.approx(len(wanted) / FPS)
+    info = Video(path).measure()
+    assert info.duration == pytest.approx(len(wanted) / FPS) and info.note == ""
+    assert info.frames == len(wanted) - wanted.count(None)
+
+
+def test_a_seek_finds_no_part_that_comes_later(tmp_path: Path) -> None:
+    """The same time stamp is in both parts."""
+    path = tmp_path / "a.ts"
+    first = part("mpegts", [2 + n % 8 for n in range(20)], even(20))
+    path.write_bytes(first + part("mpegts", [12 + n % 8 for n in range(200)], even(200)))
+    for start in (0.5, 1.0, 1.6):
+        shown = levels(Video(path).read(FPS, 16, start=start, end=2.0))
+        assert shown == [2 + n % 8 for n in range(round(start * FPS), 20)]
+    assert levels(Video(path).read(FPS, 16, start=12.0, limit=5)) == [12 + n % 8 for n in range(100, 105)]
 
 
 def test_stretches_count_from_the_first_picture_that_is_shown(tmp_path: Path) -> None:
