@@ -8,6 +8,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from proxy_train.video.clock import AHEAD, BACK
+from proxy_train.video.orientation import UPRIGHT
 from proxy_train.video.picture import Frame, picture
 from proxy_train.video.shown_frames import Shown
 
@@ -58,8 +59,9 @@ class Observations:
         self.frames += 1
         self.unseen += shown.end <= shown.begin
         orientation = shown.picture.orientation
-        self.turned |= orientation.turned
-        self.mirrored |= orientation.mirrored
+        if orientation is not UPRIGHT:
+            self.turned |= orientation.turned
+            self.mirrored |= orientation.mirrored
         self.stretched |= shown.picture.aspect != 1
         if self.plain:
             self._look(shown)

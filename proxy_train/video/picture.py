@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import av
 import numpy as np
 import numpy.typing as npt
-from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 
 from proxy_train.video.orientation import UPRIGHT, Orientation
 
@@ -17,7 +17,7 @@ _WIDEST = 8.0
 """Pixels that are wider or higher than this are a mistake in a file; real ones reach from 1:2 to 4:1."""
 # The numbers of H.273. libswscale refuses a frame with any other one.
 _KNOWN_MATRICES = frozenset({0, 1, 2, 4, 5, 6, 7, 9})
-_BT2020_CONSTANT_LUMINANCE = 10
+_BT2020_CONSTANT_LUMINANCE, _BT2020, _BT601 = 10, 9, 5
 _FATAL = frozenset({"yaf32be", "yaf32le"})
 
 
@@ -88,21 +88,15 @@ def picture(
     width, height = max(size, round(frame.width * across)), max(size, round(frame.height * down))
     # Averaging, where a picture shrinks: the other filters leave out pixels.
     how = Interpolation.AREA if min(across, down) < 1 else Interpolation.BILINEAR
-    scaled = reformatter.reformat(
-        frame, width, height, "rgb24", _matrix(frame.colorspace), interpolation=how, threads=1
-    )
+    if frame.colorspace not in _KNOWN_MATRICES:
+        # What FFmpeg's tools take for it.
+        frame.colorspace = _BT2020 if frame.colorspace == _BT2020_CONSTANT_LUMINANCE else _BT601
+    scaled = reformatter.reformat(frame, width, height, "rgb24", interpolation=how, threads=1)
     pixels = scaled.to_ndarray().astype(np.uint8, copy=False)
     if square:
         top, left = (height - size) // 2, (width - size) // 2
         pixels = pixels[top : top + size, left : left + size]
     return np.ascontiguousarray(decoded.orientation.upright(pixels))
-
-
-def _matrix(tag: int) -> Colorspace | None:
-    """Return the matrix to convert by, as FFmpeg's tools choose it; None is the frame's own."""
-    if tag in _KNOWN_MATRICES:
-        return None
-    return Colorspace.BT2020 if tag == _BT2020_CONSTANT_LUMINANCE else Colorspace.ITU601
 
 
 def three_squares(pixels: Frame, size: int) -> Frame:
