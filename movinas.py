@@ -223,10 +223,15 @@ def train(
     if output is None:
         raise SettingsError("--output is missing", hint="give a folder for the trained network")
     from proxy_train.recipe import Recipe
+    from results.commands.written_files import require_unread
     from search_space.architecture.by_name import read_architecture
     from search_space.architecture.parts import ClipShape
     from searcher.standalone.single_training import SingleTraining, parse_views
 
+    if weights is not None:
+        require_unread(
+            output, [weights, weights.parent] if weights.is_file() else [weights], option="--output"
+        )
     network = read_architecture(architecture)
     wanted = SingleTraining(
         network if clip is None else network.with_input(ClipShape.parse(clip)),
@@ -304,14 +309,17 @@ def data_check(
     json_file: Annotated[Path | None, typer.Option("--json", help="File for all details as JSON.")] = None,
 ) -> None:
     """Decode every video of a data set once; report counts, durations, and broken files by name."""
-    from proxy_train.data.check import check_dataset
+    from proxy_train.data.check import check_dataset, files_read
     from proxy_train.data.settings import load_dataset
     from results.commands.terminal import Terminal
+    from results.commands.written_files import require_unread
     from searcher.cluster.machine import cpus
 
-    terminal = Terminal()
+    terminal, chosen = Terminal(), _data_settings(data, cache, annotations)
+    if json_file is not None and json_file.exists():
+        require_unread(json_file, files_read(chosen), option="--json")
     with terminal.bar("Checking videos") as report:
-        dataset = load_dataset(_data_settings(data, cache, annotations), trainable=False)
+        dataset = load_dataset(chosen, trainable=False)
         found = check_dataset(dataset, workers=cpus(), progress=report)
     terminal.say(found.text())
     if json_file is not None:

@@ -18,12 +18,16 @@ DEFAULT_CACHE = Path("~/.cache/movinas")
 def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path that replaces ``path`` if the block succeeds, and is removed if it does not.
 
-    The file has the permissions that the umask gives, even if a library that wrote it made it private.
+    The file has the permissions that the umask gives, even if a library that wrote it made it private. A
+    device or a pipe, such as /dev/null, is no file to replace: it is yielded itself.
 
     Args:
         path: the file to replace; its folder is made if it does not exist.
         durable: wait for the disk, so that the file survives a power cut and not only a killed process.
     """
+    if path.is_char_device() or path.is_fifo():
+        yield path
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
     # The kernel applies the umask to this one; asking for the umask itself would change it for a moment.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
 
 from proxy_train.data.dataset import Dataset, LeftOut, VideoItem
+from proxy_train.data.formats.tree import walk
 from proxy_train.data.labels import output_indices
+from proxy_train.data.settings import DataSettings
 from proxy_train.processes import map_in_processes, run_in_process
 from proxy_train.video.video import CRASHES, Video, VideoInfo
 from search_space.errors import DataError
@@ -52,8 +55,11 @@ class DataCheck:
         codecs: number of files of each codec.
         variable: number of files whose frames are on show for different times.
         turned: number of files that have to be turned to stand upright.
+        mirrored: number of files that are stored as in a mirror.
+        stretched: number of files whose pixels are not square.
         broken: videos that cannot be read.
         doubtful: videos that are used in spite of a fault.
+        plain: videos that are used and show one colour alone.
         missing: videos that are annotated and do not exist.
         dropped: files and rows that were left out while listing.
         notes: readings of folders and annotations that decide classes, splits or kinds of labels.
@@ -70,8 +76,11 @@ class DataCheck:
     codecs: Mapping[str, int]
     variable: int
     turned: int
+    mirrored: int
+    stretched: int
     broken: tuple[LeftOut, ...]
     doubtful: tuple[LeftOut, ...]
+    plain: tuple[LeftOut, ...]
     missing: tuple[LeftOut, ...]
     dropped: tuple[LeftOut, ...]
     notes: tuple[str, ...] = ()
@@ -95,7 +104,7 @@ class DataCheck:
     def json(self) -> dict[str, Any]:
         """Return all findings as JSON values."""
         whole = asdict(self)
-        for key in ("broken", "doubtful", "missing", "dropped"):
+        for key in ("broken", "doubtful", "plain", "missing", "dropped"):
             whole[key] = [entry._asdict() for entry in whole[key]]
         whole["sizes"] = {f"{width}x{height}": count for (width, height), count in self.sizes.items()}
         return whole | {"videos": self.videos, "without videos": [list(pair) for pair in self.empty]}
@@ -124,12 +133,16 @@ class DataCheck:
         sizes = [f"{width}x{height} ({count})" for (width, height), count in self.sizes.items()]
         lines.append(f"  sizes: {', '.join(sizes[:8])}{' and others' if len(sizes) > 8 else ''}")
         lines.append(f"  codecs: {', '.join(f'{name} ({count})' for name, count in self.codecs.items())}")
-        lines.append(f"  variable frame rate: {self.variable}, turned: {self.turned}")
+        lines.append(
+            f"  variable frame rate: {self.variable}, turned: {self.turned}, "
+            f"mirrored: {self.mirrored}, stretched: {self.stretched}"
+        )
         lines += [f"  {line}" for line in self._table()]
         lines += [f"  no readable video in {split}: {name}" for split, name in self.empty[:_SHOWN]]
         faults = {
             "left out": self.dropped,
             "missing": self.missing,
+            "of one colour": self.plain,
             "used in spite of": self.doubtful,
             "broken": self.broken,
         }
@@ -198,6 +211,7 @@ def _summary(
     unlabelled = {item.id for item in dataset.unlabelled}
     broken: list[LeftOut] = []
     doubtful: list[LeftOut] = []
+    plain: list[LeftOut] = []
     seconds: list[float] = []
     without_label = 0
     for file, items in files.items():
@@ -210,6 +224,7 @@ def _summary(
             start, end = item.start or 0.0, min(info.duration, item.end or info.duration)
             seconds.append(end - start)
             doubtful += [LeftOut(item.id, note) for note in _doubts(item, info)]
+            plain += [LeftOut(item.id, "nothing else is seen from beginning to end")] if info.plain else []
             if item.id in unlabelled:
                 without_label += 1
                 continue
@@ -228,9 +243,12 @@ def _summary(
         sizes=_most_common((info.width, info.height) for info in infos),
         codecs=_most_common(info.codec for info in infos),
         variable=sum(info.variable for info in infos),
-        turned=sum(info.turned > 0 for info in infos),
+        turned=sum(info.turned for info in infos),
+        mirrored=sum(info.mirrored for info in infos),
+        stretched=sum(info.stretched for info in infos),
         broken=tuple(sorted(broken)),
         doubtful=tuple(sorted(doubtful)),
+        plain=tuple(sorted(plain)),
         missing=dataset.missing,
         dropped=dataset.dropped,
         notes=dataset.notes,
@@ -249,6 +267,27 @@ def _doubts(item: VideoItem, info: VideoInfo) -> Iterable[str]:
     # Rounding of annotations is no news.
     if item.end is not None and item.end > info.duration + 0.5:
         yield f"it ends at {item.end:g} s, the video at {info.duration:.2f} s"
+
+
+def files_read(settings: DataSettings) -> Iterator[Path]:
+    """Yield every file that a check may read. Reports of earlier checks among them it does not read."""
+    roots = [settings.root or settings.cache_folder, settings.annotations]
+    for root in (path.expanduser() for path in roots if path is not None):
+        if not root.is_dir():
+            yield root
+            continue
+        for contents in walk(root):
+            for name in (*contents.videos, *contents.images, *contents.others):
+                if not (name.endswith(".json") and _is_report(contents.folder / name)):
+                    yield contents.folder / name
+
+
+def _is_report(path: Path) -> bool:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and {"counts", "readable", "codecs", "without videos"} <= content.keys()
 
 
 def _most_common(values: Iterable[Value]) -> dict[Value, int]:

@@ -31,13 +31,15 @@ from proxy_train.store.decoding import (
     decode_apart,
     decode_chunk,
 )
+from proxy_train.store.meta import READING
 from search_space.errors import DataError
 from search_space.files import sync
 from search_space.json_files import from_json, to_json
 from search_space.progress import ProgressCallback
 
 _LOG = logging.getLogger(__name__)
-_JOURNAL = "decoded.jsonl"
+_JOURNAL = f"decoded-{READING}.jsonl"
+"""What earlier versions have begun is begun anew: they may have read videos otherwise."""
 _LOCK = "lock"
 
 

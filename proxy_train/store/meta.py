@@ -16,6 +16,8 @@ from search_space.files import write_json
 from search_space.json_files import from_json, to_json
 
 META = "meta.json"
+READING = 2
+"""The way in which pictures and times are read; 1 is that of version 0.1.0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class StoreMeta:
     Args:
         digest: digest of the data set.
         direct: whether clips are read on demand; stores of earlier versions do not say, and keep frames.
+        reading: way in which videos were read, see ``READING``; stores of earlier versions do not say.
         splits: facts of each split by its name.
     """
 
@@ -61,6 +64,7 @@ class StoreMeta:
     broken: tuple[LeftOut, ...]
     doubtful: tuple[LeftOut, ...]
     splits: Mapping[str, SplitMeta]
+    reading: int = 1
 
 
 def write_meta(folder: Path, meta: StoreMeta) -> None:

@@ -28,7 +28,8 @@ from proxy_train.data.labels import LabelsKind, class_counts, target_array
 from proxy_train.store.building import building_folder, decode_all, finish, locked
 from proxy_train.store.clip_origins import ClipOrigins
 from proxy_train.store.decoding import Clips, Decoded, DecodePlan, checksum
-from proxy_train.store.meta import SplitMeta, StoreMeta, read_meta, write_meta
+from proxy_train.store.earlier_reading import is_outdated
+from proxy_train.store.meta import READING, SplitMeta, StoreMeta, read_meta, write_meta
 from proxy_train.store.split import Split
 from search_space.errors import DataError
 from search_space.files import write_json
@@ -174,10 +175,8 @@ def prepare(
         DataError: unreadable videos (if refused), nothing readable in train or val, or no space on the disk.
     """
     dataset.require_trainable()
-    facts = json.dumps([_VERSION, dataset.digest, frames, size, fps])
-    digest = hashlib.sha256(facts.encode()).hexdigest()[:16]
-    name = f"{dataset.name}-f{frames}-s{size}-{fps:g}fps-{digest}"
-    path = cache / "prepared" / (name + _ON_DEMAND if on_demand else name)
+    path = _store_path(dataset, frames, size, fps, cache / "prepared", workers)
+    path = path.with_name(path.name + _ON_DEMAND) if on_demand else path
     data = _open_if_whole(path)
     if data is None:
         building = building_folder(path)
@@ -195,6 +194,24 @@ def prepare(
     if data.broken and refuse_broken:
         raise DataError(_broken_message(data.broken), hint="remove them, or set data.broken to skip")
     return data
+
+
+def _store_path(dataset: Dataset, frames: int, size: int, fps: float, folder: Path, workers: int) -> Path:
+    """Return the folder of a store; its name is another one if an earlier version's store is outdated."""
+
+    def named(version: int) -> Path:
+        facts = json.dumps([version, dataset.digest, frames, size, fps])
+        digest = hashlib.sha256(facts.encode()).hexdigest()[:16]
+        return folder / f"{dataset.name}-f{frames}-s{size}-{fps:g}fps-{digest}"
+
+    def forms(path: Path) -> tuple[Path, Path]:
+        return path, path.with_name(path.name + _ON_DEMAND)
+
+    usual, other = named(_VERSION), named(READING)
+    if any(path.exists() for path in forms(other)):
+        return other
+    videos = [item.video for items in dataset.items.values() for item in items]
+    return other if any(is_outdated(path, videos, workers) for path in forms(usual)) else usual
 
 
 def _open_if_whole(path: Path) -> PreparedData | None:
@@ -246,6 +263,7 @@ def _write_facts(
         broken=broken,
         doubtful=tuple(sorted(video for chunk in decoded for video in chunk.doubtful)),
         splits=splits,
+        reading=READING,
     )
     write_meta(building, meta)
     if not on_demand:

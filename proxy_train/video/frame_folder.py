@@ -9,14 +9,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import av
-import numpy as np
-from PIL import Image
-
 from proxy_train.video.frame_files import FrameFiles
+from proxy_train.video.image_file import read_image
+from proxy_train.video.picture import DecodedPicture
 from search_space.errors import DataError
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 # The last number of a name counts the frames: ``cam2_0001.png``, ``shot (1).jpg``, ``0001_rgb.jpg``.
 _NUMBERED = re.compile(r"(.*?)([0-9]+)([^0-9]*)(\.[A-Za-z]+)", re.DOTALL)
 _WORD = re.compile(r"[a-z]+")
@@ -169,23 +167,13 @@ def _chosen(folder: Path, sequences: list[_Sequence]) -> _Sequence:
     return likely[0]
 
 
-def images(folder: Path, files: FrameFiles, first: int = 0) -> Iterator[av.VideoFrame]:
-    """Yield the frames of a folder from number ``first`` on; the folder's first frame is 0.
+def images(folder: Path, files: FrameFiles, first: int = 0) -> Iterator[DecodedPicture]:
+    """Yield the pictures of a folder from number ``first`` on; the folder's first one is 0.
 
     Raises:
         DataError: an image is missing or damaged.
     """
-    for number in range(first, files.count):
-        path = _path(folder, files, number)
-        try:
-            with Image.open(path) as image:
-                pixels = np.asarray(image.convert("RGB"))
-        except FileNotFoundError as error:
-            raise DataError(f"{path}: no such file") from error
-        # Pillow raises these for damaged headers and bodies.
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise DataError(f"{path}: not a readable image: {error}") from error
-        yield av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+    return (read_image(_path(folder, files, number)) for number in range(first, files.count))
 
 
 def _path(folder: Path, files: FrameFiles, number: int) -> Path:

@@ -9,7 +9,8 @@ from pathlib import Path
 import av
 from av.video.reformatter import VideoReformatter
 
-from proxy_train.video.picture import Frame, picture
+from proxy_train.video.opening import find_film
+from proxy_train.video.picture import DecodedPicture, Frame, picture
 from proxy_train.video.video import Video
 from search_space.errors import DataError
 
@@ -61,15 +62,14 @@ def _camera_pictures(device: str, system: str | None, fps: float, size: int) -> 
     reformatter = VideoReformatter()
     try:
         with av.open(device, format=system) as container:
-            if not container.streams.video:
-                raise DataError(f"{device} gives no pictures", hint="give another camera")
+            stream, _ = find_film(device, container)
             start: float | None = None
             count = 0
-            for frame in container.decode(container.streams.video[0]):
+            for frame in container.decode(stream):
                 now = frame.time or 0.0
                 start = now if start is None else start
                 if now - start >= count / fps:
-                    yield picture(frame, size, reformatter)
+                    yield picture(DecodedPicture.of(frame), size, reformatter)
                     # Times that passed without a picture are skipped.
                     count = max(count + 1, int((now - start) * fps) + 1)
     except (av.error.FFmpegError, OSError) as error:
@@ -84,7 +84,8 @@ def _file_pictures(path: Path, fps: float, size: int) -> Iterator[Frame]:
     for frame in Video(path).frames(fps, size):
         yield frame
         count += 1
-    announced = Video(path).probe().duration
+    header = Video(path).probe()
+    announced = 0.0 if header.estimated else header.duration
     if announced - count / fps > max(_EARLY_SECONDS + 1 / fps, _EARLY_SHARE * announced):
         raise DataError(
             f"{path} ends at {count / fps:.2f} s and says that it lasts {announced:.2f} s",

@@ -1,43 +1,102 @@
-"""One frame of a video to pixels: upright, scaled, and cut to a square or not."""
+"""One decoded picture to the pixels that a player shows: colours, pixels' shape, upright, scaled, cut."""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from proxy_train.video.orientation import UPRIGHT, Orientation
+
 Frame = npt.NDArray[np.uint8]
 
+_WIDEST = 8.0
+"""Pixels that are wider or higher than this are a mistake in a file; real ones reach from 1:2 to 4:1."""
+# The numbers of H.273. libswscale refuses a frame with any other one.
+_KNOWN_MATRICES = frozenset({0, 1, 2, 4, 5, 6, 7, 9})
+_BT2020_CONSTANT_LUMINANCE, _BT2020, _BT601 = 10, 9, 5
+_FATAL = frozenset({"yaf32be", "yaf32le"})
 
-def quarter_turns(frame: av.VideoFrame) -> int:
-    """Return the quarter turns, counter-clockwise, after which a frame is upright: 0 to 3."""
-    return round(getattr(frame, "rotation", 0) / 90) % 4
+
+class DecodedPicture(NamedTuple):
+    """A decoded frame and what its file says about showing it.
+
+    Attributes:
+        frame: the frame as it is stored.
+        aspect: width of a pixel divided by its height.
+        orientation: way to an upright picture.
+    """
+
+    frame: av.VideoFrame
+    aspect: float = 1.0
+    orientation: Orientation = UPRIGHT
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame, aspect: float = 1.0) -> DecodedPicture:
+        """Return a frame with the orientation that comes with it."""
+        try:
+            data: Any = frame.side_data
+            # Most frames have none, and looking for a kind of it takes longer.
+            matrix = data.get("DISPLAYMATRIX") if len(data) else None
+        except ValueError:
+            # PyAV does not know every kind, such as EXIF's, and then gives the turn alone.
+            return cls(frame, aspect, Orientation.of_turn(frame.rotation))
+        return cls(frame, aspect, UPRIGHT if matrix is None else Orientation.of_matrix(bytes(matrix)))
 
 
-def picture(frame: av.VideoFrame, size: int, reformatter: VideoReformatter, *, square: bool = True) -> Frame:
-    """Return one frame, upright, its short side scaled to ``size``.
+def pixel_aspect(ratio: object) -> float:
+    """Return the width of a pixel by its height; 1 where a file gives none, or one that cannot be meant.
 
     Args:
-        frame: a decoded frame.
+        ratio: what a file says: a fraction, or None.
+    """
+    try:
+        aspect = float(ratio or 1)  # type: ignore[arg-type]
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return 1.0
+    return aspect if 1 / _WIDEST <= aspect <= _WIDEST else 1.0
+
+
+def picture(
+    decoded: DecodedPicture, size: int, reformatter: VideoReformatter, *, square: bool = True
+) -> Frame:
+    """Return a picture as a player shows it, its short side scaled to ``size``.
+
+    Transparency is left out, as players do: a pixel has the colour that is stored for it.
+
+    Args:
+        decoded: the decoded picture.
         size: pixels of the short side.
         reformatter: converter and scaler, kept from frame to frame.
         square: cut the frame to its centre square.
 
     Returns:
         uint8 RGB (size, size, 3), or (height, width, 3) of which the smaller is ``size``.
+
+    Raises:
+        OSError: libswscale cannot convert the frame.
+        ValueError: the same, found by PyAV.
     """
-    scale = size / min(frame.width, frame.height)
-    width, height = max(size, round(frame.width * scale)), max(size, round(frame.height * scale))
+    frame = decoded.frame
+    if frame.format.name in _FATAL:
+        raise ValueError("libswscale would end the process")
+    down = size / min(frame.width * decoded.aspect, frame.height)
+    across = down * decoded.aspect
+    width, height = max(size, round(frame.width * across)), max(size, round(frame.height * down))
     # Averaging, where a picture shrinks: the other filters leave out pixels.
-    how = Interpolation.AREA if scale < 1 else Interpolation.BILINEAR
-    scaled = reformatter.reformat(frame, width, height, "rgb24", interpolation=how)
+    how = Interpolation.AREA if min(across, down) < 1 else Interpolation.BILINEAR
+    if frame.colorspace not in _KNOWN_MATRICES:
+        # What FFmpeg's tools take for it.
+        frame.colorspace = _BT2020 if frame.colorspace == _BT2020_CONSTANT_LUMINANCE else _BT601
+    scaled = reformatter.reformat(frame, width, height, "rgb24", interpolation=how, threads=1)
     pixels = scaled.to_ndarray().astype(np.uint8, copy=False)
     if square:
         top, left = (height - size) // 2, (width - size) // 2
         pixels = pixels[top : top + size, left : left + size]
-    turns = quarter_turns(frame)
-    return np.ascontiguousarray(np.rot90(pixels, turns) if turns else pixels)
+    return np.ascontiguousarray(decoded.orientation.upright(pixels))
 
 
 def three_squares(pixels: Frame, size: int) -> Frame:

@@ -1,151 +1,188 @@
-"""Decoded frames of a video, each with the seconds during which it is on show.
+"""Decoded pictures of a video, each with the seconds during which it is on show.
 
-Headers are not believed: a frame is shown from its time stamp to the next one's, and what a file cannot show
-is an error that names it.
+Headers are not believed: a picture is shown from its time stamp to the next one's, and what a file cannot
+show is an error that names it. Seconds count from the first picture that is shown.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import av.error
-import av.stream
 
+from proxy_train.video.clock import Clock
 from proxy_train.video.frame_files import FrameFiles
 from proxy_train.video.frame_folder import images
+from proxy_train.video.opening import OpenVideo, open_video
+from proxy_train.video.picture import DecodedPicture, pixel_aspect
 from search_space.errors import DataError
 
 TOLERANCE = 6e-4
 """Seconds: Matroska rounds time stamps to 1 ms, and a rounded stamp must not lose its frame."""
 
 
-def shown_frames(
-    path: Path, start: float, files: FrameFiles | None
-) -> Iterator[tuple[float, float, av.VideoFrame]]:
-    """Yield decoded frames from ``start`` or before, each with the seconds between which it is on show."""
+class Shown(NamedTuple):
+    """A picture while it is on show.
+
+    Attributes:
+        begin: seconds at which it comes on show.
+        end: seconds at which the next one does; ``begin`` if it is never seen.
+        picture: the picture.
+        stepped_back: seconds by which its time stamp is earlier than the one before it.
+    """
+
+    begin: float
+    end: float
+    picture: DecodedPicture
+    stepped_back: float = 0.0
+
+
+def shown_frames(path: Path, start: float, files: FrameFiles | None) -> Iterator[Shown]:
+    """Yield decoded pictures from ``start`` or before."""
     if files is not None:
         for number, image in folder_frames(path, files, max(0, int(start * files.fps + TOLERANCE))):
-            yield number / files.fps, (number + 1) / files.fps, image
+            yield Shown(number / files.fps, (number + 1) / files.fps, image)
         return
-    with open_video(path) as (container, stream):
-        decoded = _decode_in_order(path, container, stream)
-        shown: tuple[float, av.VideoFrame] | None = None
-        if start > 0:
-            shown = _first_after_seek(container, stream, decoded, start)
-            if shown is None:
-                yield from shown_frames(path, 0.0, None)
-                return
-        duration = 0.0
-        for following in decoded:
-            if shown is not None:
-                duration = following[0] - shown[0]
-                yield shown[0], following[0], shown[1]
-            shown = following
+    with open_video(path) as video:
+        if start <= 0:
+            yield from shown_from_the_beginning(video)
+            return
+        origin = _origin_to_seek_by(video)
+        decoding = _Decoding(video, origin)
+        first = _first_after_seek(video.container, origin, decoding.pictures, start)
+        if first is not None:
+            yield from _on_show(decoding, first)
+            return
+    yield from shown_frames(path, 0.0, None)
+
+
+def shown_from_the_beginning(video: OpenVideo) -> Iterator[Shown]:
+    """Yield the pictures of a video that has just been opened."""
+    return _on_show(_Decoding(video, None), None)
+
+
+def _on_show(decoding: _Decoding, shown: Shown | None) -> Iterator[Shown]:
+    """Yield pictures with their ends; ``shown`` is one that is decoded already."""
+    duration = 0.0
+    for following in decoding.pictures:
         if shown is not None:
-            begin, frame = shown
-            announced = float((getattr(frame, "duration", 0) or 0) * (stream.time_base or 0))
-            rate = stream.average_rate
-            # The last frame is seen, however short its duration is said to be.
-            duration = max(announced or duration or (1 / float(rate) if rate else 0.04), 2 * TOLERANCE)
-            yield begin, begin + duration, frame
+            duration = following.begin - shown.begin
+            yield Shown(shown.begin, following.begin, shown.picture, shown.stepped_back)
+        shown = following
+    if shown is not None:
+        yield shown._replace(end=decoding.end_of(shown, duration))
 
 
-def _first_after_seek(
-    container: av.container.InputContainer,
-    stream: av.VideoStream,
-    decoded: Iterator[tuple[float, av.VideoFrame]],
-    start: float,
-) -> tuple[float, av.VideoFrame] | None:
-    """Return the first frame after a seek; None if only decoding from the beginning is safe."""
-    if container.format.name == "mpeg" or (
-        container.format.name == "avi" and stream.codec_context.has_b_frames
-    ):
-        return None  # which frame a time belongs to is known only when decoding from the beginning
-    try:
-        container.seek(int((_origin(stream) + start) * av.time_base), backward=True)
-        shown = next(decoded, None)
-    except (av.error.FFmpegError, DataError):
-        return None
-    # A missing or wrong index leads past the key frame, or to a place without one, or no time is known.
-    if shown is None or shown[0] > start + TOLERANCE or not shown[1].key_frame:
-        return None
-    return None if shown[1].pts is None and container.format.name != "avi" else shown
-
-
-def folder_frames(path: Path, files: FrameFiles, first: int = 0) -> Iterator[tuple[int, av.VideoFrame]]:
+def folder_frames(path: Path, files: FrameFiles, first: int = 0) -> Iterator[tuple[int, DecodedPicture]]:
     return enumerate(images(path, files, first), first)
 
 
-def _origin(stream: av.VideoStream) -> float:
-    return float((stream.start_time or 0) * (stream.time_base or 0))
+class _Decoding:
+    """The pictures of an open video, from where it stands.
+
+    Args:
+        video: the video.
+        origin: time stamp in seconds that is shown at 0; None is the first one.
+    """
+
+    def __init__(self, video: OpenVideo, origin: float | None) -> None:
+        self.video = video
+        stream = video.stream
+        step = 1 / float(stream.average_rate or stream.guessed_rate or 25)
+        self._clock = Clock(origin, step, joins_parts=video.joins_parts)
+        # A container's word on the shape of pixels counts for the whole file, the codec's may change in it.
+        ratio = stream.sample_aspect_ratio
+        self._aspect = pixel_aspect(ratio)
+        self._aspect_may_change = not ratio or ratio == stream.codec_context.sample_aspect_ratio
+        self._repeated_until: float | None = None
+        self.pictures = self._decode()
+
+    def _decode(self) -> Iterator[Shown]:
+        """Yield the pictures, with an end that is not known yet.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        path, context, clock = self.video.path, self.video.stream.codec_context, self._clock
+        try:
+            for stamp, frame in self._frames():
+                if frame.is_corrupt:
+                    raise DataError(f"{path}: damaged at {clock.next:.2f} s")
+                begin = clock.place(stamp)
+                if self._aspect_may_change and frame.key_frame:
+                    self._aspect = pixel_aspect(context.sample_aspect_ratio)
+                yield Shown(begin, begin, DecodedPicture.of(frame, self._aspect), clock.stepped_back)
+        except av.error.FFmpegError as error:
+            if clock.at is None:
+                raise
+            raise DataError(f"{path}: damaged or cut off after {clock.at:.2f} s: {error.strerror}") from error
+
+    def _frames(self) -> Iterator[tuple[float | None, av.VideoFrame]]:
+        """Yield decoded frames with their time stamps in seconds."""
+        # AVI knows when pictures are decoded, not when they are shown. Decoders that keep pictures back for
+        # their order do so by a fixed number of packets.
+        by_decoding = self.video.container.format.name == "avi"
+        for packet in self.video.container.demux(self.video.stream):
+            if not packet.size and packet.dts is not None:
+                # The picture before it is shown once more. Decoders take it for the end.
+                self._repeated_until = _seconds(packet.dts + (packet.duration or 0), packet)
+                continue
+            for frame in packet.decode():
+                yield _seconds(packet.dts, packet) if by_decoding else frame.time, frame
+
+    def end_of(self, last: Shown, before: float) -> float:
+        """Return the seconds at which the last picture goes.
+
+        Args:
+            last: the last picture.
+            before: seconds for which the picture before it was on show.
+        """
+        frame = last.picture.frame
+        announced = float((frame.duration or 0) * (self.video.stream.time_base or 0))
+        rate = self.video.stream.average_rate
+        # The last picture is seen, however short its duration is said to be.
+        duration = max(announced or before or (1 / float(rate) if rate else 0.04), 2 * TOLERANCE)
+        repeated = last.begin if self._repeated_until is None else self._clock.end(self._repeated_until)
+        return max(last.begin + duration, repeated)
 
 
-def _decode_in_order(
-    path: Path, container: av.container.InputContainer, stream: av.VideoStream
-) -> Iterator[tuple[float, av.VideoFrame]]:
-    """Yield decoded frames with the seconds at which they come on show, which never decrease."""
-    origin = _origin(stream)
-    step = 1 / float(stream.average_rate or stream.guessed_rate or 25)
-    at: float | None = None
+def _seconds(stamp: int | None, packet: av.Packet[av.VideoStream]) -> float | None:
+    return None if stamp is None or packet.time_base is None else float(stamp * packet.time_base)
+
+
+def _origin_to_seek_by(video: OpenVideo) -> float | None:
+    """Return the time stamp of the first picture; None if only decoding from the beginning is safe.
+
+    It is not where nothing else tells which picture a time belongs to, or where joined parts may bear a stamp
+    twice.
+    """
+    stream = video.stream
+    by_decoding = video.container.format.name == "avi"
+    if video.joins_parts or (by_decoding and stream.codec_context.has_b_frames):
+        return None
+    first = next((packet for packet in video.container.demux(stream) if packet.size), None)
+    if first is None or not first.is_keyframe:
+        return None
+    if first.is_discard:
+        return float((stream.start_time or 0) * (stream.time_base or 0))
+    return _seconds(first.dts if by_decoding else first.pts, first)
+
+
+def _first_after_seek(
+    container: av.container.InputContainer, origin: float | None, pictures: Iterator[Shown], start: float
+) -> Shown | None:
+    """Return the first picture after a seek; None if only decoding from the beginning is safe."""
+    if origin is None:
+        return None
     try:
-        for stamp, frame in _decode_with_stamps(container, stream):
-            if frame.is_corrupt:
-                raise DataError(f"{path}: damaged at {0.0 if at is None else at + step:.2f} s")
-            now = stamp - origin if stamp is not None else (0.0 if at is None else at + step)
-            at = now if at is None else max(at, now)
-            yield at, frame
-    except av.error.FFmpegError as error:
-        if at is None:
-            raise
-        raise DataError(f"{path}: damaged or cut off after {at:.2f} s: {error.strerror}") from error
-
-
-def _decode_with_stamps(
-    container: av.container.InputContainer, stream: av.VideoStream
-) -> Iterator[tuple[float | None, av.VideoFrame]]:
-    if container.format.name != "avi":
-        for frame in container.decode(stream):
-            yield frame.time, frame
-        return
-    # AVI knows only when frames are decoded. They come out in the order of showing, which is that of their
-    # times: each takes the earliest that is left.
-    waiting: list[float] = []
-    for packet in container.demux(stream):
-        if packet.dts is not None and packet.size and packet.time_base is not None:
-            heapq.heappush(waiting, float(packet.dts * packet.time_base))
-        for frame in packet.decode():
-            yield heapq.heappop(waiting) if waiting else None, frame
-
-
-@contextmanager
-def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-    """Yield an open file and its picture stream; FFmpeg's errors become a DataError that names the file."""
-    try:
-        if not path.is_file():
-            raise DataError(f"{path}: no such file")
-        if path.stat().st_size == 0:
-            raise DataError(f"{path}: the file is empty")
-        # An absolute path is never taken for a protocol, whatever characters it holds.
-        with av.open(path.absolute(), metadata_errors="replace") as container:
-            yield container, _picture_stream(path, container)
-    except av.error.FFmpegError as error:
-        raise DataError(f"{path}: not a readable video: {error.strerror}") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def _picture_stream(path: Path, container: av.container.InputContainer) -> av.VideoStream:
-    # A sound file's cover is a video stream too, of one picture.
-    covers = av.stream.Disposition.attached_pic
-    streams = [stream for stream in container.streams.video if not stream.disposition & covers]
-    if not streams:
-        raise DataError(f"{path}: no picture stream in it")
-    if getattr(streams[0], "codec_context", None) is None:
-        raise DataError(f"{path}: its pictures are coded in a way that FFmpeg cannot decode here")
-    # One thread: workers are processes, and more threads have deadlocked with FFmpeg's logging.
-    streams[0].codec_context.thread_count = 1
-    return streams[0]
+        container.seek(int((origin + start) * av.time_base), backward=True)
+        shown = next(pictures, None)
+    except (av.error.FFmpegError, DataError):
+        return None
+    # A missing or wrong index leads past the key frame, or to a place without one, or no time is known.
+    if shown is None or shown.begin > start + TOLERANCE or not shown.picture.frame.key_frame:
+        return None
+    return None if shown.picture.frame.pts is None and container.format.name != "avi" else shown

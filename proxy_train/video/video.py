@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice, pairwise
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from statistics import median
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from proxy_train.video.frame_files import FrameFiles
-from proxy_train.video.picture import Frame, picture, quarter_turns
-from proxy_train.video.shown_frames import TOLERANCE, folder_frames, open_video, shown_frames
+from proxy_train.video.observations import Observations
+from proxy_train.video.opening import OpenVideo, open_video
+from proxy_train.video.picture import Frame, picture
+from proxy_train.video.shown_frames import (
+    TOLERANCE,
+    Shown,
+    folder_frames,
+    shown_frames,
+    shown_from_the_beginning,
+)
 from search_space.errors import DataError
 
 CRASHES = "decoding it crashes the decoder"
@@ -28,13 +35,17 @@ class VideoInfo:
     Args:
         width: width in stored pixels.
         height: height in stored pixels.
-        duration: seconds; 0 if a header does not tell.
+        duration: seconds; 0 if nothing tells.
         fps: frames a second, on average.
         codec: FFmpeg's name, or ``images``.
         frames: number of frames; 0 if they were not counted.
-        turned: quarter turns to show it upright.
+        estimated: whether no header tells ``duration``: it is from time stamps at both ends.
+        turned: whether it has to be turned to be upright.
+        mirrored: whether it is stored as in a mirror.
+        stretched: whether its pixels are not square.
+        plain: whether its pictures are all of one colour.
         variable: whether its frames are on show for different times.
-        note: a difference between its header and its frames, or empty.
+        note: what is doubtful about it, or empty.
     """
 
     width: int
@@ -43,7 +54,11 @@ class VideoInfo:
     fps: float
     codec: str
     frames: int = 0
-    turned: int = 0
+    estimated: bool = False
+    turned: bool = False
+    mirrored: bool = False
+    stretched: bool = False
+    plain: bool = False
     variable: bool = False
     note: str = ""
 
@@ -68,19 +83,12 @@ class Video:
         """
         files = self.files
         if files is not None:
-            first = next(folder_frames(self.path, files))[1]
+            first = next(folder_frames(self.path, files))[1].frame
             return VideoInfo(
                 first.width, first.height, files.count / files.fps, files.fps, "images", frames=files.count
             )
-        with open_video(self.path) as (container, stream):
-            duration = 0.0
-            if stream.duration is not None and stream.time_base is not None:
-                duration = float(stream.duration * stream.time_base)
-            elif container.duration is not None:
-                duration = container.duration / av.time_base
-            context = stream.codec_context
-            rate = stream.average_rate or stream.guessed_rate
-            return VideoInfo(context.width, context.height, duration, float(rate or 0), context.name)
+        with open_video(self.path) as video:
+            return _header(video)
 
     def measure(self) -> VideoInfo:
         """Decode the whole video: like ``probe``, but with the duration and rate that its frames have.
@@ -88,29 +96,44 @@ class Video:
         Raises:
             DataError: as ``read``.
         """
-        header = self.probe()
-        times: list[float] = []
-        duration, turned = 0.0, 0
-        for begin, end, frame in shown_frames(self.path, 0.0, self.files):
-            times.append(begin)
-            duration, turned = end - times[0], quarter_turns(frame)
-        if not times:
+        if self.files is not None:
+            return self._observed(self.probe(), shown_frames(self.path, 0.0, self.files), joins_parts=False)
+        with open_video(self.path) as video:
+            pictures = shown_from_the_beginning(video)
+            return self._observed(_header(video), pictures, joins_parts=video.joins_parts)
+
+    def _observed(self, header: VideoInfo, pictures: Iterator[Shown], *, joins_parts: bool) -> VideoInfo:
+        """Return what a header says, put right by the pictures."""
+        seen = Observations(joins_parts=joins_parts)
+        for shown in pictures:
+            try:
+                seen.add(shown)
+            except (OSError, ValueError) as error:
+                raise self._cannot_convert(shown, error) from error
+        if not seen.frames:
             raise DataError(f"{self.path}: no frame in it")
-        note = ""
+        duration, notes = seen.duration, [header.note, *seen.notes()]
         # Sound may last a little longer.
-        if duration < header.duration - max(0.3, 0.03 * header.duration):
-            note = f"its frames end after {duration:.2f} s, its header says {header.duration:.2f} s"
-        return VideoInfo(
-            header.width,
-            header.height,
-            duration,
-            len(times) / duration if duration > 0 else header.fps,
-            header.codec,
-            len(times),
-            turned,
-            _varies(times),
-            note,
+        if not header.estimated and duration < header.duration - max(0.3, 0.03 * header.duration):
+            notes.append(f"its frames end after {duration:.2f} s, its header says {header.duration:.2f} s")
+        return replace(
+            header,
+            duration=duration,
+            fps=seen.frames / duration if duration > 0 else header.fps,
+            frames=seen.frames,
+            turned=seen.turned,
+            mirrored=seen.mirrored,
+            stretched=seen.stretched,
+            plain=seen.plain,
+            variable=seen.variable,
+            note="; ".join(filter(None, notes)),
         )
+
+    def _cannot_convert(self, shown: Shown, error: Exception) -> DataError:
+        """Return what libswscale or PyAV say of a picture as an error of the video."""
+        reason, kind = getattr(error, "strerror", None) or error, shown.picture.frame.format.name
+        place = f"the picture at {shown.begin:.2f} s ({kind})"
+        return DataError(f"{self.path}: {place} cannot be converted: {reason}")
 
     def read(
         self,
@@ -173,11 +196,15 @@ class Video:
         begin = start or 0.0
         # Times are always counted from ``begin``: a sum of parts of them would be another number.
         due, count = begin + first / fps, first
-        for _, until, frame in shown_frames(self.path, due if seek else begin, self.files):
+        for shown in shown_frames(self.path, due if seek else begin, self.files):
             # Each decoded frame is scaled once, however many times it is due.
             pixels: Frame | None = None
-            while due < until - TOLERANCE and (end is None or due < end - TOLERANCE):
-                pixels = picture(frame, size, reformatter, square=square) if pixels is None else pixels
+            while due < shown.end - TOLERANCE and (end is None or due < end - TOLERANCE):
+                if pixels is None:
+                    try:
+                        pixels = picture(shown.picture, size, reformatter, square=square)
+                    except (OSError, ValueError) as error:
+                        raise self._cannot_convert(shown, error) from error
                 yield pixels
                 count += 1
                 due = begin + count / fps
@@ -185,8 +212,20 @@ class Video:
                 return
 
 
-def _varies(times: list[float]) -> bool:
-    """Return whether the intervals between frames differ, beyond what rounding of stamps explains."""
-    steps = [after - before for before, after in pairwise(times)]
-    usual = median(steps) if steps else 0.0
-    return any(abs(step - usual) > max(0.002, 0.1 * usual) for step in steps)
+def _header(video: OpenVideo) -> VideoInfo:
+    container, stream, duration = video.container, video.stream, 0.0
+    if stream.duration is not None and stream.time_base is not None:
+        duration = float(stream.duration * stream.time_base)
+    elif container.duration is not None:
+        duration = container.duration / av.time_base
+    context = stream.codec_context
+    rate = stream.average_rate or stream.guessed_rate
+    return VideoInfo(
+        context.width,
+        context.height,
+        duration,
+        float(rate or 0),
+        context.name,
+        estimated=video.joins_parts,
+        note=video.note,
+    )

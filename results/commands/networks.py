@@ -40,7 +40,7 @@ def export(
     cache: Annotated[Path, typer.Option(help="Folder of data that was made before.")] = DEFAULT_CACHE,
 ) -> None:
     """Export a network for a runtime, if it computes there what it computes in PyTorch."""
-    from results.export.export import ExportClips, ExportTarget, export_network
+    from results.export.export import ExportClips, ExportTarget, export_network, frames_compared
     from results.member import load_member
     from searcher.evaluator.pictures import example_clip, labelled_clips
 
@@ -54,11 +54,12 @@ def export(
         calibration = [pictures for pictures, _ in clips_of("train", CALIBRATION)] if int8 else []
     elif int8:
         typer.echo("calibrated on this one video; give --data to calibrate on training videos", err=True)
+    example = example_clip(video, description.input, frames_compared(wanted, description.input))
     for name in runtime or ["onnxruntime"]:
         exported = export_network(
             model,
             member,
-            example_clip(video, description.input),
+            example,
             name=description.name,
             labels=description.labels,
             target=ExportTarget(name, wanted, precision),
@@ -113,11 +114,14 @@ def stream(
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
 ) -> None:
     """Classify a video frame by frame, in constant memory, and print after each frame what it shows."""
+    from results.commands.written_files import require_unread
     from results.inference.annotated_video import annotated_video
     from results.inference.streaming import StreamingClassifier
     from results.inference.watching import watch
     from searcher.evaluator.pictures import pictures
 
+    if output is not None:
+        require_unread(output, [Path(video), model], option="--output")
     classifier = StreamingClassifier.open(model, threads=threads)
     fit = classifier.preprocessing
     source = pictures(video, fit.fps, fit.size)
@@ -148,12 +152,14 @@ def latency_table(
 ) -> None:
     """Time every operation of a space here, so that a frame's latency is known without building networks."""
     from results.commands.terminal import Terminal
+    from results.commands.written_files import require_unread
     from results.profiling.build_latency_table import TimingEffort, build_table
     from search_space.space.space import SearchSpace
 
+    path = output or Path(f"{Path(space).stem}-{runtime}.json")
+    require_unread(path, [Path(space)], option="--output")
     chosen, terminal = SearchSpace.from_yaml(space), Terminal()
     chosen = chosen if classes is None else chosen.with_classes(classes)
-    path = output or Path(f"{Path(space).stem}-{runtime}.json")
     with terminal.bar("Timing operations") as operations, terminal.bar("Timing networks") as whole:
         table = build_table(
             chosen,

@@ -26,6 +26,7 @@ from results.runtimes.preprocessing import Preprocessing
 from results.runtimes.registry import runtime_named
 from results.runtimes.runtime import Program
 from results.runtimes.sidecar import Check, Form, Precision, Sidecar, sidecar_of
+from search_space.architecture.parts import ClipShape
 from search_space.cost.stopwatch import torch_threads
 from search_space.errors import ExportError
 from search_space.network.clip_module import ClipModule
@@ -71,6 +72,11 @@ class ExportTarget:
 
 STEP = ExportTarget()
 """Target of the export that every member of a family gets: its step for ONNX Runtime."""
+
+
+def frames_compared(form: Form, clip: ClipShape) -> int:
+    """Return the number of frames that an export is compared on, and calibrated without other data."""
+    return _STEPS if form == "step" else _CLIPS * clip.frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +186,7 @@ def export_network(
         with torch_threads(1), torch.no_grad():
             module = StepModule(deployed) if target.form == "step" else ClipModule(deployed)
             preprocessing = Preprocessing.of(networks_of(model)[0].architecture.input)
-            count = _STEPS if isinstance(module, StepModule) else _CLIPS * module.frames
+            count = frames_compared(target.form, networks_of(model)[0].architecture.input)
             frames = fitted_frames(clip, preprocessing, count)
             program = make_program(module, frames)
             _convert(module, program, path, target, clips.calibration, preprocessing)

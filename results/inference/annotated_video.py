@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,12 +15,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from search_space.errors import DataError
+from search_space.files import replacing
 
+_log = logging.getLogger(__name__)
 _WIDTH = 480
 _LINE = 28
 _MARGIN = 8
 _BAR = (70, 130, 180)
 _CODECS = ("libx264", "h264", "mpeg4")
+_HINT = "give a path such as out.mp4 in a folder that exists"
 
 
 class AnnotatedVideo:
@@ -64,6 +68,9 @@ class AnnotatedVideo:
 def annotated_video(path: Path, fps: float, lines: int) -> Iterator[AnnotatedVideo]:
     """Open a video file to add frames to; it is whole when the block is left, also by an error of its source.
 
+    It is written beside its place. A block that an error or a user ends never replaces an earlier file: what
+    it wrote is then kept as ``NAME.partial.mp4``.
+
     Args:
         path: file such as ``out.mp4``, whose suffix decides its kind.
         fps: frames a second.
@@ -72,24 +79,42 @@ def annotated_video(path: Path, fps: float, lines: int) -> Iterator[AnnotatedVid
     Raises:
         DataError: the file cannot be written, or its suffix is of no known kind.
     """
-    hint = "give a path such as out.mp4 in a folder that exists"
     if not path.absolute().parent.is_dir():
-        raise DataError(f"{path} cannot be written: there is no folder {path.parent}", hint=hint)
+        raise DataError(f"{path} cannot be written: there is no folder {path.parent}", hint=_HINT)
+    ended: BaseException | None = None
+    with replacing(path) as temporary:
+        with _container(path, temporary) as container:
+            stream = _add_stream(path, container, fps)
+            video = AnnotatedVideo(container, stream, lines)
+            try:
+                yield video
+            except BaseException as error:
+                ended = error
+            finally:
+                container.mux(stream.encode())
+        if ended is not None and path.is_file():
+            partial = path.with_suffix(f".partial{path.suffix}")
+            temporary.replace(partial)
+            _log.warning("%s stays as it was; what was written until now is %s", path, partial)
+            raise ended
+    if ended is not None:
+        raise ended
+
+
+def _container(path: Path, temporary: Path) -> av.container.OutputContainer:
     try:
-        container = av.open(str(path.absolute()), "w")
+        return av.open(str(temporary.absolute()), "w")
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be written: {error}", hint=hint) from error
-    with container:
-        codec = next((name for name in _CODECS if name in av.codecs_available), None)
-        if codec is None:
-            raise DataError(f"{path}: FFmpeg has no encoder here", hint=f"one of {', '.join(_CODECS)}")
-        try:
-            stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
-        except (av.error.FFmpegError, ValueError) as error:
-            raise DataError(f"{path} cannot hold {codec} video: {error}", hint=hint) from error
-        assert isinstance(stream, av.VideoStream), "added as one"
-        video = AnnotatedVideo(container, stream, lines)
-        try:
-            yield video
-        finally:
-            container.mux(stream.encode())
+        raise DataError(f"{path} cannot be written: {error}", hint=_HINT) from error
+
+
+def _add_stream(path: Path, container: av.container.OutputContainer, fps: float) -> av.VideoStream:
+    codec = next((name for name in _CODECS if name in av.codecs_available), None)
+    if codec is None:
+        raise DataError(f"{path}: FFmpeg has no encoder here", hint=f"one of {', '.join(_CODECS)}")
+    try:
+        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
+    except (av.error.FFmpegError, ValueError) as error:
+        raise DataError(f"{path} cannot hold {codec} video: {error}", hint=_HINT) from error
+    assert isinstance(stream, av.VideoStream), "added as one"
+    return stream

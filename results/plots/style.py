@@ -12,6 +12,8 @@ import plotly.graph_objects as go
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from search_space.files import replacing
+
 # Okabe and Ito (2008): eight colours that stay apart for every common kind of colour-blindness.
 BLUE, VERMILION, GREEN, ORANGE = "#0072b2", "#d55e00", "#009e73", "#e69f00"
 SKY, PURPLE, GREY = "#56b4e9", "#cc79a7", "#7f8c9b"
@@ -97,7 +99,8 @@ def write_picture(
         for file in (path, *more):
             # A date in the file would make two pictures of the same record differ.
             stamp: Any = {"Date": None} if file.suffix == ".svg" else None
-            figure.savefig(file, dpi=_DOTS_PER_INCH, facecolor="white", metadata=stamp)
+            with replacing(file, durable=False) as temporary:
+                figure.savefig(temporary, dpi=_DOTS_PER_INCH, facecolor="white", metadata=stamp)
 
 
 def frame(axes: Axes, title: str, x: str = "", y: str = "") -> None:

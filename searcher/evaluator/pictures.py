@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,18 +15,30 @@ from proxy_train.video.video import Video
 from search_space.architecture.parts import ClipShape
 from search_space.errors import DataError
 
+_LOG = logging.getLogger(__name__)
 __all__ = ["example_clip", "labelled_clips", "pictures"]
 
 
-def example_clip(video: Path, clip: ClipShape) -> NDArray[np.uint8]:
-    """Return the frames of a video as a network for ``clip`` sees them, (T, size, size, 3), uint8 RGB."""
-    return Video(video).read(clip.fps, clip.size)
+def example_clip(video: Path, clip: ClipShape, count: int) -> NDArray[np.uint8]:
+    """Return the first frames of a video as a network sees them, (T, size, size, 3), uint8 RGB.
+
+    Args:
+        video: the file.
+        clip: shape of the network's clips.
+        count: largest number of frames; nothing after them is decoded.
+
+    Raises:
+        DataError: the video cannot be read.
+    """
+    return Video(video).read(clip.fps, clip.size, limit=count)
 
 
 def labelled_clips(
     data: str, cache: Path, clip: ClipShape, labels: tuple[str, ...], purpose: str, count: int
 ) -> Iterator[tuple[NDArray[np.uint8], int]]:
     """Yield videos of a data set as (T, size, size, 3) uint8 RGB frames, with the numbers of their labels.
+
+    Videos that cannot be read are left out with a warning, as preparing leaves them out.
 
     Args:
         data: data set as ``DataSettings.parse`` reads it.
@@ -37,7 +50,7 @@ def labelled_clips(
         count: most videos to yield, spread over the split.
 
     Raises:
-        DataError: the data set has other classes, or its videos have no single labels.
+        DataError: the data set has other classes, its videos have no single labels, or none can be read.
     """
     dataset = load_dataset(DataSettings.parse(data, cache=cache))
     if dataset.classes != labels:
@@ -50,9 +63,17 @@ def labelled_clips(
     items = [item for item in dataset.items.get(split, ()) if isinstance(item.label, int)]
     if not items:
         raise DataError(f"{data} has no {split} videos of one label each", hint="give another data set")
+    unreadable: DataError | None = None
+    readable = 0
     for index in np.linspace(0, len(items) - 1, min(count, len(items))).astype(int):
         item = items[index]
-        frames = Video(item.path, item.frames).read(
-            clip.fps, clip.size, start=item.start, end=item.end, limit=clip.frames
-        )
+        try:
+            frames = item.video.read(clip.fps, clip.size, start=item.start, end=item.end, limit=clip.frames)
+        except DataError as error:
+            _LOG.warning("left out: %s", error.message)
+            unreadable = error
+            continue
+        readable += 1
         yield frames, int(item.label) if isinstance(item.label, int) else -1
+    if unreadable is not None and not readable:
+        raise DataError(f"{data}: no readable {split} video: {unreadable.message}")

@@ -12,7 +12,8 @@ from pathlib import Path
 from proxy_train.video.frame_folder import SUFFIXES, rank_of
 from search_space.errors import DataError
 
-VIDEOS = frozenset({".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp"})
+_MPEG = {".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts"}
+VIDEOS = frozenset(_MPEG | {".avi", ".mkv", ".webm", ".wmv", ".asf", ".flv", ".f4v", ".ogv", ".gif"})
 
 
 @dataclass(frozen=True, slots=True)

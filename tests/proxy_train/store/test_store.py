@@ -122,7 +122,7 @@ def test_an_interrupted_build_goes_on_where_it_was(tmp_path: Path, monkeypatch: 
         with pytest.raises(KeyboardInterrupt):
             prepare(dataset, frames=4, size=16, fps=12, cache=tmp_path)
     left = building_folder(tmp_path / "prepared" / expected.path.name)
-    with (left / "decoded.jsonl").open("a") as journal:
+    with (left / "decoded-2.jsonl").open("a") as journal:
         journal.write('{"split": "train", "fir')
     seen: list[tuple[int, int]] = []
     second = Counter(monkeypatch)
