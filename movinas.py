@@ -313,14 +313,14 @@ def data_check(
     from proxy_train.data.settings import load_dataset
     from results.commands.terminal import Terminal
     from results.commands.written_files import require_unread
-    from searcher.cluster.machine import cpus
+    from searcher.cluster.machine import decoders
 
     terminal, chosen = Terminal(), _data_settings(data, cache, annotations)
     if json_file is not None and json_file.exists():
         require_unread(json_file, files_read(chosen), option="--json")
     with terminal.bar("Checking videos") as report:
         dataset = load_dataset(chosen, trainable=False)
-        found = check_dataset(dataset, workers=cpus(), progress=report)
+        found = check_dataset(dataset, workers=decoders(), progress=report)
     terminal.say(found.text())
     if json_file is not None:
         found.write(json_file)

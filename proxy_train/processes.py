@@ -29,14 +29,14 @@ def map_in_processes(
     Args:
         function: a module's function, so that a worker can import it.
         tasks: arguments of the calls.
-        workers: number of processes; one worker works in this process.
+        workers: number of processes; one worker works in this process, which then ends with what ends it.
         blame: function to use instead for tasks that were not done when a worker process was killed, as a
             damaged file can do by way of a decoder's fault; it may use ``run_in_process``.
 
     Raises:
         DataError: a worker process was killed, and there is no ``blame``.
     """
-    if workers <= 1 or len(tasks) <= 1:
+    if not tasks or workers <= 1 or (len(tasks) == 1 and blame is None):
         yield from map(function, tasks)
         return
     context = spawn_context()

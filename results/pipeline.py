@@ -34,7 +34,7 @@ from search_space.files import write_json
 from search_space.space.budgets import Budgets
 from search_space.space.profile import profile_space
 from search_space.space.space import SearchSpace
-from searcher.cluster.machine import cpus, local_device, requested_device
+from searcher.cluster.machine import cpus, decoders, local_device, requested_device
 from searcher.evaluator.run_data import RunData
 from searcher.evaluator.video_evaluator import video_evaluator
 from searcher.pilot.pilot import pilot_is_due, run_pilot, settle
@@ -95,7 +95,7 @@ def open_data(settings: Settings, space: SearchSpace, watcher: Watcher) -> RunDa
         return RunData.open(
             settings.data,
             space,
-            workers=cpus(),
+            workers=decoders(),
             making=making,
             preparing=preparing,
             rungs=settings.search.rungs,

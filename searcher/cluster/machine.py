@@ -23,6 +23,14 @@ def cpus() -> int:
     return max(1, min(allowed, int(quota) // int(period)))
 
 
+def decoders() -> int:
+    """Return the number of processes that decode videos: two or more, so that none of them is this one.
+
+    A damaged file can end a decoder's process; it is named then, and the others are decoded.
+    """
+    return max(2, cpus())
+
+
 def auto_workers(cpus_per_trial: int, trials: int) -> int:
     """Return the number of workers that ``auto`` stands for: as many as fit, but no more than trials."""
     return max(1, min(cpus() // cpus_per_trial, trials, _AUTO_LIMIT))

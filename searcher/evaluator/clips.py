@@ -12,7 +12,7 @@ from search_space.architecture.parts import ClipShape
 from search_space.errors import SettingsError
 from search_space.progress import ProgressCallback
 from search_space.space.space import SearchSpace
-from searcher.cluster.machine import cpus
+from searcher.cluster.machine import cpus, decoders
 
 _LOG = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def prepare_clips(
         raise SettingsError("no clips to prepare", hint="give --space NAME, or --clip 8x32x4")
     dataset = load_dataset(settings, workers=cpus(), progress=progress)
     for clip in shapes:
-        data = prepare_clip(dataset, settings, clip, cpus(), progress)
+        data = prepare_clip(dataset, settings, clip, decoders(), progress)
         counts = ", ".join(f"{len(split)} {name}" for name, split in data.splits.items())
         yield f"{data.path}: {counts}, {len(data.broken)} unreadable, {len(dataset.missing)} missing"
 

@@ -157,7 +157,7 @@ class VideoEvaluator:
         assert self._settings is not None
         dataset = load_dataset(self._settings)
         data = prepare_clip(
-            dataset, self._settings, ClipShape.parse(clip), torch.get_num_threads(), ignore_progress
+            dataset, self._settings, ClipShape.parse(clip), max(2, torch.get_num_threads()), ignore_progress
         )
         if data.path.name != name:
             raise DataError(

@@ -23,7 +23,7 @@ from search_space.progress import ProgressCallback
 from search_space.space.space import SearchSpace
 from searcher.cluster.capacity import Capacity
 from searcher.cluster.cluster import Cluster
-from searcher.cluster.machine import requested_device
+from searcher.cluster.machine import decoders, requested_device
 from searcher.evaluator.clips import prepare_clip
 from searcher.evaluator.run_data import RunData
 from searcher.evaluator.video_evaluator import video_evaluator
@@ -212,7 +212,7 @@ def prepare_study(
     data = RunData.open(
         settings.data,
         settings.space,
-        workers=settings.search.workers,
+        workers=decoders(),
         making=making,
         preparing=preparing,
         check=partial(check_same_data, _folder(settings)),
@@ -224,8 +224,7 @@ def prepare_study(
     for job in jobs:
         clip = ClipShape(job.fidelity.frames, job.fidelity.size, job.architecture.input.fps)
         if clip not in stores:
-            workers = settings.search.workers
-            stores[clip] = prepare_clip(data.dataset, settings.data, clip, workers, preparing).path
+            stores[clip] = prepare_clip(data.dataset, settings.data, clip, decoders(), preparing).path
     return Study(settings, cheap, expensive, jobs, stores, data.contents, seeds)
 
 

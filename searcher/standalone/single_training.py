@@ -25,7 +25,7 @@ from search_space.files import write_json
 from search_space.network.allocator import retain_freed_memory
 from search_space.network.model import MoViNet, build
 from search_space.progress import ProgressCallback, ignore_progress
-from searcher.cluster.machine import cpus
+from searcher.cluster.machine import cpus, decoders
 from searcher.evaluator.clips import prepare_clip
 from searcher.evaluator.run_data import final_split, finished_metrics
 from searcher.standalone.group_training import train_in_group
@@ -179,7 +179,7 @@ def train_single(
         InitialWeights(request.weights)  # wrong weights are refused before hours of decoding
     dataset = load_dataset(request.data, workers=cpus(), progress=listeners.making)
     dataset.require_scorable()
-    data = prepare_clip(dataset, request.data, request.architecture.input, cpus(), listeners.preparing)
+    data = prepare_clip(dataset, request.data, request.architecture.input, decoders(), listeners.preparing)
     run = request.run_over(data)
     training = _trained(request, run, listeners)
     model = _best_of(run, data) if request.keep_best else training.model

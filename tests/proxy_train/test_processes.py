@@ -38,6 +38,10 @@ def test_a_task_that_kills_its_process_is_found_and_the_others_are_done() -> Non
     assert sorted(map_in_processes(deadly, range(5), 2, blame=blamed)) == [-3, 0, 1, 2, 4]
 
 
+def test_a_single_task_with_blame_does_not_end_this_process() -> None:
+    assert list(map_in_processes(deadly, [3], 2, blame=blamed)) == [-3]
+
+
 def test_without_blame_it_is_an_error() -> None:
     with pytest.raises(DataError, match="a worker process was killed"):
         list(map_in_processes(deadly, range(5), 2))
