@@ -87,6 +87,8 @@ class Listing:
         folder = contents.folder
         for name in contents.hidden:
             self.drop(str(folder / name), "hidden: its name begins with a dot")
+        for name in contents.previews:
+            self.drop(str(folder / name), "a preview beside the frames of a video")
         images = [] if contents.is_video else contents.images
         reason = contents.reason or "an image outside a folder of a video's frames"
         if images and len(images) <= _SHOWN:

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from proxy_train.video.frame_folder import SUFFIXES, rank_of
@@ -29,6 +29,7 @@ class Contents:
         hidden: names of video files and folders that begin with a dot, which are not read.
         is_video: whether the images are the frames of a video.
         reason: why a folder of images is no video, or the whole folder is not read; empty otherwise.
+        previews: names of moving pictures (GIF) beside the frames of a video, which are not read.
     """
 
     folder: Path
@@ -39,6 +40,7 @@ class Contents:
     hidden: list[str]
     is_video: bool = False
     reason: str = ""
+    previews: list[str] = field(default_factory=list)
 
 
 def walk(root: Path) -> Iterator[Contents]:
@@ -66,6 +68,8 @@ def _walk(
             f"{error.filename or folder}: {error.strerror}", hint="make it readable, or move it elsewhere"
         ) from error
     numbered = any(character.isdecimal() for name in contents.images for character in _stem(name))
+    if numbered and len(contents.videos) < len(contents.images):
+        _set_previews_apart(contents)
     if numbered and not contents.videos and below:
         contents = _judged(contents, folders, beside)
     yield contents
@@ -120,6 +124,13 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
         raise
 
 
+def _set_previews_apart(contents: Contents) -> None:
+    """Take moving pictures beside many images for previews of these, if there is no other video."""
+    if all(name.lower().endswith(".gif") for name in contents.videos):
+        contents.previews.extend(contents.videos)
+        contents.videos.clear()
+
+
 def _judged(contents: Contents, folders: list[str], beside: tuple[str, ...]) -> Contents:
     """Return a folder of numbered images as a video, or with the reason why it is none."""
     name, reason = contents.below[-1], ""
@@ -128,8 +139,7 @@ def _judged(contents: Contents, folders: list[str], beside: tuple[str, ...]) -> 
     elif rank_of(name) == 0 and any(rank_of(other) == 2 for other in beside):
         pictures = next(other for other in beside if rank_of(other) == 2)
         reason = f"no pictures by its name; those are in {pictures}"
-    same = (contents.videos, contents.images, contents.others, contents.hidden)
-    return Contents(contents.folder, contents.below, *same, is_video=not reason, reason=reason)
+    return replace(contents, is_video=not reason, reason=reason)
 
 
 def _stem(name: str) -> str:

@@ -47,7 +47,8 @@ class VideoIndex:
             below = "" if folder == "." else f"{folder.rstrip('/')}/"
             for name in contents.videos:
                 self._enter(name[: name.rindex(".")], below + name)
-            if contents.hidden or contents.reason or (contents.images and not contents.is_video):
+            apart = contents.hidden or contents.previews or contents.reason
+            if apart or (contents.images and not contents.is_video):
                 self._rest.append(contents)
 
     def _enter(self, name: str, path: str) -> None:

@@ -17,7 +17,7 @@ from tests.proxy_train.data.test_formats import WRITERS
 from tests.proxy_train.data.written_formats import load
 from tests.proxy_train.video_files import touch
 
-VIDEO = (".mp4", ".avi", ".mkv", ".webm", ".mov")
+VIDEO = (".mp4", ".avi", ".mkv", ".webm", ".mov", ".gif")
 IMAGE = (".jpg", ".png")
 FOLDERS = [
     "a",
@@ -35,7 +35,7 @@ FOLDERS = [
 ]
 FILES = [
     *("1.mp4", "2.AVI", "clip.webm", "A.mp4", "a.mp4", "v_Archery_g01_c01.avi", ".hidden.mp4", "notes.txt"),
-    *("img_001.jpg", "img_002.jpg", "img_003.JPG", "flow_x_001.jpg", "shot (1).png", "cover.jpg"),
+    *("img_001.jpg", "img_002.jpg", "img_003.JPG", "flow_x_001.jpg", "shot (1).png", "cover.jpg", "p.gif"),
 ]
 TREES = st.lists(
     st.tuples(st.lists(st.sampled_from(FOLDERS), max_size=3), st.sets(st.sampled_from(FILES), max_size=6)),

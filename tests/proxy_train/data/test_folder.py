@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from proxy_train.data.dataset import Dataset
 from proxy_train.data.settings import DataSettings, load_dataset
 from search_space.errors import DataError
-from tests.proxy_train.video_files import touch
+from tests.proxy_train.video_files import touch, write_images
 
 
 def load(root: Path, kind: str = "folder") -> Dataset:
@@ -122,3 +122,14 @@ def test_unreadable_list_lines_are_named(tmp_path: Path, line: str, message: str
 def test_bad_settings_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         DataSettings.model_validate(settings)
+
+
+def test_a_preview_beside_frames_is_named_and_does_not_hide_them(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        for name in "ab":
+            write_images(tmp_path / split / name / "clip", "img_%03d.png", range(1, 6))
+            touch(tmp_path, f"{split}/{name}/clip/preview.gif", f"{split}/{name}/alone.gif")
+    dataset = load(tmp_path)
+    assert splits(dataset)["train"] == [f"train/{n}/{v}" for n in "ab" for v in ("alone.gif", "clip")]
+    dropped = dict(dataset.dropped)
+    assert dropped[str(tmp_path / "train/a/clip/preview.gif")] == "a preview beside the frames of a video"
