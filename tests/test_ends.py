@@ -121,6 +121,33 @@ def test_trackers_are_told_of_the_ends_that_an_interruption_brings(caplog: pytes
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_training_by_several_processes_ends_as_one_by_one_does(
+    tmp_path: Path, number: int, code: int
+) -> None:
+    words = [
+        "train",
+        "a0-stream",
+        "--data",
+        "moving-digits:tiny",
+        "--clip",
+        "4x16x5",
+        "--epochs",
+        "500",
+        "--processes",
+        "2",
+    ]
+    process = started(
+        "-m", "movinas", *words, "--output", tmp_path / "trained", "--cache", tmp_path / "cache"
+    )
+    assert process.stdout is not None
+    assert any("epoch 2 of" in line for line in process.stdout)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == code and "what was finished is kept" in errors
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("wandb") is None, reason="the extra wandb is not installed")
 def test_an_interrupted_search_does_not_wait_for_weights_and_biases(tmp_path: Path) -> None:
     log, notes = tmp_path / "log", tmp_path / "wandb"

@@ -7,6 +7,7 @@ text: no object of this project is pickled.
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -46,6 +47,7 @@ def train_in_group(
 
     Raises:
         RecordError: a process failed; its message is passed on.
+        KeyboardInterrupt: the user pressed Ctrl-C; the processes have ended.
     """
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / _FAILURE).unlink(missing_ok=True)
@@ -63,9 +65,12 @@ def train_in_group(
             ),
             run_config=train.RunConfig(name="training", storage_path=str(storage)),
         )
-        with _following(run, on_epoch):
+        with _following(run, on_epoch), _restored_interrupt():
             try:
                 trainer.fit()
+            except SystemExit:
+                # Ray Train's answer to Ctrl-C, whose code would be 0 here and is 1 in the end.
+                raise KeyboardInterrupt from None
             except Exception as error:  # Ray wraps it; the file has the process's own message
                 failure = run.folder / _FAILURE
                 if not failure.is_file():
@@ -115,6 +120,17 @@ def _following(run: TrainingRun, on_epoch: Callable[[EpochLine], None]) -> Itera
     finally:
         over.set()
         thread.join()
+
+
+@contextmanager
+def _restored_interrupt() -> Iterator[None]:
+    """Restore the program's own reaction to Ctrl-C at the end of the block: Ray Train leaves its there."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
