@@ -17,7 +17,7 @@ import time
 
 import ray
 from ray import train
-from ray.train.data_parallel_trainer import DataParallelTrainer
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 
 def nothing():
@@ -42,10 +42,11 @@ except KeyboardInterrupt:
 PYTHON
 export RAY_USAGE_STATS_ENABLED=0
 for how in left restored; do
-    printf -v "$how" '%s' "$(timeout 200 "$folder/venv/bin/python" "$folder/train.py" "$folder/$how" "$how" 2> /dev/null | tail -1)"
+    printf -v "$how" '%s' "$(timeout 200 "$folder/venv/bin/python" "$folder/train.py" "$folder/$how" "$how" 2> "$folder/errors" | tail -1)"
     echo "Ctrl-C after fit(), handler $how: ${!how}"
 done
 if [ "$left" != "went on" ] || [ "$restored" != "KeyboardInterrupt" ]; then
+    tail -5 "$folder/errors" >&2
     echo "changed: Ctrl-C is as before after fit()" >&2
     exit 1
 fi

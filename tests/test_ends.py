@@ -125,20 +125,19 @@ def test_trackers_are_told_of_the_ends_that_an_interruption_brings(caplog: pytes
 def test_a_training_by_several_processes_ends_as_one_by_one_does(
     tmp_path: Path, number: int, code: int
 ) -> None:
-    words = [
-        "train",
+    what = [
         "a0-stream",
         "--data",
         "moving-digits:tiny",
         "--clip",
         "4x16x5",
         "--epochs",
-        "500",
+        500,
         "--processes",
-        "2",
+        2,
     ]
     process = started(
-        "-m", "movinas", *words, "--output", tmp_path / "trained", "--cache", tmp_path / "cache"
+        "-m", "movinas", "train", *what, "--output", tmp_path / "trained", "--cache", tmp_path / "cache"
     )
     assert process.stdout is not None
     assert any("epoch 2 of" in line for line in process.stdout)
