@@ -27,7 +27,7 @@ def proxy_validity(
     from results.commands.terminal import Terminal
     from searcher.settings.reading import load_settings
     from searcher.standalone import proxy_validity as study
-    from searcher.standalone.proxy_validity import RelativeFidelity
+    from searcher.standalone.relative_fidelity import RelativeFidelity
 
     terminal = Terminal()
     fidelities = RelativeFidelity.parse(cheap), RelativeFidelity.parse(expensive)

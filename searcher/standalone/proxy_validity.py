@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +13,6 @@ import numpy as np
 
 from proxy_train.data.contents import Contents
 from proxy_train.evaluation.rank_agreement import RankAgreement, compare_rankings
-from proxy_train.fidelity import Fidelity
 from proxy_train.metric_names import TOP1
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
@@ -28,6 +27,7 @@ from searcher.cluster.machine import requested_device
 from searcher.evaluator.clips import prepare_clip
 from searcher.evaluator.run_data import RunData
 from searcher.evaluator.video_evaluator import video_evaluator
+from searcher.objectives import TOP1_SCORE, Score, score_of
 from searcher.plan.events import OnEvent, ignore
 from searcher.plan.job import Job, job_folder
 from searcher.plan.job_plan import JobOutcome, JobPlan
@@ -37,62 +37,7 @@ from searcher.reliability import Reliability, TrainingResult, reliability
 from searcher.run.same_data import check_same_data, keep_same_data
 from searcher.settings.checks import check_settings
 from searcher.settings.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class RelativeFidelity:
-    """The fidelity of a training, relative to the clip and the channels of its network.
-
-    Args:
-        epochs: epochs of the schedule.
-        share: share of the training clips.
-        frames: share of the frames of the network's own clip.
-        size: share of the side of the network's own clip.
-        width: share of the network's channels.
-
-    Raises:
-        SettingsError: a number is out of range.
-    """
-
-    epochs: int
-    share: float = 1.0
-    frames: float = 1.0
-    size: float = 1.0
-    width: float = 1.0
-
-    def __post_init__(self) -> None:
-        for part in fields(self):
-            value = getattr(self, part.name)
-            if not (value >= 1 if part.name == "epochs" else 0 < value <= 1):
-                raise SettingsError(
-                    f"fidelity: {part.name} is {value}, which is out of range",
-                    hint="give 1 or more epochs, and shares above 0, up to 1",
-                )
-
-    @classmethod
-    def parse(cls, text: str) -> RelativeFidelity:
-        """Read ``epochs=4,share=0.5,width=0.5``.
-
-        Raises:
-            SettingsError: the text is of another form.
-        """
-        names = {part.name for part in fields(cls)}
-        try:
-            pairs = dict(part.strip().split("=") for part in text.split(","))
-            values: dict[str, Any] = {k: int(v) if k == "epochs" else float(v) for k, v in pairs.items()}
-        except ValueError:
-            values = {}
-        if "epochs" not in values or not values.keys() <= names:
-            raise SettingsError(
-                f"{text!r} is not a fidelity",
-                hint="write epochs=4, and optionally share=, frames=, size=, width= from 0 to 1",
-            )
-        return cls(**values)
-
-    def fidelity(self, clip: ClipShape) -> Fidelity:
-        """Return the fidelity for a network that is made for ``clip``."""
-        frames, size = max(1, round(clip.frames * self.frames)), max(1, round(clip.size * self.size))
-        return Fidelity(self.epochs, frames, size, self.share, self.width)
+from searcher.standalone.relative_fidelity import RelativeFidelity
 
 
 class StudiedNetwork(NamedTuple):
@@ -127,6 +72,7 @@ class Validity:
         saving: mean time of an expensive training over that of a cheap one.
         seeds: number of trainings of each network each way, over which accuracies are means.
         reliabilities: reliability of one cheap and of one expensive training; None if too few were repeated.
+        score: score that accuracies are.
     """
 
     cheap: RelativeFidelity
@@ -138,13 +84,14 @@ class Validity:
     saving: float
     seeds: int = 1
     reliabilities: tuple[Reliability | None, Reliability | None] = (None, None)
+    score: Score = TOP1_SCORE
 
     def text(self) -> str:
         """Return a table, one line a measure, and the reliability of both trainings."""
         means = f", means over {self.seeds} seeds" if self.seeds > 1 else ""
         lines = [
-            f"{len(self.networks)} networks, {len(self.failed)} failed{means}; a cheap training took "
-            f"1/{self.saving:.1f} of the time",
+            f"{len(self.networks)} networks by their {self.score.name}, {len(self.failed)} failed{means}; "
+            f"a cheap training took 1/{self.saving:.1f} of the time",
             f"{'against expensive':18}{'tau (95 % interval)':>26}{'top tenth':>11}{f'precision@{self.k}':>14}"
             f"{'like cost':>11}",
         ]
@@ -396,4 +343,7 @@ def summarise(
     spent = [float(np.mean(side)) for side in seconds]
     saving = spent[1] / spent[0] if spent[0] else math.nan
     reliabilities = reliability(trainings[0]), reliability(trainings[1])
-    return Validity(cheap, expensive, tuple(rows), agreements, k, tuple(failed), saving, seeds, reliabilities)
+    score = score_of(outcome.measurement.metrics for outcome in outcomes)
+    return Validity(
+        cheap, expensive, tuple(rows), agreements, k, tuple(failed), saving, seeds, reliabilities, score
+    )

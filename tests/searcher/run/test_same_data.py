@@ -16,7 +16,8 @@ from searcher.record.records import Records
 from searcher.run.same_data import DATA, check_same_data, keep_same_data
 from searcher.run.session import Session
 from searcher.settings.settings import Settings
-from searcher.standalone.proxy_validity import RelativeFidelity, prepare_study
+from searcher.standalone.proxy_validity import prepare_study
+from searcher.standalone.relative_fidelity import RelativeFidelity
 from tests.proxy_train.video_files import write_images, write_videos
 from tests.searcher.invented import invented
 from tests.searcher.pilot.on_videos import settings_on

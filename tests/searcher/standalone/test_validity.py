@@ -19,7 +19,8 @@ from search_space.errors import SettingsError
 from search_space.space.space import SearchSpace
 from searcher.plan.job_plan import JobOutcome, JobPlan
 from searcher.record.records import Records
-from searcher.standalone.proxy_validity import RelativeFidelity, Validity, _jobs, spread, summarise
+from searcher.standalone.proxy_validity import Validity, _jobs, spread, summarise
+from searcher.standalone.relative_fidelity import RelativeFidelity
 from searcher.testing.domains import TINY_SPACE
 from tests.searcher.invented import invented
 from tests.searcher.serial import run_serially
