@@ -106,7 +106,12 @@ def profile(
 
 def stream(
     model: Annotated[Path, typer.Argument(help="A member's folder, or an exported step.")],
-    video: Annotated[str, typer.Argument(help="A video file, or camera, camera:1, ...")],
+    video: Annotated[
+        str,
+        typer.Argument(
+            help="A video file, camera or camera:1, an address such as rtsp://HOST/PATH, or - for a pipe."
+        ),
+    ],
     top: Annotated[int, typer.Option(min=1, help="Number of labels to show.")] = 3,
     lines: Annotated[bool, typer.Option("--json", help="One JSON object a frame.")] = False,
     output: Annotated[Path | None, typer.Option(help="Write an annotated video, such as out.mp4.")] = None,
