@@ -312,9 +312,20 @@ def _play_live(
         # This is how FFmpeg ends what comes by HTTP without a length, whole or not.
         if error.errno != errno.EIO:
             broken = _BrokenError(_reason(error, asked, address.reading))
+    for frame in _held_back(stream):
+        for pixels in sampler.add(frame, _step(stream)):
+            handover.put_newest(pixels)
     for pixels in sampler.finish():
         handover.put_newest(pixels)
     raise broken
+
+
+def _held_back(stream: av.VideoStream) -> list[av.VideoFrame]:
+    """Return the frames that a decoder still holds, to bring them in order, when its source breaks off."""
+    try:
+        return [frame for frame in stream.codec_context.decode(None) if not frame.is_corrupt]
+    except av.error.FFmpegError:
+        return []  # the end of the source has brought them out
 
 
 def _decoded(packet: av.Packet[av.VideoStream]) -> list[av.VideoFrame]:

@@ -48,7 +48,7 @@ out.close()
 def write_film(path: Path, frames: int = 24, first: int = 0, kind: str | None = None) -> Path:
     """A film of up to 76 frames, whose grey levels are their numbers; see :func:`numbers`."""
     with av.open(str(path), "w", format=kind) as container:
-        stream = container.add_stream("libx264", rate=FPS, options={"g": str(FPS), "bf": "0", "crf": "1"})
+        stream = container.add_stream("libx264", rate=FPS, options={"g": str(FPS), "bf": "2", "crf": "1"})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         stream.codec_context.thread_count = 1
         for number in range(first, first + frames):
