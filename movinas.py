@@ -280,9 +280,8 @@ def _train(wanted: SingleTraining, output: Path) -> None:
         metrics=trained.metrics,
         trained={"epochs": wanted.epochs, "seed": wanted.seed, **trained.facts},
     )
-    terminal.say(
-        f"{output}: top-1 {100 * trained.metrics['top1']:.1f} % on {trained.data}'s {trained.split} split"
-    )
+    score = f"{trained.score.name} {100 * trained.metrics['top1']:.1f} %"
+    terminal.say(f"{output}: {score} on {trained.data}'s {trained.split} split")
 
 
 @data_app.command("make")

@@ -98,9 +98,12 @@ class Recipe(BaseModel):
         if path.suffix in (".yaml", ".yml"):
             if not path.is_file():
                 raise SettingsError(f"recipe {source}: no such file")
-            text = path.read_text()
+            try:
+                text = path.read_text(encoding="utf-8")
+            except UnicodeDecodeError as error:
+                raise SettingsError(f"recipe {source}: not UTF-8 text", hint="save it as UTF-8") from error
         elif preset.is_file():
-            text = preset.read_text()
+            text = preset.read_text(encoding="utf-8")
         else:
             raise SettingsError(
                 f"recipe {str(source)!r}: no such preset",
@@ -121,7 +124,7 @@ class Recipe(BaseModel):
 
     def to_yaml(self, path: Path) -> None:
         """Write ``text`` to a file."""
-        path.write_text(self.text())
+        path.write_text(self.text(), encoding="utf-8")
 
 
 def preset_names() -> tuple[str, ...]:

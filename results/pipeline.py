@@ -162,7 +162,7 @@ def make_family(
     video = data.dataset.items[data.final_split][0].path
     seconds = None if started is None else time.monotonic() - started
     write_run(session.run_dir, finished, video=video, seconds=seconds)
-    watcher.say(family_table(family, finished))
+    watcher.say(family_table(family, finished, session.score))
     watcher.say(where_to_look(session.run_dir, next_commands(session.run_dir, family, video)))
     return family
 
@@ -208,10 +208,10 @@ def choose_run_family(session: Session, data: RunData, budgets: Budgets | None =
 def plan_family(session: Session, family: Family, data: RunData, watcher: Watcher) -> None:
     """Write a chosen family with architecture, recipe and card of each member, and train nothing."""
     recipe = session.settings.recipe.text()
-    for line in write_plan(session.run_dir / "family", family, recipe, data.classes):
+    for line in write_plan(session.run_dir / "family", family, recipe, data.classes, session.score):
         watcher.say(line)
     family.write(session.run_dir / "family.json")
-    watcher.say(family_table(family, {}))
+    watcher.say(family_table(family, {}, session.score))
     watcher.say(f"What to type next:\n  movinas family {short_path(session.run_dir)} --chosen")
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from proxy_train.metric_names import MEAN_AP, VERB_TOP1
 
 LEAST_COST = 1e-9
 """Value that a cost of zero counts as, such as the state of a network without one: it needs a logarithm."""
@@ -62,6 +64,41 @@ CONSTRAINABLE = tuple(
     if name != "accuracy" and not objective.known_before_training
 )
 """Metrics that a soft constraint can limit: costs that only a measurement tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The figure that a search maximises, as people read it; records call it ``top1``, whatever it is.
+
+    Args:
+        name: name in tables and sentences, such as ``top-1``.
+        axis: name along an axis.
+        five: name of the figure that counts the five best.
+    """
+
+    name: str
+    axis: str
+    five: str = "top-5"
+
+
+TOP1_SCORE = Score("top-1", "top-1 accuracy")
+"""One label a clip: the share of clips whose best class is right."""
+MEAN_AP_SCORE = Score("mAP", "mean average precision (mAP)")
+"""Several labels a clip."""
+ACTION_SCORE = Score("action top-1", "action top-1 accuracy", "action top-5")
+"""A verb and a noun: the share of clips of which both are right."""
+
+
+def score_of(measured: Iterable[Mapping[str, float]]) -> Score:
+    """Return what the ``top1`` of measurements of one data set is: that follows from the figures beside it.
+
+    Args:
+        measured: metrics of measurements; the first that are not empty decide.
+    """
+    metrics: Mapping[str, float] = next(filter(None, measured), {})
+    if MEAN_AP in metrics:
+        return MEAN_AP_SCORE
+    return ACTION_SCORE if VERB_TOP1 in metrics else TOP1_SCORE
 
 
 def log_cost(value: float) -> float:

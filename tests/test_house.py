@@ -48,7 +48,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "testing",
     ),
     "results": (
-        "analysis provenance runtimes units watcher",
+        "analysis fonts provenance runtimes units watcher",
         "member",
         "inference",
         "export",

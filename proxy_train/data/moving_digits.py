@@ -244,7 +244,7 @@ def _write_sources(folder: Path, seed: int) -> None:
             **{f"photograph{index}": image for index, image in enumerate(photographs.images)},
         )
     with replacing(folder / "ATTRIBUTION.txt") as temporary:
-        temporary.write_text(photographs.DESCR)
+        temporary.write_text(photographs.DESCR, encoding="utf-8")
 
 
 @functools.lru_cache(maxsize=4)

@@ -63,7 +63,7 @@ def _lock(building: Path) -> IO[str]:
     while True:
         try:
             building.mkdir(parents=True, exist_ok=True)
-            handle = (building / _LOCK).open("w")
+            handle = (building / _LOCK).open("w", encoding="utf-8")
         except FileNotFoundError:
             continue  # the folder has just become the store
         except FileExistsError:
@@ -136,7 +136,7 @@ def decode_all(
     total = sum(len(chunk.items) for chunk in chunks.values())
     progress(count, total)
     open_chunks = [chunk for key, chunk in chunks.items() if key not in finished]
-    with (building / _JOURNAL).open("a") as journal:
+    with (building / _JOURNAL).open("a", encoding="utf-8") as journal:
         for decoded in map_in_processes(decode_chunk, open_chunks, workers, blame=decode_apart):
             journal.write(_journal_line(decoded))
             journal.flush()
@@ -161,7 +161,7 @@ def _read_journal(
 ) -> dict[tuple[str, int], Decoded]:
     """Return the chunks that an earlier process decoded and that are whole; keep their lines alone."""
     path = building / _JOURNAL
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     finished: dict[tuple[str, int], Decoded] = {}
     for line in lines:
         try:
@@ -172,7 +172,7 @@ def _read_journal(
         whole = chunk is not None and len(decoded.lengths) == len(chunk.items)
         if whole and (not arrays or decoded.is_in(arrays[decoded.split])):
             finished[decoded.split, decoded.first] = decoded
-    path.write_text("".join(map(_journal_line, finished.values())))
+    path.write_text("".join(map(_journal_line, finished.values())), encoding="utf-8")
     return finished
 
 

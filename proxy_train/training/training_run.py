@@ -166,7 +166,8 @@ class TrainingLog:
         """Return the log of a training of which ``epochs`` are finished; drop the lines of later ones."""
         folder.mkdir(parents=True, exist_ok=True)
         lines = [line for line in read_training_log(folder) if line.epoch <= epochs]
-        (folder / LOG).write_text("".join(json.dumps(to_json(line)) + "\n" for line in lines))
+        text = "".join(json.dumps(to_json(line)) + "\n" for line in lines)
+        (folder / LOG).write_text(text, encoding="utf-8")
         return cls(folder, lines)
 
     @property
@@ -177,7 +178,7 @@ class TrainingLog:
     def add(self, line: EpochLine) -> None:
         """Add an epoch."""
         self._lines.append(line)
-        with self._path.open("a") as file:
+        with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(to_json(line)) + "\n")
         self._draw(line)
         self._events.flush()
@@ -206,7 +207,7 @@ def read_training_log(folder: Path) -> list[EpochLine]:
     """
     path = folder / LOG
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return []
     return [

@@ -1,4 +1,4 @@
-"""Pictures one by one, as streams need them: from a camera, or from a video file that may end early."""
+"""Pictures one by one, as streams need them: from a camera, an address, or a file that may end early."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 import av
 from av.video.reformatter import VideoReformatter
 
+from proxy_train.video.address import Address
+from proxy_train.video.live_source import read_address
 from proxy_train.video.opening import find_film
 from proxy_train.video.picture import DecodedPicture, Frame, picture
 from proxy_train.video.video import Video
@@ -23,18 +25,24 @@ def pictures(source: str, fps: float, size: int) -> Iterator[Frame]:
     """Return an iterator over pictures at even times, upright squares (size, size, 3), uint8 RGB.
 
     Args:
-        source: a video file; ``camera`` or ``camera:1``; or a camera's device file.
+        source: a video file; ``camera`` or ``camera:1``, or a camera's device file; an address such as
+            ``rtsp://host/path``; or ``-`` for standard input.
         fps: pictures a second; a slower camera gives fewer.
         size: pixels of the height and the width.
 
     Raises:
-        DataError: there is no such file or camera, it cannot be read or is damaged, or it ends before its
-            header says; the pictures before that are yielded first.
+        DataError: there is no such file, camera or address, it cannot be read or is damaged, or it ends
+            before its header says; the pictures before that are yielded first.
     """
+    address = Address.parse(source)
+    if address is not None:
+        return read_address(address, fps, size)
     name, _, number = source.partition(":")
     if name == CAMERA and (not number or number.isdecimal()):
         return read_camera(int(number or 0), fps, size)
     path = Path(source)
+    if source.isdecimal() and not path.exists():
+        raise DataError(f"{source}: no such file", hint=f"a camera is written {CAMERA}:{source}")
     if path.is_char_device():
         return _camera_pictures(str(path), _SYSTEMS.get(sys.platform), fps, size)
     return _file_pictures(path, fps, size)

@@ -15,6 +15,7 @@ from results.analysis.frontier import frontier
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import Stage
 from search_space.errors import ArchitectureError, SettingsError
+from searcher.objectives import Score, score_of
 from searcher.record import Measurement
 
 _LOG = logging.getLogger(__name__)
@@ -121,6 +122,11 @@ class Along:
     table: ChoiceTable
     confirmed: bool
 
+    @property
+    def score(self) -> Score:
+        """Score that the members' accuracies are."""
+        return score_of(member.metrics for member in self.members)
+
 
 def along_frontier(measurements: Sequence[Measurement], most: int = 24) -> Along:
     """Return the choices along the confirmed frontier, or the provisional one; of many members some, evenly.
@@ -146,7 +152,7 @@ class Parallel:
     """Candidates as lines over choices, costs and accuracy.
 
     Args:
-        names: names of the axes; the last is accuracy.
+        names: names of the axes; the last is the score.
         values: numbers (candidates, axes); costs as they are.
         logarithmic: whether the logarithm of each axis is drawn.
         front: whether each candidate is on the frontier.
@@ -187,7 +193,7 @@ def parallel(measurements: Sequence[Measurement], most_axes: int = 14) -> Parall
     }
     columns = [*table.values[:, kept].T, *costs.values(), [m.accuracy for m in members]]
     return Parallel(
-        (*(table.names[i] for i in kept), *costs, "top-1"),
+        (*(table.names[i] for i in kept), *costs, score_of(m.metrics for m in measurements).name),
         np.column_stack(columns),
         (*(False for _ in kept), True, True, False),
         np.array([m.digest in digests for m in members]),

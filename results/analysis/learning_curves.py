@@ -10,6 +10,7 @@ import numpy as np
 from results.analysis.candidates import Columns
 from results.analysis.frontier import frontier
 from search_space.errors import SettingsError
+from searcher.objectives import TOP1_SCORE, Score, score_of
 from searcher.record import Measurement
 
 _MOST = 300
@@ -33,11 +34,13 @@ class Curves:
         front: curves of the frontier's members, the cheapest first.
         others: curves of the rest, or of some of them.
         count: number of candidates that were measured at two rungs or more.
+        score: score that accuracies are.
     """
 
     front: tuple[Curve, ...]
     others: tuple[Curve, ...]
     count: int
+    score: Score = TOP1_SCORE
 
 
 def learning_curves(measurements: Sequence[Measurement], names: Mapping[str, str] | None = None) -> Curves:
@@ -68,6 +71,7 @@ def learning_curves(measurements: Sequence[Measurement], names: Mapping[str, str
         tuple(_curve(columns, index, names or {}) for _, index in front),
         tuple(_curve(columns, index, names or {}) for index in others.tolist()),
         len(several),
+        score_of(row.metrics for row in columns.rows),
     )
 
 

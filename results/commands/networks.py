@@ -107,26 +107,40 @@ def profile(
 
 def stream(
     model: Annotated[Path, typer.Argument(help="A member's folder, or an exported step.")],
-    video: Annotated[str, typer.Argument(help="A video file, or camera, camera:1, ...")],
+    video: Annotated[
+        str,
+        typer.Argument(
+            help="A video file, camera or camera:1, an address such as rtsp://HOST/PATH, or - for a pipe."
+        ),
+    ],
     top: Annotated[int, typer.Option(min=1, help="Number of labels to show.")] = 3,
     lines: Annotated[bool, typer.Option("--json", help="One JSON object a frame.")] = False,
     output: Annotated[Path | None, typer.Option(help="Write an annotated video, such as out.mp4.")] = None,
+    font: Annotated[
+        Path | None, typer.Option(help="Font for labels in the annotated video, such as one of Chinese.")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
 ) -> None:
     """Classify a video frame by frame, in constant memory, and print after each frame what it shows."""
     from results.commands.written_files import require_unread
     from results.inference.annotated_video import annotated_video
+    from results.inference.label_pen import LabelPen
     from results.inference.streaming import StreamingClassifier
     from results.inference.watching import watch
     from searcher.evaluator.pictures import pictures
 
+    if font is not None and output is None:
+        raise SettingsError(f"--font {font} without --output", hint="it is for labels in the annotated video")
     if output is not None:
         require_unread(output, [Path(video), model], option="--output")
     classifier = StreamingClassifier.open(model, threads=threads)
     fit = classifier.preprocessing
     source = pictures(video, fit.fps, fit.size)
     shown = min(top, len(classifier.labels))
-    with annotated_video(output, fit.fps, shown) if output else nullcontext() as written:
+    pen = LabelPen(classifier.labels, font) if output else None
+    if pen is not None and pen.note:
+        typer.echo(pen.note, err=True)
+    with annotated_video(output, fit.fps, shown, pen) if output else nullcontext() as written:
         for seen in watch(classifier, source, top):
             typer.echo(seen.json() if lines else seen.text())
             if written is not None:

@@ -9,10 +9,16 @@ from results.member import RECIPE, Member
 from results.runtimes.sidecar import Sidecar, sidecar_of
 from search_space.cost.stopwatch import Latency
 from search_space.files import write_text
+from searcher.objectives import Score, score_of
 
 
 def card(
-    member: Member, *, export: Sidecar | None = None, latency: Latency | None = None, origin: str = ""
+    member: Member,
+    *,
+    export: Sidecar | None = None,
+    latency: Latency | None = None,
+    origin: str = "",
+    score: Score | None = None,
 ) -> str:
     """Return the card as Markdown.
 
@@ -21,10 +27,12 @@ def card(
         export: sidecar of its exported step, if there is one.
         latency: time of one frame in PyTorch, if it was measured.
         origin: origin of the network, if a search did not measure it.
+        score: score of its run; by default what the member's own metrics tell.
     """
+    score = score or score_of([member.metrics])
     sections = [
         f"# {member.name}\n\n{_about(member)}" + (f"\n\nIt is {origin}." if origin else ""),
-        "## Accuracy\n\n" + _table(_accuracies(member)),
+        "## Accuracy\n\n" + _table(_accuracies(member, score)),
         "## Cost\n\n" + _table(_costs(member, export, latency)),
         "## Input\n\n" + _input(member),
         f"## Labels\n\n{len(member.labels)}: " + ", ".join(_plain(label) for label in member.labels),
@@ -42,10 +50,11 @@ def write_card(
     export: Sidecar | None = None,
     latency: Latency | None = None,
     origin: str = "",
+    score: Score | None = None,
 ) -> Path:
-    """Write ``card.md`` into ``folder``, and return its path."""
+    """Write ``card.md`` into ``folder``, and return its path; see :func:`card`."""
     path = folder / "card.md"
-    write_text(path, card(member, export=export, latency=latency, origin=origin))
+    write_text(path, card(member, export=export, latency=latency, origin=origin, score=score))
     return path
 
 
@@ -60,20 +69,22 @@ def _about(member: Member) -> str:
     return f"A mobile video network, {form}.\n\n{lines}\n\nDigest `{member.digest}`."
 
 
-def _accuracies(member: Member) -> list[tuple[str, str]]:
+def _accuracies(member: Member, score: Score) -> list[tuple[str, str]]:
     names = {
-        "top1": "top-1, whole clips",
-        "top5": "top-5, whole clips",
-        "stream_top1": "top-1, frame by frame",
-        "stream_top5": "top-5, frame by frame",
-        "confirmed_top1": "top-1 in the confirmation, mean",
+        "top1": f"{score.name}, whole clips",
+        "top5": f"{score.five}, whole clips",
+        "verb_top1": "verb top-1, whole clips",
+        "noun_top1": "noun top-1, whole clips",
+        "stream_top1": f"{score.name}, frame by frame",
+        "stream_top5": f"{score.five}, frame by frame",
+        "confirmed_top1": f"{score.name} in the confirmation, mean",
     }
     rows = [
         (words, units.percent(member.metrics[key])) for key, words in names.items() if key in member.metrics
     ]
     if "confirmed_spread" in member.metrics:
         rows.append(("its spread over seeds", f"± {100 * member.metrics['confirmed_spread']:.1f} %"))
-    return rows or [("top-1", "not measured")]
+    return rows or [(score.name, "not measured")]
 
 
 def _costs(member: Member, export: Sidecar | None, latency: Latency | None) -> list[tuple[str, str]]:

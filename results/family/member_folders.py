@@ -35,6 +35,7 @@ from search_space.network.folding import deploy
 from search_space.network.model import MoViNet, build
 from search_space.network.weights import load_weights
 from search_space.progress import ProgressCallback, ignore_progress
+from searcher.objectives import TOP1_SCORE, Score
 
 MeasureModel = Callable[[nn.Module, ClipShape], Mapping[str, float]]
 """Measures the accuracies of a finished network on the data set's own evaluation videos, as fractions."""
@@ -74,7 +75,9 @@ class WrittenMember:
     model: MoViNet | Ensemble
 
 
-def write_plan(folder: Path, family: Family, recipe_yaml: str, labels: Sequence[str]) -> Iterator[str]:
+def write_plan(
+    folder: Path, family: Family, recipe_yaml: str, labels: Sequence[str], score: Score = TOP1_SCORE
+) -> Iterator[str]:
     """Write architecture, recipe and card of each member that is not trained yet; yield sentences about it.
 
     A folder that holds another trained network is kept under a name of its own.
@@ -84,6 +87,7 @@ def write_plan(folder: Path, family: Family, recipe_yaml: str, labels: Sequence[
         family: family whose members are written.
         recipe_yaml: recipe that they will be trained with, as YAML.
         labels: label of each class.
+        score: score of the run.
     """
     for member in family.members:
         planned = _planned(member, family, labels)
@@ -99,7 +103,7 @@ def write_plan(folder: Path, family: Family, recipe_yaml: str, labels: Sequence[
         write_json(place / ARCHITECTURE, architectures_json(planned.architectures))
         write_text(place / RECIPE, recipe_yaml)
         origin = f"compound-scaled from {member.scaled_from}; it was not measured"
-        write_card(place, planned, origin=origin if member.scaled_from else "")
+        write_card(place, planned, origin=origin if member.scaled_from else "", score=score)
         yield f"{place}: {ARCHITECTURE}, {RECIPE}, card.md"
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import av
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from results.inference.label_pen import LabelPen
 from search_space.errors import DataError
 from search_space.files import replacing
 
@@ -33,12 +34,14 @@ class AnnotatedVideo:
         container: container that is open for writing.
         stream: video stream of the container, without a size yet.
         lines: number of labels that have room below the heading.
+        labels: pen that writes them.
     """
 
-    def __init__(self, container: av.container.OutputContainer, stream: av.VideoStream, lines: int) -> None:
-        self._container, self._stream = container, stream
+    def __init__(
+        self, container: av.container.OutputContainer, stream: av.VideoStream, lines: int, labels: LabelPen
+    ) -> None:
+        self._container, self._stream, self._labels = container, stream, labels
         self._band = _LINE * (lines + 1) + _MARGIN
-        self._font = ImageFont.load_default(18)
         # Codecs want even sizes.
         stream.width, stream.height = _WIDTH, 2 * math.ceil((_WIDTH + self._band) / 2)
         stream.pix_fmt = "yuv420p"
@@ -55,17 +58,20 @@ class AnnotatedVideo:
         page = Image.new("RGB", (self._stream.width, self._stream.height), "black")
         page.paste(Image.fromarray(frame).resize((_WIDTH, _WIDTH), Image.Resampling.BILINEAR))
         pen = ImageDraw.Draw(page)
-        pen.text((_MARGIN, _WIDTH + _MARGIN / 2), heading, "white", font=self._font)
+        pen.text((_MARGIN, _WIDTH + _MARGIN / 2), heading, "white", font=self._labels.font)
         for index, (label, probability) in enumerate(best, start=1):
             top = _WIDTH + _MARGIN + index * _LINE
             pen.rectangle((0, top, round(_WIDTH * probability), top + _LINE - 4), fill=_BAR)
-            pen.text((_MARGIN, top), f"{label} {100 * probability:.1f} %", "white", font=self._font)
+            share = f" {100 * probability:.1f} %"
+            self._labels.write(pen, (_MARGIN, top), label, share, _WIDTH - 2 * _MARGIN)
         encoded = self._stream.encode(av.VideoFrame.from_ndarray(np.asarray(page), format="rgb24"))
         self._container.mux(encoded)
 
 
 @contextmanager
-def annotated_video(path: Path, fps: float, lines: int) -> Iterator[AnnotatedVideo]:
+def annotated_video(
+    path: Path, fps: float, lines: int, labels: LabelPen | None = None
+) -> Iterator[AnnotatedVideo]:
     """Open a video file to add frames to; it is whole when the block is left, also by an error of its source.
 
     It is written beside its place. A block that an error or a user ends never replaces an earlier file: what
@@ -75,6 +81,7 @@ def annotated_video(path: Path, fps: float, lines: int) -> Iterator[AnnotatedVid
         path: file such as ``out.mp4``, whose suffix decides its kind.
         fps: frames a second.
         lines: largest number of labels of a frame.
+        labels: pen that writes them; by default one that knows none before it writes them.
 
     Raises:
         DataError: the file cannot be written, or its suffix is of no known kind.
@@ -85,7 +92,7 @@ def annotated_video(path: Path, fps: float, lines: int) -> Iterator[AnnotatedVid
     with replacing(path) as temporary:
         with _container(path, temporary) as container:
             stream = _add_stream(path, container, fps)
-            video = AnnotatedVideo(container, stream, lines)
+            video = AnnotatedVideo(container, stream, lines, labels or LabelPen())
             try:
                 yield video
             except BaseException as error:

@@ -22,7 +22,7 @@ def resident_bytes() -> int:
     """Return the memory of this process in bytes; where the system does not tell, the largest so far."""
     if not _STATM.is_file():
         return _maximum()
-    return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(_STATM.read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _maximum() -> int:

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from results.fonts import one_line
 from results.inference.memory import resident_bytes
 from results.inference.streaming import StreamingClassifier
+
+_MOST_LETTERS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,8 @@ class Seen:
 
     def text(self) -> str:
         """Return a line to read."""
-        return f"{self.heading}  {'  '.join(f'{label} {100 * share:.1f} %' for label, share in self.top)}"
+        named = (f"{one_line(label, _MOST_LETTERS)} {100 * share:.1f} %" for label, share in self.top)
+        return f"{self.heading}  {'  '.join(named)}"
 
     @property
     def heading(self) -> str:

@@ -15,12 +15,13 @@ from results.analysis.candidates import Floats
 from results.analysis.choices import Along, Importance, Parallel
 from results.analysis.learning_curves import Curve, Curves
 from results.plots.style import BLUE, GREY, SCALE, SERIES, VERMILION, style, wrap
+from searcher.objectives import TOP1_SCORE, Score
 
 
 def parallel_figure(view: Parallel) -> go.Figure:
     """Draw an axis for each choice, cost, and accuracy; dragging along an axis keeps some of the lines."""
     dimensions = [
-        _dimension(name, values, logarithmic)
+        _dimension(name, values, logarithmic, percent=name == view.names[-1])
         for name, values, logarithmic in zip(view.names, view.values.T, view.logarithmic, strict=True)
     ]
     front = {
@@ -37,7 +38,7 @@ def parallel_figure(view: Parallel) -> go.Figure:
                 "color": view.values[:, -1].astype(np.float32),
                 "colorscale": SCALE,
                 "showscale": True,
-                "colorbar": {"title": {"text": "top-1"}, "tickformat": ".0%", "thickness": 12},
+                "colorbar": {"title": {"text": view.names[-1]}, "tickformat": ".0%", "thickness": 12},
             },
             labelangle=-30,
             labelfont={"size": 11},
@@ -48,7 +49,7 @@ def parallel_figure(view: Parallel) -> go.Figure:
     return figure
 
 
-def _dimension(name: str, values: Floats, logarithmic: bool) -> dict[str, object]:
+def _dimension(name: str, values: Floats, logarithmic: bool, *, percent: bool) -> dict[str, object]:
     low, high = float(values.min()), float(values.max())
     if logarithmic:
         ticks = units.log_ticks(low, high) or [low, high]
@@ -58,7 +59,7 @@ def _dimension(name: str, values: Floats, logarithmic: bool) -> dict[str, object
             "tickvals": [float(np.log10(tick)) for tick in ticks],
             "ticktext": [units.count(tick) for tick in ticks],
         }
-    if name == "top-1":
+    if percent:
         return {"label": name, "values": values.astype(np.float32), "tickformat": ".0%"}
     distinct = np.unique(values)
     ticks = distinct.tolist() if len(distinct) <= 8 else [low, high]
@@ -87,7 +88,7 @@ def along_figure(view: Along) -> go.Figure:
         )
     )
     which = "confirmed" if view.confirmed else "provisional"
-    style(figure, f"Choices along the {which} frontier", "multiply-adds and top-1", "")
+    style(figure, f"Choices along the {which} frontier", f"multiply-adds and {view.score.name}", "")
     figure.update_xaxes(tickvals=columns, ticktext=heads, showgrid=False, type="category")
     figure.update_yaxes(autorange="reversed", showgrid=False, title=None, automargin=True, ticks="")
     return figure
@@ -154,7 +155,7 @@ def curves_figure(view: Curves) -> go.Figure:
         )
     for curve, color in zip(view.front, itertools.cycle(SERIES)):
         figure.add_trace(_curve(curve, color))
-    style(figure, "Learning curves of the search", "epochs", "top-1 accuracy")
+    style(figure, "Learning curves of the search", "epochs", view.score.axis)
     figure.update_yaxes(tickformat=".0%")
     epochs = sorted({epoch for curve in (*view.front, *view.others) for epoch in curve.epochs})
     figure.update_xaxes(tickvals=epochs)
@@ -178,7 +179,7 @@ def _joined(lines: Sequence[Sequence[float]]) -> list[float | None]:
     return [value for line in lines for value in (*line, None)]
 
 
-def attainment_figure(surfaces: Sequence[Surface]) -> go.Figure:
+def attainment_figure(surfaces: Sequence[Surface], score: Score = TOP1_SCORE) -> go.Figure:
     """Draw for each cost the accuracy that one, more than half, or all of the runs reach."""
     figure = go.Figure()
     for surface, color in zip(surfaces, SERIES, strict=False):
@@ -192,7 +193,7 @@ def attainment_figure(surfaces: Sequence[Surface]) -> go.Figure:
                 hovertemplate=f"{surface.label}: %{{y:.1%}}, %{{x:.3s}} multiply-adds<extra></extra>",
             )
         )
-    style(figure, "Attainment of the runs", "multiply-adds of a clip", "top-1 accuracy")
+    style(figure, "Attainment of the runs", "multiply-adds of a clip", score.axis)
     figure.update_yaxes(tickformat=".0%")
     costs = [cost for surface in surfaces for cost in surface.costs]
     ticks = units.log_ticks(min(costs) / 1.25, max(costs) * 1.25)

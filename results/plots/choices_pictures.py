@@ -19,6 +19,7 @@ from results.analysis.learning_curves import Curves
 from results.plots.choices_interactive import relative
 from results.plots.pictures import Draw
 from results.plots.style import BLUE, GREY, SCALE, SERIES, VERMILION, frame
+from searcher.objectives import TOP1_SCORE, Score
 
 
 def draw_parallel(view: Parallel) -> Draw:
@@ -43,14 +44,14 @@ def draw_parallel(view: Parallel) -> Draw:
         axes.set_yticks([])
         axes.grid(visible=True, axis="x")
         for place, (name, values) in enumerate(zip(view.names, view.values.T, strict=True)):
-            _ends(axes, place, name, values)
-        figure.colorbar(drawn, ax=axes, label="top-1", format=PercentFormatter(1.0, decimals=0))
+            _ends(axes, place, values, percent=name == view.names[-1])
+        figure.colorbar(drawn, ax=axes, label=view.names[-1], format=PercentFormatter(1.0, decimals=0))
 
     return draw
 
 
-def _ends(axes: Axes, place: int, name: str, values: Floats) -> None:
-    words = units.percent if name == "top-1" else units.count
+def _ends(axes: Axes, place: int, values: Floats, *, percent: bool) -> None:
+    words = units.percent if percent else units.count
     axes.text(place, -0.02, words(float(values.min())), ha="center", va="top", fontsize=7)
     axes.text(place, 1.02, words(float(values.max())), ha="center", va="bottom", fontsize=7)
 
@@ -61,7 +62,7 @@ def draw_along(view: Along) -> Draw:
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         which = "confirmed" if view.confirmed else "provisional"
-        frame(axes, f"Choices along the {which} frontier", "multiply-adds and top-1")
+        frame(axes, f"Choices along the {which} frontier", f"multiply-adds and {view.score.name}")
         shades = relative(view.table.values).T
         axes.imshow(shades, aspect="auto", cmap=SCALE.lower(), vmin=0, vmax=1)
         axes.grid(visible=False)
@@ -108,7 +109,7 @@ def draw_curves(view: Curves) -> Draw:
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
-        frame(axes, "Learning curves of the search", "epochs", "top-1 accuracy")
+        frame(axes, "Learning curves of the search", "epochs", view.score.axis)
         for curve in view.others:
             axes.plot(curve.epochs, curve.accuracies, color=GREY, linewidth=0.7, alpha=0.5)
         for curve, color in zip(view.front, itertools.cycle(SERIES)):
@@ -122,12 +123,12 @@ def draw_curves(view: Curves) -> Draw:
     return draw
 
 
-def draw_attainment(surfaces: Sequence[Surface]) -> Draw:
+def draw_attainment(surfaces: Sequence[Surface], score: Score = TOP1_SCORE) -> Draw:
     """Draw for each cost the accuracy that one, more than half, or all of the runs reach."""
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
-        frame(axes, "Attainment of the runs", "multiply-adds of a clip", "top-1 accuracy")
+        frame(axes, "Attainment of the runs", "multiply-adds of a clip", score.axis)
         for surface, color in zip(surfaces, SERIES, strict=False):
             axes.step(surface.costs, surface.accuracies, where="post", color=color, label=surface.label)
         axes.set_xscale("log")

@@ -15,7 +15,7 @@ from results.family.family import Family
 from results.plots.style import CLOUD_COLORS
 from search_space.architecture.published import PUBLISHED
 from search_space.cost.closed_form import compute_cost
-from searcher.objectives import KNOWN_COSTS, OBJECTIVES
+from searcher.objectives import KNOWN_COSTS, OBJECTIVES, TOP1_SCORE, Score, score_of
 from searcher.record import Fidelity, Measurement
 
 # With more points the browser draws on the graphics card instead of sharp vectors, and only those on a
@@ -57,7 +57,7 @@ class NamedPoint:
     Args:
         name: name of the network.
         cost: cost in its own unit.
-        accuracy: top-1, a fraction.
+        accuracy: score, a fraction.
         architecture: text of the architecture, or names of an ensemble's parts.
         trained: whether the accuracy is that of the final training.
     """
@@ -82,6 +82,7 @@ class FrontierView:
         family: named members, at the accuracy of their final training where known.
         references: accuracies (fractions) of horizontal lines by label.
         published: released networks, at their accuracy on Kinetics-600.
+        score: score that accuracies are.
     """
 
     title: str
@@ -92,6 +93,7 @@ class FrontierView:
     family: tuple[NamedPoint, ...] = ()
     references: Mapping[str, float] = field(default_factory=dict)
     published: tuple[NamedPoint, ...] = ()
+    score: Score = TOP1_SCORE
 
     @property
     def _points(self) -> list[MeasuredNetwork | NamedPoint]:
@@ -145,6 +147,7 @@ def frontier_view(
         family=tuple(_named(family, trained or {}, cost)) if family else (),
         references=dict(references or {}),
         published=published_networks(cost) if published else (),
+        score=score_of(measurement.metrics for measurement in measurements),
     )
 
 

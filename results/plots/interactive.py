@@ -53,7 +53,7 @@ def frontier_figure(view: FrontierView) -> go.Figure:
             annotation={"text": html.escape(label), "font": {"size": 11, "color": SOFT}},
             annotation_position="top right",
         )
-    style(figure, view.title, OBJECTIVES[view.cost].words, "top-1 accuracy")
+    style(figure, view.title, OBJECTIVES[view.cost].words, view.score.axis)
     figure.update_yaxes(tickformat=".0%")
     figure.update_xaxes(type="log")
     if len(view.costs):

@@ -40,7 +40,7 @@ def draw_frontier(view: FrontierView) -> Draw:
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
-        frame(axes, view.title, OBJECTIVES[view.cost].words, "top-1 accuracy")
+        frame(axes, view.title, OBJECTIVES[view.cost].words, view.score.axis)
         _clouds(axes, view)
         _fronts(axes, view)
         _family(axes, view)

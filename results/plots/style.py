@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import logging
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,13 @@ import matplotlib
 import plotly.graph_objects as go
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, fontManager
+from matplotlib.text import Text
 
+from results.fonts import bundled_font, find_fonts, letters, missing_letters, spelled
 from search_space.files import replacing
+
+_LOG = logging.getLogger(__name__)
 
 # Okabe and Ito (2008): eight colours that stay apart for every common kind of colour-blindness.
 BLUE, VERMILION, GREEN, ORANGE = "#0072b2", "#d55e00", "#009e73", "#e69f00"
@@ -96,11 +103,34 @@ def write_picture(
     with matplotlib.rc_context(_STATIC):
         figure = Figure(figsize=size, layout="constrained")
         draw(figure)
+        _give_letters(figure)
         for file in (path, *more):
             # A date in the file would make two pictures of the same record differ.
             stamp: Any = {"Date": None} if file.suffix == ".svg" else None
             with replacing(file, durable=False) as temporary:
                 figure.savefig(temporary, dpi=_DOTS_PER_INCH, facecolor="white", metadata=stamp)
+
+
+def _give_letters(figure: Figure) -> None:
+    """Give words that the common font cannot write a font of this machine beside it, or spell them."""
+    texts = {text: letters(text.get_text()) for text in figure.findobj(Text) if isinstance(text, Text)}
+    every = missing_letters(bundled_font(), frozenset[int]().union(*texts.values()))
+    lacking = {text: needed & every for text, needed in texts.items() if needed & every}
+    found = find_fonts(lacking.values())
+    for text, missing in lacking.items():
+        if missing in found:
+            fontManager.addfont(found[missing])
+            family = FontProperties(fname=found[missing]).get_name()
+            text.set_fontfamily([*_STATIC["font.family"], family])
+        else:
+            _say_spelled(text.get_text())
+            text.set_text(spelled(text.get_text(), missing))
+
+
+@cache
+def _say_spelled(words: str) -> None:
+    """Say once that no font here has the letters of some words."""
+    _LOG.warning("no font here can write %r, which pictures spell: install one with these letters", words)
 
 
 def frame(axes: Axes, title: str, x: str = "", y: str = "") -> None:

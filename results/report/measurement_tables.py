@@ -30,8 +30,9 @@ def write_tables(
     csv, parquet = folder / "trials.csv", folder / "trials.parquet"
     with replacing(csv) as temporary:
         table.to_csv(temporary, index=False)
-    with replacing(parquet) as temporary:
-        table.to_parquet(temporary, index=False)
+    # pyarrow cannot open paths of every file system's names.
+    with replacing(parquet) as temporary, temporary.open("wb") as file:
+        table.to_parquet(file, index=False)
     return csv, parquet
 
 

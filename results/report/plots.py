@@ -132,8 +132,8 @@ def _attainment(run: Run) -> Plot:
     surfaces = attainment([frontier(measurements, purpose) for measurements in run.runs.values()])
     words = ", ".join(f"{s.label} reach {units.percent(s.accuracies[-1])}" for s in surfaces if s.accuracies)
     return Plot(
-        attainment_figure(surfaces),
-        draw_attainment(surfaces),
+        attainment_figure(surfaces, run.score),
+        draw_attainment(surfaces, run.score),
         f"Attainment over {len(run.runs)} runs, at the highest cost: {words}.",
     )
 

@@ -47,5 +47,5 @@ def report(run: Run) -> str:
     subtitle = "Neural architecture search for mobile video networks" + (
         f" · {run.finished}" if run.finished else ""
     )
-    footer = "Accuracies are top-1 on the evaluation videos. Multiply-adds are of a whole clip."
+    footer = f"Accuracies are {run.score.name} on the evaluation videos. Multiply-adds are of a whole clip."
     return page(run.name, subtitle, parts, footer, get_plotlyjs())

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from results.family.family import Family
 from results.family.outcome import MemberOutcome
-from searcher.objectives import DEFAULT_OBJECTIVES, Objectives
+from searcher.objectives import DEFAULT_OBJECTIVES, Objectives, Score, score_of
 from searcher.plan.confirmation import Confirmed, longest_confirmation
 from searcher.record import Measurement
 
@@ -60,6 +60,11 @@ class Run:
         return longest_confirmation(self.measurements, objectives)
 
     @property
+    def score(self) -> Score:
+        """What the run's measurements hold as ``top1``."""
+        return score_of(measurement.metrics for measurement in self.measurements)
+
+    @property
     def trained(self) -> dict[str, float]:
-        """Top-1 after the final training by the member's name, as far as there is one."""
+        """Score after the final training by the member's name, as far as there is one."""
         return {name: o.metrics["top1"] for name, o in self.outcomes.items() if "top1" in o.metrics}

@@ -41,10 +41,10 @@ def summary_part(run: Run) -> str:
     }
     accuracies = list(run.trained.values())
     if accuracies:
-        figures["best top-1 of the family, trained"] = units.percent(max(accuracies))
+        figures[f"best {run.score.name} of the family, trained"] = units.percent(max(accuracies))
     elif confirmed or searched:
         best = max((m.accuracy for m in confirmed), default=float(searched.accuracy.max(initial=0)))
-        figures["best top-1 so far"] = units.percent(best)
+        figures[f"best {run.score.name} so far"] = units.percent(best)
     if run.family:
         figures[f"multiply-adds, largest to smallest of {len(run.family.singles)}"] = (
             f"{run.family.span:.1f} x"
@@ -104,7 +104,7 @@ def _confirmed(run: Run) -> str:
         for candidate in candidates
     ]
     heads = (
-        *("frontier", "multiply-adds", "top-1", "trainings", "chance", "cannot be told from"),
+        *("frontier", "multiply-adds", run.score.name, "trainings", "chance", "cannot be told from"),
         "architecture",
     )
     return table(heads, rows, tall=True) + note(
@@ -122,9 +122,9 @@ def family_part(run: Run) -> str:
         "multiply-adds",
         "parameters",
         "state",
-        "confirmed top-1",
+        f"confirmed {run.score.name}",
         "chance",
-        "trained top-1",
+        f"trained {run.score.name}",
         "frame by frame",
         "latency a frame",
     )
@@ -307,9 +307,8 @@ def candidates_part(run: Run) -> str:
         ]
         for m in members
     ]
-    heads = ["top-1", "multiply-adds", "parameters", "state", "trained for", "frontier", "architecture"]
-    if run.origins:
-        heads.insert(-1, "origin")
+    heads = [run.score.name, "multiply-adds", "parameters", "state", "trained for", "frontier"]
+    heads += ["origin", "architecture"] if run.origins else ["architecture"]
     shown = f"The best {_MOST_ROWS} of {len(candidates)}; " if len(candidates) > _MOST_ROWS else ""
     return table(heads, rows, tall=True) + note(
         f"{shown}trials.csv and trials.parquet have every measurement. Click a column's head to sort."

@@ -69,7 +69,8 @@ class _OnnxRuntime(Runtime):
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            model = _loadable(path)
+            session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:
             # The runtime raises a dozen unrelated classes of its own C extension; all of them mean that it
             # cannot load.
@@ -116,6 +117,15 @@ def _quantise(path: Path, program: Program) -> None:
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
         )
+
+
+def _loadable(path: Path) -> str | bytes:
+    """Return a file's path, or what is in it if the path is no text: the runtime takes paths as UTF-8."""
+    try:
+        path.as_posix().encode("utf-8")
+    except UnicodeEncodeError:
+        return path.read_bytes()
+    return str(path)
 
 
 ONNXRUNTIME = _OnnxRuntime()

@@ -41,7 +41,9 @@ class _TorchExport(Runtime):
                 recorded = torch.export.export(program.module, program.examples[0], strict=False)
                 # They would be the one pickle in the file, and nothing needs them.
                 recorded._example_inputs = None
-                torch.export.save(recorded, path)
+                # An open file: not every path is text, as torch wants it.
+                with path.open("wb") as file:
+                    torch.export.save(recorded, file)
         except (RuntimeError, TypeError, KeyError, AttributeError) as error:
             raise ExportError(
                 f"torch.export cannot convert the network: {first_line(error)}",
@@ -56,8 +58,8 @@ class _TorchExport(Runtime):
 
         refuse_pickles(path)
         try:
-            with quiet("torch.export", "torch._export"):
-                module = torch.export.load(path).module(check_guards=False)
+            with quiet("torch.export", "torch._export"), path.open("rb") as file:
+                module = torch.export.load(file).module(check_guards=False)
         except Exception as error:
             # Deserialising raises whatever its many parts raise.
             raise ExportError(

@@ -9,7 +9,7 @@ from results.analysis.candidates import MeasuredNetwork
 from results.family.family import Family
 from results.family.outcome import MemberOutcome
 from results.text.fitting_table import Column, FittingTable
-from searcher.objectives import DEFAULT_OBJECTIVES, OBJECTIVES
+from searcher.objectives import DEFAULT_OBJECTIVES, OBJECTIVES, TOP1_SCORE, Score, score_of
 from searcher.plan.confirmation import Confirmed
 from searcher.plan.measured_reliability import measured_reliabilities
 from searcher.plan.provisional_frontier import FrontierPoint
@@ -28,8 +28,9 @@ def confirmed_table(
         objectives: objectives of the search.
         measurements: measurements of the run, whose reliability in the confirmation stands below the table.
     """
+    score = score_of(candidate.metrics for candidate in confirmed)
     columns = [
-        *(Column("", right=False), Column("multiply-adds"), Column("top-1"), Column("chance")),
+        *(Column("", right=False), Column("multiply-adds"), Column(score.name), Column("chance")),
         *_columns(objectives),
         *(Column("digest", right=False), Column("cannot be told from", right=False, listed=True)),
     ]
@@ -58,7 +59,8 @@ def provisional_table(
         points: points of the frontier.
         objectives: objectives of the search.
     """
-    columns = [Column("multiply-adds"), Column("top-1"), *_columns(objectives), Column("epochs")]
+    score = score_of(point.metrics for point in points)
+    columns = [Column("multiply-adds"), Column(score.name), *_columns(objectives), Column("epochs")]
     table = FittingTable("Frontier so far", columns)
     for point in points:
         table.add_row(
@@ -92,7 +94,8 @@ def _cell(name: str, value: float | None) -> str:
 
 def members_table(members: Sequence[MeasuredNetwork]) -> FittingTable:
     """Return the provisional frontier, the cheapest first, each network with its architecture below."""
-    columns = [Column(head) for head in ("multiply-adds", "top-1", "parameters", "state")]
+    score = score_of(member.metrics for member in members)
+    columns = [Column(head) for head in ("multiply-adds", score.name, "parameters", "state")]
     table = FittingTable("Provisional frontier (not confirmed yet)", columns)
     for member in members:
         table.add_row(
@@ -105,14 +108,17 @@ def members_table(members: Sequence[MeasuredNetwork]) -> FittingTable:
     return table
 
 
-def family_table(family: Family, outcomes: Mapping[str, MemberOutcome]) -> FittingTable:
+def family_table(
+    family: Family, outcomes: Mapping[str, MemberOutcome], score: Score = TOP1_SCORE
+) -> FittingTable:
     """Return the members with their costs and, as far as they are trained, what was measured of them.
 
     Args:
         family: family that was chosen.
         outcomes: outcomes of its members by name.
+        score: score of the run.
     """
-    heads = ("macs", "parameters", "state", "top-1", "streamed", "ms/frame", "ONNX off")
+    heads = ("macs", "parameters", "state", score.name, "streamed", "ms/frame", "ONNX off")
     columns = [Column("name", right=False), *(Column(head) for head in heads)]
     table = FittingTable("Family", columns, notes=family.notes)
     for member in family.members:

@@ -47,7 +47,7 @@ def _automatic_address() -> str:
         return variable
     note = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
     try:
-        return note.read_text().strip()
+        return note.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise ClusterError(
             "--address auto: no cluster was started on this machine, and RAY_ADDRESS is not set",

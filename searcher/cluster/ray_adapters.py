@@ -303,7 +303,7 @@ def _unflatten(result: dict[str, Any]) -> dict[str, Any]:
 def _last_error(trial: Trial) -> tuple[str, str]:
     """Return the last line of the error file that Ray keeps for a trial, and the end of the whole file."""
     try:
-        text = Path(trial.error_file).read_text().strip()
+        text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace").strip()
     except (TypeError, OSError):
         return _LOST, ""
     lines = text.splitlines()

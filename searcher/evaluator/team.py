@@ -65,6 +65,7 @@ def _start_helper(request: Mapping[str, Any]) -> subprocess.Popen[str]:
         [sys.executable, "-m", "searcher.evaluator.team_member"],
         stdin=subprocess.PIPE,
         text=True,
+        encoding="utf-8",
         env=os.environ | {"PYTHONPATH": path},
     )
     assert helper.stdin is not None

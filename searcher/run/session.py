@@ -20,6 +20,7 @@ from searcher.cluster.capacity import Capacity, FaultTolerance
 from searcher.cluster.checkpoint_mirror import Mirror
 from searcher.cluster.cluster import Cluster
 from searcher.cluster.heartbeat import Heartbeat
+from searcher.objectives import Score, score_of
 from searcher.plan.confirmation import Confirmed, choose_members, longest_epochs, summarise
 from searcher.plan.confirmation_plan import MOST_SEEDS, ConfirmationPlan, Member
 from searcher.plan.events import OnEvent, PhaseProgress, ignore
@@ -137,6 +138,11 @@ class Session:
     def run_dir(self) -> Path:
         """Folder of the run, absolute."""
         return self.settings.run_dir.absolute()
+
+    @property
+    def score(self) -> Score:
+        """What the run's measurements hold as ``top1``."""
+        return score_of(measurement.metrics for measurement in self.records.measurements())
 
     def adopt(self, settings: Settings) -> None:
         """Continue with settings of which the open parts are planned now; write them to ``settings.yaml``.

@@ -20,6 +20,7 @@ import torch
 from proxy_train.distributed import Group
 from proxy_train.training.training_run import EpochLine, TrainingRun, read_training_log
 from search_space.errors import MovinasError, RecordError
+from search_space.files import write_text
 from search_space.network.allocator import retain_freed_memory
 from searcher.cluster.capacity import Capacity
 from searcher.cluster.cluster import Cluster
@@ -75,7 +76,7 @@ def train_in_group(
                 failure = run.folder / _FAILURE
                 if not failure.is_file():
                     raise
-                raise RecordError(failure.read_text()) from error
+                raise RecordError(failure.read_text(encoding="utf-8")) from error
 
 
 def _train_in_process(config: dict[str, Any]) -> None:
@@ -93,7 +94,7 @@ def _train_in_process(config: dict[str, Any]) -> None:
     try:
         run.finish(run.begin(device=device, group=Group.current()))
     except MovinasError as error:
-        (run.folder / _FAILURE).write_text(str(error))
+        write_text(run.folder / _FAILURE, str(error))
         raise
 
 

@@ -27,6 +27,7 @@ from searcher.cluster.machine import decoders, requested_device
 from searcher.evaluator.clips import prepare_clip
 from searcher.evaluator.run_data import RunData
 from searcher.evaluator.video_evaluator import video_evaluator
+from searcher.objectives import TOP1_SCORE, Score, score_of
 from searcher.plan.events import OnEvent, ignore
 from searcher.plan.job import Job, job_folder
 from searcher.plan.job_plan import JobOutcome, JobPlan
@@ -71,6 +72,7 @@ class Validity:
         saving: mean time of an expensive training over that of a cheap one.
         seeds: number of trainings of each network each way, over which accuracies are means.
         reliabilities: reliability of one cheap and of one expensive training; None if too few were repeated.
+        score: score that accuracies are.
     """
 
     cheap: RelativeFidelity
@@ -82,13 +84,14 @@ class Validity:
     saving: float
     seeds: int = 1
     reliabilities: tuple[Reliability | None, Reliability | None] = (None, None)
+    score: Score = TOP1_SCORE
 
     def text(self) -> str:
         """Return a table, one line a measure, and the reliability of both trainings."""
         means = f", means over {self.seeds} seeds" if self.seeds > 1 else ""
         lines = [
-            f"{len(self.networks)} networks, {len(self.failed)} failed{means}; a cheap training took "
-            f"1/{self.saving:.1f} of the time",
+            f"{len(self.networks)} networks by their {self.score.name}, {len(self.failed)} failed{means}; "
+            f"a cheap training took 1/{self.saving:.1f} of the time",
             f"{'against expensive':18}{'tau (95 % interval)':>26}{'top tenth':>11}{f'precision@{self.k}':>14}"
             f"{'like cost':>11}",
         ]
@@ -344,4 +347,7 @@ def summarise(
     spent = [float(np.mean(side)) for side in seconds]
     saving = spent[1] / spent[0] if spent[0] else math.nan
     reliabilities = reliability(trainings[0]), reliability(trainings[1])
-    return Validity(cheap, expensive, tuple(rows), agreements, k, tuple(failed), saving, seeds, reliabilities)
+    score = score_of(outcome.measurement.metrics for outcome in outcomes)
+    return Validity(
+        cheap, expensive, tuple(rows), agreements, k, tuple(failed), saving, seeds, reliabilities, score
+    )

@@ -28,6 +28,7 @@ from search_space.progress import ProgressCallback, ignore_progress
 from searcher.cluster.machine import cpus, decoders
 from searcher.evaluator.clips import prepare_clip
 from searcher.evaluator.run_data import final_split, finished_metrics
+from searcher.objectives import Score, score_of
 from searcher.standalone.group_training import train_in_group
 
 
@@ -119,7 +120,7 @@ class TrainedNetwork:
 
     Args:
         model: network on the CPU, in evaluation mode.
-        metrics: top-1 and top-5 accuracies, fractions, and for a causal network those frame by frame.
+        metrics: score (as ``top1``) and top-5, fractions, and for a causal network those frame by frame.
         classes: names of the classes, by label.
         data: name of the data set.
         split: split that the metrics were measured on.
@@ -133,6 +134,11 @@ class TrainedNetwork:
     data: str
     split: str
     assessments: Mapping[str, Assessment] = field(default_factory=dict)
+
+    @property
+    def score(self) -> Score:
+        """What ``metrics`` holds as ``top1``."""
+        return score_of([self.metrics])
 
     @property
     def facts(self) -> dict[str, str | int | float]:
