@@ -175,7 +175,7 @@ def prepare(
         DataError: unreadable videos (if refused), nothing readable in train or val, or no space on the disk.
     """
     dataset.require_trainable()
-    path = _store_path(dataset, frames, size, fps, cache / "prepared", workers)
+    path = _store_path(dataset, frames, size, fps, cache.expanduser() / "prepared", workers)
     path = path.with_name(path.name + _ON_DEMAND) if on_demand else path
     data = _open_if_whole(path)
     if data is None:
