@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from results.commands.ends import Commands, ready_streams
+from results.commands.ends import REFUSALS, Commands, ready_streams
 from results.commands.finished_runs import dashboard, family, report
 from results.commands.live_runs import launch, log, status, stop
 from results.commands.networks import export, latency_table, profile, stream
@@ -101,6 +101,13 @@ def main() -> None:
         print(f"movinas: {error.message}", file=sys.stderr)
         if error.hint:
             print(f"  remedy: {error.hint}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        # The disk's word, not a fault of the program's: its own errors have other numbers.
+        print(f"movinas: {error.filename or 'the output'}: {error.strerror}", file=sys.stderr)
+        print("  remedy: make it writable, free some space, or give another path", file=sys.stderr)
         sys.exit(2)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import Any
@@ -182,3 +183,18 @@ def test_a_network_is_profiled(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     told = capsys.readouterr().out
     for word in ("multiply-adds", "they agree", "a frame", "state"):
         assert word in told
+
+
+def test_what_the_disk_refuses_is_said_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "closed" / "x"))
+
+    monkeypatch.setattr("searcher.simulation.comparison.compare", refuse)
+    monkeypatch.setattr(sys, "argv", ["movinas", "simulate"])
+    with pytest.raises(SystemExit) as ended:
+        movinas.main()
+    assert ended.value.code == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"movinas: {tmp_path}/closed/x: Permission denied\n  remedy: ")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from searcher.cluster.cluster import restored_interrupt
 from searcher.cluster.tracked_ends import TrackedEnds
 from searcher.record.records import Records
 from tests.searcher.conftest import ROOT
@@ -27,6 +28,7 @@ def started(*words: object, **environment: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -67,7 +69,10 @@ def test_a_search_ends_in_order_and_keeps_what_it_measured(
     log, run = tmp_path / "log", tmp_path / "runs" / "tiny"
     process = started(PROGRAM, "search", tmp_path / "runs", log)
     until(lambda: len(lines(log)) >= 4)
-    if how == "stop":
+    if how == "SIGTERM":
+        # Batch systems send it to every process of the group.
+        os.killpg(process.pid, signal.SIGTERM)
+    elif how == "stop":
         assert started("-m", "movinas", "stop", run).wait(300) == 0
     else:
         process.send_signal(getattr(signal, how))
@@ -86,6 +91,13 @@ def test_a_stop_does_not_wait_for_a_long_epoch(tmp_path: Path) -> None:
     output, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert "stopped on request" in errors and "Traceback" not in output + errors
+
+
+def test_ctrl_c_after_the_trainings_is_not_swallowed() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with restored_interrupt():
+        signal.signal(signal.SIGINT, lambda *_: None)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 class Waiting:

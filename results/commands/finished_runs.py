@@ -24,12 +24,15 @@ def report(
     """Write all there is to see of a run, or of several, on one page that works without a network."""
     from results.commands.terminal import Terminal
     from results.commands.written_files import require_unread
-    from results.report.from_folders import report_runs
+    from results.report.from_folders import data_root, report_runs
 
     wanted = [name.strip() for name in (objectives or "").split(",") if name.strip()]
     if output is not None:
         # An earlier page is written anew; all else in a run's folder is its record and its results.
-        files = (path for run in runs for path in run.rglob("*") if path.suffix != ".html")
+        files = [path for run in runs for path in run.rglob("*") if path.suffix != ".html"]
+        roots = [root for run in runs if (root := data_root(run)) is not None]
+        if any(root.resolve() in output.resolve().parents for root in roots):
+            files.append(output)
         require_unread(output, files, option="--output")
     terminal = Terminal()
     for line in report_runs(runs, output, pictures=pictures, objectives=wanted, published=published):

@@ -99,12 +99,15 @@ def annotated_video(
                 ended = error
             finally:
                 container.mux(stream.encode())
+        if ended is not None and not temporary.stat().st_size:
+            raise ended
         if ended is not None and path.is_file():
             partial = path.with_suffix(f".partial{path.suffix}")
             temporary.replace(partial)
             _log.warning("%s stays as it was; what was written until now is %s", path, partial)
             raise ended
     if ended is not None:
+        _log.warning("%s ends where the stream ended early", path)
         raise ended
 
 

@@ -99,6 +99,13 @@ def read_run(folder: Path, video: Path | None = None) -> Run:
     )
 
 
+def data_root(folder: Path) -> Path | None:
+    """Return the folder of a run's videos; None for made ones, and if the run does not tell."""
+    data = _mapping(folder / "settings.yaml").get("data")
+    root = data.get("root") if isinstance(data, dict) else None
+    return Path(root).expanduser() if isinstance(root, str) else None
+
+
 def _mapping(path: Path) -> Mapping[str, Any]:
     """Read a YAML or JSON file of a run; the error of one that cannot be read stands in its place."""
     try:

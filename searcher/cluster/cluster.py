@@ -12,6 +12,7 @@ import math
 import os
 import shutil
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -162,7 +163,8 @@ class Cluster:
                     callbacks=[Ticker(bridge), *callbacks(self._trackers, self._name)],
                 ),
             )
-            tuner.fit()
+            with restored_interrupt():
+                tuner.fit()
 
     def start(self) -> None:
         """Start Ray, or join the cluster, unless that was done; ``run`` does so itself.
@@ -192,9 +194,14 @@ class Cluster:
 
     def _start_locally(self) -> None:
         """Start Ray on this machine."""
-        import ray
 
         self._folder = temporary_folder("ray")
+        with _own_sessions():
+            self._init_locally()
+
+    def _init_locally(self) -> None:
+        import ray
+
         ray.init(
             address="local",
             num_cpus=self.capacity.workers * self.capacity.cpus,
@@ -261,6 +268,36 @@ def _restore_termination(handler: Any) -> None:
         signal.signal(signal.SIGTERM, handler)
     elif handler is signal.SIG_DFL:
         interrupt_on_termination()
+
+
+@contextmanager
+def restored_interrupt() -> Iterator[None]:
+    """Restore the program's own reaction to Ctrl-C at the end of the block: Ray leaves its there."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _own_sessions() -> Iterator[None]:
+    """Start the processes of the block in sessions of their own.
+
+    A batch system's SIGTERM goes to the driver's whole group. Ray's servers would die of it at once, and the
+    driver would wait for them for a minute. They end with the driver in any case: Ray asks the kernel for it.
+    """
+    original = subprocess.Popen.__init__
+
+    def start(self: subprocess.Popen[Any], *arguments: Any, **options: Any) -> None:
+        original(self, *arguments, **{"start_new_session": True, **options})
+
+    subprocess.Popen.__init__ = start  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        subprocess.Popen.__init__ = original  # type: ignore[method-assign]
 
 
 @contextmanager

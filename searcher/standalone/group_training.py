@@ -7,7 +7,6 @@ text: no object of this project is pickled.
 from __future__ import annotations
 
 import shutil
-import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ from search_space.errors import MovinasError, RecordError
 from search_space.files import write_text
 from search_space.network.allocator import retain_freed_memory
 from searcher.cluster.capacity import Capacity
-from searcher.cluster.cluster import Cluster
+from searcher.cluster.cluster import Cluster, restored_interrupt
 
 _FAILURE = "failure.txt"
 _POLL_SECONDS = 0.5
@@ -66,7 +65,7 @@ def train_in_group(
             ),
             run_config=train.RunConfig(name="training", storage_path=str(storage)),
         )
-        with _following(run, on_epoch), _restored_interrupt():
+        with _following(run, on_epoch), restored_interrupt():
             try:
                 trainer.fit()
             except SystemExit:
@@ -121,17 +120,6 @@ def _following(run: TrainingRun, on_epoch: Callable[[EpochLine], None]) -> Itera
     finally:
         over.set()
         thread.join()
-
-
-@contextmanager
-def _restored_interrupt() -> Iterator[None]:
-    """Restore the program's own reaction to Ctrl-C at the end of the block: Ray Train leaves its there."""
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -65,11 +65,27 @@ def read(request: Request) -> Listing:
         )
     for name, reason in layout.left_out.items():
         listing.drop(str(root / name), reason)
+    for path in _empty(every, layout, {(split, name) for split, name, _ in labelled}):
+        listing.drop(str(root / path), "no video in it: it is no class")
     listing.classes = tuple(sorted({name for _, name, _ in labelled}))
     numbers = {name: number for number, name in enumerate(listing.classes)}
     for split, name, video in labelled:
         listing.add(video, numbers[name], str(video.path.relative_to(root)), split)
     return listing
+
+
+def _empty(every: list[Contents], layout: Layout, known: set[tuple[str, str]]) -> list[Path]:
+    """Return the folders that would be classes if they held a video, and that no other split has either."""
+    depth = 2 if layout.splits else 1
+    classes, unread = {name for _, name in known}, layout.left_out.keys() | layout.unlabelled
+    found: list[Path] = []
+    for contents in every:
+        below = contents.below
+        if len(below) != depth or below[-1] in classes or contents.is_video or contents.reason:
+            continue
+        if below[0] in layout.splits or (depth == 1 and below[0] not in unread):
+            found.append(Path(*below))
+    return found
 
 
 def _tops(every: list[Contents]) -> dict[str, Top]:

@@ -80,10 +80,14 @@ def read(request: Request) -> Listing:
     labels = Labels.of(request, [row for table in tables for row in table.rows])
     listing.classes, listing.kind = labels.classes, labels.kind
     listing.notes += labels.notes
+    refused = _refused(tables, labels)
     for table in tables:
         for row in table.rows:
             split = row.split or table.split
             name = f"{split}:{row.line}:{row.path}"
+            if row.where in refused:
+                listing.drop(name, refused[row.where])
+                continue
             video = finder.video(row)
             if row.labels or (labels.kind == "multi" and split != "test"):
                 # Stretches of one folder stay in one split.
@@ -96,6 +100,24 @@ def read(request: Request) -> Listing:
     listing.notes += [*finder.notes(), *_shared(listing)]
     videos.leave_out(listing, "in no list")
     return listing
+
+
+def _refused(tables: Sequence[Table], labels: Labels) -> dict[str, str]:
+    """Return the rows of one split that contradict or repeat others, by file and line, with the reason."""
+    refused: dict[str, str] = {}
+    for table in tables:
+        rows: dict[tuple[object, ...], list[Row]] = {}
+        for row in table.rows:
+            rows.setdefault((row.split or table.split, row.path, row.offset, row.frames), []).append(row)
+        for same in (group for group in rows.values() if len(group) > 1):
+            lines = ", ".join(str(row.line) for row in same)
+            if len({labels.label(row) for row in same if row.labels}) > 1:
+                reason = f"lines {lines} of {table.path.name} give it different labels"
+                refused |= {row.where: reason for row in same}
+            else:
+                reason = f"line {same[0].line} of {table.path.name} says the same"
+                refused |= {row.where: reason for row in same[1:]}
+    return refused
 
 
 def _shared(listing: Listing) -> list[str]:
@@ -169,7 +191,10 @@ class _Finder:
 
     def _located(self, path: str) -> Video:
         place = self._root / path
-        found = self._videos.find_path(path, unique=True) if not Path(path).is_absolute() else None
+        if Path(path).is_absolute():
+            found = self._videos.find_exact(place)
+        else:
+            found = self._videos.find_path(path, unique=True)
         if found is not None:
             if found.path != place:
                 self._elsewhere.append(f"{path} as {found.path}")
@@ -311,7 +336,9 @@ def _headed(path: Path, split: str, header: Header, finder: _Finder) -> Table:
     used = [
         f"{role} from column {name}" for name, role in zip(header.names, roles, strict=True) if role != "-"
     ]
-    table = Table(path, split, reading=", ".join(used))
+    over = [name for name, role in zip(header.names, roles, strict=True) if role == "-" and name]
+    passed = f"; passed over: {', '.join(over)}" if over else ""
+    table = Table(path, split, reading=", ".join(used) + passed)
     table.rows = [row_of(f"{path}, line {at}", at, values, roles) for at, values in rows]
     return table
 

@@ -25,6 +25,9 @@ SPLITS = {
     "valid": "val",
     "validate": "val",
     "validation": "val",
+    "eval": "val",
+    "evaluation": "val",
+    "dev": "val",
     "test": "test",
     "testing": "test",
 }

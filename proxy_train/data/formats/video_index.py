@@ -112,6 +112,16 @@ class VideoIndex:
         self._respelled[relative] = alike[0]
         return self._video(alike[0])
 
+    def find_exact(self, path: Path) -> Video | None:
+        """Return the video at an absolute path, in whatever way ``root`` is written; None if it has none."""
+        try:
+            below = os.path.relpath(os.path.realpath(path.parent), os.path.realpath(self._root))
+        except (OSError, ValueError):
+            return None
+        exact = str(Path(self._root, below, path.name))
+        names = (_stem(path.name), path.name)
+        return self._video(exact) if any(exact in self._all(name) for name in names) else None
+
     def images_beside(self, path: Path) -> SortedImages | None:
         """Return the images of a video that is a folder; None for a file."""
         return self._sorted(str(path)) if str(path) in self._folders else None

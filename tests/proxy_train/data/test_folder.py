@@ -133,3 +133,15 @@ def test_a_preview_beside_frames_is_named_and_does_not_hide_them(tmp_path: Path)
     assert splits(dataset)["train"] == [f"train/{n}/{v}" for n in "ab" for v in ("alone.gif", "clip")]
     dropped = dict(dataset.dropped)
     assert dropped[str(tmp_path / "train/a/clip/preview.gif")] == "a preview beside the frames of a video"
+
+
+@pytest.mark.parametrize("splits", [("train/", "eval/"), ("", "")])
+def test_a_class_folder_without_a_video_is_named(tmp_path: Path, splits: tuple[str, str]) -> None:
+    for split in splits:
+        touch(tmp_path, *(f"{split}{name}/{number}.mp4" for name in "ab" for number in range(4)))
+        (tmp_path / f"{split}gone").mkdir(exist_ok=True)
+    dataset = load(tmp_path)
+    assert dataset.classes == ("a", "b")
+    assert dict(dataset.dropped)[str(tmp_path / f"{splits[0]}gone")] == "no video in it: it is no class"
+    if splits[0]:
+        assert len(dataset.items["val"]) == 8, "eval is the validation split"

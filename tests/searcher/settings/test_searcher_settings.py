@@ -288,7 +288,7 @@ def test_a_recipe_may_be_inline_or_a_file(tmp_path: Path) -> None:
 def test_a_container_s_quota_counts(limit: str, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
-    monkeypatch.setattr(Path, "read_text", lambda *_: limit)
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: limit)
     assert machine.cpus() == expected
 
 
