@@ -76,7 +76,10 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.parametrize("terminal", TERMINALS)
+@pytest.mark.parametrize(
+    "terminal",
+    ["ascii", pytest.param("latin-1", marks=pytest.mark.slow), pytest.param("C", marks=pytest.mark.slow)],
+)
 def test_videos_are_checked(terminal: str, videos: Path, tmp_path: Path) -> None:
     words = ("data", "check", "--data", videos, "--json", tmp_path / "found.json", "--cache", tmp_path)
     done = run(terminal, words)
@@ -86,6 +89,7 @@ def test_videos_are_checked(terminal: str, videos: Path, tmp_path: Path) -> None
     assert len(json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))["broken"]) == 1
 
 
+@pytest.mark.slow
 def test_a_network_is_trained_exported_and_streamed_where_paths_are_no_text(
     videos: Path, tmp_path: Path
 ) -> None:
@@ -106,7 +110,7 @@ def test_a_network_is_trained_exported_and_streamed_where_paths_are_no_text(
     assert {each["label"] for each in json.loads(last)["top"]} == named
 
 
-@pytest.mark.parametrize("terminal", ["ascii", "C"])
+@pytest.mark.parametrize("terminal", ["C", pytest.param("ascii", marks=pytest.mark.slow)])
 def test_a_run_is_shown_and_drawn(terminal: str, tmp_path: Path) -> None:
     runs = tmp_path / "поиски 搜索 🎉"
     finished(runs, invented(timed=True))

@@ -58,7 +58,12 @@ def test_sigterm_ends_a_job_in_the_background_of_a_shell_too() -> None:
 @pytest.mark.parametrize(
     ("how", "code", "words"),
     [
-        ("SIGINT", 130, "interrupted; what was finished is kept, and the same command goes on from there"),
+        pytest.param(
+            "SIGINT",
+            130,
+            "interrupted; what was finished is kept, and the same command goes on from there",
+            marks=pytest.mark.slow,
+        ),
         ("SIGTERM", 143, "ended by SIGTERM; what was finished is kept"),
         ("stop", 0, "stopped on request; what was measured is kept, and the same command goes on"),
     ],
@@ -83,6 +88,7 @@ def test_a_search_ends_in_order_and_keeps_what_it_measured(
     assert Records.reading(run).candidates()
 
 
+@pytest.mark.slow
 def test_a_stop_does_not_wait_for_a_long_epoch(tmp_path: Path) -> None:
     log, run = tmp_path / "log", tmp_path / "runs" / "tiny"
     process = started(PROGRAM, "search", tmp_path / "runs", log, "--seconds", 3000)
