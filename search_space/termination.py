@@ -1,9 +1,11 @@
-"""A request of the system to end, SIGTERM, taken as Ctrl-C is: batch systems and containers send it."""
+"""Requests to end: SIGTERM is taken as Ctrl-C is, and what libraries do to either is put back."""
 
 from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 _received = False
@@ -12,10 +14,34 @@ _received = False
 def interrupt_on_termination() -> None:
     """Make SIGTERM do what Ctrl-C does, from now on; do nothing outside of the main thread.
 
-    Everything that ends in order after Ctrl-C, Ray's own loop too, then does so after SIGTERM.
+    Batch systems and containers send it. Everything that ends in order after Ctrl-C, Ray's own loop too, then
+    does so after SIGTERM.
     """
-    if threading.current_thread() is threading.main_thread():
+    if in_main_thread():
         signal.signal(signal.SIGTERM, _interrupt)
+
+
+def in_main_thread() -> bool:
+    """Return whether this is the thread that signals reach, and that may say what they do."""
+    return threading.current_thread() is threading.main_thread()
+
+
+@contextmanager
+def restored_handlers() -> Iterator[None]:
+    """Restore the program's own reactions to Ctrl-C and SIGTERM at the end of the block.
+
+    Ray sets its own when it starts and when it trains, and leaves them there. Where the program has none to
+    SIGTERM, it becomes that to Ctrl-C: workers end in order.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        if in_main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            if before[signal.SIGTERM] is signal.SIG_DFL:
+                interrupt_on_termination()
 
 
 def was_terminated() -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from searcher.cluster.cluster import restored_interrupt
+from search_space.termination import restored_handlers
 from searcher.cluster.tracked_ends import TrackedEnds
 from searcher.record.records import Records
 from tests.searcher.conftest import ROOT
@@ -99,11 +99,24 @@ def test_a_stop_does_not_wait_for_a_long_epoch(tmp_path: Path) -> None:
     assert "stopped on request" in errors and "Traceback" not in output + errors
 
 
-def test_ctrl_c_after_the_trainings_is_not_swallowed() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with restored_interrupt():
-        signal.signal(signal.SIGINT, lambda *_: None)
-    assert signal.getsignal(signal.SIGINT) is before
+def test_signals_after_the_trainings_are_the_program_s_own() -> None:
+    both = signal.SIGINT, signal.SIGTERM
+    before = [signal.getsignal(number) for number in both]
+    try:
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        ours = signal.getsignal(signal.SIGTERM)
+        with restored_handlers():
+            for number in both:
+                signal.signal(number, signal.SIG_IGN)
+        assert [signal.getsignal(number) for number in both] == [before[0], ours]
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with restored_handlers():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        for number, handler in zip(both, before, strict=True):
+            signal.signal(number, handler)
 
 
 class Waiting:

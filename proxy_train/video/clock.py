@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 BACK, AHEAD = 0.1, 10.0
 """Seconds by which a time stamp steps back, or ahead, where another recording begins: FFmpeg's own limits."""
 
@@ -13,10 +15,13 @@ class Clock:
         origin: time stamp in seconds that is shown at 0; None is the first one.
         step: usual seconds from frame to frame, for frames without a stamp.
         joins_parts: whether stamps that jump begin a part that is shown after what was before.
+
+    Attributes:
+        step: usual seconds from frame to frame, which may turn out to be others.
     """
 
     def __init__(self, origin: float | None, step: float, *, joins_parts: bool) -> None:
-        self._origin, self._step, self._joins_parts = origin, step, joins_parts
+        self._origin, self.step, self._joins_parts = origin, step, joins_parts
         self._at: float | None = None
         self.stepped_back = 0.0
 
@@ -28,14 +33,16 @@ class Clock:
     @property
     def next(self) -> float:
         """The seconds at which the next frame is due."""
-        return 0.0 if self._at is None else self._at + self._step
+        return 0.0 if self._at is None else self._at + self.step
 
     def place(self, stamp: float | None) -> float:
         """Return the seconds at which the next frame is shown.
 
         Args:
-            stamp: time stamp of the frame in seconds; None if it has none.
+            stamp: time stamp of the frame in seconds; None or NaN if it has none.
         """
+        if stamp is not None and math.isnan(stamp):
+            stamp = None  # PyAV's, of a frame that a decoder held back at the end and whose time base is lost
         if self._at is None:
             self._origin = (stamp or 0.0) if self._origin is None else self._origin
             self._at = 0.0 if stamp is None else stamp - self._origin

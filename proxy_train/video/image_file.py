@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import av
@@ -53,6 +54,7 @@ def _eight_bits(path: Path, image: Image.Image) -> Frame:
 def _orientation(image: Image.Image) -> Orientation:
     try:
         return Orientation.of_exif(image.getexif().get(Base.Orientation))
-    # What a camera notes beside a picture may be damaged, and the picture be whole.
-    except Exception:
+    # What a camera notes beside a picture may be damaged, and the picture be whole. Pillow reads the notes as
+    # a TIFF file, and lets through what its parser meets.
+    except (SyntaxError, struct.error, OSError, ValueError, KeyError, IndexError, TypeError):
         return Orientation()

@@ -10,7 +10,7 @@ import av
 from av.video.reformatter import VideoReformatter
 
 from proxy_train.video.address import Address
-from proxy_train.video.live_source import read_address
+from proxy_train.video.live_source import read_address, require_end
 from proxy_train.video.opening import find_film
 from proxy_train.video.picture import DecodedPicture, Frame, picture
 from proxy_train.video.video import Video
@@ -18,7 +18,6 @@ from search_space.errors import DataError
 
 CAMERA = "camera"
 _SYSTEMS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
-_EARLY_SECONDS, _EARLY_SHARE = 1.0, 0.05
 
 
 def pictures(source: str, fps: float, size: int) -> Iterator[Frame]:
@@ -94,8 +93,4 @@ def _file_pictures(path: Path, fps: float, size: int) -> Iterator[Frame]:
         count += 1
     header = Video(path).probe()
     announced = 0.0 if header.estimated else header.duration
-    if announced - count / fps > max(_EARLY_SECONDS + 1 / fps, _EARLY_SHARE * announced):
-        raise DataError(
-            f"{path} ends at {count / fps:.2f} s and says that it lasts {announced:.2f} s",
-            hint="it was cut off; the results hold for the part that is there",
-        )
+    require_end(str(path), count / fps, announced, 1 / fps)

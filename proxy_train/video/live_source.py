@@ -9,14 +9,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import av
 import av.error
 from av.video.reformatter import VideoReformatter
 
 from proxy_train.video.address import Address
+from proxy_train.video.clock import Clock
 from proxy_train.video.opening import find_film
 from proxy_train.video.picture import DecodedPicture, Frame, picture
+from proxy_train.video.shown_frames import TOLERANCE
 from search_space.errors import DataError
 
 _LOG = logging.getLogger(__name__)
@@ -24,9 +27,7 @@ PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds before each further attempt to reach a live source that broke off."""
 MOST_WAITING = 64
 """Pictures that wait for the network; of a live source the oldest are dropped beyond that."""
-_JUMP_SECONDS = 10.0
 _EARLY_SECONDS, _EARLY_SHARE = 1.0, 0.05
-_TOLERANCE = 6e-4  # Matroska rounds stamps to a millisecond
 # A playlist has a size, which says nothing of the length of what it lists.
 _PLAYLISTS = {"hls", "dash"}
 
@@ -107,7 +108,9 @@ class _Sampler:
         self._fps, self._size = fps, size
         self._reformatter = VideoReformatter()
         self._shown: av.VideoFrame | None = None
-        self._at, self._step, self._shift = 0.0, 0.0, 0.0
+        # Of each connection: the seconds that were on show before it, and its clock.
+        self._before, self._clock = 0.0, Clock(None, 0.0, joins_parts=True)
+        self._at, self._step = 0.0, 0.0
         self.count = 0
 
     @property
@@ -118,16 +121,14 @@ class _Sampler:
     def add(self, frame: av.VideoFrame, step: float) -> Iterator[Frame]:
         """Yield what is due before a frame; ``step`` is its seconds if its stamp does not tell them."""
         if self._shown is None:
-            self._at = self.seconds
-            self._shift, self._step = self._at - (frame.time or 0.0), step
+            self._before, self._clock, self._step = self.seconds, Clock(None, step, joins_parts=True), step
+            self._at = self._before + self._clock.place(frame.time)
         else:
-            now = self._at + self._step if frame.time is None else frame.time + self._shift
-            # A clock that starts over or jumps goes on from where it was.
-            if not 0 <= now - self._at <= _JUMP_SECONDS:
-                now = self._at + self._step
-                self._shift = now - (frame.time or 0.0)
+            now = self._before + self._clock.place(frame.time)
             yield from self._until(now)
             self._step, self._at = now - self._at or self._step, now
+            # A source that has only begun may not know its rate.
+            self._clock.step = self._step
         self._shown = frame
 
     def finish(self) -> Iterator[Frame]:
@@ -140,12 +141,9 @@ class _Sampler:
 
     def _until(self, now: float) -> Iterator[Frame]:
         pixels: Frame | None = None
-        while self._shown is not None and self.seconds < now - _TOLERANCE:
-            pixels = (
-                picture(DecodedPicture.of(self._shown), self._size, self._reformatter)
-                if pixels is None
-                else pixels
-            )
+        while self._shown is not None and self.seconds < now - TOLERANCE:
+            if pixels is None:
+                pixels = picture(DecodedPicture.of(self._shown), self._size, self._reformatter)
             self.count += 1
             yield pixels
 
@@ -246,10 +244,21 @@ def _play(address: Address, sampler: _Sampler, handover: Handover) -> None:
         raise _BrokenError(_reason(error, called, address.opening)) from None
     with container:
         stream, _ = find_film(address.name, container)
+        connection = _Connection(address, container, stream, sampler, handover)
         if _is_recording(address, container):
-            _play_recording(address, container, stream, sampler, handover)
+            _play_recording(connection)
         else:
-            _play_live(address, container, stream, sampler, handover)
+            _play_live(connection)
+
+
+class _Connection(NamedTuple):
+    """A source that is open, and where its pictures go."""
+
+    address: Address
+    container: av.container.InputContainer
+    stream: av.VideoStream
+    sampler: _Sampler
+    handover: Handover
 
 
 def _is_recording(address: Address, container: av.container.InputContainer) -> bool:
@@ -258,13 +267,8 @@ def _is_recording(address: Address, container: av.container.InputContainer) -> b
     return address.reading is None or container.duration is not None or sized
 
 
-def _play_recording(
-    address: Address,
-    container: av.container.InputContainer,
-    stream: av.VideoStream,
-    sampler: _Sampler,
-    handover: Handover,
-) -> None:
+def _play_recording(connection: _Connection) -> None:
+    address, container, stream, sampler, handover = connection
     asked = time.monotonic()
     try:
         for frame in container.decode(stream):
@@ -283,23 +287,32 @@ def _play_recording(
         ) from None
     for pixels in sampler.finish():
         handover.put(pixels)
-    announced = 0.0 if container.duration is None else container.duration / av.time_base
-    if announced - sampler.seconds > max(_EARLY_SECONDS, _EARLY_SHARE * announced):
-        raise DataError(
-            f"{address.name} ends at {sampler.seconds:.2f} s and says that it lasts {announced:.2f} s",
-            hint="it was cut off; the results hold for the part that is there",
-        )
+    require_end(address.name, sampler.seconds, (container.duration or 0) / av.time_base)
     if not sampler.count:
         raise DataError(f"{address.name}: no frame in it")
 
 
-def _play_live(
-    address: Address,
-    container: av.container.InputContainer,
-    stream: av.VideoStream,
-    sampler: _Sampler,
-    handover: Handover,
-) -> None:
+def require_end(name: str, seconds: float, announced: float, step: float = 0.0) -> None:
+    """Check that a recording lasted about as long as it says.
+
+    Args:
+        name: name for messages.
+        seconds: seconds that it lasted.
+        announced: seconds that it says; 0 if it does not say.
+        step: seconds of a picture, which rounding may lose.
+
+    Raises:
+        DataError: it ended early.
+    """
+    if announced - seconds > max(_EARLY_SECONDS + step, _EARLY_SHARE * announced):
+        raise DataError(
+            f"{name} ends at {seconds:.2f} s and says that it lasts {announced:.2f} s",
+            hint="it was cut off; the results hold for the part that is there",
+        )
+
+
+def _play_live(connection: _Connection) -> None:
+    address, container, stream, sampler, handover = connection
     asked = time.monotonic()
     broken = _BrokenError("its sender closed it", closed=True)
     try:

@@ -31,9 +31,7 @@ def report(
         # An earlier page is written anew; all else in a run's folder is its record and its results.
         files = [path for run in runs for path in run.rglob("*") if path.suffix != ".html"]
         roots = [root for run in runs if (root := data_root(run)) is not None]
-        if any(root.resolve() in output.resolve().parents for root in roots):
-            files.append(output)
-        require_unread(output, files, option="--output")
+        require_unread(output, files, option="--output", below=roots)
     terminal = Terminal()
     for line in report_runs(runs, output, pictures=pictures, objectives=wanted, published=published):
         terminal.say(line)

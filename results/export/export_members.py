@@ -20,7 +20,7 @@ from results.member import WEIGHTS, load_member
 from search_space.errors import MovinasError
 from search_space.spawning import spawn_context
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 
 def export_members(
@@ -84,5 +84,5 @@ def export_folder(folder: Path, clip: NDArray[np.uint8], tolerance: float | None
             target=replace(STEP, tolerance=tolerance),
         )
     except MovinasError as error:
-        _log.warning("export of %s: %s", folder, error)
+        _LOG.warning("export of %s: %s", folder, error)
         return ExportResult.failed(folder.name, str(error), time.monotonic() - started)

@@ -18,7 +18,7 @@ from results.inference.label_pen import LabelPen
 from search_space.errors import DataError
 from search_space.files import replacing
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 _WIDTH = 480
 _LINE = 28
 _MARGIN = 8
@@ -104,10 +104,10 @@ def annotated_video(
         if ended is not None and path.is_file():
             partial = path.with_suffix(f".partial{path.suffix}")
             temporary.replace(partial)
-            _log.warning("%s stays as it was; what was written until now is %s", path, partial)
+            _LOG.warning("%s stays as it was; what was written until now is %s", path, partial)
             raise ended
     if ended is not None:
-        _log.warning("%s ends where the stream ended early", path)
+        _LOG.warning("%s ends where the stream ended early", path)
         raise ended
 
 

@@ -16,7 +16,7 @@ import yaml
 
 from results.plots.style import FONT
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ def guarded(title: str, make: Callable[[], str]) -> str:
         return make()
     except Exception as error:
         # The boundary that the page promises: whatever goes wrong in one part, the others can be read.
-        _log.exception("report: %s failed", title)
+        _LOG.exception("report: %s failed", title)
         return failure(f"{title} could not be made: {type(error).__name__}: {error}")
 
 

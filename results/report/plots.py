@@ -41,7 +41,7 @@ from search_space.architecture.architecture import Architecture
 from search_space.errors import MovinasError, SettingsError
 from searcher.objectives import DEFAULT_OBJECTIVES, OBJECTIVES
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +270,6 @@ def write_pictures(run: Run, folder: Path) -> tuple[list[Path], list[str]]:
             failed.append(f"{name}: {error}")
         except Exception as error:
             # The same boundary as the page's: whatever goes wrong in one plot, the others are drawn.
-            _log.exception("plot %s failed", name)
+            _LOG.exception("plot %s failed", name)
             failed.append(f"{name}: {type(error).__name__}: {error}")
     return written, failed

@@ -57,9 +57,9 @@ class _OnnxRuntime(Runtime):
         passes = importlib.import_module("results.runtimes.onnx_passes")
         if program.precision == "int8":
             _quantise(path, program)
+            passes.for_old_runtimes(path)
         else:
             passes.rewrite(path)
-        passes.for_old_runtimes(path)
 
     def load(self, path: Path, inputs: Sequence[str], outputs: Sequence[str], threads: int) -> Compute:
         """See :class:`Runtime`."""

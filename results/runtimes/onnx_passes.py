@@ -40,16 +40,16 @@ def rewrite(path: Path) -> None:
     model.graph.node.extend(nodes)
     _free_outputs(model, shapes)
     _drop_unused(model)
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
+    _save(model, path)
 
 
 def for_old_runtimes(path: Path) -> None:
-    """Give a file the lowest format version that its operators allow, and only their domains.
+    """Give a file the lowest format version that its operators allow, as ``rewrite`` does, too."""
+    _save(onnx.load(path), path)
 
-    A runtime refuses a file of a newer version than it knows, whatever is in it.
-    """
-    model = onnx.load(path)
+
+def _save(model: Any, path: Path) -> None:
+    """Write a model so that old runtimes take it: they refuse newer versions, whatever is in them."""
     used = {node.domain for node in _nodes(model.graph)}
     kept = [opset for opset in model.opset_import if opset.domain in used]
     del model.opset_import[:]

@@ -11,16 +11,14 @@ import logging
 import math
 import os
 import shutil
-import signal
 import subprocess
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_space.errors import Stopped
-from search_space.termination import interrupt_on_termination
+from search_space.termination import restored_handlers
 from searcher.cluster.address import ClusterError, resolve
 from searcher.cluster.capacity import Capacity, FaultTolerance
 from searcher.cluster.heartbeat import Heartbeat
@@ -58,8 +56,7 @@ class Cluster:
     """Workers that run plans; Ray starts, or the cluster is joined, with the first plan that has work.
 
     Use it as a context manager: at its end, all of Ray's processes that it started have ended, and
-        environment and
-    log levels are as before.
+    environment and log levels are as before.
 
     Args:
         capacity: number and size of the workers, and the cluster they are on.
@@ -163,7 +160,7 @@ class Cluster:
                     callbacks=[Ticker(bridge), *callbacks(self._trackers, self._name)],
                 ),
             )
-            with restored_interrupt():
+            with restored_handlers():
                 tuner.fit()
 
     def start(self) -> None:
@@ -182,36 +179,31 @@ class Cluster:
         )
         self._held.enter_context(_restored_log_levels())
         sweep()
-        on_sigterm = signal.getsignal(signal.SIGTERM)
-        if self.capacity.address is None:
-            self._start_locally()
-        else:
-            self._join(resolve(self.capacity.address))
-        _restore_termination(on_sigterm)
+        with restored_handlers():
+            if self.capacity.address is None:
+                self._start_locally()
+            else:
+                self._join(resolve(self.capacity.address))
         # Afterwards, since ray.init sets levels of its own.
         for name, level in _LOG_LEVELS.items():
             logging.getLogger(name).setLevel(level)
 
     def _start_locally(self) -> None:
         """Start Ray on this machine."""
+        import ray
 
         self._folder = temporary_folder("ray")
         with _own_sessions():
-            self._init_locally()
-
-    def _init_locally(self) -> None:
-        import ray
-
-        ray.init(
-            address="local",
-            num_cpus=self.capacity.workers * self.capacity.cpus,
-            num_gpus=math.ceil(self.capacity.workers * self.capacity.gpus),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=_OBJECT_STORE_BYTES,
-            _temp_dir=str(self._folder),
-        )
+            ray.init(
+                address="local",
+                num_cpus=self.capacity.workers * self.capacity.cpus,
+                num_gpus=math.ceil(self.capacity.workers * self.capacity.gpus),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=_OBJECT_STORE_BYTES,
+                _temp_dir=str(self._folder),
+            )
 
     def _join(self, address: str) -> None:
         """Join a cluster, and request capacity from its autoscaler."""
@@ -255,30 +247,6 @@ class Cluster:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
-
-
-def _restore_termination(handler: Any) -> None:
-    """Put the program's own reaction to SIGTERM back in the place of Ray's, which ends without a word.
-
-    Where the program had none, it is taken as Ctrl-C: the workers end in order.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return
-    if callable(handler):
-        signal.signal(signal.SIGTERM, handler)
-    elif handler is signal.SIG_DFL:
-        interrupt_on_termination()
-
-
-@contextmanager
-def restored_interrupt() -> Iterator[None]:
-    """Restore the program's own reaction to Ctrl-C at the end of the block: Ray leaves its there."""
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from search_space.termination import in_main_thread
 from searcher.cluster.capacity import Capacity, FaultTolerance
 from searcher.cluster.heartbeat import Heartbeat
 from searcher.cluster.nodes import missing
@@ -165,7 +166,7 @@ class Bridge:
         """Interrupt trainings whose epoch has not ended in time since a stop was requested."""
         now = time.monotonic()
         self._stop_at = self._stop_at or now + STOP_SECONDS
-        if now > self._stop_at and not self._interrupted:
+        if now > self._stop_at and not self._interrupted and in_main_thread():
             # As Ctrl-C does, which Tune obeys at once; the epoch is trained again later.
             self._interrupted = True
             signal.raise_signal(signal.SIGINT)

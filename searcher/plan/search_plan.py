@@ -254,12 +254,10 @@ class SearchPlan(Plan):
     @property
     def common_failure(self) -> str | None:
         """The reason for which all candidates of this session failed, once that is clear; then it ends."""
-        alike = {_NUMBER.sub("#", reason) for reason in self._failures}
-        if len(self._failures) < _FAILURES_ALIKE or len(alike) > 1:
+        if len(self._failures) < _FAILURES_ALIKE or any(each.metrics for each in self.records.candidates()):
             return None
-        return (
-            None if any(candidate.metrics for candidate in self.records.candidates()) else self._failures[0]
-        )
+        alike = {_NUMBER.sub("#", reason) for reason in self._failures}
+        return self._failures[0] if len(alike) == 1 else None
 
     def fail(self, job: Job, reason: str) -> None:
         """Record that a running job failed, and end its candidate."""

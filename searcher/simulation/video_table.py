@@ -8,7 +8,7 @@ worth is estimated from all rows together (``network_logits``).
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 
@@ -31,7 +31,6 @@ REDUCTION = 3
 _PENALTIES = np.geomspace(1e-2, 1e4, 61)
 
 
-@cache
 def read_video_table(path: Path = TABLE) -> pd.DataFrame:
     """Return the table, a row for each epoch of each training.
 

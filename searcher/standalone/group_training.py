@@ -21,8 +21,9 @@ from proxy_train.training.training_run import EpochLine, TrainingRun, read_train
 from search_space.errors import MovinasError, RecordError
 from search_space.files import write_text
 from search_space.network.allocator import retain_freed_memory
+from search_space.termination import restored_handlers
 from searcher.cluster.capacity import Capacity
-from searcher.cluster.cluster import Cluster, restored_interrupt
+from searcher.cluster.cluster import Cluster
 
 _FAILURE = "failure.txt"
 _POLL_SECONDS = 0.5
@@ -65,7 +66,7 @@ def train_in_group(
             ),
             run_config=train.RunConfig(name="training", storage_path=str(storage)),
         )
-        with _following(run, on_epoch), restored_interrupt():
+        with _following(run, on_epoch), restored_handlers():
             try:
                 trainer.fit()
             except SystemExit:

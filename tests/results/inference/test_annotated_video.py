@@ -108,6 +108,14 @@ def test_reports_and_trainings_keep_what_they_read(
     record.write_text("content")
     assert call(monkeypatch, "report", tmp_path / "run", "--output", record) == 2
     assert "which is read" in " ".join(capsys.readouterr().err.split())
+    # The run's videos, too, wherever they are.
+    video = tmp_path / "videos" / "train" / "a" / "1.mp4"
+    video.parent.mkdir(parents=True)
+    video.write_text("a video")
+    (tmp_path / "run/settings.yaml").write_text(f"data: {{kind: folder, root: {tmp_path / 'videos'}}}")
+    assert call(monkeypatch, "report", tmp_path / "run", "--output", video) == 2
+    assert "which is read" in " ".join(capsys.readouterr().err.split())
+    assert video.read_text() == "a video"
     for weights in (member, member / "weights.safetensors"):
         assert call(monkeypatch, "train", "A0-stream", "--output", member, "--weights", weights) == 2
         assert "which is read" in " ".join(capsys.readouterr().err.split())

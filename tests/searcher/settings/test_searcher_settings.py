@@ -284,14 +284,6 @@ def test_a_recipe_may_be_inline_or_a_file(tmp_path: Path) -> None:
     assert changed(tmp_path, recipe={"learning_rate": 0.25}).recipe.learning_rate == 0.25
 
 
-@pytest.mark.parametrize(("limit", "expected"), [("150000 100000", 1), ("max 100000", 8), ("nonsense", 8)])
-def test_a_container_s_quota_counts(limit: str, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
-    monkeypatch.setattr(Path, "read_text", lambda *_, **__: limit)
-    assert machine.cpus() == expected
-
-
 def test_windows_may_be_said_in_one_place(tmp_path: Path) -> None:
     one = load_settings(
         written(tmp_path, "search: {windows: {macs: {low: 1.0e+6}, parameters: {high: 3.0e+4}}}")

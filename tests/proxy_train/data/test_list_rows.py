@@ -1,0 +1,52 @@
+"""The rows of lists against the files and against each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.proxy_train.data.test_lists import read, write
+from tests.proxy_train.video_files import touch
+
+
+@pytest.mark.parametrize("inside", [".", "link"])
+def test_absolute_paths_name_the_videos_of_the_root(tmp_path: Path, inside: str) -> None:
+    root = tmp_path / "videos"
+    touch(root, *(f"{name}/{number}.mp4" for name in "ab" for number in range(3)))
+    (tmp_path / "link").symlink_to(root)
+    written = tmp_path / "link" if inside == "link" else root
+    lines = [f"{written}/{name}/{number}.mp4 {label}" for label, name in enumerate("ab") for number in (0, 1)]
+    write(root, train__txt=lines[::2], val__txt=lines[1::2])
+    dataset = read(root, "list")
+    assert sorted(name for name, reason in dataset.dropped if reason == "in no list") == [
+        str(root / name / "2.mp4") for name in "ab"
+    ]
+
+
+def test_rows_that_contradict_or_repeat_others_are_named(tmp_path: Path) -> None:
+    touch(tmp_path, "a0.mp4", "a1.mp4", "b0.mp4", "b1.mp4")
+    train = ["a0.mp4 0", "a0.mp4 1", "a1.mp4 0", "a1.mp4 0", "b0.mp4 1", "b0.mp4 1"]
+    write(tmp_path, train__txt=train, val__txt=["b1.mp4 1"])
+    dataset = read(tmp_path, "list")
+    assert [item.path.name for item in dataset.items["train"]] == ["a1.mp4", "b0.mp4"]
+    assert dict(dataset.dropped) | {str(tmp_path / "a0.mp4"): ""} == {
+        "train:1:a0.mp4": "lines 1, 2 of train.txt give it different labels",
+        "train:2:a0.mp4": "lines 1, 2 of train.txt give it different labels",
+        "train:4:a1.mp4": "line 3 of train.txt says the same",
+        "train:6:b0.mp4": "line 5 of train.txt says the same",
+        str(tmp_path / "a0.mp4"): "",
+    }
+
+
+def test_columns_that_are_passed_over_are_told(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mp4", "b.mp4")
+    head = "path,start,end,label"
+    write(
+        tmp_path,
+        train__csv=[head, "a.mp4,0,1,walk", "a.mp4,1,2,run", "b.mp4,0,1,run"],
+        val__csv=[head, "b.mp4,1,2,run"],
+    )
+    dataset = read(tmp_path, "list")
+    assert any("passed over: start, end" in note for note in dataset.notes)
+    assert [item.path.name for item in dataset.items["train"]] == ["b.mp4"], "a.mp4 would have two labels"
