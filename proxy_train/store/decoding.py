@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -186,16 +188,17 @@ def decode(item: VideoItem, plan: DecodePlan) -> KeptFrames:
     Raises:
         DataError: it cannot be read.
     """
-    announced = item.video.probe().duration
-    if announced:
-        begin, expected = _middle(item, plan, announced)
-        frames = _read(item, plan, begin)
-        if abs(len(frames) - expected) <= 1 and len(frames):
-            return KeptFrames(frames, begin, "")
+    with item.video.opened() as opened:
+        announced = opened.header().duration
+        if announced:
+            begin, expected = _middle(item, plan, announced)
+            frames = _kept(opened.frames(plan.fps, plan.side, start=begin, end=item.end), plan)
+            if abs(len(frames) - expected) <= 1 and len(frames):
+                return KeptFrames(frames, begin, "")
     # The header is wrong about the length, or says nothing.
     measured = item.video.measure()
     begin, _ = _middle(item, plan, measured.duration)
-    frames = _read(item, plan, begin)
+    frames = _kept(item.video.frames(plan.fps, plan.side, start=begin, end=item.end), plan)
     if not len(frames):
         start = item.start or 0.0
         raise DataError(f"{item.path}: no frame from {start:g} s on: it ends at {measured.duration:.2f} s")
@@ -210,9 +213,8 @@ def _middle(item: VideoItem, plan: DecodePlan, duration: float) -> tuple[float, 
     return begin, min(plan.keep, math.ceil((end - begin) * plan.fps - 1e-3))
 
 
-def _read(item: VideoItem, plan: DecodePlan, begin: float) -> Clips:
-    stream = item.video.frames(plan.fps, plan.side, start=begin, end=item.end)
-    frames = [frame for frame, _ in zip(stream, range(plan.keep), strict=False)]
+def _kept(stream: Iterator[Clips], plan: DecodePlan) -> Clips:
+    frames = list(islice(stream, plan.keep))
     return np.stack(frames) if frames else _no_frames(plan)
 
 

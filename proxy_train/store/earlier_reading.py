@@ -17,8 +17,6 @@ from PIL import Image
 from proxy_train.processes import map_in_processes, run_in_process
 from proxy_train.store.decoding import CHUNK
 from proxy_train.store.meta import READING, read_meta, write_meta
-from proxy_train.video.opening import open_video
-from proxy_train.video.shown_frames import shown_frames
 from proxy_train.video.video import Video
 from search_space.errors import DataError
 
@@ -65,17 +63,19 @@ def was_read_otherwise(video: Video) -> bool:
     """Return whether version 0.1.0 made other pictures of a video, or of other times; if in doubt, it did."""
     path, files = video.path, video.files
     try:
-        first = next(shown_frames(path, 0.0, files))
-        if first.picture.orientation.mirrored or first.picture.aspect != 1:
-            return True
-        if files is not None:
-            with Image.open(path / files.name(0)) as image:
-                return first.picture.orientation.turned or image.mode.startswith("I")
-        with open_video(path) as opened:
-            container, stream = opened.container, opened.stream
-            in_avi = container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
+        with video.opened() as opened:
+            first = next(opened.shown(0.0))
+            if first.picture.orientation.mirrored or first.picture.aspect != 1:
+                return True
+            if files is not None:
+                with Image.open(path / files.name(0)) as image:
+                    return first.picture.orientation.turned or image.mode.startswith("I")
+            file = opened.file
+            assert file is not None
+            stream = file.stream
+            in_avi = file.container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
             start = float((stream.start_time or 0) * (stream.time_base or 0))
             late = abs((first.picture.frame.time or start) - start) > 1e-3
-            return opened.joins_parts or in_avi or late or stream is not container.streams.video[0]
+            return file.joins_parts or in_avi or late or stream is not file.container.streams.video[0]
     except (DataError, OSError, StopIteration):
         return False  # it was left out, and is

@@ -88,9 +88,10 @@ def _camera_pictures(device: str, system: str | None, fps: float, size: int) -> 
 
 def _file_pictures(path: Path, fps: float, size: int) -> Iterator[Frame]:
     count = 0
-    for frame in Video(path).frames(fps, size):
-        yield frame
-        count += 1
-    header = Video(path).probe()
+    with Video(path).opened() as opened:
+        header = opened.header()
+        for frame in opened.frames(fps, size):
+            yield frame
+            count += 1
     announced = 0.0 if header.estimated else header.duration
     require_end(str(path), count / fps, announced, 1 / fps)

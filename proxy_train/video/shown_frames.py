@@ -40,23 +40,20 @@ class Shown(NamedTuple):
     stepped_back: float = 0.0
 
 
-def shown_frames(path: Path, start: float, files: FrameFiles | None) -> Iterator[Shown]:
-    """Yield decoded pictures from ``start`` or before."""
-    if files is not None:
-        for number, image in folder_frames(path, files, max(0, int(start * files.fps + TOLERANCE))):
-            yield Shown(number / files.fps, (number + 1) / files.fps, image)
-        return
-    with open_video(path) as video:
-        if start <= 0:
-            yield from shown_from_the_beginning(video)
-            return
-        origin = _origin_to_seek_by(video)
+def shown_frames(video: OpenVideo, start: float) -> Iterator[Shown]:
+    """Yield decoded pictures of a video that has just been opened, from ``start`` or before."""
+    origin = _origin_to_seek_by(video) if start > 0 else None
+    if origin is not None:
         decoding = _Decoding(video, origin)
         first = _first_after_seek(video.container, origin, decoding.pictures, start)
         if first is not None:
             yield from _on_show(decoding, first)
             return
-    yield from shown_frames(path, 0.0, None)
+    if start <= 0:
+        yield from shown_from_the_beginning(video)
+        return
+    with open_video(video.path) as anew:
+        yield from shown_from_the_beginning(anew)
 
 
 def shown_from_the_beginning(video: OpenVideo) -> Iterator[Shown]:
@@ -76,8 +73,11 @@ def _on_show(decoding: _Decoding, shown: Shown | None) -> Iterator[Shown]:
         yield shown._replace(end=decoding.end_of(shown, duration))
 
 
-def folder_frames(path: Path, files: FrameFiles, first: int = 0) -> Iterator[tuple[int, DecodedPicture]]:
-    return enumerate(images(path, files, first), first)
+def shown_images(path: Path, files: FrameFiles, start: float) -> Iterator[Shown]:
+    """Yield the pictures of a folder of frames, from the one on show at ``start``."""
+    first = max(0, int(start * files.fps + TOLERANCE))
+    for number, image in enumerate(images(path, files, first), first):
+        yield Shown(number / files.fps, (number + 1) / files.fps, image)
 
 
 class _Decoding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -18,9 +19,8 @@ from proxy_train.video.picture import Frame, picture
 from proxy_train.video.shown_frames import (
     TOLERANCE,
     Shown,
-    folder_frames,
     shown_frames,
-    shown_from_the_beginning,
+    shown_images,
 )
 from search_space.errors import DataError
 
@@ -75,20 +75,27 @@ class Video:
     path: Path
     files: FrameFiles | None = None
 
+    @contextmanager
+    def opened(self) -> Iterator[OpenedVideo]:
+        """Open the video, to read its header and its frames of one file that is opened once.
+
+        Raises:
+            DataError: the file is missing, empty, no video, or has no picture stream.
+        """
+        if self.files is not None:
+            yield OpenedVideo(self, None)
+            return
+        with open_video(self.path) as file:
+            yield OpenedVideo(self, file)
+
     def probe(self) -> VideoInfo:
         """Read the header.
 
         Raises:
             DataError: the file is missing, empty, no video, or has no picture stream.
         """
-        files = self.files
-        if files is not None:
-            first = next(folder_frames(self.path, files))[1].frame
-            return VideoInfo(
-                first.width, first.height, files.count / files.fps, files.fps, "images", frames=files.count
-            )
-        with open_video(self.path) as video:
-            return _header(video)
+        with self.opened() as opened:
+            return opened.header()
 
     def measure(self) -> VideoInfo:
         """Decode the whole video: like ``probe``, but with the duration and rate that its frames have.
@@ -96,11 +103,9 @@ class Video:
         Raises:
             DataError: as ``read``.
         """
-        if self.files is not None:
-            return self._observed(self.probe(), shown_frames(self.path, 0.0, self.files), joins_parts=False)
-        with open_video(self.path) as video:
-            pictures = shown_from_the_beginning(video)
-            return self._observed(_header(video), pictures, joins_parts=video.joins_parts)
+        with self.opened() as opened:
+            joins_parts = opened.file is not None and opened.file.joins_parts
+            return self._observed(opened.header(), opened.shown(0.0), joins_parts=joins_parts)
 
     def _observed(self, header: VideoInfo, pictures: Iterator[Shown], *, joins_parts: bool) -> VideoInfo:
         """Return what a header says, put right by the pictures."""
@@ -109,7 +114,7 @@ class Video:
             try:
                 seen.add(shown)
             except (OSError, ValueError) as error:
-                raise self._cannot_convert(shown, error) from error
+                raise self.cannot_convert(shown, error) from error
         if not seen.frames:
             raise DataError(f"{self.path}: no frame in it")
         duration, notes = seen.duration, [header.note, *seen.notes()]
@@ -129,7 +134,7 @@ class Video:
             note="; ".join(filter(None, notes)),
         )
 
-    def _cannot_convert(self, shown: Shown, error: Exception) -> DataError:
+    def cannot_convert(self, shown: Shown, error: Exception) -> DataError:
         """Return what libswscale or PyAV say of a picture as an error of the video."""
         reason, kind = getattr(error, "strerror", None) or error, shown.picture.frame.format.name
         place = f"the picture at {shown.begin:.2f} s ({kind})"
@@ -192,11 +197,69 @@ class Video:
         Raises:
             DataError: the file cannot be read, or is damaged.
         """
+        with self.opened() as opened:
+            yield from opened.frames(fps, size, start=start, end=end, square=square, first=first, seek=seek)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedVideo:
+    """A video that is open: its header and then, once, its frames.
+
+    Args:
+        video: the video.
+        file: its open file; None for a folder of frames.
+    """
+
+    video: Video
+    file: OpenVideo | None
+
+    def header(self) -> VideoInfo:
+        """Return what the header says; the first image's shape for a folder.
+
+        Raises:
+            DataError: the first image cannot be read.
+        """
+        files = self.video.files
+        if files is not None:
+            first = next(self.shown(0.0)).picture.frame
+            return VideoInfo(
+                first.width, first.height, files.count / files.fps, files.fps, "images", frames=files.count
+            )
+        assert self.file is not None
+        return _header(self.file)
+
+    def shown(self, start: float) -> Iterator[Shown]:
+        """Yield decoded pictures from ``start`` or before, each with the seconds during which it is on show.
+
+        Raises:
+            DataError: the file cannot be read, or is damaged.
+        """
+        if self.file is None:
+            assert self.video.files is not None
+            return shown_images(self.video.path, self.video.files, start)
+        return shown_frames(self.file, start)
+
+    def frames(
+        self,
+        fps: float,
+        size: int,
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        square: bool = True,
+        first: int = 0,
+        seek: bool = True,
+    ) -> Iterator[Frame]:
+        """Yield the frames that :meth:`Video.frames` yields; to be called once.
+
+        Raises:
+            DataError: the file cannot be read, or is damaged.
+        """
         reformatter = VideoReformatter()
         begin = start or 0.0
         # Times are always counted from ``begin``: a sum of parts of them would be another number.
         due, count = begin + first / fps, first
-        for shown in shown_frames(self.path, due if seek else begin, self.files):
+        for shown in self.shown(due if seek else begin):
             # Each decoded frame is scaled once, however many times it is due.
             pixels: Frame | None = None
             while due < shown.end - TOLERANCE and (end is None or due < end - TOLERANCE):
@@ -204,7 +267,7 @@ class Video:
                     try:
                         pixels = picture(shown.picture, size, reformatter, square=square)
                     except (OSError, ValueError) as error:
-                        raise self._cannot_convert(shown, error) from error
+                        raise self.video.cannot_convert(shown, error) from error
                 yield pixels
                 count += 1
                 due = begin + count / fps

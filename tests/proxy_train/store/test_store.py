@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -273,3 +274,17 @@ def test_a_full_disk_is_said_beforehand(tiny_dataset: Dataset, tmp_path: Path) -
 def test_missing_store_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no prepared data"):
         PreparedData.open(tmp_path)
+
+
+def test_preparing_opens_each_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = grey_dataset(tmp_path / "videos", long=24, short=6, val=24)
+    opened: list[Path] = []
+
+    def counting(file: Path, **options: Any) -> Any:
+        opened.append(file)
+        return real(file, **options)
+
+    real = av.open
+    monkeypatch.setattr(av, "open", counting)
+    prepare(dataset, frames=4, size=16, fps=7.5, cache=tmp_path)
+    assert sorted(opened) == sorted(item.path for items in dataset.items.values() for item in items)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from proxy_train.video.frame_files import FrameFiles
+from proxy_train.video.opening import OpenVideo
 from proxy_train.video.shown_frames import Shown, shown_frames
 from proxy_train.video.writing import write_video
 from results.export.export import frames_compared
@@ -33,8 +33,8 @@ def test_of_a_long_video_only_what_is_compared_is_decoded(
     write(tmp_path / "v.mp4", frames)
     decoded: list[float] = []
 
-    def counted(path: Path, start: float, files: FrameFiles | None) -> Iterator[Shown]:
-        for shown in shown_frames(path, start, files):
+    def counted(video: OpenVideo, start: float) -> Iterator[Shown]:
+        for shown in shown_frames(video, start):
             decoded.append(shown.begin)
             yield shown
 
