@@ -20,6 +20,7 @@ from proxy_train.video.live_source import Handover, read_address
 from proxy_train.video.picture import Frame
 from proxy_train.video.video import Video
 from search_space.errors import DataError
+from tests.proxy_train.video.rtsp_server import PASSWORD, USER, rtsp_server
 from tests.proxy_train.video.servers import (
     FPS,
     Answer,
@@ -164,6 +165,24 @@ def test_a_live_source_that_breaks_off_for_good_is_said(end: str, reason: str, f
     # A reset takes with it what was not read yet.
     assert numbers(seen) == list(range(len(seen))) and (end == "reset" or len(seen) == 24)
     assert broken.value.__cause__ is None and "pass" not in broken.value.message
+
+
+@pytest.mark.parametrize("transport", ["TCP", "UDP"])
+@pytest.mark.usefixtures("at_once")
+def test_a_camera_of_a_network_goes_on_after_a_break(
+    transport: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    films = [write_film(tmp_path / f"{n}.ts", 24, 24 * n, "mpegts") for n in range(2)]
+    with rtsp_server(films, transport=transport) as port, caplog.at_level(logging.WARNING):
+        seen = list(pictures(f"rtsp://{USER}:{PASSWORD}@127.0.0.1:{port}/s?key={PASSWORD}", FPS, SIZE))
+    assert numbers(seen) == list(range(48))
+    assert f"rtsp://127.0.0.1:{port}/s, after 3.00 s" in caplog.text and PASSWORD not in caplog.text
+
+
+def test_a_camera_that_wants_another_password_says_so(film: Path) -> None:
+    with rtsp_server([film]) as port, pytest.raises(DataError, match="401 Unauthorized") as refused:
+        list(pictures(f"rtsp://{USER}:wrong@127.0.0.1:{port}/s", FPS, SIZE))
+    assert "wrong" not in f"{refused.value} {refused.value.hint}"
 
 
 @pytest.mark.parametrize("kind", ["mpegts", "matroska"])
