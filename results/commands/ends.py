@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import sys
 from typing import Any
@@ -21,11 +22,25 @@ REFUSALS = frozenset(
 _INTERRUPTED, _TERMINATED = 130, 143  # 128 and the signal's number, as shells say it
 
 
+_DRAWN = {"─": "-", "–": "-", "±": "+-", "²": "2", "…": "..."}
+"""What tables and sentences are drawn with, in ASCII."""
+
+
 def ready_streams() -> None:
-    """Make what the terminal's encoding has no letters for a backslash's escape, not the end of a command."""
+    """Make what the terminal's encoding has no letters for ASCII or an escape, not the end of a command."""
+    codecs.register_error("movinas", _in_ascii)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="movinas")
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Return rules and signs as ASCII draws them, and letters, which would be lost, as escapes."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    left = error.object[error.start : error.end]
+    shown = (_DRAWN.get(c) or c.encode("ascii", "backslashreplace").decode() for c in left)
+    return "".join(shown), error.end
 
 
 class Commands(TyperGroup):
