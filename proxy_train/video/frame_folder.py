@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from proxy_train.video.file_kind import is_folder
 from proxy_train.video.frame_files import FrameFiles
 from proxy_train.video.image_file import read_image
 from proxy_train.video.picture import DecodedPicture
@@ -81,7 +82,8 @@ def sort_images(folder: Path, fps: float) -> SortedImages:
     """
     try:
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_file())
+            # A link that leads nowhere is a frame that is missing.
+            names = sorted(entry.name for entry in entries if not is_folder(entry))
     except OSError as error:
         raise DataError(f"{folder}: {error.strerror}", hint="folders must be readable") from error
     spellings: dict[tuple[str, str], list[_Image]] = {}

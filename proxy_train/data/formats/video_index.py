@@ -47,7 +47,7 @@ class VideoIndex:
             below = "" if folder == "." else f"{folder.rstrip('/')}/"
             for name in contents.videos:
                 self._enter(name[: name.rindex(".")], below + name)
-            apart = contents.hidden or contents.previews or contents.reason
+            apart = contents.hidden or contents.previews or contents.no_files or contents.reason
             if apart or (contents.images and not contents.is_video):
                 self._rest.append(contents)
 
