@@ -66,11 +66,12 @@ def was_read_otherwise(video: Video) -> bool:
     path, files = video.path, video.files
     try:
         first = next(shown_frames(path, 0.0, files))
-        if first.picture.orientation.mirrored or first.picture.aspect != 1:
+        orientation = first.picture.orientation
+        if orientation.mirrored or orientation.askew or first.picture.aspect != 1:
             return True
         if files is not None:
             with Image.open(path / files.name(0)) as image:
-                return first.picture.orientation.turned or image.mode.startswith("I")
+                return orientation.turned or image.mode.startswith("I")
         with open_video(path) as opened:
             container, stream = opened.container, opened.stream
             in_avi = container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
