@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -152,6 +153,13 @@ def test_rules_and_signs_are_drawn_with_what_a_terminal_has(
     Terminal().say(table)
     lines = written.getvalue().decode(encoding).split("\n")
     assert lines == ["Title", "", "operator", 8 * rule, "conv", "", note, ""]
+
+
+def test_a_warning_is_one_line_whatever_a_name_holds() -> None:
+    ready_streams()
+    record = logging.LogRecord("movinas", logging.WARNING, "", 0, "left out %s", ("a\nb\x1b\udcff",), None)
+    assert logging.lastResort is not None
+    assert logging.lastResort.format(record) == r"left out a\nb\x1b\udcff"
 
 
 def test_a_recipe_is_read_in_the_encoding_that_it_is_written_in(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import errno
+import logging
 import sys
 from typing import Any
 
@@ -11,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from search_space.errors import Stopped
+from search_space.escapes import one_line
 from search_space.termination import interrupt_on_termination, was_terminated
 
 _RESUMABLE = {"search", "train", "family", "prepare", "make", "proxy-validity"}
@@ -27,11 +29,21 @@ _DRAWN = {"─": "-", "–": "-", "±": "+-", "²": "2", "…": "..."}
 
 
 def ready_streams() -> None:
-    """Make what the terminal's encoding has no letters for ASCII or an escape, not the end of a command."""
+    """Make what a terminal cannot show ASCII or escapes: neither the end of a command nor a broken line."""
+    assert logging.lastResort is not None, "Python's own, which prints warnings"
+    logging.lastResort.setFormatter(_OneLine())
     codecs.register_error("movinas", _in_ascii)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="movinas")
+
+
+class _OneLine(logging.Formatter):
+    """A warning on one line, whatever names of files are in it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - a name of the library's
+        """Return the message of a record."""
+        return one_line(super().formatMessage(record))
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
