@@ -18,7 +18,7 @@ from results.commands.networks import export, latency_table, profile, stream
 from results.commands.spaces import list_spaces, show_space
 from results.commands.studies import proxy_validity, simulate
 from search_space.errors import MovinasError, SettingsError
-from search_space.escapes import one_line
+from search_space.escapes import escaped
 from search_space.files import DEFAULT_CACHE
 from search_space.lazy_names import lazy_names
 
@@ -99,15 +99,15 @@ def main() -> None:
     try:
         app()
     except MovinasError as error:
-        print(f"movinas: {one_line(error.message)}", file=sys.stderr)
+        print(f"movinas: {escaped(error.message)}", file=sys.stderr)
         if error.hint:
-            print(f"  remedy: {one_line(error.hint)}", file=sys.stderr)
+            print(f"  remedy: {escaped(error.hint)}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
         if error.errno not in REFUSALS:
             raise
         # The disk's word, not a fault of the program's: its own errors have other numbers.
-        print(f"movinas: {one_line(str(error.filename or 'the output'))}: {error.strerror}", file=sys.stderr)
+        print(f"movinas: {escaped(str(error.filename or 'the output'))}: {error.strerror}", file=sys.stderr)
         print("  remedy: make it writable, free some space, or give another path", file=sys.stderr)
         sys.exit(2)
 

@@ -8,6 +8,6 @@ import re
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-def one_line(text: str) -> str:
+def escaped(text: str) -> str:
     """Return a text on one line that moves no cursor: controls and bytes that are no text become escapes."""
     return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)

@@ -17,7 +17,7 @@ from proxy_train.data.settings import DataSettings
 from proxy_train.processes import map_in_processes, run_in_process
 from proxy_train.video.video import CRASHES, Video, VideoInfo
 from search_space.errors import DataError
-from search_space.escapes import one_line
+from search_space.escapes import escaped
 from search_space.files import write_json
 from search_space.progress import ProgressCallback, ignore_progress
 
@@ -151,7 +151,7 @@ class DataCheck:
             lines += [f"  {what} {name}: {reason}" for name, reason in named[:_SHOWN]]
             if len(named) > _SHOWN:
                 lines.append(f"  {what}: {len(named) - _SHOWN} more")
-        return "\n".join(map(one_line, lines))
+        return "\n".join(map(escaped, lines))
 
     def _table(self) -> list[str]:
         """Return one line a class, with its videos in each split that has any."""
@@ -159,11 +159,11 @@ class DataCheck:
         names = list(next(iter(self.counts.values()), {}))
         if not splits or not names:
             return []
-        width = max(len("class"), *(len(one_line(name)) for name in names))
+        width = max(len("class"), *(len(escaped(name)) for name in names))
         lines = [f"{'class':{width}}" + "".join(f"{split:>8}" for split in splits)]
         for name in names:
             lines.append(
-                f"{one_line(name):{width}}" + "".join(f"{self.counts[split][name]:8}" for split in splits)
+                f"{escaped(name):{width}}" + "".join(f"{self.counts[split][name]:8}" for split in splits)
             )
         return lines
 

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from search_space.errors import Stopped
-from search_space.escapes import one_line
+from search_space.escapes import escaped
 from search_space.termination import interrupt_on_termination, was_terminated
 
 _RESUMABLE = {"search", "train", "family", "prepare", "make", "proxy-validity"}
@@ -43,7 +43,7 @@ class _OneLine(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - a name of the library's
         """Return the message of a record."""
-        return one_line(super().formatMessage(record))
+        return escaped(super().formatMessage(record))
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
