@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
 
 from proxy_train.data.dataset import Dataset, LeftOut, VideoItem
-from proxy_train.data.formats.tree import walk
 from proxy_train.data.labels import output_indices
-from proxy_train.data.settings import DataSettings
 from proxy_train.processes import map_in_processes, run_in_process
 from proxy_train.video.video import CRASHES, Video, VideoInfo
 from search_space.errors import DataError
@@ -271,23 +269,14 @@ def _doubts(item: VideoItem, info: VideoInfo) -> Iterable[str]:
         yield f"it ends at {item.end:g} s, the video at {info.duration:.2f} s"
 
 
-def files_read(settings: DataSettings) -> Iterator[Path]:
-    """Yield every file that a check may read. Reports of earlier checks among them it does not read."""
-    roots = [settings.root or settings.cache_folder, settings.annotations]
-    for root in (path.expanduser() for path in roots if path is not None):
-        if not root.is_dir():
-            yield root
-            continue
-        for contents in walk(root):
-            for name in (*contents.videos, *contents.images, *contents.others):
-                if not (name.endswith(".json") and _is_report(contents.folder / name)):
-                    yield contents.folder / name
-
-
-def _is_report(path: Path) -> bool:
+def is_report(path: Path) -> bool:
+    """Return whether a file is the report of an earlier check: it may be written anew."""
+    with path.open("rb") as file:
+        if file.read(1) != b"{":  # such as a video, which need not be read to its end
+            return False
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except ValueError:
         return False
     return isinstance(content, dict) and {"counts", "readable", "codecs", "without videos"} <= content.keys()
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from proxy_train.video.file_kind import is_folder
 from proxy_train.video.frame_files import FrameFiles
 from proxy_train.video.image_file import read_image
 from proxy_train.video.picture import DecodedPicture
 from search_space.errors import DataError
+from search_space.file_kind import is_folder
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 # The last number of a name counts the frames: ``cam2_0001.png``, ``shot (1).jpg``, ``0001_rgb.jpg``.

@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 from PIL.ExifTags import Base
 
-from proxy_train.video.file_kind import no_file
 from proxy_train.video.orientation import Orientation
 from proxy_train.video.picture import DecodedPicture, Frame
 from search_space.errors import DataError
+from search_space.file_kind import no_file
 
 
 def read_image(path: Path) -> DecodedPicture:

@@ -12,8 +12,8 @@ import av.error
 import av.format
 import av.stream
 
-from proxy_train.video.file_kind import no_file
 from search_space.errors import DataError
+from search_space.file_kind import no_file
 
 _REMEDIES = {
     "a folder": "give the path of a video in it",

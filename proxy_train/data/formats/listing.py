@@ -10,8 +10,8 @@ from pathlib import Path
 from proxy_train.data.dataset import LeftOut, VideoItem
 from proxy_train.data.formats.tree import Contents
 from proxy_train.data.labels import Label, LabelsKind
-from proxy_train.video.file_kind import no_file
 from proxy_train.video.video import Video
+from search_space.file_kind import no_file
 
 _SHARE = 15  # percent of the videos for val, and again for test, if annotations do not tell
 _SHOWN = 4  # names of images in a reason; more of them are counted

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from proxy_train.data.formats.tree import VIDEOS, require_folder
-from proxy_train.video.file_kind import is_file, is_folder, no_file
 from proxy_train.video.frame_folder import SUFFIXES
 from search_space.errors import DataError
+from search_space.file_kind import is_file, is_folder, no_file
 
 Column = Literal["path", "label", "labels", "frames", "offset", "split", "-"]
 """The meaning of a list's column; ``-`` is none."""

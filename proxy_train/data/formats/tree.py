@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from proxy_train.video.file_kind import is_file, is_folder
 from proxy_train.video.frame_folder import SUFFIXES, rank_of
 from search_space.errors import DataError
+from search_space.file_kind import is_file, is_folder
 
 _MPEG = {".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts"}
 VIDEOS = frozenset(_MPEG | {".avi", ".mkv", ".webm", ".wmv", ".asf", ".flv", ".f4v", ".ogv", ".gif"})

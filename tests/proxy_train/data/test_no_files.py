@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy_train.data.check import check_dataset, files_read
-from proxy_train.data.settings import DataSettings
+from proxy_train.data.check import check_dataset
 from proxy_train.video.video import Video
 from search_space.errors import DataError
 from tests.proxy_train.data.test_formats import WRITERS
@@ -50,7 +49,6 @@ def test_what_is_no_file_is_named_and_the_rest_is_read(tmp_path: Path, kind: str
     found = load(tmp_path, kind, trainable=False)
     assert found.items == whole.items and found.missing == whole.missing
     assert set(found.dropped) - set(whole.dropped) == set(told.items())
-    assert not {str(path) for path in files_read(DataSettings(kind="auto", root=tmp_path))} & told.keys()
 
 
 def test_lists_and_annotations_that_are_no_files_do_not_keep_their_reader(tmp_path: Path) -> None:

@@ -33,6 +33,18 @@ def no_file(path: Path) -> str:
     return "" if kind == stat.S_IFREG else _KINDS.get(kind, "no file")
 
 
+def obstacle(folder: Path) -> str:
+    """Return why nothing can be written into a folder, in words; nothing if it can be, or can be made."""
+    try:
+        place = next(each for each in (folder, *folder.parents) if no_file(each) != "no such file")
+        kind = no_file(place) or "a file"
+    except OSError as error:
+        return f"{error.filename or folder}: {error.strerror}"
+    if kind != "a folder":
+        return f"{place} is {kind}"
+    return "" if os.access(place, os.W_OK | os.X_OK) else f"nothing may be written into {place}"
+
+
 def is_folder(entry: os.DirEntry[str]) -> bool:
     """Return whether an entry is a folder, or a link to one; raise OSError if that cannot be told."""
     try:
