@@ -18,6 +18,7 @@ from results.commands.networks import export, latency_table, profile, stream
 from results.commands.spaces import list_spaces, show_space
 from results.commands.studies import proxy_validity, simulate
 from search_space.errors import MovinasError, SettingsError
+from search_space.escapes import escaped
 from search_space.files import DEFAULT_CACHE
 from search_space.lazy_names import lazy_names
 
@@ -98,15 +99,15 @@ def main() -> None:
     try:
         app()
     except MovinasError as error:
-        print(f"movinas: {error.message}", file=sys.stderr)
+        print(f"movinas: {escaped(error.message)}", file=sys.stderr)
         if error.hint:
-            print(f"  remedy: {error.hint}", file=sys.stderr)
+            print(f"  remedy: {escaped(error.hint)}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
         if error.errno not in REFUSALS:
             raise
         # The disk's word, not a fault of the program's: its own errors have other numbers.
-        print(f"movinas: {error.filename or 'the output'}: {error.strerror}", file=sys.stderr)
+        print(f"movinas: {escaped(str(error.filename or 'the output'))}: {error.strerror}", file=sys.stderr)
         print("  remedy: make it writable, free some space, or give another path", file=sys.stderr)
         sys.exit(2)
 
@@ -149,8 +150,10 @@ def search(
 def frontier(run: RunFolder) -> None:
     """Print a run's frontier and redraw it: frontier.png, frontier.html, trials.csv, trials.parquet."""
     from results.commands.terminal import Terminal
+    from results.commands.written_files import require_folder
     from results.report.run_files import draw_frontier
 
+    require_folder(run, option="RUN")
     draw_frontier(run, Terminal())
 
 
@@ -230,11 +233,12 @@ def train(
     if output is None:
         raise SettingsError("--output is missing", hint="give a folder for the trained network")
     from proxy_train.recipe import Recipe
-    from results.commands.written_files import require_unread
+    from results.commands.written_files import require_folder, require_unread
     from search_space.architecture.by_name import read_architecture
     from search_space.architecture.parts import ClipShape
     from searcher.standalone.single_training import SingleTraining, parse_views
 
+    require_folder(output, option="--output")
     if weights is not None:
         require_unread(
             output, [weights, weights.parent] if weights.is_file() else [weights], option="--output"
@@ -315,15 +319,15 @@ def data_check(
     json_file: Annotated[Path | None, typer.Option("--json", help="File for all details as JSON.")] = None,
 ) -> None:
     """Decode every video of a data set once; report counts, durations, and broken files by name."""
-    from proxy_train.data.check import check_dataset, files_read
+    from proxy_train.data.check import check_dataset, is_report
     from proxy_train.data.settings import load_dataset
     from results.commands.terminal import Terminal
-    from results.commands.written_files import require_unread
+    from results.commands.written_files import require_file
     from searcher.cluster.machine import decoders
 
     terminal, chosen = Terminal(), _data_settings(data, cache, annotations)
-    if json_file is not None and json_file.exists():
-        require_unread(json_file, files_read(chosen), option="--json")
+    if json_file is not None:
+        require_file(json_file, option="--json", own=is_report)
     with terminal.bar("Checking videos") as report:
         dataset = load_dataset(chosen, trainable=False)
         found = check_dataset(dataset, workers=decoders(), progress=report)

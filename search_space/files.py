@@ -19,7 +19,8 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path that replaces ``path`` if the block succeeds, and is removed if it does not.
 
     The file has the permissions that the umask gives, even if a library that wrote it made it private. A
-    device or a pipe, such as /dev/null, is no file to replace: it is yielded itself.
+    device or a pipe, such as /dev/null, is no file to replace: it is yielded itself. A link stays what it is,
+    and the file that it leads to is replaced.
 
     Args:
         path: the file to replace; its folder is made if it does not exist.
@@ -28,6 +29,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     if path.is_char_device() or path.is_fifo():
         yield path
         return
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
     # The kernel applies the umask to this one; asking for the umask itself would change it for a moment.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -13,6 +15,9 @@ import av
 import pytest
 
 from proxy_train.recipe import Recipe
+from results.commands.ends import ready_streams
+from results.commands.terminal import Terminal
+from results.text.fitting_table import Column, FittingTable
 from search_space.errors import SettingsError
 from tests.proxy_train.video_files import content
 from tests.searcher.conftest import ROOT
@@ -127,6 +132,34 @@ def test_a_run_is_shown_and_drawn(terminal: str, tmp_path: Path) -> None:
     assert (folder / "frontier.png").is_file() and b"Frontier" in done.stdout
     table = [line for line in done.stdout.splitlines() if b"multiply-adds" in line]
     assert table and all(len(line) <= 60 for line in table)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "rule", "note"),
+    [
+        ("ascii", "-", "81.3 +- 0.4 % - \\u043f"),
+        ("latin-1", "-", "81.3 ± 0.4 % - \\u043f"),
+        ("utf-8", "─", "81.3 ± 0.4 % – п"),
+    ],
+)
+def test_rules_and_signs_are_drawn_with_what_a_terminal_has(
+    encoding: str, rule: str, note: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding, write_through=True))
+    ready_streams()
+    table = FittingTable("Title", [Column("operator", right=False)], notes=["81.3 ± 0.4 % – п"])
+    table.add_row("conv")
+    Terminal().say(table)
+    lines = written.getvalue().decode(encoding).split("\n")
+    assert lines == ["Title", "", "operator", 8 * rule, "conv", "", note, ""]
+
+
+def test_a_warning_is_one_line_whatever_a_name_holds() -> None:
+    ready_streams()
+    record = logging.LogRecord("movinas", logging.WARNING, "", 0, "left out %s", ("a\nb\x1b\udcff",), None)
+    assert logging.lastResort is not None
+    assert logging.lastResort.format(record) == r"left out a\nb\x1b\udcff"
 
 
 def test_a_recipe_is_read_in_the_encoding_that_it_is_written_in(tmp_path: Path) -> None:

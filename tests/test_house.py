@@ -21,7 +21,7 @@ ALLOWED = {
 # Within a room, the floors from the ground up: a file imports from lower floors and from its own folder.
 FLOORS: Mapping[str, tuple[str, ...]] = {
     "search_space": (
-        "collection errors files lazy_names progress spawning termination",
+        "collection errors escapes file_kind files lazy_names progress spawning termination",
         "architecture json_files yaml_document",
         "genes network",
         "cost",

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
 
 from proxy_train.data.dataset import Dataset, LeftOut, VideoItem
-from proxy_train.data.formats.tree import walk
 from proxy_train.data.labels import output_indices
-from proxy_train.data.settings import DataSettings
 from proxy_train.processes import map_in_processes, run_in_process
 from proxy_train.video.video import CRASHES, Video, VideoInfo
 from search_space.errors import DataError
+from search_space.escapes import escaped
 from search_space.files import write_json
 from search_space.progress import ProgressCallback, ignore_progress
 
@@ -150,8 +149,7 @@ class DataCheck:
             lines += [f"  {what} {name}: {reason}" for name, reason in named[:_SHOWN]]
             if len(named) > _SHOWN:
                 lines.append(f"  {what}: {len(named) - _SHOWN} more")
-        # File names need not be text, and terminals take nothing else.
-        return "\n".join(lines).encode(errors="backslashreplace").decode()
+        return "\n".join(map(escaped, lines))
 
     def _table(self) -> list[str]:
         """Return one line a class, with its videos in each split that has any."""
@@ -159,10 +157,12 @@ class DataCheck:
         names = list(next(iter(self.counts.values()), {}))
         if not splits or not names:
             return []
-        width = max(len("class"), *map(len, names))
+        width = max(len("class"), *(len(escaped(name)) for name in names))
         lines = [f"{'class':{width}}" + "".join(f"{split:>8}" for split in splits)]
         for name in names:
-            lines.append(f"{name:{width}}" + "".join(f"{self.counts[split][name]:8}" for split in splits))
+            lines.append(
+                f"{escaped(name):{width}}" + "".join(f"{self.counts[split][name]:8}" for split in splits)
+            )
         return lines
 
 
@@ -269,23 +269,14 @@ def _doubts(item: VideoItem, info: VideoInfo) -> Iterable[str]:
         yield f"it ends at {item.end:g} s, the video at {info.duration:.2f} s"
 
 
-def files_read(settings: DataSettings) -> Iterator[Path]:
-    """Yield every file that a check may read. Reports of earlier checks among them it does not read."""
-    roots = [settings.root or settings.cache_folder, settings.annotations]
-    for root in (path.expanduser() for path in roots if path is not None):
-        if not root.is_dir():
-            yield root
-            continue
-        for contents in walk(root):
-            for name in (*contents.videos, *contents.images, *contents.others):
-                if not (name.endswith(".json") and _is_report(contents.folder / name)):
-                    yield contents.folder / name
-
-
-def _is_report(path: Path) -> bool:
+def is_report(path: Path) -> bool:
+    """Return whether a file is the report of an earlier check: it may be written anew."""
+    with path.open("rb") as file:
+        if file.read(1) != b"{":  # such as a video, which need not be read to its end
+            return False
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except ValueError:
         return False
     return isinstance(content, dict) and {"counts", "readable", "codecs", "without videos"} <= content.keys()
 

@@ -52,7 +52,7 @@ class Contents:
 
     @classmethod
     def of(cls, dataset: Dataset) -> Contents:
-        """Return the contents of a data set as it is listed; every file is asked for its size."""
+        """Return the contents of a data set as it is listed."""
         videos = {
             item.id: _entry(item, split, dataset)
             for split, items in sorted(dataset.items.items())
@@ -136,14 +136,8 @@ def _entry(item: VideoItem, split: str, dataset: Dataset) -> Entry:
     if item.frames is not None:
         frames = item.frames
         return Entry(split, labels, (item.start, item.end, frames.template, frames.offset, frames.count), 0)
-    return Entry(split, labels, (item.start, item.end), 0 if dataset.fingerprint else _size(item.path))
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return -1
+    size = 0 if dataset.fingerprint else dataset.stamps[str(item.path)][1]
+    return Entry(split, labels, (item.start, item.end), size)
 
 
 def _phrase(names: Sequence[str], what: str) -> str:

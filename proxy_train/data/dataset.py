@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -149,11 +150,19 @@ class Dataset:
         names = [self.output_names[index] for index in sorted(indices)]
         return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
+    @cached_property
+    def stamps(self) -> Mapping[str, tuple[str, int, int]]:
+        """The stamp of each file and folder of frames by its path, as it was when first asked for."""
+        paths = dict.fromkeys(str(item.path) for items in self.items.values() for item in items)
+        return {path: stamp(Path(path)) for path in paths}
+
     @property
     def digest(self) -> str:
         """16 hexadecimal digits that change when a file, a label or a split changes."""
         content: Any = self.fingerprint or [
-            _identity(item, split) for split, items in sorted(self.items.items()) for item in items
+            _identity(item, split, self.stamps[str(item.path)])
+            for split, items in sorted(self.items.items())
+            for item in items
         ]
         facts = [self.name, self.classes, self.margin, self.seconds, content]
         if self.labels_kind != "single":
@@ -192,8 +201,8 @@ class Dataset:
 _NO_SPLIT = "add videos, or give train and val folders, or more videos per class to split"
 
 
-def _identity(item: VideoItem, split: str) -> list[Any]:
-    facts = [item.id, split, label_json(item.label), item.start, item.end, *stamp(item.path)]
+def _identity(item: VideoItem, split: str, stamped: tuple[str, int, int]) -> list[Any]:
+    facts = [item.id, split, label_json(item.label), item.start, item.end, *stamped]
     if item.frames is not None:
         facts.append(item.frames.facts())
     return facts

@@ -65,11 +65,12 @@ def was_read_otherwise(video: Video) -> bool:
     try:
         with video.opened() as opened:
             first = next(opened.shown(0.0))
-            if first.picture.orientation.mirrored or first.picture.aspect != 1:
+            orientation = first.picture.orientation
+            if orientation.mirrored or orientation.askew or first.picture.aspect != 1:
                 return True
             if files is not None:
                 with Image.open(path / files.name(0)) as image:
-                    return first.picture.orientation.turned or image.mode.startswith("I")
+                    return orientation.turned or image.mode.startswith("I")
             file = opened.file
             assert file is not None
             stream = file.stream

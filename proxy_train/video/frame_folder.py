@@ -13,6 +13,7 @@ from proxy_train.video.frame_files import FrameFiles
 from proxy_train.video.image_file import read_image
 from proxy_train.video.picture import DecodedPicture
 from search_space.errors import DataError
+from search_space.file_kind import is_folder
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 # The last number of a name counts the frames: ``cam2_0001.png``, ``shot (1).jpg``, ``0001_rgb.jpg``.
@@ -81,7 +82,8 @@ def sort_images(folder: Path, fps: float) -> SortedImages:
     """
     try:
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_file())
+            # A link that leads nowhere is a frame that is missing.
+            names = sorted(entry.name for entry in entries if not is_folder(entry))
     except OSError as error:
         raise DataError(f"{folder}: {error.strerror}", hint="folders must be readable") from error
     spellings: dict[tuple[str, str], list[_Image]] = {}
@@ -123,28 +125,38 @@ class _Sequence(NamedTuple):
 def _sequence(images: list[_Image], lengths: set[int], fps: float) -> _Sequence:
     """Return the images of one spelling as numbers, with what is no part of the sequence."""
     filled = Counter(len(image.digits) for image in images if image.digits[0] == "0" != image.digits)
-    if len(lengths) == 1:
-        (length,) = lengths
-    else:
-        length = max(filled, key=lambda each: (filled[each], each)) if filled else 1
+    # Of several ways to fill numbers up, of which none is 1, the one that most images fit.
+    length = next(iter(lengths))
+    if len(lengths) > 1:
+        length = max((1, *filled), key=lambda each: (_count(images, each), filled[each], each))
     before, after = _most_common((image.before, image.after) for image in images)
     numbers: dict[int, _Image] = {}
     strays: list[str] = []
     for image in sorted(images, key=lambda image: (image.before, image.after) != (before, after)):
-        # A number that outgrows its zeros has none: 0999 is followed by 1000 and by 10000.
-        fits = len(image.digits) == length or (len(image.digits) > length and image.digits[0] != "0")
-        number = int(image.digits) if fits and len(image.digits) <= 18 else -1
+        number = int(image.digits) if _fits(image, length) and len(image.digits) <= 18 else -1
         if number < 0 or number in numbers:
             strays.append("".join(image))
         else:
             numbers[number] = image
     words = before.replace("%", "%%"), after.replace("%", "%%")
-    zeros = f"0{length}" if len(lengths) == 1 or filled else ""
+    zeros = f"0{length}" if len(lengths) == 1 or length in filled else ""
     template = f"{words[0]}%{zeros}d{words[1]}"
     first, last = (min(numbers), max(numbers)) if numbers else (0, -1)
     mixed = any((image.before, image.after) != (before, after) for image in numbers.values())
     files = FrameFiles(template, first, last - first + 1, fps, mixed)
     return _Sequence(files, len(numbers), strays)
+
+
+def _fits(image: _Image, length: int) -> bool:
+    """Return whether a number is filled up with zeros to a length.
+
+    One that outgrows its zeros has none: 0999 is followed by 1000 and by 10000.
+    """
+    return len(image.digits) == length or (len(image.digits) > length and image.digits[0] != "0")
+
+
+def _count(images: list[_Image], length: int) -> int:
+    return sum(_fits(image, length) for image in images)
 
 
 def _most_common(spellings: Iterator[tuple[str, str]]) -> tuple[str, str]:
@@ -164,7 +176,14 @@ def _chosen(folder: Path, sequences: list[_Sequence]) -> _Sequence:
             f"{folder}: its frames may be those of {names}",
             hint="leave one kind of image in a folder, or call the frames img_%05d.jpg",
         )
-    return likely[0]
+    chosen = likely[0]
+    if chosen.strays and len(chosen.strays) >= _RIVAL * chosen.images:
+        raise DataError(
+            f"{folder}: its frames may be those of {chosen.frames.template} ({chosen.images} images), or"
+            f" {len(chosen.strays)} that are numbered otherwise, such as {min(chosen.strays)}",
+            hint="leave one kind of image in a folder, and fill up all numbers with zeros alike",
+        )
+    return chosen
 
 
 def images(folder: Path, files: FrameFiles, first: int = 0) -> Iterator[DecodedPicture]:

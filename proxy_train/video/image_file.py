@@ -13,6 +13,7 @@ from PIL.ExifTags import Base
 from proxy_train.video.orientation import Orientation
 from proxy_train.video.picture import DecodedPicture, Frame
 from search_space.errors import DataError
+from search_space.file_kind import no_file
 
 
 def read_image(path: Path) -> DecodedPicture:
@@ -22,11 +23,12 @@ def read_image(path: Path) -> DecodedPicture:
         DataError: the file is missing, damaged, or of numbers whose white is not known.
     """
     try:
+        kind = no_file(path)
+        if kind:
+            raise DataError(f"{path}: {kind}")
         with Image.open(path) as image:
             pixels = _eight_bits(path, image)
             orientation = _orientation(image)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
     # Pillow raises these for damaged headers and bodies.
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         if isinstance(error, DataError):

@@ -34,7 +34,7 @@ class Observations:
         self._started_over: float | None = None
         self._jump: tuple[float, float] | None = None
         self.frames = self.unseen = 0
-        self.turned = self.mirrored = self.stretched = False
+        self.turned = self.mirrored = self.stretched = self._askew = False
         self.plain = True
 
     def add(self, shown: Shown) -> None:
@@ -62,6 +62,7 @@ class Observations:
         if orientation is not UPRIGHT:
             self.turned |= orientation.turned
             self.mirrored |= orientation.mirrored
+            self._askew |= orientation.askew
         self.stretched |= shown.picture.aspect != 1
         if self.plain:
             self._look(shown)
@@ -86,6 +87,8 @@ class Observations:
     def notes(self) -> list[str]:
         """Return what a user should know of, in words."""
         notes = []
+        if self._askew:
+            notes.append("to be slanted, or turned by no quarter: its pictures are used as they are stored")
         if self._started_over is not None:
             notes.append(f"its time stamps start over at {self._started_over:.2f} s")
         if self._jump is not None and not self._joins_parts:

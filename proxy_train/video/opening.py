@@ -13,7 +13,14 @@ import av.format
 import av.stream
 
 from search_space.errors import DataError
+from search_space.file_kind import no_file
 
+_REMEDIES = {
+    "a folder": "give the path of a video in it",
+    "a named pipe": "save what it gives as a file; movinas stream reads it as - < PIPE",
+    "a socket": "give the path of a video",
+    "a device": "give the path of a video",
+}
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 
 
@@ -43,8 +50,9 @@ class OpenVideo(NamedTuple):
 def open_video(path: Path) -> Iterator[OpenVideo]:
     """Yield an open file; FFmpeg's errors become a DataError that names the file."""
     try:
-        if not path.is_file():
-            raise DataError(f"{path}: no such file")
+        kind = no_file(path)
+        if kind:
+            raise DataError(f"{path}: {kind}", hint=_REMEDIES.get(kind, ""))
         if path.stat().st_size == 0:
             raise DataError(f"{path}: the file is empty")
         # An absolute path is never taken for a protocol, whatever characters it holds.

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+_TOLERANCE = 1.0
+"""Degrees by which a turn may miss a quarter: FFmpeg's own tool allows for as much."""
 
 
 class Orientation(NamedTuple):
@@ -16,15 +20,18 @@ class Orientation(NamedTuple):
         swapped: whether rows become columns.
         rows: whether the rows are then reversed, the lowest first.
         columns: whether the columns are then reversed.
+        askew: whether the file asks for a slant or a turn by no quarter. Players show such a picture as it
+            is stored, FFmpeg's own tool turns it and fills up the corners.
     """
 
     swapped: bool = False
     rows: bool = False
     columns: bool = False
+    askew: bool = False
 
     @classmethod
     def of_matrix(cls, matrix: bytes) -> Orientation:
-        """Return the orientation that is nearest to a display matrix.
+        """Return the orientation that a display matrix stands for.
 
         Args:
             matrix: nine native 32-bit integers a, b, u, c, d, v, x, y, w, as FFmpeg hands them on: what is
@@ -33,14 +40,20 @@ class Orientation(NamedTuple):
         if len(matrix) != 36:
             return UPRIGHT
         a, b, _, c, d, *_ = struct.unpack("=9i", matrix)
-        if abs(b) + abs(c) > abs(a) + abs(d):
+        slant = math.tan(math.radians(_TOLERANCE))
+        if abs(a) <= slant * abs(b) and abs(d) <= slant * abs(c):
             return cls(swapped=True, rows=b < 0, columns=c < 0)
-        return cls(swapped=False, rows=d < 0, columns=a < 0)
+        if abs(b) <= slant * abs(a) and abs(c) <= slant * abs(d):
+            return cls(swapped=False, rows=d < 0, columns=a < 0)
+        return cls(askew=True)
 
     @classmethod
     def of_turn(cls, degrees: float) -> Orientation:
-        """Return the orientation that a turn by so much, counter-clockwise, makes upright, to a quarter."""
-        return (UPRIGHT, _EXIF[8], _EXIF[3], _EXIF[6])[round(degrees / 90) % 4]
+        """Return the orientation that a turn by so much, counter-clockwise, makes upright."""
+        quarters = round(degrees / 90)
+        if abs(degrees - 90 * quarters) > _TOLERANCE:
+            return cls(askew=True)
+        return (UPRIGHT, _EXIF[8], _EXIF[3], _EXIF[6])[quarters % 4]
 
     @classmethod
     def of_exif(cls, number: object) -> Orientation:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
+import logging
 import sys
 from typing import Any
 
@@ -10,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from search_space.errors import Stopped
+from search_space.escapes import escaped
 from search_space.termination import interrupt_on_termination, was_terminated
 
 _RESUMABLE = {"search", "train", "family", "prepare", "make", "proxy-validity"}
@@ -21,11 +24,35 @@ REFUSALS = frozenset(
 _INTERRUPTED, _TERMINATED = 130, 143  # 128 and the signal's number, as shells say it
 
 
+_DRAWN = {"─": "-", "–": "-", "±": "+-", "²": "2", "…": "..."}
+"""What tables and sentences are drawn with, in ASCII."""
+
+
 def ready_streams() -> None:
-    """Make what the terminal's encoding has no letters for a backslash's escape, not the end of a command."""
+    """Make what a terminal cannot show ASCII or escapes: neither the end of a command nor a broken line."""
+    assert logging.lastResort is not None, "Python's own, which prints warnings"
+    logging.lastResort.setFormatter(_OneLine())
+    codecs.register_error("movinas", _in_ascii)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="movinas")
+
+
+class _OneLine(logging.Formatter):
+    """A warning on one line, whatever names of files are in it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - a name of the library's
+        """Return the message of a record."""
+        return escaped(super().formatMessage(record))
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Return rules and signs as ASCII draws them, and letters, which would be lost, as escapes."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    left = error.object[error.start : error.end]
+    shown = (_DRAWN.get(c) or c.encode("ascii", "backslashreplace").decode() for c in left)
+    return "".join(shown), error.end
 
 
 class Commands(TyperGroup):

@@ -23,15 +23,13 @@ def report(
 ) -> None:
     """Write all there is to see of a run, or of several, on one page that works without a network."""
     from results.commands.terminal import Terminal
-    from results.commands.written_files import require_unread
-    from results.report.from_folders import data_root, report_runs
+    from results.commands.written_files import require_file, require_folder
+    from results.report.from_folders import is_page, page_path, report_runs
 
     wanted = [name.strip() for name in (objectives or "").split(",") if name.strip()]
-    if output is not None:
-        # An earlier page is written anew; all else in a run's folder is its record and its results.
-        files = [path for run in runs for path in run.rglob("*") if path.suffix != ".html"]
-        roots = [root for run in runs if (root := data_root(run)) is not None]
-        require_unread(output, files, option="--output", below=roots)
+    require_file(output or page_path(runs), option="--output", own=is_page)
+    if pictures is not None:
+        require_folder(pictures, option="--pictures")
     terminal = Terminal()
     for line in report_runs(runs, output, pictures=pictures, objectives=wanted, published=published):
         terminal.say(line)

@@ -40,12 +40,14 @@ def export(
     cache: Annotated[Path, typer.Option(help="Folder of data that was made before.")] = DEFAULT_CACHE,
 ) -> None:
     """Export a network for a runtime, if it computes there what it computes in PyTorch."""
+    from results.commands.written_files import require_folder
     from results.export.export import ExportClips, ExportTarget, export_network, frames_compared
     from results.member import load_member
     from searcher.evaluator.pictures import example_clip, labelled_clips
 
     wanted, precision = _form(form), _precision(int8)
     model, description = load_member(member)
+    require_folder(member, option="MEMBER")
     evaluation: list[LabelledClip] = []
     calibration: list[NDArray[np.uint8]] = []
     if data:
@@ -122,7 +124,7 @@ def stream(
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
 ) -> None:
     """Classify a video frame by frame, in constant memory, and print after each frame what it shows."""
-    from results.commands.written_files import require_unread
+    from results.commands.written_files import require_file, require_unread
     from results.inference.annotated_video import annotated_video
     from results.inference.label_pen import LabelPen
     from results.inference.streaming import StreamingClassifier
@@ -132,6 +134,7 @@ def stream(
     if font is not None and output is None:
         raise SettingsError(f"--font {font} without --output", hint="it is for labels in the annotated video")
     if output is not None:
+        require_file(output, option="--output")
         require_unread(output, [Path(video), model], option="--output")
     classifier = StreamingClassifier.open(model, threads=threads)
     fit = classifier.preprocessing
@@ -166,11 +169,12 @@ def latency_table(
 ) -> None:
     """Time every operation of a space here, so that a frame's latency is known without building networks."""
     from results.commands.terminal import Terminal
-    from results.commands.written_files import require_unread
+    from results.commands.written_files import require_file, require_unread
     from results.profiling.build_latency_table import TimingEffort, build_table
     from search_space.space.space import SearchSpace
 
     path = output or Path(f"{Path(space).stem}-{runtime}.json")
+    require_file(path, option="--output")
     require_unread(path, [Path(space)], option="--output")
     chosen, terminal = SearchSpace.from_yaml(space), Terminal()
     chosen = chosen if classes is None else chosen.with_classes(classes)

@@ -16,6 +16,7 @@ from rich.text import Text
 from results import units
 from results.text.fitting_table import FittingTable
 from results.text.run_tables import provisional_table
+from search_space.escapes import escaped
 from search_space.progress import ProgressCallback
 from searcher.plan.events import Event, Measured, PhaseProgress
 
@@ -37,6 +38,8 @@ class Terminal:
 
     def say(self, message: RenderableType) -> None:
         """Show a sentence or a table that stays."""
+        if isinstance(message, str):
+            message = "\n".join(map(escaped, message.split("\n")))
         self.console.print(
             message, markup=False, highlight=False, soft_wrap=isinstance(message, str | FittingTable)
         )

@@ -1,22 +1,68 @@
-"""What a command must not write: the files that it reads."""
+"""What a command must not write, refused beforehand: the impossible, what it reads, what is not its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from search_space.errors import SettingsError
+from search_space.file_kind import no_file, obstacle
+
+_HINT = "give another path"
+_FREE = ("", "no such file", "a named pipe")
 
 
-def require_unread(written: Path, read: Iterable[Path], *, option: str, below: Iterable[Path] = ()) -> None:
+def require_file(written: Path, *, option: str, own: Callable[[Path], bool] = lambda _: True) -> None:
+    """Refuse a path at which no file can be written, and a file that another program wrote.
+
+    Folders above it that do not exist are no fault: they are made.
+
+    Args:
+        written: file that will be written.
+        option: how the user named it, such as ``--output``.
+        own: function that tells whether a file that exists was written by the same command.
+
+    Raises:
+        SettingsError: it cannot be written, or is not to be overwritten.
+    """
+    try:
+        kind = no_file(written)
+    except OSError as error:
+        raise SettingsError(f"{option} {written}: {error.strerror}", hint=_HINT) from error
+    if kind not in _FREE and not kind.startswith("a link") and not written.is_char_device():
+        raise SettingsError(f"{option} {written} is {kind}", hint="give the path of a file")
+    _require_place(written.parent, f"{option} {written}")
+    if not kind and written.stat().st_size and not own(written):
+        raise SettingsError(f"{option} {written} would overwrite what this command did not write", hint=_HINT)
+
+
+def require_folder(written: Path, *, option: str) -> None:
+    """Refuse a path below which nothing can be written; a folder that does not exist is made.
+
+    Args:
+        written: folder that files will be written into.
+        option: how the user named it, such as ``--output``.
+
+    Raises:
+        SettingsError: it cannot be written.
+    """
+    _require_place(written, f"{option} {written}")
+
+
+def _require_place(folder: Path, what: str) -> None:
+    why = obstacle(folder)
+    if why:
+        raise SettingsError(f"{what} cannot be written: {why}", hint=_HINT)
+
+
+def require_unread(written: Path, read: Iterable[Path], *, option: str) -> None:
     """Refuse to write what is read: it would be gone. Links to a file, by whatever name, are that file.
 
     Args:
         written: file or folder that will be written; it need not exist.
         read: files that are read, and folders of which the files are.
         option: how the user named what will be written, such as ``--output``.
-        below: folders of which everything is read, too much to look at one by one.
 
     Raises:
         SettingsError: it is among what is read.
@@ -25,16 +71,10 @@ def require_unread(written: Path, read: Iterable[Path], *, option: str, below: I
         own = written.stat()
     except OSError:
         return  # what does not exist is not read
-    hint = "give another path"
-    for root in below:
-        if root.resolve() in written.resolve().parents:
-            raise SettingsError(
-                f"{option} {written} would overwrite a file of {root}, which is read", hint=hint
-            )
     for path in read:
         for file in [path, *path.iterdir()] if path.is_dir() else [path]:
             with suppress(OSError):
                 if (other := file.stat()).st_dev == own.st_dev and other.st_ino == own.st_ino:
                     raise SettingsError(
-                        f"{option} {written} would overwrite {file}, which is read", hint=hint
+                        f"{option} {written} would overwrite {file}, which is read", hint=_HINT
                     )

@@ -55,8 +55,7 @@ def report_runs(
         check_objectives(objectives)
     run = merged([read_run(folder) for folder in folders], folders)
     run = replace(run, objectives=tuple(objectives) or run.objectives, published=published)
-    if output is None:
-        output = folders[0] / "report.html" if len(folders) == 1 else folders[0].parent / "compared.html"
+    output = output or page_path(folders)
     output.parent.mkdir(parents=True, exist_ok=True)
     write_report(run, output)
     yield f"wrote {output}"
@@ -64,6 +63,17 @@ def report_runs(
         written, failed = write_pictures(run, pictures)
         yield f"wrote {len(written)} pictures into {pictures}"
         yield from (f"not drawn: {reason}" for reason in failed)
+
+
+def page_path(folders: Sequence[Path]) -> Path:
+    """Return the file of the page of one run, or of several, if nothing else is said."""
+    return folders[0] / "report.html" if len(folders) == 1 else folders[0].parent / "compared.html"
+
+
+def is_page(path: Path) -> bool:
+    """Return whether a file is an earlier page: it may be written anew."""
+    with path.open("rb") as file:
+        return file.read(15).lower() == b"<!doctype html>"
 
 
 def read_run(folder: Path, video: Path | None = None) -> Run:
@@ -97,13 +107,6 @@ def read_run(folder: Path, video: Path | None = None) -> Run:
         origins={each.digest: each.origin for each in records.candidates() if each.origin},
         pilot="\n".join(kept_text(records)),
     )
-
-
-def data_root(folder: Path) -> Path | None:
-    """Return the folder of a run's videos; None for made ones, and if the run does not tell."""
-    data = _mapping(folder / "settings.yaml").get("data")
-    root = data.get("root") if isinstance(data, dict) else None
-    return Path(root).expanduser() if isinstance(root, str) else None
 
 
 def _mapping(path: Path) -> Mapping[str, Any]:

@@ -36,15 +36,6 @@ def auto_workers(cpus_per_trial: int, trials: int) -> int:
     return max(1, min(cpus() // cpus_per_trial, trials, _AUTO_LIMIT))
 
 
-def writable(folder: Path) -> bool:
-    """Return whether a folder can be written, or can be created."""
-    folder = folder.absolute()
-    for existing in (folder, *folder.parents):
-        if existing.exists():
-            return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
-    return False
-
-
 def requested_device(gpus_per_trial: float) -> str:
     """Return torch's name of the device that trainings request, which this machine need not have.
 

@@ -8,10 +8,11 @@ import numpy as np
 
 from search_space.cost.latency_table import LatencyTable
 from search_space.errors import SettingsError, SpaceError
+from search_space.file_kind import obstacle
 from search_space.space.space import SearchSpace
 from searcher.cluster.address import resolve
 from searcher.cluster.checkpoint_mirror import Mirror
-from searcher.cluster.machine import cpus, writable
+from searcher.cluster.machine import cpus
 from searcher.cluster.trackers import check_trackers
 from searcher.objectives import KNOWN_COSTS
 from searcher.plan.seeding import PUBLISHED, named_networks, usable_networks
@@ -111,9 +112,10 @@ def _check_folders(settings: Settings) -> None:
         )
     written: list[tuple[str, Path]] = [("output", settings.run_dir), ("data.cache", data.cache_folder)]
     for key, folder in written:
-        if not writable(folder):
+        why = obstacle(folder.absolute())
+        if why:
             raise SettingsError(
-                f"{key}: {folder} cannot be written", hint="choose another folder, or allow writing"
+                f"{key}: {folder} cannot be written: {why}", hint="choose another folder, or allow writing"
             )
 
 

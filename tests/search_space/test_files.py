@@ -52,6 +52,17 @@ def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
+def test_a_link_stays_and_leads_to_what_is_written(tmp_path: Path) -> None:
+    for name, target in {"link": "there/a", "dangling": "new/b", "itself": "itself"}.items():
+        (tmp_path / name).symlink_to(target)
+    write_text(tmp_path / "there/a", "before")
+    for name in ("link", "dangling", "itself"):
+        write_text(tmp_path / name, name)
+        assert (tmp_path / name).read_text() == name
+    assert (tmp_path / "there/a").read_text() == "link" and (tmp_path / "new/b").read_text() == "dangling"
+    assert (tmp_path / "link").is_symlink() and not (tmp_path / "itself").is_symlink()
+
+
 def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
     with replacing(tmp_path / "a") as one, replacing(tmp_path / "a") as other:
         assert one != other

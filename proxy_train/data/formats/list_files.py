@@ -179,7 +179,7 @@ class _Finder:
         kinds = {
             "folders with fewer images than their lists say": self._short,
             "numbers of frames that are not used, for there is no folder of frames": self._uncounted,
-            "paths found in another folder, or with another suffix or case": self._elsewhere,
+            "paths found in another folder, or with another suffix, case or slash": self._elsewhere,
         }
         return [f"{what}: {len(cases)}, such as {cases[0]}" for what, cases in kinds.items() if cases]
 

@@ -11,6 +11,7 @@ from proxy_train.data.dataset import LeftOut, VideoItem
 from proxy_train.data.formats.tree import Contents
 from proxy_train.data.labels import Label, LabelsKind
 from proxy_train.video.video import Video
+from search_space.file_kind import no_file
 
 _SHARE = 15  # percent of the videos for val, and again for test, if annotations do not tell
 _SHOWN = 4  # names of images in a reason; more of them are counted
@@ -87,6 +88,8 @@ class Listing:
         folder = contents.folder
         for name in contents.hidden:
             self.drop(str(folder / name), "hidden: its name begins with a dot")
+        for name in contents.no_files:
+            self.drop(str(folder / name), no_file(folder / name))
         for name in contents.previews:
             self.drop(str(folder / name), "a preview beside the frames of a video")
         images = [] if contents.is_video else contents.images

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from proxy_train.data.formats.tree import VIDEOS, is_folder, require_folder
+from proxy_train.data.formats.tree import VIDEOS, require_folder
 from proxy_train.video.frame_folder import SUFFIXES
 from search_space.errors import DataError
+from search_space.file_kind import is_file, is_folder, no_file
 
 Column = Literal["path", "label", "labels", "frames", "offset", "split", "-"]
 """The meaning of a list's column; ``-`` is none."""
@@ -66,12 +66,14 @@ class Request:
         """The files that may be annotations, sorted by name; every format asks for some of them."""
         if self.annotations is not None:
             try:
-                whole = stat.S_ISDIR(self.annotations.stat().st_mode)
+                kind = no_file(self.annotations)
             except OSError as error:
                 raise DataError(
                     f"{self.annotations}: {error.strerror}", hint="set data.annotations"
                 ) from error
-            paths = _files_in(self.annotations)[0] if whole else [self.annotations]
+            if kind not in ("", "a folder"):
+                raise DataError(f"{self.annotations}: {kind}", hint="give data.annotations a file")
+            paths = _files_in(self.annotations)[0] if kind else [self.annotations]
         else:
             require_folder(self.root)
             paths, folders = _files_in(self.root)
@@ -93,7 +95,7 @@ def _files_in(folder: Path) -> tuple[list[Path], list[str]]:
                     continue
                 if is_folder(entry):
                     folders.append(entry.name)
-                elif entry.is_file():
+                elif is_file(entry):
                     paths.append(folder / entry.name)
     except OSError as error:
         raise DataError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from proxy_train.video.frame_folder import SUFFIXES, rank_of
 from search_space.errors import DataError
+from search_space.file_kind import is_file, is_folder
 
 _MPEG = {".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts"}
 VIDEOS = frozenset(_MPEG | {".avi", ".mkv", ".webm", ".wmv", ".asf", ".flv", ".f4v", ".ogv", ".gif"})
@@ -30,6 +30,7 @@ class Contents:
         is_video: whether the images are the frames of a video.
         reason: why a folder of images is no video, or the whole folder is not read; empty otherwise.
         previews: names of moving pictures (GIF) beside the frames of a video, which are not read.
+        no_files: names of links that lead nowhere, pipes and other things that are not read.
     """
 
     folder: Path
@@ -41,6 +42,7 @@ class Contents:
     is_video: bool = False
     reason: str = ""
     previews: list[str] = field(default_factory=list)
+    no_files: list[str] = field(default_factory=list)
 
 
 def walk(root: Path) -> Iterator[Contents]:
@@ -94,9 +96,12 @@ def _contents(folder: str, below: tuple[str, ...]) -> tuple[Contents, list[str]]
                 folders.append(name)
             elif suffix in VIDEOS:
                 contents.videos.append(name)
+            elif suffix in SUFFIXES:
+                contents.images.append(name)
             else:
-                (contents.images if suffix in SUFFIXES else contents.others).append(name)
-    for names in (contents.videos, contents.images, contents.others, contents.hidden, folders):
+                (contents.others if is_file(entry) else contents.no_files).append(name)
+    told = (contents.videos, contents.images, contents.others, contents.hidden, contents.no_files)
+    for names in (*told, folders):
         names.sort()
     return contents, folders
 
@@ -111,17 +116,6 @@ def require_folder(root: Path) -> None:
         raise DataError(f"{root}: {error.strerror}", hint="make it readable") from error
     if not found:
         raise DataError(f"{root}: no such folder", hint="set data.root to the folder of your videos")
-
-
-def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Return whether an entry is a folder, or a link to one; raise OSError if that cannot be told."""
-    try:
-        return entry.is_dir()
-    except OSError as error:
-        # A link that leads to itself leads nowhere: it is named as the file that it is.
-        if error.errno == errno.ELOOP:
-            return False
-        raise
 
 
 def _set_previews_apart(contents: Contents) -> None:

@@ -47,7 +47,7 @@ class VideoIndex:
             below = "" if folder == "." else f"{folder.rstrip('/')}/"
             for name in contents.videos:
                 self._enter(name[: name.rindex(".")], below + name)
-            apart = contents.hidden or contents.previews or contents.reason
+            apart = contents.hidden or contents.previews or contents.no_files or contents.reason
             if apart or (contents.images and not contents.is_video):
                 self._rest.append(contents)
 
@@ -86,7 +86,8 @@ class VideoIndex:
     def find_path(self, relative: str, *, unique: bool = False) -> Video | None:
         """Return the video at a path below ``root`` or below one of its folders, or None.
 
-        Suffixes may differ, and so may case as long as only one video fits.
+        Suffixes may differ, and so may case as long as only one video fits. Backslashes are those of Windows
+        where no name has them.
 
         Args:
             relative: the path.
@@ -107,6 +108,8 @@ class VideoIndex:
             for path in self._all(name)
             if _ends_with(path.casefold(), wanted.casefold())
         ]
+        if not alike and "\\" in relative:
+            return self.find_path(relative.replace("\\", "/"), unique=unique)
         if len(alike) != 1:
             return None
         self._respelled[relative] = alike[0]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import movinas
-from tests.proxy_train.video_files import content, write_videos
+from tests.proxy_train.video_files import content, touch, write_videos
 
 
 @pytest.fixture
@@ -56,6 +56,32 @@ def test_check_tells_everything_in_words_and_json(
     (doubt,) = found["doubtful"]
     assert doubt["name"] == "train/b/cut [1].mkv" and "its header says 10.00 s" in doubt["reason"]
     assert found["seconds"]["low"] == pytest.approx(1, abs=0.002)
+
+
+def test_a_name_of_any_characters_is_told_on_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, said = tmp_path / "videos", r"new\nline \x1b[31m \x85 \u2028 \x07 \udcff"
+    name = os.fsdecode(b"new\nline \x1b[31m \xc2\x85 \xe2\x80\xa8 \x07 \xff")
+    write_videos(root, "train/a/1.mp4", f"train/{name}/1.mp4", "val/a/1.mp4", f"val/{name}/1.mp4")
+    touch(root, f"train/a/{name}.txt", f"train/a/{name}.mp4")
+    (root / "val/a/link").symlink_to(name)
+    words = ("data", "check", "--data", str(root), "--json", str(tmp_path / "found.json"))
+    assert call(monkeypatch, *words) == 1
+    told = capsys.readouterr().out.split("\n")
+    rows = {
+        f"  {said}       1       1",
+        f"  left out {root}/train/a/{said}.txt: not a video: suffix .txt",
+        f"  broken train/a/{said}.mp4: {root}/train/a/{said}.mp4: the file is empty",
+        f"  left out {root}/val/a/link: a link to {said}, which leads nowhere",
+    }
+    assert rows <= set(told) and all(line.isprintable() for line in told)
+    found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
+    assert found["broken"][0]["name"] == f"train/a/{name}.mp4" and name in found["counts"]["val"]
+    assert call(monkeypatch, "data", "check", "--data", f"list:{root}/{name}") == 2
+    told = capsys.readouterr().err.split("\n")
+    assert told[0] == f"movinas: --data list:{root}/{said}: there is no such folder"
+    assert told[1].startswith("  remedy: ") and told[2:] == [""]
 
 
 def test_prepare_makes_the_stores_that_a_training_finds(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from proxy_train.data.contents import Contents
 from proxy_train.data.dataset import Dataset
 from proxy_train.data.settings import DataSettings, load_dataset
 from search_space.errors import DataError
@@ -72,6 +74,28 @@ def test_digest_follows_labels_and_contents(tmp_path: Path) -> None:
     assert load(tmp_path).digest == before
     (tmp_path / "train/a/1.mp4").write_bytes(b"longer")
     assert load(tmp_path).digest != before
+
+
+def test_digests_are_those_of_earlier_versions_and_ask_for_each_file_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for at, name in enumerate(("a/1.mp4", "a/2.mp4", "b/1.mp4", "b/2.mp4")):
+        touch(tmp_path / "videos", name)
+        Path("videos", name).write_bytes(bytes(at))
+        os.utime(f"videos/{name}", (at, at))
+    dataset = load(Path("videos"))
+    asked: list[Path] = []
+    stat = Path.stat
+
+    def ask(path: Path, **given: bool) -> os.stat_result:
+        asked.append(path)
+        return stat(path, **given)
+
+    monkeypatch.setattr(Path, "stat", ask)
+    found = dataset.digest, Contents.of(dataset).digest, dataset.digest
+    assert sorted(map(str, asked)) == ["videos/a/1.mp4", "videos/a/2.mp4", "videos/b/1.mp4", "videos/b/2.mp4"]
+    assert found == ("c27bf70a33dda02c", "42ea381ed9d4992e", "c27bf70a33dda02c")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.proxy_train.data.test_lists import read, write
-from tests.proxy_train.video_files import touch
+from tests.proxy_train.video_files import touch, write_images
 
 
 @pytest.mark.parametrize("inside", [".", "link"])
@@ -37,6 +37,27 @@ def test_rows_that_contradict_or_repeat_others_are_named(tmp_path: Path) -> None
         "train:6:b0.mp4": "line 5 of train.txt says the same",
         str(tmp_path / "a0.mp4"): "",
     }
+
+
+@pytest.mark.parametrize("head", ["", "path label"])
+def test_paths_of_windows_are_found(tmp_path: Path, head: str) -> None:
+    touch(tmp_path, "train/a/1.mp4", "train/b/2.mp4", "val/a/3.mp4", "val/c/4.mp4", "val\\c\\4.mp4")
+    write_images(tmp_path / "val/b/5", "%03d.jpg", range(3))
+    rows = {
+        "train": [r"train\a\1.mp4 0", r".\train\b\2.mp4 1"],
+        "val": [r"val\a\3.mp4 0", r"val\c\4.mp4 0", r"val\B\5 1", r"val\b\6.mp4 1"],
+    }
+    write(tmp_path, **{f"{split}__txt": [*filter(None, [head]), *lines] for split, lines in rows.items()})
+    dataset = read(tmp_path, "list")
+    assert [str(item.path.relative_to(tmp_path)) for split in rows for item in dataset.items[split]] == [
+        "train/a/1.mp4",
+        "train/b/2.mp4",
+        "val/a/3.mp4",
+        "val\\c\\4.mp4",
+        "val/b/5",
+        r"val\b\6.mp4",
+    ]
+    assert any("suffix, case or slash: 4, such as train\\a\\1.mp4 as " in note for note in dataset.notes)
 
 
 def test_columns_that_are_passed_over_are_told(tmp_path: Path) -> None:

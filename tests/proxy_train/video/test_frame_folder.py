@@ -121,6 +121,30 @@ def test_a_stray_image_does_not_change_the_others(tmp_path: Path, stray: str) ->
     assert found.others == {stray: 1}
 
 
+@pytest.mark.usefixtures("_any_order")
+@pytest.mark.parametrize("stray", ["01.jpg", "007.jpg", "0012.jpg"])
+def test_a_filled_number_does_not_hide_those_without_zeros(tmp_path: Path, stray: str) -> None:
+    touch(tmp_path, *numbered("%d.jpg", range(1, 13)), stray)
+    found = sort_images(tmp_path, 25)
+    assert found.frames == FrameFiles("%d.jpg", 1, 12, 25) and found.others == {stray: 1}
+
+
+@pytest.mark.usefixtures("_any_order")
+@pytest.mark.parametrize(
+    ("templates", "told"),
+    [
+        (["%d.jpg", "%02d.jpg"], r"%02d\.jpg \(12 images\), or 9 that .*, such as 1\.jpg"),
+        (["%03d.png", "%05d.png"], r"%05d\.png \(12 images\), or 12 that .*, such as 001\.png"),
+        (["x_%d.jpg", "x_%d.JPG"], r"x_%d\.jpg \(12 images\), or 12 that .*, such as x_1\.JPG"),
+    ],
+)
+def test_two_spellings_of_each_number_are_refused(tmp_path: Path, templates: list[str], told: str) -> None:
+    for template in templates:
+        touch(tmp_path, *numbered(template, range(1, 13)))
+    with pytest.raises(DataError, match=f"{tmp_path}: its frames may be those of {told}"):
+        sort_images(tmp_path, 25)
+
+
 def write_levels(folder: Path, names: Sequence[str]) -> None:
     """Images whose grey level is ten times their place."""
     folder.mkdir(parents=True, exist_ok=True)

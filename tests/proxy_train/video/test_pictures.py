@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +15,7 @@ from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from proxy_train.video.frame_files import FrameFiles
+from proxy_train.video.orientation import Orientation
 from proxy_train.video.picture import DecodedPicture, picture, pixel_aspect
 from proxy_train.video.video import Video
 from search_space.errors import DataError
@@ -157,21 +159,63 @@ ORIENTATIONS = {
 }
 
 
+def set_matrix(path: Path, *parts: float) -> None:
+    """Write a, b, c and d of the display matrix into a track's header."""
+    content = bytearray(path.read_bytes())
+    a, b, c, d = (round(part * (1 << 16)) for part in parts)
+    at = content.index(b"tkhd") + 44
+    content[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize("name", ORIENTATIONS)
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])
 def test_all_eight_display_matrices(name: str, suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
     write_scene(path, scene(), options={"crf": "4"})
-    (a, b, c, d), number, expected = ORIENTATIONS[name]
-    content = bytearray(path.read_bytes())
-    at, one = content.index(b"tkhd") + 44, 1 << 16
-    content[at : at + 36] = struct.pack(">9i", a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30)
-    path.write_bytes(content)
+    matrix, number, expected = ORIENTATIONS[name]
+    set_matrix(path, *matrix)
     shown = Video(path).read(25, 32, square=False)[0]
     assert shown.shape == ((48, 32, 3) if number > 4 else (32, 48, 3))
     assert quarters(shown) == quarters(Video(path).read(25, 32)[0]) == expected
     info = Video(path).measure()
     assert info.mirrored == (number in (2, 4, 5, 7)) and info.turned == (number not in (1, 2, 4))
+
+
+def turned_by(degrees: float) -> tuple[float, ...]:
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return cosine, sine, -sine, cosine
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        *map(turned_by, (2, 30, 44.9, 45, 45.1, 60, 88, 135, 200)),
+        (1, 0, 0.5, 1),
+        (0.5, 1, 1, 0),
+        (1, 0, 1, 0),
+    ],
+)
+def test_slants_and_turns_by_no_quarter_are_told_and_left_out(
+    matrix: tuple[float, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.mp4"
+    write_scene(path, scene(), options={"crf": "4"})
+    set_matrix(path, *matrix)
+    assert quarters(Video(path).read(25, 32, square=False)[0]) == [240, 160, 80, 20]
+    info = Video(path).measure()
+    assert not info.turned and not info.mirrored and "used as they are stored" in info.note
+
+
+@pytest.mark.parametrize("degrees", [-0.9, 89.1, 90.9, 180.9, 270])
+def test_turns_may_miss_a_quarter_by_a_degree(degrees: float, tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    write_scene(path, scene(), options={"crf": "4"})
+    set_matrix(path, *turned_by(degrees))
+    name = ("as it is", "clockwise", "half a turn", "counter-clockwise")[round(degrees / 90) % 4]
+    assert quarters(Video(path).read(25, 32, square=False)[0]) == ORIENTATIONS[name][2]
+    assert Video(path).measure().note == ""
+    assert Orientation.of_turn(degrees + 2) == Orientation.of_turn(degrees + 45) == Orientation(askew=True)
 
 
 @pytest.mark.parametrize("name", ORIENTATIONS)

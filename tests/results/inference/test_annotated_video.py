@@ -103,23 +103,17 @@ def test_other_commands_keep_what_they_read(
 def test_reports_and_trainings_keep_what_they_read(
     member: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    record = tmp_path / "run/family/A0/step.onnx"
-    record.parent.mkdir(parents=True)
-    record.write_text("content")
-    assert call(monkeypatch, "report", tmp_path / "run", "--output", record) == 2
-    assert "which is read" in " ".join(capsys.readouterr().err.split())
-    # The run's videos, too, wherever they are.
-    video = tmp_path / "videos" / "train" / "a" / "1.mp4"
-    video.parent.mkdir(parents=True)
-    video.write_text("a video")
-    (tmp_path / "run/settings.yaml").write_text(f"data: {{kind: folder, root: {tmp_path / 'videos'}}}")
-    assert call(monkeypatch, "report", tmp_path / "run", "--output", video) == 2
-    assert "which is read" in " ".join(capsys.readouterr().err.split())
-    assert video.read_text() == "a video"
+    # What a run has made, its videos, the settings that it was started with: all that is no page.
+    kept = [tmp_path / name for name in ("run/family/A0/step.onnx", "videos/a/1.mp4", "my_settings.yaml")]
+    for path in kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("content")
+        assert call(monkeypatch, "report", tmp_path / "run", "--output", path) == 2
+        assert "would overwrite" in " ".join(capsys.readouterr().err.split())
     for weights in (member, member / "weights.safetensors"):
         assert call(monkeypatch, "train", "A0-stream", "--output", member, "--weights", weights) == 2
         assert "which is read" in " ".join(capsys.readouterr().err.split())
-    assert record.read_text() == "content"
+    assert [path.read_text() for path in kept] == ["content"] * 3
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])

@@ -1,0 +1,142 @@
+"""Paths that a user names for what a command writes: those that cannot be are refused before it works."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import movinas
+from results.commands.written_files import require_file, require_folder
+from search_space.errors import DataError, SettingsError
+from tests.proxy_train.data.test_refused_by_the_disk import as_nobody
+
+# What the commands would read does not exist: they complain of it only if they have looked at their output.
+FILES = {
+    "report": ("report", "nowhere", "--output"),
+    "check": ("data", "check", "--data", ".", "--json"),
+    "stream": ("stream", "nowhere", "nowhere.mp4", "--output"),
+    "latency-table": ("latency-table", "nowhere.yaml", "--output"),
+}
+FOLDERS = {
+    "train": ("train", "A0-stream", "--data", "nowhere", "--output"),
+    "search": ("search", "quickstart", "--name", "x", "--output"),
+    "pictures": ("report", "nowhere", "--pictures"),
+    "frontier": ("frontier",),
+}
+
+
+@pytest.fixture
+def _places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working folder of a command, with what no output can be."""
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("file").write_text("content")
+    Path("self").symlink_to("self")
+    Path("to_folder").symlink_to("folder")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """Runs a command that is refused; returns what it says of it."""
+    monkeypatch.setattr(sys, "argv", ["movinas", *words])
+    with pytest.raises(SystemExit) as ended:
+        movinas.main()
+    assert ended.value.code == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("_places")
+@pytest.mark.parametrize("command", FILES)
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("folder", "is a folder"),
+        ("to_folder", "is a folder"),
+        ("socket", "is a socket"),
+        ("file/out.mp4", "cannot be written: file is a file"),
+        ("self/out.mp4", "cannot be written: self is a link to self, which leads nowhere"),
+        (f"{'x' * 300}/out.mp4", "File name too long"),
+    ],
+)
+def test_files_that_cannot_be_written_are_refused(
+    command: str, path: str, why: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = FILES[command]
+    told = refused(monkeypatch, capsys, *words, path)
+    assert told.startswith(f"movinas: {words[-1]} {path}") and why in told and "  remedy: " in told
+    assert Path("file").read_text() == "content" and Path("socket").is_socket()
+
+
+@pytest.mark.usefixtures("_places")
+@pytest.mark.parametrize("command", FOLDERS)
+@pytest.mark.parametrize("path", ["file", "file/below", "socket", "self"])
+def test_folders_that_cannot_be_written_are_refused(
+    command: str, path: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = refused(monkeypatch, capsys, *FOLDERS[command], path)
+    assert (
+        "cannot be written: " in told and f"{path.partition('/')[0]} is a " in told and "  remedy: " in told
+    )
+
+
+@pytest.mark.usefixtures("_places")
+@pytest.mark.parametrize("command", ["report", "check"])
+def test_only_what_the_same_command_wrote_is_written_anew(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for content in (b"content", b"{}", b"{" * 3, b"\xff", b'{"counts": 1}'):
+        Path("file").write_bytes(content)
+        told = refused(monkeypatch, capsys, *FILES[command], "file")
+        assert "file would overwrite what this command did not write" in told
+        assert Path("file").read_bytes() == content
+
+
+def test_what_can_be_written_is_not_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("absent")
+    (tmp_path / "empty").touch()
+    for name in ("new", "some/where/else", "pipe", "link", "empty"):
+        require_file(tmp_path / name, option="--output", own=lambda _: False)
+    require_file(Path("/dev/null"), option="--output", own=lambda _: False)
+    for name in ("", "new", "some/where/else"):
+        require_folder(tmp_path / name, option="--output")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "link", "pipe"], "nothing is made"
+
+
+@pytest.mark.parametrize("require", [require_file, require_folder])
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("closed", "nothing may be written into closed"),
+        ("closed/new", "nothing may be written into closed"),
+        ("closed/some/where", "nothing may be written into closed"),
+        ("hidden/deep/new", "Permission denied"),
+    ],
+)
+def test_folders_that_may_not_be_written_are_refused(
+    tmp_path: Path, require: Callable[..., None], path: str, why: str
+) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "hidden/deep").mkdir(parents=True)
+
+    def check() -> None:
+        try:
+            require(Path(path), option="--output")
+        except SettingsError as error:
+            raise DataError(error.message) from error
+
+    (tmp_path / "closed").chmod(0o555)
+    (tmp_path / "hidden").chmod(0)
+    try:
+        said = as_nobody(tmp_path, check)
+    finally:
+        (tmp_path / "closed").chmod(0o755)
+        (tmp_path / "hidden").chmod(0o755)
+    file_wanted = require is require_file and path == "closed"
+    assert said.startswith(f"--output {path}") and ("is a folder" if file_wanted else why) in said
