@@ -55,6 +55,7 @@ def test_published_networks_at_their_own_clip(name: str) -> None:
 _STAGES = (
     Stage(8, 2, (Layer(Kernel(1, 3), 16), Layer(Kernel(5, 1), 24))),
     Stage(16, 2, (Layer(Kernel(3, 5), 24, squeeze=False), Layer(Kernel(3, 3), 40))),
+    Stage(24, 1, (Layer(Kernel(1, 3), 40),)),
 )
 _OPTIONS = [
     replace(form, convolution=convolution, squeeze=squeeze)
