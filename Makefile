@@ -1,8 +1,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Two processes, each test file in one of them; every test uses one thread.
-PARALLEL := -n 2 --dist loadfile
+# Two processes, each test file in one of them, in the order that tests/conftest.py gives; every test uses one
+# thread.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: quickstart test test-all test-oldest test-newest docs clean
 

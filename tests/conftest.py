@@ -4,6 +4,7 @@ that can be handed from one process to another."""
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -14,9 +15,18 @@ import torch
 from hypothesis import settings
 
 torch.set_num_threads(1)
+# A shell starts a job in the background with SIGINT ignored, which every process that a test interrupts would
+# inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # A slow shared machine must not fail a property test, and a failure must come back on the next run.
 settings.register_profile("movinas", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("movinas")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the files that say that they are long first: no process is left alone with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.hookimpl(wrapper=True)

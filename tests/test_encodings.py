@@ -23,7 +23,7 @@ from tests.proxy_train.video_files import content
 from tests.searcher.conftest import ROOT
 from tests.searcher.invented import invented
 from tests.searcher.searching import finished
-from tests.test_house import FILES, FRONT_DOOR, relative
+from tests.test_house import FILES, FRONT_DOOR, nodes, relative
 
 CLASSES = ("挥手", "падение", "été 🎉")
 NETWORK = "stream_2x16x4_s8_w16s2-33e32-a_w16s2-33e32-a_h64x32"
@@ -190,8 +190,7 @@ def _opens_text(call: ast.Call) -> bool:
 
 @pytest.mark.parametrize("path", [*FILES, FRONT_DOOR], ids=relative)
 def test_text_is_never_read_or_written_in_the_encoding_of_the_system(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    calls = [node for node in nodes(path) if isinstance(node, ast.Call)]
     assert [call.lineno for call in calls if _opens_text(call)] == []
 
 

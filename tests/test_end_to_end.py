@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -10,11 +12,13 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from unittest import mock
 
 import pandas as pd
 import pytest
 import yaml
 
+import movinas
 from proxy_train.measurement import Measurement
 from results.family.family import Family
 from results.runtimes.sidecar import Sidecar
@@ -22,27 +26,33 @@ from search_space.errors import RecordError
 from searcher.record.records import Records
 
 # A search, a confirmation and a family: minutes on a quiet machine, many on a busy one.
-pytestmark = pytest.mark.timeout(6000)
+pytestmark = [pytest.mark.timeout(6000), pytest.mark.long]
 MOVINAS = [sys.executable, "-m", "movinas"]
-TRIALS = 8
+TRIALS = 6
 SETTINGS = {
     "name": "tiny",
     "seed": 3,
     "data": {"kind": "moving-digits", "preset": "tiny"},
     "space": "quickstart",
-    "search": {"trials": TRIALS, "startup": 6, "rungs": [1, 2], "reduction": 2, "macs": {"high": 5.0e6}},
-    "confirmation": {"epochs": 2, "seeds": 1, "members": 4},
+    "search": {"trials": TRIALS, "startup": 4, "rungs": [1, 2], "reduction": 2, "macs": {"high": 5.0e6}},
+    "confirmation": {"epochs": 2, "seeds": 1, "members": 3},
     "family": {"epochs": 2},
 }
 
 
 def command(*words: str | Path) -> str:
-    """Runs a command to its end; what it printed."""
-    done = subprocess.run(
-        [*MOVINAS, *map(str, words)], capture_output=True, text=True, timeout=3000, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    """Runs a command to its end, here, as ``movinas`` would; what it printed."""
+    printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    with (
+        mock.patch.object(sys, "argv", ["movinas", *map(str, words)]),
+        contextlib.redirect_stdout(printed),
+        pytest.raises(SystemExit) as ended,
+    ):
+        movinas.main()
+    printed.seek(0)
+    told = printed.read()
+    assert not ended.value.code, told
+    return told
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +91,11 @@ def killed(settings: Path) -> list[Measurement]:
 @pytest.fixture(scope="module")
 def run(settings: Path, killed: list[Measurement]) -> Path:
     """A run that was killed in its search, and went on to its end."""
-    told = command("search", settings)
-    assert "What to type next" in told
+    done = subprocess.run(
+        [*MOVINAS, "search", str(settings)], capture_output=True, text=True, timeout=3000, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "What to type next" in done.stdout
     return settings.parent / "runs" / "tiny"
 
 
@@ -97,9 +110,13 @@ def test_after_a_kill_nothing_is_lost_or_repeated(run: Path, killed: list[Measur
 
 
 def test_a_finished_run_is_answered_from_its_record(run: Path, settings: Path) -> None:
-    before = Records.reading(run).measurements()
+    def stands() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in (run / "family").glob("*/step.onnx")}
+
+    before, exports = Records.reading(run).measurements(), stands()
+    assert exports
     command("search", settings)
-    assert Records.reading(run).measurements() == before
+    assert Records.reading(run).measurements() == before and stands() == exports
 
 
 def test_the_folder_holds_all_there_is_to_see(run: Path) -> None:

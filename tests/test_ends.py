@@ -17,6 +17,8 @@ from searcher.record.records import Records
 from tests.searcher.conftest import ROOT
 from tests.searcher.processes import lines, until
 
+pytestmark = pytest.mark.long
+
 PROGRAM = Path(__file__).with_name("ending_program.py")
 
 

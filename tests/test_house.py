@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -72,10 +72,16 @@ def name_of(path: Path) -> str:
 MODULES = {name_of(path): path for path in [*FILES, FRONT_DOOR]}
 
 
-def imported(source: str) -> set[str]:
-    """Return every module that a source imports, in functions and for the type checker too."""
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    """Return every node of a file's tree, the file's own first."""
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
+def imported(nodes: Iterable[ast.AST]) -> set[str]:
+    """Return every module that the nodes import, in functions and for the type checker too."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -88,7 +94,7 @@ def imported(source: str) -> set[str]:
 def graph() -> Mapping[str, frozenset[str]]:
     """Return the project's modules that each of its modules imports; the rooms' public faces aside."""
     return {
-        name: frozenset(imported(path.read_text()) & MODULES.keys() - {name})
+        name: frozenset(imported(nodes(path)) & MODULES.keys() - {name})
         for name, path in MODULES.items()
         if name not in ROOMS
     }
@@ -112,8 +118,7 @@ def circles(links: Mapping[str, frozenset[str]]) -> list[list[str]]:
 
 def functions(path: Path) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef, str]]:
     """Yield the functions of a file: name, definition, and its docstring, or for ``__init__`` the class's."""
-    tree = ast.parse(path.read_text())
-    for holder in ast.walk(tree):
+    for holder in nodes(path):
         for node in ast.iter_child_nodes(holder):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 of_class = isinstance(holder, ast.ClassDef) and node.name == "__init__"
@@ -131,7 +136,7 @@ def test_the_readers_of_imports_see_every_form() -> None:
         "def f():\n    import proxy_train\n    from searcher.settings import checks\n"
         "if TYPE_CHECKING:\n    from results.family.card import write_card\n"
     )
-    assert imported(source) == {
+    assert imported(ast.walk(ast.parse(source))) == {
         "results.plots",
         "searcher.record.records",
         "proxy_train",
@@ -145,7 +150,7 @@ def test_the_readers_of_imports_see_every_form() -> None:
 @pytest.mark.parametrize("path", FILES, ids=relative)
 def test_imports_point_one_way(path: Path) -> None:
     room = path.relative_to(ROOT).parts[0]
-    rooms = {name.split(".")[0] for name in imported(path.read_text())} & {*ROOMS, "movinas"}
+    rooms = {name.split(".")[0] for name in imported(nodes(path))} & {*ROOMS, "movinas"}
     assert rooms <= ALLOWED[room]
 
 
@@ -176,9 +181,8 @@ def test_folders_can_be_taken_in_at_a_look(folder: Path) -> None:
 
 @pytest.mark.parametrize("path", [*FILES, FRONT_DOOR], ids=relative)
 def test_files_stay_short_and_never_unpickle(path: Path) -> None:
-    source = path.read_text()
-    assert len(source.splitlines()) <= MOST_LINES
-    calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)}
+    assert len(path.read_text().splitlines()) <= MOST_LINES
+    calls = {ast.unparse(node.func) for node in nodes(path) if isinstance(node, ast.Call)}
     forbidden = {"eval", "exec", "pickle.load", "pickle.loads", "torch.load", "yaml.load", "joblib.load"}
     assert not calls & forbidden
 
@@ -232,7 +236,7 @@ _ENTRY = re.compile(
 
 @pytest.mark.parametrize("path", [*FILES, FRONT_DOOR], ids=relative)
 def test_arguments_are_documented_by_nouns(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             lines = (ast.get_docstring(node) or "").splitlines()
             assert [line for line in lines if _ENTRY.match(line.strip())] == []
@@ -240,5 +244,5 @@ def test_arguments_are_documented_by_nouns(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
 def test_only_the_command_line_prints(path: Path) -> None:
-    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    calls = [node for node in nodes(path) if isinstance(node, ast.Call)]
     assert not [node.lineno for node in calls if ast.unparse(node.func) == "print"]

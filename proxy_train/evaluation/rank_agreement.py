@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import kendalltau
 
 from proxy_train.evaluation.metrics import Estimate
 
@@ -65,6 +64,9 @@ def tau(one: Values, two: Values) -> float:
     """Return Kendall's tau-b; NaN if either is constant."""
     if len(set(one.tolist())) < 2 or len(set(two.tolist())) < 2:
         return math.nan
+    # It takes most of a second to load, and every search would wait for it.
+    from scipy.stats import kendalltau
+
     return float(kendalltau(one, two).statistic)
 
 

@@ -16,7 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 from results.export.export import STEP, ExportResult, export_network
-from results.member import WEIGHTS, load_member
+from results.member import WEIGHTS, load_member, read_member
+from results.provenance import sha256, versions
+from results.runtimes.registry import runtime_named
+from results.runtimes.sidecar import Sidecar, sidecar_of
 from search_space.errors import MovinasError
 from search_space.spawning import spawn_context
 
@@ -28,7 +31,8 @@ def export_members(
 ) -> Iterator[ExportResult]:
     """Export the steps of the members in ``folders``, and yield each result once it is known.
 
-    One member's failure is its result and does not keep the others from being exported.
+    What an earlier call exported is kept as :func:`kept_export` says. One member's failure is its result and
+    does not keep the others from being exported.
 
     Args:
         folders: member folders, as :func:`~results.member.write_member` wrote them.
@@ -37,6 +41,9 @@ def export_members(
         tolerance: largest difference that is allowed, as a share of the largest logit; by default that of
             the precision.
     """
+    kept = {folder: None if tolerance is not None else kept_export(folder) for folder in folders}
+    yield from (result for result in kept.values() if result is not None)
+    folders = [folder for folder, result in kept.items() if result is None]
     if workers <= 1 or len(folders) <= 1:
         for folder in folders:
             yield export_folder(folder, clip, tolerance)
@@ -59,6 +66,24 @@ def export_members(
                 )
 
 
+def kept_export(folder: Path) -> ExportResult | None:
+    """Return the export of a member's step that stands in its folder, if it would be made the same again.
+
+    It would be if the same programs made it of the same weights, and neither it nor its sidecar is damaged.
+    """
+    path = folder / STEP.file_name
+    try:
+        member, sidecar = read_member(folder), Sidecar.read(sidecar_of(path))
+        told = (sidecar.weights_sha256, sidecar.labels, sidecar.accuracy, sidecar.sha256)
+        same = told == (member.weights_sha256, member.labels, member.metrics, sha256(path))
+    except (MovinasError, OSError):
+        return None
+    programs = versions("torch", *runtime_named(STEP.runtime).packages)
+    if not same or sidecar.versions != programs or sidecar.check.tolerance != STEP.allowed:
+        return None
+    return ExportResult(member.name, path, sidecar.check, path.stat().st_size, 0.0)
+
+
 def _weight(folder: Path) -> int:
     weights = folder / WEIGHTS
     return weights.stat().st_size if weights.is_file() else 0
@@ -74,7 +99,7 @@ def export_folder(folder: Path, clip: NDArray[np.uint8], tolerance: float | None
     started = time.monotonic()
     try:
         model, member = load_member(folder)
-        return export_network(
+        result = export_network(
             model,
             folder,
             clip,
@@ -83,6 +108,10 @@ def export_folder(folder: Path, clip: NDArray[np.uint8], tolerance: float | None
             accuracy=member.metrics,
             target=replace(STEP, tolerance=tolerance),
         )
+        # The last that is written: what is killed before is exported again.
+        sidecar = sidecar_of(folder / STEP.file_name)
+        replace(Sidecar.read(sidecar), weights_sha256=member.weights_sha256).write(sidecar)
+        return result
     except MovinasError as error:
         _LOG.warning("export of %s: %s", folder, error)
         return ExportResult.failed(folder.name, str(error), time.monotonic() - started)

@@ -120,6 +120,7 @@ class Sidecar:
         accuracy: accuracies on evaluation videos as fractions, by name, as far as they are known.
         versions: versions of the programs that made it.
         oldest_runtime: oldest version of the runtime that such files were tried in; empty if it is not known.
+        weights_sha256: SHA-256 of the weights that a family's member had when it was exported; else empty.
     """
 
     name: str
@@ -140,6 +141,7 @@ class Sidecar:
     accuracy: Mapping[str, float]
     versions: Mapping[str, str]
     oldest_runtime: str = ""
+    weights_sha256: str = ""
 
     @property
     def unit(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import exp, log
 
 import numpy as np
@@ -20,6 +21,14 @@ DRAWS = 40
 NARROW_DRAWS = 4_000
 
 
+# Its tables take a good part of a second, and a run reads its space for its search and for its report. They
+# may take 150 MB, so that few are kept.
+@lru_cache(maxsize=2)
+def _cost_sampler(choices: SpaceChoices, classes: int) -> CostSampler:
+    """Return the sampler of a space; equal spaces have the same."""
+    return CostSampler(choices, classes)
+
+
 class WindowSampler:
     """A sampler of a space's architectures inside a window, both ends included.
 
@@ -33,7 +42,7 @@ class WindowSampler:
         self.choices = choices
         self.classes = classes
         self.name = name
-        self.sampler = CostSampler(choices, classes)
+        self.sampler = _cost_sampler(choices, classes)
         self.bottom, self.top = self.sampler.smallest.macs, self.sampler.largest.macs
 
     def window(self, low: float | None, high: float | None) -> tuple[float, float]:

@@ -256,13 +256,14 @@ def test_of_a_live_source_the_newest_pictures_are_kept(film: Path, monkeypatch: 
     monkeypatch.setattr(live_source, "MOST_WAITING", 4)
     with web_server([Answer(film.read_bytes()), Answer(status=404)]) as port:
         source = pictures(f"http://127.0.0.1:{port}/live", FPS, SIZE)
-        first = next(source)
+        # One of those that are kept, if all came before it is taken, as on a busy machine.
+        (first,) = numbers([next(source)])
         watched = made[0]
         assert isinstance(watched, Watched)
         watched.over.wait()  # the network is slower than all that is sent
         left = list(source)
-    assert numbers(left) == [20, 21, 22, 23]
-    assert watched.dropped == 24 - 4 - (numbers([first]) != [20])
+    assert numbers(left) == [number for number in (20, 21, 22, 23) if number != first]
+    assert watched.dropped == 24 - 1 - len(left)
 
 
 def test_a_recording_waits_for_who_looks_at_it(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,8 @@ from tests.searcher.processes import alive, lines, until
 from tests.searcher.searching import finished, story
 from tests.searcher.tiny_driver import tiny_settings
 
+pytestmark = pytest.mark.long
+
 
 def _descendants(pid: int) -> list[int]:
     try:

@@ -21,6 +21,8 @@ from searcher.run.run_log import read_log
 from tests.searcher.driver import LAST, Driver
 from tests.searcher.processes import alive, until
 
+pytestmark = pytest.mark.long
+
 OWN = {"MOVINAS_TESTED_BY": str(os.getpid())}
 """In the environment of every process of this module's cluster, which tells them from those of other runs."""
 

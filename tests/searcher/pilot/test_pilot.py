@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ from searcher.settings.reading import load_settings
 from searcher.settings.settings import ConfirmationSettings, Settings
 from tests.proxy_train.moving_videos import write_motions
 from tests.searcher.pilot.on_videos import Serial, session_on, settings_on
+
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +59,29 @@ def found(settings: Settings, cluster: Serial | None = None) -> tuple[Findings, 
     return findings, said
 
 
-def test_a_good_folder_is_searched(good: Path, tmp_path: Path) -> None:
-    settings = settings_on(good, tmp_path)
-    findings, said = found(settings)
+@dataclass(frozen=True)
+class Piloted:
+    """A run after its pilot: its settings, what the pilot found, and what the run says of it."""
+
+    settings: Settings
+    findings: Findings
+    said: list[str]
+
+
+@pytest.fixture(scope="module")
+def learns(good: Path, tmp_path_factory: pytest.TempPathFactory) -> Piloted:
+    settings = settings_on(good, tmp_path_factory.mktemp("learns"))
+    return Piloted(settings, *found(settings))
+
+
+@pytest.fixture(scope="module")
+def mislabelled(wrong: Path, tmp_path_factory: pytest.TempPathFactory) -> Piloted:
+    settings = settings_on(wrong, tmp_path_factory.mktemp("mislabelled"))
+    return Piloted(settings, *found(settings))
+
+
+def test_a_good_folder_is_searched(learns: Piloted) -> None:
+    settings, findings, said = learns.settings, learns.findings, learns.said
     assert findings.verdict.kind == "learns" and not findings.verdict.stops
     assert findings.spent <= 0.1 and findings.trainings == 8 and findings.diverged == 0
     assert findings.updates_an_epoch == 12 and findings.updates_to_leave == 48
@@ -90,8 +112,10 @@ def test_a_good_folder_is_searched(good: Path, tmp_path: Path) -> None:
     assert replace(again, seconds=findings.seconds) == findings and idle.epochs == 0
 
 
-def test_shuffled_labels_are_told_within_the_budget(wrong: Path, tmp_path: Path) -> None:
-    findings, said = found(settings_on(wrong, tmp_path))
+def test_shuffled_labels_are_told_within_the_budget(
+    mislabelled: Piloted, wrong: Path, tmp_path: Path
+) -> None:
+    findings, said = mislabelled.findings, mislabelled.said
     assert findings.verdict.kind == "labels" and findings.verdict.stops and findings.spent <= 0.1
     assert "annotation file" in said[-1] and "pilot: false" in said[-1]
     with session_on(settings_on(wrong, tmp_path, pilot=False)) as (session, _):
@@ -113,22 +137,38 @@ def test_a_rate_that_is_far_too_high_is_told(good: Path, tmp_path: Path) -> None
     assert "recipe.learning_rate" in said[-1] and findings.diverged >= 4
 
 
-@pytest.mark.parametrize("stop", [1, 3, 5, 14, 20])
-def test_a_killed_pilot_resumes_to_the_same_record(stop: int, wrong: Path, tmp_path: Path) -> None:
-    def stories(settings: Settings) -> list[Any]:
-        figures = ("top1", "loss", "train_loss", "peak_loss")
-        return [
-            (each.digest, each.seed, each.fidelity.key, [each.metrics[name] for name in figures])
-            for each in Records.reading(settings.run_dir).measurements()
-        ]
+SHORT = {"trials": 90, "startup": 8, "rungs": [2, 4], "workers": 1}
 
-    search = {"trials": 90, "startup": 8, "rungs": [2, 4], "workers": 1}
-    whole, broken = (settings_on(wrong, tmp_path / name, search=search) for name in ("whole", "broken"))
-    found(whole)
+
+def story(settings: Settings) -> list[Any]:
+    """What a pilot measured, but for times."""
+    figures = ("top1", "loss", "train_loss", "peak_loss")
+    return [
+        (each.digest, each.seed, each.fidelity.key, [each.metrics[name] for name in figures])
+        for each in Records.reading(settings.run_dir).measurements()
+    ]
+
+
+@pytest.fixture(scope="module")
+def whole_story(wrong: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """The story of a pilot that nobody killed."""
+    settings = settings_on(wrong, tmp_path_factory.mktemp("whole"), search=SHORT)
+    found(settings)
+    return story(settings)
+
+
+@pytest.mark.parametrize(
+    "stop",
+    [1, pytest.param(3, marks=pytest.mark.slow), 5, pytest.param(14, marks=pytest.mark.slow), 20],
+)
+def test_a_killed_pilot_resumes_to_the_same_record(
+    stop: int, wrong: Path, tmp_path: Path, whole_story: list[Any]
+) -> None:
+    broken = settings_on(wrong, tmp_path, search=SHORT)
     with pytest.raises(KeyboardInterrupt):
         found(broken, Serial(stop))
     found(broken)
-    assert stories(broken) == stories(whole) and any(seed == LONG for _, seed, _, _ in stories(whole))
+    assert story(broken) == whole_story and any(seed == LONG for _, seed, _, _ in whole_story)
 
 
 def test_a_search_that_has_begun_has_no_pilot(good: Path, tmp_path: Path) -> None:
@@ -139,14 +179,12 @@ def test_a_search_that_has_begun_has_no_pilot(good: Path, tmp_path: Path) -> Non
         assert session.records.candidates() and not pilot_is_due(session)
 
 
-def test_videos_that_changed_are_not_mixed(good: Path, tmp_path: Path) -> None:
-    settings = settings_on(good, tmp_path)
-    findings, _ = found(settings)
-    with session_on(settings) as (session, data):
+def test_videos_that_changed_are_not_mixed(learns: Piloted) -> None:
+    with session_on(learns.settings) as (session, data):
         other = replace(data, dataset=replace(data.dataset, name="other"))
         with pytest.raises(SettingsError, match="have changed"):
             run_pilot(session, other)
-    assert findings.data
+    assert learns.findings.data
 
 
 def open_settings(videos: Path, output: Path, hours: float = 0.3, **search: Any) -> Settings:
@@ -230,9 +268,9 @@ def test_too_little_time_is_refused_with_the_least(good: Path, tmp_path: Path) -
 
 @pytest.mark.timeout(900)
 def test_a_command_that_cannot_learn_ends_with_status_2(
-    wrong: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    mislabelled: Piloted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = settings_on(wrong, tmp_path / "runs")
+    settings = mislabelled.settings
     (tmp_path / "wrong.yaml").write_text(settings.to_yaml())
     monkeypatch.setattr(sys, "argv", ["movinas", "search", str(tmp_path / "wrong.yaml")])
     with pytest.raises(SystemExit) as ended:
