@@ -1,7 +1,8 @@
-"""The same graph as ONNX Runtime's CPU kernels like it.
+"""The same graph as ONNX Runtime's CPU kernels like it, and as other runtimes read it rightly.
 
-They run fastest on channels in blocks, and leave and enter that order, a pass over the tensor each, around
-every operation that has no such kernel. Each rewrite here keeps what is computed.
+Kernels run fastest on channels in blocks, and leave and enter that order, a pass over the tensor each, around
+every operation that has no such kernel. Other runtimes refuse or misread windows that are larger than their
+image (OpenVINO 2026.4, OpenCV 4.14, ncnn). Each rewrite here keeps what is computed.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ def rewrite(path: Path) -> None:
             nodes += _gate(model, node, shapes)
         elif node.op_type == "Gemm":
             nodes += _dense(model, node, shapes)
+        elif node.op_type == "Conv":
+            nodes.append(_cut(model, node, shapes))
         else:
             nodes.append(node)
     del model.graph.node[:]
@@ -51,6 +54,11 @@ def for_old_runtimes(path: Path) -> None:
 def _save(model: Any, path: Path) -> None:
     """Write a model so that old runtimes take it: they refuse newer versions, whatever is in them."""
     used = {node.domain for node in _nodes(model.graph)}
+    # OpenCV 4.14 counts padding in averages of files that say that they are PyTorch's, which is wrong here.
+    model.producer_name, model.producer_version = "movinas", ""
+    # Some runtimes call a graph's outputs by the names of the nodes that make them.
+    for node in model.graph.node:
+        node.name = node.output[0]
     kept = [opset for opset in model.opset_import if opset.domain in used]
     del model.opset_import[:]
     model.opset_import.extend(kept)
@@ -188,8 +196,13 @@ def _pooling(model: Any, node: Any, shapes: dict[str, list[int]]) -> list[Any]:
     attributes = _attributes(node)
     before, after = shapes[node.input[0]], shapes[node.output[0]]
     pads = attributes.get("pads", [0, 0, 0, 0])
-    # A kernel as large as the image but with padding has several positions, and sees less in each.
-    if attributes["kernel_shape"] == before[2:] and not any(pads):
+    kernel = attributes["kernel_shape"]
+    # A kernel as large as the image but with padding may have several positions, and sees less in each.
+    sees_all = all(
+        size <= length - pad for size, length, pad in zip(before[2:], kernel, pads[:2], strict=True)
+    )
+    padding_counts = any(pads) and attributes.get("count_include_pad", 0)
+    if after[2:] == [1, 1] and sees_all and not padding_counts:
         return [onnx.helper.make_node("GlobalAveragePool", [node.input[0]], [node.output[0]], node.name)]
     if before[1] % _BLOCK == 0 or attributes.get("count_include_pad", 0):
         return [node]
@@ -197,7 +210,7 @@ def _pooling(model: Any, node: Any, shapes: dict[str, list[int]]) -> list[Any]:
         _averages(
             before[2 + axis],
             after[2 + axis],
-            attributes["kernel_shape"][axis],
+            kernel[axis],
             attributes["strides"][axis],
             pads[axis],
         )
@@ -220,6 +233,38 @@ def _averages(inputs: int, outputs: int, kernel: int, stride: int, pad: int) -> 
         last = min(inputs, row * stride - pad + kernel)
         matrix[row, first:last] = 1.0 / (last - first)
     return matrix
+
+
+def _cut(model: Any, node: Any, shapes: dict[str, list[int]]) -> Any:
+    """Return a convolution without the outer rows and columns of its kernel that only ever meet padding."""
+    attributes = _attributes(node)
+    images, results = shapes.get(node.input[0], []), shapes.get(node.output[0], [])
+    weights = next((t for t in model.graph.initializer if t.name == node.input[1]), None)
+    usual = attributes.get("auto_pad", b"NOTSET") == b"NOTSET" and set(attributes.get("dilations", [1])) == {
+        1
+    }
+    if weights is None or not usual or len(images) != 4 or len(results) != 4:
+        return node
+    values = onnx.numpy_helper.to_array(weights)
+    pads = list(attributes.get("pads", [0, 0, 0, 0]))
+    strides = attributes.get("strides", [1, 1])
+    kept = []
+    for axis in (0, 1):
+        starts = np.arange(results[2 + axis]) * strides[axis] - pads[axis]
+        meets = [
+            bool(np.any((starts + tap >= 0) & (starts + tap < images[2 + axis])))
+            for tap in range(values.shape[2 + axis])
+        ]
+        first, last = meets.index(True), len(meets) - meets[::-1].index(True)
+        pads[axis] -= first
+        pads[2 + axis] -= len(meets) - last
+        kept.append(slice(first, last))
+    cut = values[:, :, kept[0], kept[1]]
+    if cut.shape == values.shape or min(pads) < 0:
+        return node
+    inputs = [node.input[0], _constant(model, f"{node.output[0]}_kernel", cut), *node.input[2:]]
+    attributes |= {"kernel_shape": list(cut.shape[2:]), "pads": pads}
+    return onnx.helper.make_node("Conv", inputs, list(node.output), **attributes)
 
 
 def _gate(model: Any, node: Any, shapes: dict[str, list[int]]) -> list[Any]:

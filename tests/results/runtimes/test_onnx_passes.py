@@ -117,4 +117,88 @@ def test_files_have_the_lowest_version_and_the_domains_that_they_use(tmp_path: P
     expected = {20: 9, 19: 9, 18: 8, 17: 8, 11: 6}
     assert after.ir_version == expected[after.opset_import[0].version]
     assert [opset.domain for opset in after.opset_import] == [""]
+    assert after.producer_name == "movinas"
+    assert [node.name for node in after.graph.node] == [node.output[0] for node in after.graph.node]
+    for node in after.graph.node:
+        node.ClearField("name")
     assert after.graph == before.graph
+
+
+def small_image(image: tuple[int, int], nodes: list[Any], weights: tuple[int, ...] = ()) -> Any:
+    """A graph of a few nodes from ``image`` to ``result``, over an image of 16 channels."""
+    constants = (
+        {"weights": np.random.default_rng(0).normal(size=weights).astype(np.float32)} if weights else {}
+    )
+    made = make_graph(
+        nodes,
+        "small",
+        [make_tensor_value_info("image", TensorProto.FLOAT, (1, 16, *image))],
+        [make_tensor_value_info("result", TensorProto.FLOAT, None)],
+        [onnx.numpy_helper.from_array(values, name) for name, values in constants.items()],
+    )
+    return make_model(made, opset_imports=[make_opsetid("", 20)], ir_version=9)
+
+
+def same_results(path: Path, before: Any, image: tuple[int, int]) -> list[Any]:
+    """The nodes of the rewritten graph, which gives what the graph gave."""
+    onnx.save(onnx.shape_inference.infer_shapes(before), path)
+    pixels = np.random.default_rng(1).random((1, 16, *image), dtype=np.float32)
+    results = []
+    for _ in range(2):
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        results.append(session.run(None, {"image": pixels})[0])
+        rewrite(path)
+    np.testing.assert_allclose(results[1], results[0], rtol=1e-5, atol=1e-6)
+    return list(onnx.load(path).graph.node)
+
+
+@pytest.mark.parametrize(
+    ("image", "pool", "all_seen"),
+    [
+        ((2, 2), {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}, True),
+        ((2, 2), {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}, True),
+        ((1, 2), {"kernel_shape": [1, 3], "strides": [1, 2], "ceil_mode": 1}, True),
+        ((1, 1), {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}, True),
+        ((3, 3), {"kernel_shape": [3, 3]}, True),
+        ((3, 3), {"kernel_shape": [3, 3], "strides": [3, 3], "pads": [1, 1, 0, 0]}, False),
+        (
+            (2, 2),
+            {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1], "count_include_pad": 1},
+            False,
+        ),
+        ((3, 3), {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}, False),
+    ],
+)
+def test_a_pooling_that_sees_the_whole_image_is_global(
+    image: tuple[int, int], pool: dict[str, Any], all_seen: bool, tmp_path: Path
+) -> None:
+    before = small_image(image, [make_node("AveragePool", ["image"], ["result"], **pool)])
+    (node,) = same_results(tmp_path / "pool.onnx", before, image)
+    assert (node.op_type == "GlobalAveragePool") == all_seen
+
+
+@pytest.mark.parametrize(
+    ("image", "kernel", "attributes", "left"),
+    [
+        ((1, 1), (3, 3), {"pads": [1, 1, 1, 1]}, (1, 1)),
+        ((1, 1), (5, 5), {"pads": [2, 2, 2, 2], "strides": [2, 2]}, (1, 1)),
+        ((2, 2), (5, 5), {"pads": [2, 2, 2, 2]}, (3, 3)),
+        ((2, 1), (5, 3), {"pads": [2, 1, 2, 1], "strides": [2, 2]}, (2, 1)),
+        ((2, 2), (3, 3), {"pads": [0, 0, 1, 1], "strides": [2, 2]}, (2, 2)),
+        ((3, 3), (3, 3), {"pads": [1, 1, 1, 1]}, (3, 3)),
+        ((1, 1), (3, 3), {"pads": [2, 2, 2, 2], "dilations": [2, 2]}, (3, 3)),
+    ],
+)
+def test_what_only_meets_padding_is_cut_from_kernels(
+    image: tuple[int, int],
+    kernel: tuple[int, int],
+    attributes: dict[str, Any],
+    left: tuple[int, int],
+    tmp_path: Path,
+) -> None:
+    before = small_image(
+        image, [make_node("Conv", ["image", "weights"], ["result"], group=16, **attributes)], (16, 1, *kernel)
+    )
+    (node,) = same_results(tmp_path / "conv.onnx", before, image)
+    shapes = {t.name: tuple(t.dims) for t in onnx.load(tmp_path / "conv.onnx").graph.initializer}
+    assert shapes[node.input[1]] == (16, 1, *left)
