@@ -50,21 +50,24 @@ def read_video_table(path: Path = TABLE) -> pd.DataFrame:
 
 
 @lru_cache(maxsize=4)
-def video_table(rungs: int = 1, path: Path = TABLE) -> Table:
+def video_table(rungs: int | tuple[int, ...] = 1, path: Path = TABLE) -> Table:
     """Return the table as a problem to search: accuracy against multiply-adds.
 
     A measurement is one training of a network, after as many epochs as the rung says; scores are by the
     estimated worth of networks.
 
     Args:
-        rungs: number of rungs; each has a third of the epochs of the one above.
+        rungs: number of rungs, each with a third of the epochs of the one above; or the epochs of each.
         path: file of the table.
 
     Raises:
-        SettingsError: there is no such file, or too few epochs for so many rungs.
+        SettingsError: there is no such file, or the table has too few epochs for the rungs.
     """
-    ladder = [round(EPOCHS / REDUCTION**left) for left in reversed(range(rungs))]
-    if len(set(ladder)) < rungs or not ladder[0]:
+    if isinstance(rungs, int):
+        ladder = tuple(round(EPOCHS / REDUCTION**left) for left in reversed(range(rungs)))
+    else:
+        ladder = rungs
+    if sorted(set(ladder)) != list(ladder) or not ladder or ladder[0] < 1 or ladder[-1] > EPOCHS:
         raise SettingsError(
             f"the table of video networks has {EPOCHS} epochs, too few for {rungs} rungs",
             hint="use 1 to 3 rungs",
