@@ -233,12 +233,14 @@ def train(
     if output is None:
         raise SettingsError("--output is missing", hint="give a folder for the trained network")
     from proxy_train.recipe import Recipe
-    from results.commands.written_files import require_folder, require_unread
+    from results.commands.written_files import require_folder, require_no_files, require_unread
+    from results.member import FILES
     from search_space.architecture.by_name import read_architecture
     from search_space.architecture.parts import ClipShape
-    from searcher.standalone.single_training import SingleTraining, parse_views
+    from searcher.standalone.single_training import CHECKPOINT, SingleTraining, parse_views
 
     require_folder(output, option="--output")
+    require_no_files(output, FILES, unless=CHECKPOINT, option="--output")
     if weights is not None:
         require_unread(
             output, [weights, weights.parent] if weights.is_file() else [weights], option="--output"
@@ -248,7 +250,7 @@ def train(
         network if clip is None else network.with_input(ClipShape.parse(clip)),
         _data_settings(data, cache, on_demand=on_demand),
         Recipe.from_yaml(recipe) if recipe else Recipe.model_validate({}),
-        output / "checkpoint",
+        output / CHECKPOINT,
         epochs or 20,
         seed=seed,
         device=device,

@@ -23,6 +23,7 @@ ARCHITECTURE = "architecture.json"
 WEIGHTS = "weights.safetensors"
 RECIPE = "recipe.yaml"
 MEMBER = "member.json"
+FILES = (ARCHITECTURE, WEIGHTS, RECIPE, MEMBER)
 _FORMAT = "movinas-member-1"
 _HINT = "train the member again"
 _MISSING = "give a member's folder, such as runs/NAME/family/A0"

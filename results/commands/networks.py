@@ -135,7 +135,8 @@ def stream(
         raise SettingsError(f"--font {font} without --output", hint="it is for labels in the annotated video")
     if output is not None:
         require_file(output, option="--output")
-        require_unread(output, [Path(video), model], option="--output")
+        read = [Path(video), model] if font is None else [Path(video), model, font]
+        require_unread(output, read, option="--output")
     classifier = StreamingClassifier.open(model, threads=threads)
     fit = classifier.preprocessing
     source = pictures(video, fit.fps, fit.size)

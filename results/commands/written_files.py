@@ -50,6 +50,26 @@ def require_folder(written: Path, *, option: str) -> None:
     _require_place(written, f"{option} {written}")
 
 
+def require_no_files(folder: Path, names: Iterable[str], *, unless: str, option: str) -> None:
+    """Refuse a folder whose files would be overwritten, unless the same command has worked in it before.
+
+    Args:
+        folder: folder that files will be written into.
+        names: names of the files.
+        unless: name of what the command leaves in its folders.
+        option: how the user named the folder, such as ``--output``.
+
+    Raises:
+        SettingsError: the folder holds one of the files, and another program or command wrote it.
+    """
+    held = [name for name in names if (folder / name).exists()]
+    if held and not (folder / unless).exists():
+        raise SettingsError(
+            f"{option} {folder} holds {', '.join(held)}, which this command did not write",
+            hint="give another folder, or remove them",
+        )
+
+
 def _require_place(folder: Path, what: str) -> None:
     why = obstacle(folder)
     if why:

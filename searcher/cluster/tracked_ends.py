@@ -53,3 +53,28 @@ class TrackedEnds(Callback):  # type: ignore[misc]
             for tracker in self._trackers:
                 tracker.on_trial_complete(iteration=0, trials=trials, trial=trial)
         self._running.clear()
+
+
+def of_those_that_ran(tracker: type[Any]) -> type[Any]:
+    """Return a tracker's callback that hears only of the ends of trainings of whose beginnings it has heard.
+
+    A search that is stopped ends trainings that still wait for a worker, and one whose worker cannot be
+    started fails before it begins. Both trackers look for what they know of it, and end the search instead.
+    """
+
+    class OfThoseThatRan(tracker):  # type: ignore[misc]
+        _ran: frozenset[str] = frozenset()
+
+        def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+            self._ran |= {trial.trial_id}
+            super().on_trial_start(iteration, trials, trial, **info)
+
+        def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+            if trial.trial_id in self._ran:
+                super().on_trial_complete(iteration, trials, trial, **info)
+
+        def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+            if trial.trial_id in self._ran:
+                super().on_trial_error(iteration, trials, trial, **info)
+
+    return OfThoseThatRan

@@ -40,16 +40,17 @@ def callbacks(names: Sequence[Tracker], run: str) -> list[Any]:
     """
     if not names:
         return []
-    from searcher.cluster.tracked_ends import TrackedEnds
+    from searcher.cluster.tracked_ends import TrackedEnds, of_those_that_ran
 
     following: list[Any] = []
     if "mlflow" in names:
         from ray.air.integrations.mlflow import MLflowLoggerCallback
 
-        following.append(MLflowLoggerCallback(experiment_name=run))
+        following.append(of_those_that_ran(MLflowLoggerCallback)(experiment_name=run))
     if "wandb" in names:
         from ray.air.integrations.wandb import WandbLoggerCallback
 
-        following.append(WandbLoggerCallback(project=run, group=run, upload_timeout=_UPLOAD_SECONDS))
+        wandb = of_those_that_ran(WandbLoggerCallback)
+        following.append(wandb(project=run, group=run, upload_timeout=_UPLOAD_SECONDS))
     # Before the trackers: what it tells them, they wait for.
     return [TrackedEnds(following, _UPLOAD_SECONDS), *following]

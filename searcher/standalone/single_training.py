@@ -31,6 +31,9 @@ from searcher.evaluator.run_data import final_split, finished_metrics
 from searcher.objectives import Score, score_of
 from searcher.standalone.group_training import train_in_group
 
+CHECKPOINT = "checkpoint"
+"""Name of the folder of a training, beside what it results in."""
+
 
 @dataclass(frozen=True)
 class SingleTraining:
@@ -92,7 +95,7 @@ class SingleTraining:
             self.seed,
             self.folder,
             self.weights,
-            None if self.promoted_from is None else self.promoted_from / "checkpoint",
+            None if self.promoted_from is None else self.promoted_from / CHECKPOINT,
         )
 
 

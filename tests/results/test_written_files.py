@@ -97,6 +97,20 @@ def test_only_what_the_same_command_wrote_is_written_anew(
         assert Path("file").read_bytes() == content
 
 
+@pytest.mark.usefixtures("_places")
+@pytest.mark.parametrize("name", ["recipe.yaml", "weights.safetensors", "member.json", "architecture.json"])
+def test_a_network_is_not_trained_over_another_one(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (Path("folder") / name).write_text("content")
+    told = refused(monkeypatch, capsys, *FOLDERS["train"], "folder")
+    assert f"--output folder holds {name}, which this command did not write" in told and "  remedy: " in told
+    assert (Path("folder") / name).read_text() == "content"
+    (Path("folder") / "checkpoint").mkdir()
+    # It has been trained there before; what is missing is told later.
+    assert "nowhere" in refused(monkeypatch, capsys, *FOLDERS["train"], "folder")
+
+
 def test_what_can_be_written_is_not_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("absent")

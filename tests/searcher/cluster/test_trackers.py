@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from ray.tune import Callback
 
 from search_space.errors import SettingsError
+from searcher.cluster.tracked_ends import of_those_that_ran
 from searcher.record.records import Records
 from searcher.run.session import Session
 from searcher.settings.checks import check_settings
@@ -23,6 +27,35 @@ def test_a_tracker_that_is_not_installed_is_named_before_the_run_starts(
     settings = tiny_settings(tmp_path).model_copy(update={"trackers": (name,)})
     with pytest.raises(SettingsError, match=rf"names {name}, which is not installed.*movinas\[{name}\]"):
         check_settings(settings)
+
+
+def test_trackers_hear_of_no_end_of_what_has_not_begun() -> None:
+    class Strict(Callback):  # type: ignore[misc]
+        """As strict as the callbacks of both trackers."""
+
+        def __init__(self) -> None:
+            self.known, self.ended = set[str](), list[str]()
+
+        def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+            self.known.add(trial.trial_id)
+
+        def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+            self.known.remove(trial.trial_id)
+            self.ended.append(trial.trial_id)
+
+        def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+            self.on_trial_complete(iteration, trials, trial, **info)
+
+    ran, waited, failed = (SimpleNamespace(trial_id=name) for name in ("ran", "waited", "failed"))
+    tracker = of_those_that_ran(Strict)()
+    for trial in (ran, failed):
+        tracker.on_trial_start(0, [], trial)
+    tracker.on_trial_complete(0, [], waited)
+    tracker.on_trial_error(0, [], waited)
+    tracker.on_trial_complete(0, [], ran)
+    tracker.on_trial_error(0, [], failed)
+    assert tracker.ended == ["ran", "failed"]
+    assert isinstance(tracker, Strict)
 
 
 @pytest.mark.slow
