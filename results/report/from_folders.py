@@ -25,6 +25,7 @@ from search_space.space.profile import profile_space
 from searcher.pilot.planned import kept_text
 from searcher.record import Measurement
 from searcher.record.records import Records
+from searcher.record.same_data import data_differences
 from searcher.record.trials import differences, without_places
 from searcher.settings.reading import load_settings
 
@@ -168,8 +169,9 @@ def merged(runs: Sequence[Run], folders: Sequence[Path]) -> Run:
     for folder, other in zip(folders[1:], facts[1:], strict=True):
         unequal = differences(facts[0], other)
         if unequal:
+            videos = data_differences(folders[0], folder)
             raise SettingsError(
-                f"{folders[0]} and {folder} cannot be compared: {'; '.join(unequal)}",
+                f"{folders[0]} and {folder} cannot be compared: {'; '.join(videos or unequal)}",
                 hint="merge runs over the same data with the same recipe",
             )
     distinct = dict[tuple[str, str, int, str], Measurement]()

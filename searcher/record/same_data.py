@@ -55,6 +55,18 @@ def keep_same_data(records: Records, run_dir: Path, now: Contents) -> None:
         now.write(run_dir / DATA)
 
 
+def data_differences(one: Path, other: Path) -> list[str]:
+    """Return how the data of two runs differ, in phrases; none if they are the same, or a run does not tell.
+
+    Raises:
+        RecordError: the file that tells of a run's data is damaged.
+    """
+    before, after = Contents.read(one / DATA), Contents.read(other / DATA)
+    if before is None or after is None or not (changes := before.differences(after)):
+        return []
+    return [f"from the first one's data to the second one's, {changes[0]}", *changes[1:]]
+
+
 def _refuse(name: str, changes: str) -> NoReturn:
     raise SettingsError(
         f"the run {name!r} has measured on other data: {changes}",
