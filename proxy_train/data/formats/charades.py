@@ -38,9 +38,11 @@ def read(request: Request) -> Listing:
         )
     listing = Listing(classes=_classes(request), kind="multi")
     videos = VideoIndex(request.root, request.frame_rate)
-    for path in files:
+    tables = {path: list(csv_rows(path, ("id", "actions", "length"))) for path in files}
+    videos.survey(videos.find(row["id"]) for rows in tables.values() for _, row in rows)
+    for path, rows in tables.items():
         split = "train" if "train" in path.name.lower() else "test"
-        for where, row in csv_rows(path, ("id", "actions", "length")):
+        for where, row in rows:
             name = row["id"]
             actions = _actions(listing, where, row)
             video = videos.find(name)

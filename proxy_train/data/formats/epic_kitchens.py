@@ -46,12 +46,16 @@ def read(request: Request) -> Listing:
     listing = Listing(kind="verb_noun", verbs=VERBS)
     videos = VideoIndex(request.root, request.frame_rate)
     names: tuple[Counter[tuple[int, str]], Counter[tuple[int, str]]] = (Counter(), Counter())
-    for split, path in files.items():
-        labelled = split != "test" or {*_LABELS} <= {*csv_header(path)}
-        rows = list(csv_rows(path, _SEGMENT + (_LABELS if labelled else ())))
+    labelled = {split: split != "test" or {*_LABELS} <= {*csv_header(path)} for split, path in files.items()}
+    tables = {
+        split: list(csv_rows(path, _SEGMENT + (_LABELS if labelled[split] else ())))
+        for split, path in files.items()
+    }
+    videos.survey(videos.find(row["video_id"]) for rows in tables.values() for _, row in rows)
+    for split, rows in tables.items():
         rates = _frame_rates(rows)
         for where, row in rows:
-            _add_segment(listing, videos, where, row, split, rates, names if labelled else None)
+            _add_segment(listing, videos, where, row, split, rates, names if labelled[split] else None)
     videos.leave_out(listing, "in no annotation")
     listing.classes = (
         *_names(request, r"EPIC_100_verb_classes\.csv", names[0], VERBS),

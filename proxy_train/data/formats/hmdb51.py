@@ -8,6 +8,7 @@ from pathlib import Path
 from proxy_train.data.formats.listing import Listing
 from proxy_train.data.formats.request import Request, lines_of
 from proxy_train.data.formats.video_index import VideoIndex
+from proxy_train.video.video import Video
 from search_space.errors import DataError
 
 _NAME = r"(.+)_test_split{}\.txt"
@@ -33,21 +34,26 @@ def read(request: Request) -> Listing:
     names = [re.sub(r"_test_split\d\.txt", "", path.name, flags=re.IGNORECASE) for path in lists]
     listing = Listing(classes=tuple(sorted(names)))
     videos = VideoIndex(request.root, request.frame_rate)
+    rows: list[tuple[str, str, int]] = []
     for path, name in zip(lists, names, strict=True):
-        label = listing.classes.index(name)
         for number, line in lines_of(path):
             file, _, part = line.rpartition(" ")
             if part not in ("0", "1", "2") or not file:
                 raise DataError(f"{path}, line {number}: {line!r}", hint="a line is file.avi 0, 1 or 2")
-            _add_clip(listing, videos, file.strip(), name, label, int(part), request.split)
+            rows.append((file.strip(), name, int(part)))
+    videos.survey(_find(videos, file, name) for file, name, _ in rows)
+    for file, name, used in rows:
+        _add_clip(listing, videos, file, name, used, request.split)
     videos.leave_out(listing, "in no list")
     return listing
 
 
-def _add_clip(
-    listing: Listing, videos: VideoIndex, file: str, name: str, label: int, part: int, split: int
-) -> None:
-    video = videos.find(Path(file).stem, below=name)
+def _find(videos: VideoIndex, file: str, name: str) -> Video | None:
+    return videos.find(Path(file).stem, below=name)
+
+
+def _add_clip(listing: Listing, videos: VideoIndex, file: str, name: str, part: int, split: int) -> None:
+    video = _find(videos, file, name)
     identity = f"{name}/{file}"
     if video is None:
         listing.miss(identity, "no such video")
@@ -57,4 +63,5 @@ def _add_clip(
         listing.drop(identity, "listed before")
     else:
         film = Path(file).stem.partition(f"_{name}_")[0]
-        listing.add(video, label, identity, "train" if part == 1 else "test", group=f"{name}/{film}")
+        label, of = listing.classes.index(name), "train" if part == 1 else "test"
+        listing.add(video, label, identity, of, group=f"{name}/{film}")

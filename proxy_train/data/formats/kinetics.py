@@ -53,6 +53,7 @@ def read(request: Request) -> Listing:
     numbers, classes = _classes(rows)
     listing = Listing(classes=classes)
     videos = VideoIndex(request.root, request.frame_rate)
+    videos.survey(videos.find_any(row.names, below=row.label) for row in rows)
     taken: dict[str, _Row] = {}
     for split in _ORDER:
         for row in rows:

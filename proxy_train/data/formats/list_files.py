@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -75,6 +75,7 @@ def read(request: Request) -> Listing:
         raise DataError(
             f"{request.root}: no train.txt with videos in it", hint="a line is: path label [label ...]"
         )
+    finder.survey(row.path for table in tables for row in table.rows)
     for table in tables:
         listing.note(f"{table.path.name}: {table.reading}")
     labels = Labels.of(request, [row for table in tables for row in table.rows])
@@ -139,6 +140,12 @@ class _Finder:
         self._elsewhere: list[str] = []
         self._uncounted: list[str] = []
 
+    def survey(self, paths: Iterable[str]) -> None:
+        """Look up the paths of all rows, and forget what was looked up before."""
+        self._videos.survey(map(self._indexed, paths))
+        self._found.clear()
+        self._elsewhere.clear()
+
     def count(self, path: str) -> int | None:
         """Return the number of a path's images, 0 for a file, None if there is no such path."""
         video = self._whole(path)
@@ -191,10 +198,7 @@ class _Finder:
 
     def _located(self, path: str) -> Video:
         place = self._root / path
-        if Path(path).is_absolute():
-            found = self._videos.find_exact(place)
-        else:
-            found = self._videos.find_path(path, unique=True)
+        found = self._indexed(path)
         if found is not None:
             if found.path != place:
                 self._elsewhere.append(f"{path} as {found.path}")
@@ -203,6 +207,11 @@ class _Finder:
         if self._exists(place) and place.is_dir():
             frames = find_frames(place, self._frame_rate)
         return Video(place, frames)
+
+    def _indexed(self, path: str) -> Video | None:
+        if Path(path).is_absolute():
+            return self._videos.find_exact(self._root / path)
+        return self._videos.find_path(path, unique=True)
 
     @staticmethod
     def _exists(path: Path) -> bool:

@@ -9,6 +9,7 @@ from proxy_train.data.formats.listing import Listing
 from proxy_train.data.formats.request import Request, lines_of, split_of
 from proxy_train.data.formats.tree import VIDEOS
 from proxy_train.data.formats.video_index import VideoIndex
+from proxy_train.video.video import Video
 from search_space.errors import DataError
 
 _CATEGORIES = r"moments_categories\.txt"
@@ -34,6 +35,7 @@ def read(request: Request) -> Listing:
         raise DataError(
             f"{request.annotations or request.root}: no trainingSet.csv", hint="set data.annotations"
         )
+    rows: list[tuple[str, str, str]] = []
     for path in lists:
         split = split_of(path.name) or ""
         for number, line in lines_of(path):
@@ -41,14 +43,15 @@ def read(request: Request) -> Listing:
             if Path(file).suffix.lower() not in VIDEOS or len(fields) != 3:
                 hint = "a line is class/file.mp4,label,positives,negatives"
                 raise DataError(f"{path}, line {number}: {line!r}", hint=hint)
-            _add_video(listing, videos, f"{split}/{file}", split, numbers.get(fields[0].strip()), fields[0])
+            rows.append((f"{split}/{file}", split, fields[0]))
+    videos.survey(_find(videos, name, split) for name, split, _ in rows)
+    for name, split, word in rows:
+        _add_video(listing, videos, name, split, numbers.get(word.strip()), word)
     videos.leave_out(listing, "in no annotation")
     return listing
 
 
-def _add_video(
-    listing: Listing, videos: VideoIndex, name: str, split: str, label: int | None, word: str
-) -> None:
+def _find(videos: VideoIndex, name: str, split: str) -> Video | None:
     file = name.partition("/")[2]
     # training/ and validation/ can hold files of one name: the folder of the split comes first.
     folders = {
@@ -57,7 +60,13 @@ def _add_video(
         "test": ("testing/", "test/"),
     }
     candidates = (videos.find_path(folder + file) for folder in (*folders[split], ""))
-    video = next(filter(None, candidates), None)
+    return next(filter(None, candidates), None)
+
+
+def _add_video(
+    listing: Listing, videos: VideoIndex, name: str, split: str, label: int | None, word: str
+) -> None:
+    video = _find(videos, name, split)
     if video is None:
         listing.miss(name, "no such video")
     elif label is None:

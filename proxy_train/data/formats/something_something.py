@@ -36,13 +36,17 @@ def read(request: Request) -> Listing:
     names = {number: template for template, number in numbers.items()}
     listing = Listing(classes=tuple(names.get(number, str(number)) for number in range(max(names) + 1)))
     videos = VideoIndex(request.root, request.frame_rate)
+    rows: list[tuple[dict[str, Any], str]] = []
     for split in _SPLITS:
         source = _file(request, split)
         entries = [] if source is None else load_json(source, list)
         for place, entry in enumerate(entries):
             if not isinstance(entry, dict) or "id" not in entry:
                 raise DataError(f"{source}: entry {place} has no id", hint="an entry is {id, template, ...}")
-            _add_video(listing, videos, entry, "val" if split == "validation" else split, numbers)
+            rows.append((entry, "val" if split == "validation" else split))
+    videos.survey(videos.find(str(entry["id"])) for entry, _ in rows)
+    for entry, split in rows:
+        _add_video(listing, videos, entry, split, numbers)
     videos.leave_out(listing, "in no annotation")
     return listing
 

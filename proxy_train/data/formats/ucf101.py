@@ -10,6 +10,7 @@ from proxy_train.data.formats.annotation_files import parse_index
 from proxy_train.data.formats.listing import Listing
 from proxy_train.data.formats.request import Request, lines_of
 from proxy_train.data.formats.video_index import VideoIndex
+from proxy_train.video.video import Video
 from search_space.errors import DataError
 
 _GROUP = re.compile(r"(.*_g\d+)_c\d+")
@@ -37,13 +38,21 @@ def read(request: Request) -> Listing:
             f"{request.annotations or request.root}: no trainlist{request.split:02d}.txt",
             hint="set data.annotations to the folder of the lists, and data.split to 1, 2 or 3",
         )
+    rows: list[tuple[str, str, str, str]] = []
     for path in lists:
         split = "train" if path.name.lower().startswith("train") else "test"
         for number, line in lines_of(path):
             name, _, written = line.rpartition(" ") if re.search(r" [0-9]{1,9}$", line) else (line, "", "")
-            _add_clip(listing, videos, name.strip(), split, numbers, written, f"{path}, line {number}")
+            rows.append((name.strip(), split, written, f"{path}, line {number}"))
+    videos.survey(_find(videos, name) for name, *_ in rows)
+    for name, split, written, where in rows:
+        _add_clip(listing, videos, name, split, numbers, written, where)
     videos.leave_out(listing, f"not in split {request.split}")
     return listing
+
+
+def _find(videos: VideoIndex, name: str) -> Video | None:
+    return videos.find_path(name) or videos.find(Path(name).stem)
 
 
 def _add_clip(
@@ -59,7 +68,7 @@ def _add_clip(
     label = numbers.get(file.parent.name, numbers.get(file.parent.name.casefold()))
     if label is None:
         raise DataError(f"{where}: {name!r}", hint="a line is Class/video.avi, its class from classInd.txt")
-    video = videos.find_path(name) or videos.find(file.stem)
+    video = _find(videos, name)
     if written and int(written) != label + 1:
         listing.drop(name, f"{where} says class {written}, classInd.txt {label + 1}")
     elif video is None:

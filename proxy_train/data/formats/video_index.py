@@ -13,6 +13,9 @@ from proxy_train.data.formats.tree import VIDEOS, Contents, walk
 from proxy_train.video.frame_folder import SortedImages, rank_of, sort_images
 from proxy_train.video.video import Video
 
+# How a row names a video, from the exact to the loose: a looser name does not get the video of a better one.
+_AT_PATH, _BELOW, _OTHER_SUFFIX, _BY_NAME, _OTHER_CASE = range(5)
+
 
 class VideoIndex:
     """Every video file and every folder of numbered images below ``root``, by name.
@@ -38,6 +41,9 @@ class VideoIndex:
         self._spellings: dict[str, str] | None = None
         self._more_spellings: dict[str, list[str]] = {}
         self._respelled: dict[str, str] = {}
+        self._named: dict[str, int] = {}
+        self._surveying = False
+        self._refused: dict[str, str] = {}
         self._rest: list[Contents] = []
         for contents in walk(root):
             folder = str(contents.folder)
@@ -55,10 +61,26 @@ class VideoIndex:
         if self._paths.setdefault(name, path) != path:
             self._more.setdefault(name, []).append(path)
 
+    def survey(self, lookups: Iterable[object]) -> None:
+        """Note which row names each video best, so that later no other row gets it by a looser match.
+
+        What was looked up before is forgotten.
+
+        Args:
+            lookups: the look-ups of all rows of all splits, done as they are drawn.
+        """
+        self._surveying = True
+        for _ in lookups:
+            pass
+        self._surveying = False
+        self._used.clear()
+        self._respelled.clear()
+
     def find(self, name: str, *, below: str = "") -> Video | None:
         """Return the video of a name (without folder and suffix), or None.
 
-        A name that no video has is looked for in another case, as long as only one video fits.
+        A name that no video has is looked for in another case, as long as only one video fits, and no other
+        row names that one exactly (see ``survey``).
 
         Args:
             name: the name.
@@ -69,11 +91,11 @@ class VideoIndex:
             alike = [each for spelled in self._spelled(name) for each in self._all(spelled)]
             if len(alike) != 1:
                 return None
-            self._respelled[name] = path = alike[0]
-        elif name in self._more:
+            return self._unless_named_better(alike[0], name, _OTHER_CASE)
+        if name in self._more:
             paths = self._all(name)
             path = self._likeliest([each for each in paths if plain(_parent(each)) == plain(below)] or paths)
-        return self._video(path)
+        return self._unless_named_better(path, name, _BY_NAME)
 
     def find_any(self, names: Iterable[str], *, below: str = "") -> Video | None:
         """Return the video of the first of several names that has one, or None; see ``find``."""
@@ -86,8 +108,8 @@ class VideoIndex:
     def find_path(self, relative: str, *, unique: bool = False) -> Video | None:
         """Return the video at a path below ``root`` or below one of its folders, or None.
 
-        Suffixes may differ, and so may case as long as only one video fits. Backslashes are those of Windows
-        where no name has them.
+        Suffixes may differ, and so may case as long as only one video fits, if no other row names that video
+        better (see ``survey``). Backslashes are those of Windows where no name has them.
 
         Args:
             relative: the path.
@@ -98,10 +120,14 @@ class VideoIndex:
         paths = list(chain.from_iterable(map(self._all, names)))
         exact = str(Path(self._root, wanted))
         if exact in paths:
-            return self._video(exact)
+            return self._unless_named_better(exact, relative, _AT_PATH)
         fitting = [path for path in paths if _ends_with(path, wanted)]
         if fitting:
-            return None if unique and len(fitting) > 1 else self._video(self._likeliest(fitting))
+            if unique and len(fitting) > 1:
+                return None
+            path = self._likeliest(fitting)
+            rank = _BELOW if f"/{path}".endswith(f"/{wanted}") else _OTHER_SUFFIX
+            return self._unless_named_better(path, relative, rank)
         alike = [
             path
             for name in dict.fromkeys(chain.from_iterable(map(self._spelled, names)))
@@ -112,8 +138,7 @@ class VideoIndex:
             return self.find_path(relative.replace("\\", "/"), unique=unique)
         if len(alike) != 1:
             return None
-        self._respelled[relative] = alike[0]
-        return self._video(alike[0])
+        return self._unless_named_better(alike[0], relative, _OTHER_CASE)
 
     def find_exact(self, path: Path) -> Video | None:
         """Return the video at an absolute path, in whatever way ``root`` is written; None if it has none."""
@@ -123,7 +148,9 @@ class VideoIndex:
             return None
         exact = str(Path(self._root, below, path.name))
         names = (_stem(path.name), path.name)
-        return self._video(exact) if any(exact in self._all(name) for name in names) else None
+        if not any(exact in self._all(name) for name in names):
+            return None
+        return self._unless_named_better(exact, str(path), _AT_PATH)
 
     def images_beside(self, path: Path) -> SortedImages | None:
         """Return the images of a video that is a folder; None for a file."""
@@ -155,6 +182,24 @@ class VideoIndex:
             name, path = next(iter(self._respelled.items()))
             count = len(self._respelled)
             listing.note(f"names matched ignoring case: {count}, such as {name} with {path}")
+        if self._refused:
+            path, name = next(iter(self._refused.items()))
+            listing.note(
+                f"videos that one row names exactly, and another in another spelling, which is missing:"
+                f" {len(self._refused)}, such as {path}, not {name}"
+            )
+
+    def _unless_named_better(self, path: str, name: str, rank: int) -> Video | None:
+        """Return the video at a path, or None if another row names it better than this name does."""
+        best = self._named.get(path, rank)
+        if self._surveying:
+            self._named[path] = min(best, rank)
+        elif best < rank:
+            self._refused[path] = name
+            return None
+        if rank == _OTHER_CASE:
+            self._respelled[name] = path
+        return self._video(path)
 
     def _likeliest(self, paths: Sequence[str]) -> str:
         """Return the path whose folders' names speak for pictures, not for optical flow; else the first."""

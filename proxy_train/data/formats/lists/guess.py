@@ -16,6 +16,9 @@ _NUMBER = re.compile(r"(.*?)[\s,;]+([0-9]{1,9})", re.DOTALL)
 _FILE = re.compile(
     rf"(.*\.(?:{'|'.join(suffix[1:] for suffix in sorted(VIDEOS))})\"?)[\s,;]+(.+)", re.IGNORECASE | re.DOTALL
 )
+_LAST = re.compile(r"(.+?)[\s,;]+([^\s,;]+)", re.DOTALL)
+_FIELD = re.compile(r'"[^"]*"|[^\s,;]+')
+_DECIMAL = re.compile(r'"?[-+]?(\d+\.?\d*|\.\d+)"?', re.ASCII)
 _ASK = (
     "say which it is: data.columns, such as [path, frames, label], or a first line such as: path frames label"
 )
@@ -53,12 +56,44 @@ def guessed(lists: Mapping[Path, str], count: Count) -> list[Table]:
         found.append((Table(path, split), lines, lengths or {len(line.numbers) for line in lines}))
     # Where lines differ in how many numbers they have, these are labels, in the shorter lists too.
     several = any(len(lengths) > 1 for _, _, lengths in found)
+    if several and _counts_before_labels([line for _, lines, _ in found for line in lines if line.sure]):
+        return [_counted_labels(table, lines) for table, lines, _ in found]
     return [_table(table, lines, lengths, count, several=several) for table, lines, lengths in found]
+
+
+def _counts_before_labels(lines: Sequence[_Line]) -> bool:
+    """Return whether the first of a varying number of numbers is how many images each folder has.
+
+    Raises:
+        DataError: it nearly is, and labels are as likely.
+    """
+    folders = [line for line in lines if line.images]
+    if not folders or not _nearly(folders, _begins_with_count):
+        return False
+    if len(folders) > 1 and _nearly(folders, _begins_with_exact_count):
+        return True
+    raise DataError(
+        f"{folders[0].where}: {folders[0].text!r}: its first number may be a label, or the number of frames,"
+        f" for its folder has {folders[0].images} images",
+        hint=_ASK,
+    )
+
+
+def _counted_labels(table: Table, lines: Sequence[_Line]) -> Table:
+    """Return a list of paths, their numbers of frames, and any number of labels."""
+    for line in lines:
+        if not line.numbers or not line.path:
+            raise DataError(f"{line.where}: {line.text!r}", hint="a line is: path frames [label ...]")
+        frames, *labels = line.numbers
+        table.rows.append(Row(line.where, line.line, line.path, tuple(map(str, labels)), frames))
+    table.reading = "path, frames, any number of labels: the first number is how many images a folder has"
+    return table
 
 
 def _table(table: Table, lines: list[_Line], lengths: set[int], count: Count, *, several: bool) -> Table:
     if not lines:
         return table
+    _refuse_further_columns(lines, count)
     if not any(line.numbers for line in lines):
         return _without_numbers(table, lines, count)
     if len(lengths) == 1:
@@ -98,6 +133,38 @@ def _is_file(path: str) -> bool:
     return Path(path).suffix.lower() in VIDEOS
 
 
+def _path_and_rest(text: str, count: Count) -> tuple[str, str] | None:
+    """Split a line where the path of a file or of a folder that is there ends; None if none does."""
+    match = _FILE.fullmatch(text)
+    if match is not None:
+        return match[1], match[2]
+    path = text
+    while (match := _LAST.fullmatch(path)) is not None:
+        path = match[1]
+        if count(unquoted(path)) is not None:
+            return path, text[len(path) :].lstrip(" \t,;")
+    return None
+
+
+def _refuse_further_columns(lines: Sequence[_Line], count: Count) -> None:
+    """Raise DataError if lines have a column of numbers beside their label: it is no part of the label."""
+    parts = {line.where: _path_and_rest(line.text, count) for line in lines if not line.sure}
+    rows = [(line, _FIELD.findall(part[1])) for line in lines if (part := parts.get(line.where)) is not None]
+    shortest = min((len(fields) for _, fields in rows), default=0)
+    if shortest < 2:
+        return
+    for at in (*range(shortest), *range(-shortest, 0)):
+        numbers = sum(_DECIMAL.fullmatch(fields[at]) is not None for _, fields in rows)
+        if numbers >= _NEARLY * len(rows):
+            line, fields = rows[0]
+            raise DataError(
+                f"{line.where}: {line.text!r}: {len(fields)} fields after the path, and {fields[at]!r} may be"
+                " a label, a number of frames, an offset or a duration",
+                hint="say what each is: data.columns, such as [path, frames, label] or [path, label, -],"
+                " or a first line with names; quote a label that holds separators",
+            )
+
+
 def _take_numbers(line: _Line, length: int) -> None:
     """Read as many numbers of a line as others have: the rest may be the name of a folder that is missing."""
     name, numbers = line.text, list[int]()
@@ -114,17 +181,17 @@ def _columns(table: Table, lines: Sequence[_Line], *, several: bool) -> tuple[Co
     """
     length = len(lines[0].numbers)
     folders = [line for line in lines if line.images]
-    if folders and length <= 2 and _nearly(folders, lambda line: _about(line.numbers[0], line.images or 0)):
+    if folders and length <= 2 and _nearly(folders, _begins_with_count):
         if length == 2:
             return ("path", "frames", "label")
-        if len(folders) > 1 and _nearly(folders, lambda line: line.numbers[0] == line.images):
+        if len(folders) > 1 and _nearly(folders, _begins_with_exact_count):
             if table.split == "test":
                 return ("path", "frames")
             raise DataError(
                 f"{table.path}: the number of each line is how many images its folder has, and no label",
                 hint="a line is: path frames label",
             )
-    if length == 3 and folders and _is_stretch(folders):
+    if length == 3 and folders and _is_stretch(folders) and not _nearly(folders, _begins_with_exact_count):
         return ("path", "offset", "frames", "label")
     if length > 1 and not several:
         first = lines[0]
@@ -141,6 +208,14 @@ def _is_stretch(folders: Sequence[_Line]) -> bool:
     inside = _nearly(folders, lambda line: line.numbers[0] + line.numbers[1] <= (line.images or 0) + 1)
     to_the_end = _nearly(folders, lambda line: _about(line.numbers[0] + line.numbers[1], line.images or 0))
     return inside and (to_the_end or any(line.numbers[0] >= line.numbers[1] for line in folders))
+
+
+def _begins_with_count(line: _Line) -> bool:
+    return _about(line.numbers[0], line.images or 0)
+
+
+def _begins_with_exact_count(line: _Line) -> bool:
+    return line.numbers[0] == line.images
 
 
 def _about(written: int, images: int) -> bool:
@@ -161,14 +236,15 @@ def _counted(line: _Line, columns: Sequence[Column]) -> Row:
 def _without_numbers(table: Table, lines: Sequence[_Line], count: Count) -> Table:
     """Return a list of paths and the names of their classes, or of paths alone."""
     for line in lines:
-        match = _FILE.fullmatch(line.text) or re.fullmatch(r"(.+)[\s,;]+([^\s,;]+)", line.text, re.DOTALL)
         if table.split == "test" and _is_file(unquoted(line.text)):
             table.rows.append(Row(line.where, line.line, unquoted(line.text)))
-        elif match is None:
+            continue
+        match = _LAST.fullmatch(line.text)
+        parts = _path_and_rest(line.text, count) or (match and match.groups())
+        if parts is None:
             raise DataError(f"{line.where}: {line.text!r}", hint="a line is a path and a class index")
-        else:
-            labels = (unquoted(match[2]),)
-            table.rows.append(Row(line.where, line.line, unquoted(match[1]), labels))
+        path, label = map(unquoted, parts)
+        table.rows.append(Row(line.where, line.line, path, (label,)))
     head, *rest = table.rows
     if head.labels and count(head.path) is None and any(count(row.path) is not None for row in rest):
         raise DataError(
