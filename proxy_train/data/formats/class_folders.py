@@ -9,7 +9,7 @@ from pathlib import Path
 from proxy_train.data.formats.list_files import may_be_list
 from proxy_train.data.formats.listing import Listing
 from proxy_train.data.formats.request import Request
-from proxy_train.data.formats.split_folders import Layout, Top, find_layout
+from proxy_train.data.formats.split_folders import Layout, Top, find_layout, reading_turn
 from proxy_train.data.formats.tree import VIDEOS, Contents, require_folder, walk
 from proxy_train.video.frame_folder import sort_images
 from proxy_train.video.video import Video
@@ -42,7 +42,7 @@ def read(request: Request) -> Listing:
     """
     root = request.root
     require_folder(root)
-    every = list(walk(root))
+    every = sorted(walk(root, reading_turn), key=lambda contents: contents.below)
     layout = find_layout(root, _tops(every))
     listing = Listing()
     listing.notes += layout.notes

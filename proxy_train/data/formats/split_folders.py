@@ -69,6 +69,14 @@ def split_in(name: str) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
+def reading_turn(name: str) -> int:
+    """Return when one of a root's folders is read: splits first, for another way to their videos is none.
+
+    With ``train`` a link to ``raw/train``, the videos are those of ``train`` and not of a class ``raw``.
+    """
+    return 0 if name.lower() in SPLITS else 1 if split_in(name) else 2
+
+
 def find_layout(root: Path, tops: Mapping[str, Top]) -> Layout:
     """Tell split folders from class folders.
 

@@ -39,8 +39,10 @@ class VideoIndex:
         self._more_spellings: dict[str, list[str]] = {}
         self._respelled: dict[str, str] = {}
         self._rest: list[Contents] = []
+        self._has_second_ways = False
         for contents in walk(root):
             folder = str(contents.folder)
+            self._has_second_ways |= contents.is_second_way
             if contents.is_video:
                 self._folders[folder] = None
                 self._enter(contents.below[-1], folder)
@@ -99,6 +101,10 @@ class VideoIndex:
         exact = str(Path(self._root, wanted))
         if exact in paths:
             return self._video(exact)
+        # Each folder is walked once: a path may lead through a link to where its video is known by another.
+        linked = self.find_exact(Path(exact)) if self._has_second_ways else None
+        if linked is not None:
+            return linked
         fitting = [path for path in paths if _ends_with(path, wanted)]
         if fitting:
             return None if unique and len(fitting) > 1 else self._video(self._likeliest(fitting))
