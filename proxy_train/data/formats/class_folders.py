@@ -8,6 +8,7 @@ from pathlib import Path
 
 from proxy_train.data.formats.list_files import may_be_list
 from proxy_train.data.formats.listing import Listing
+from proxy_train.data.formats.modalities import find_no_pictures
 from proxy_train.data.formats.request import Request
 from proxy_train.data.formats.split_folders import Layout, Top, find_layout, reading_turn
 from proxy_train.data.formats.tree import VIDEOS, Contents, require_folder, walk
@@ -47,10 +48,12 @@ def read(request: Request) -> Listing:
     listing = Listing()
     listing.notes += layout.notes
     labelled: list[tuple[str, str, Video]] = []
+    no_pictures = find_no_pictures(every, 2 if layout.splits else 1)
     for contents in every:
         if contents.below and contents.below[0] in layout.left_out:
             continue  # named as a whole
-        place = _place(_holder(contents), layout)
+        no_picture = no_pictures.get(contents.below, "")
+        place = _Place(reason=no_picture) if no_picture else _place(_holder(contents), layout)
         videos = list(_videos(contents, listing, request.frame_rate)) if not place.reason else []
         if place.name:
             labelled += [(place.split, place.name, video) for video in videos]
