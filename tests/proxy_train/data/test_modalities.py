@@ -88,3 +88,24 @@ def test_kinds_of_pictures_are_no_classes(tmp_path: Path, folder: str, hint: str
 def test_classes_may_be_called_like_pictures(tmp_path: Path, names: tuple[str, str]) -> None:
     touch(tmp_path, *(f"{name}/{person}/1.mp4" for name in names for person in ("p1", "p2")))
     assert read(tmp_path).classes == tuple(sorted(names))
+
+
+def test_a_folder_of_depth_alone_is_no_video_where_others_have_pictures_beside_it(tmp_path: Path) -> None:
+    frames(tmp_path, "a/1", "b/1", "b/2")
+    frames(tmp_path, "a/1", "a/2", template="depth_%04d.png")
+    frames(tmp_path, "b/3", template="Depth_%d.jpg")
+    frames(tmp_path, "b/4", template="mask_%d.jpg")  # nothing else says that these are no pictures
+    dataset = read(tmp_path)
+    assert used(dataset) == {"a/1", "b/1", "b/2", "b/4"}
+    assert dict(dataset.dropped) == {
+        str(tmp_path / "a/1/depth_%04d.png"): "4 images beside the frames of a video",
+        str(tmp_path / "a/2"): "its images are called depth_%04d.png, as those beside other videos' frames",
+        str(tmp_path / "b/3"): "its images are called Depth_%01d.jpg, as those beside other videos' frames",
+    }
+
+
+def test_frames_may_be_called_like_depth_where_there_are_no_others(tmp_path: Path) -> None:
+    frames(tmp_path, "a/1", "b/1", template="depth_%04d.png")
+    frames(tmp_path, "c/1", template="x_%04d.png")
+    touch(tmp_path, "a/1/x_0001.png")
+    assert used(read(tmp_path)) == {"a/1", "b/1", "c/1"}
