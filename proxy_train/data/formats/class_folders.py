@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from proxy_train.data.formats.list_files import may_be_list
 from proxy_train.data.formats.listing import Listing
+from proxy_train.data.formats.modalities import find_no_pictures
 from proxy_train.data.formats.request import Request
-from proxy_train.data.formats.split_folders import Layout, Top, find_layout
+from proxy_train.data.formats.split_folders import Layout, Top, find_layout, reading_turn
 from proxy_train.data.formats.tree import VIDEOS, Contents, require_folder, walk
-from proxy_train.video.frame_folder import sort_images
+from proxy_train.video.frame_folder import rank_of, sort_images
 from proxy_train.video.video import Video
 from search_space.errors import DataError
 
@@ -42,22 +44,26 @@ def read(request: Request) -> Listing:
     """
     root = request.root
     require_folder(root)
-    every = list(walk(root))
+    every = sorted(walk(root, reading_turn), key=lambda contents: contents.below)
     layout = find_layout(root, _tops(every))
     listing = Listing()
     listing.notes += layout.notes
     labelled: list[tuple[str, str, Video]] = []
+    beside: set[str] = set()
+    no_pictures = find_no_pictures(every, 2 if layout.splits else 1)
     for contents in every:
         if contents.below and contents.below[0] in layout.left_out:
             continue  # named as a whole
-        place = _place(_holder(contents), layout)
-        videos = list(_videos(contents, listing, request.frame_rate)) if not place.reason else []
+        no_picture = no_pictures.get(contents.below, "")
+        place = _Place(reason=no_picture) if no_picture else _place(_holder(contents), layout)
+        videos = list(_videos(contents, listing, request.frame_rate, beside)) if not place.reason else []
         if place.name:
             labelled += [(place.split, place.name, video) for video in videos]
         else:
             for video in videos:
                 listing.add_unlabelled(video, str(video.path.relative_to(root)), place.split)
         _leave_out(contents, place.reason, listing)
+    labelled = _without_depth_alone(labelled, beside, listing)
     if not labelled:
         raise DataError(
             f"{root}: no video in it" if not listing.unlabelled else f"{root}: no video in a class folder",
@@ -124,14 +130,37 @@ def _place(holder: tuple[str, ...], layout: Layout) -> _Place:
     )
 
 
-def _videos(contents: Contents, listing: Listing, frame_rate: float) -> Iterator[Video]:
+def _videos(contents: Contents, listing: Listing, frame_rate: float, beside: set[str]) -> Iterator[Video]:
+    """Yield a folder's videos; add to ``beside`` how images beside frames are called that are no pictures."""
     folder = contents.folder
     if contents.is_video:
         images = sort_images(folder, frame_rate)
         listing.leave_images(contents.folder, images.others)
+        if images.frames and rank_of(images.frames.template) > 0:
+            beside.update(_spelling(other) for other in images.others if rank_of(_spelling(other)) == 0)
         yield Video(folder, images.frames)
     for name in contents.videos:
         yield Video(folder / name)
+
+
+def _without_depth_alone(
+    labelled: list[tuple[str, str, Video]], beside: set[str], listing: Listing
+) -> list[tuple[str, str, Video]]:
+    """Leave out the videos whose only frames are called as images that are no pictures in other folders."""
+    kept: list[tuple[str, str, Video]] = []
+    for entry in labelled:
+        video = entry[2]
+        if video.files is None or _spelling(video.files.template) not in beside:
+            kept.append(entry)
+        else:
+            reason = f"its images are called {video.files.template}, as those beside other videos' frames"
+            listing.drop(str(video.path), reason)
+    return kept
+
+
+def _spelling(template: str) -> str:
+    """Return how images are called, without numbers, suffix and case: ``depth_%`` of ``depth_%04d.png``."""
+    return re.sub("%0?[0-9]*d", "%", Path(template).stem).casefold()
 
 
 def _leave_out(contents: Contents, reason: str, listing: Listing) -> None:

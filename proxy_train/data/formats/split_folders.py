@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from proxy_train.data.formats.request import SPLITS
+from proxy_train.video.frame_folder import rank_of
 from search_space.errors import DataError
 
 _ENDS = (
@@ -69,6 +70,14 @@ def split_in(name: str) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
+def reading_turn(name: str) -> int:
+    """Return when one of a root's folders is read: splits first, for another way to their videos is none.
+
+    With ``train`` a link to ``raw/train``, the videos are those of ``train`` and not of a class ``raw``.
+    """
+    return 0 if name.lower() in SPLITS else 1 if split_in(name) else 2
+
+
 def find_layout(root: Path, tops: Mapping[str, Top]) -> Layout:
     """Tell split folders from class folders.
 
@@ -90,6 +99,7 @@ def find_layout(root: Path, tops: Mapping[str, Top]) -> Layout:
         )
     else:
         layout = _by_what_they_hold(root, tops)
+    _refuse_modalities(root, _classes(tops, layout), layout.splits)
     layout.notes += _depth(root, tops, layout)
     return layout
 
@@ -155,12 +165,27 @@ def _by_what_they_hold(root: Path, tops: Mapping[str, Top]) -> Layout:
             else:
                 layout.left_out[name] = f"not a split folder beside {', '.join(sorted(same))}"
         return layout
+    if len(likely) > 1 and likely.keys() == filled.keys():
+        _refuse_parts(root, filled, set(likely.values()))
     if len(likely) > 1 and likely.keys() == filled.keys() and len(set(likely.values())) > 1:
         raise DataError(
             f"{root}: {_listed(filled)} may be the classes, or splits whose folders are not the same",
             hint="call them train, val and test, each with all classes' folders, or give other names",
         )
     return Layout()
+
+
+def _refuse_parts(root: Path, tops: Mapping[str, Top], splits: set[str]) -> None:
+    """Raise DataError if all folders may be parts of one split: ``train_clean`` and ``train_noisy``."""
+    every = [top.folders.keys() for top in tops.values()]
+    shared = set(every[0]).intersection(*every)
+    if len(splits) == 1 and all(2 * len(shared) >= len(each) > 0 for each in every):
+        (split,) = splits
+        raise DataError(
+            f"{root}: {_listed(tops)} may be the classes, or parts of the {split} split:"
+            f" they hold the same folders, {_listed(shared)}",
+            hint=f"for the second, put their videos in {split}/<class>/; for classes, give other names",
+        )
 
 
 def _shared(top: Top, classes: set[str]) -> bool:
@@ -176,16 +201,38 @@ def _only_one(root: Path, split: str, names: list[str]) -> None:
         )
 
 
+def _classes(tops: Mapping[str, Top], layout: Layout) -> dict[str, set[str]]:
+    """Return the classes of a layout, each with the names of its folders."""
+    apart = layout.unlabelled.keys() | layout.left_out.keys()
+    if not layout.splits:
+        return {name: {*top.folders} for name, top in tops.items() if top.videos and name not in apart}
+    classes: dict[str, set[str]] = {}
+    for top in layout.splits:
+        for name, folders in tops[top].folders.items():
+            classes.setdefault(name, set()).update(folders)
+    return classes
+
+
+def _refuse_modalities(root: Path, classes: Mapping[str, set[str]], splits: Mapping[str, str]) -> None:
+    """Raise DataError if what would be classes is several kinds of pictures of the same videos."""
+    pictures = {name for name in classes if rank_of(name) == 2}
+    shared = {folder for name in pictures for folder in classes[name]}
+    if len(classes) < 2 or any(rank_of(name) == 1 for name in classes):
+        return
+    if shared and all(2 * len(each & shared) >= len(each) > 0 for each in classes.values()):
+        name = min(pictures)
+        move = f"move {name}'s folders up ({next(iter(splits), '')}/<class>/) and the others out of the root"
+        raise DataError(
+            f"{root}: {_listed(classes)} may be the classes, or several kinds of pictures of the same videos:"
+            f" they hold the same folders, {_listed(shared)}",
+            hint=f"for the second, {move if splits else f'set data.root to {root / name}'};"
+            " for classes, give other names",
+        )
+
+
 def _depth(root: Path, tops: Mapping[str, Top], layout: Layout) -> list[str]:
     """Return what speaks for classes at another depth."""
-    if layout.splits:
-        classes: dict[str, set[str]] = {}
-        for top in layout.splits:
-            for name, folders in tops[top].folders.items():
-                classes.setdefault(name, set()).update(folders)
-    else:
-        apart = layout.unlabelled.keys() | layout.left_out.keys()
-        classes = {name: {*top.folders} for name, top in tops.items() if top.videos and name not in apart}
+    classes = _classes(tops, layout)
     nested = {name: folders for name, folders in classes.items() if folders}
     if len(classes) == 1 and nested:
         (name, folders), *_ = nested.items()

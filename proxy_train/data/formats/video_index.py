@@ -45,8 +45,10 @@ class VideoIndex:
         self._surveying = False
         self._refused: dict[str, str] = {}
         self._rest: list[Contents] = []
+        self._has_second_ways = False
         for contents in walk(root):
             folder = str(contents.folder)
+            self._has_second_ways |= contents.is_second_way
             if contents.is_video:
                 self._folders[folder] = None
                 self._enter(contents.below[-1], folder)
@@ -121,6 +123,10 @@ class VideoIndex:
         exact = str(Path(self._root, wanted))
         if exact in paths:
             return self._unless_named_better(exact, relative, _AT_PATH)
+        # Each folder is walked once: a path may lead through a link to where its video is known by another.
+        linked = self.find_exact(Path(exact)) if self._has_second_ways else None
+        if linked is not None:
+            return linked
         fitting = [path for path in paths if _ends_with(path, wanted)]
         if fitting:
             if unique and len(fitting) > 1:
@@ -136,9 +142,7 @@ class VideoIndex:
         ]
         if not alike and "\\" in relative:
             return self.find_path(relative.replace("\\", "/"), unique=unique)
-        if len(alike) != 1:
-            return None
-        return self._unless_named_better(alike[0], relative, _OTHER_CASE)
+        return self._unless_named_better(alike[0], relative, _OTHER_CASE) if len(alike) == 1 else None
 
     def find_exact(self, path: Path) -> Video | None:
         """Return the video at an absolute path, in whatever way ``root`` is written; None if it has none."""

@@ -120,6 +120,10 @@ def test_a_folder_with_more_than_a_split_s_name_stands_for_the_split_that_is_mis
             "train_112, train_256 may all be the train split",
         ),
         (["train/a/1.mp4", "val_a/a/1.mp4", "val_b/a/1.mp4"], "val_a, val_b may all be the val split"),
+        (
+            ["train_clean/a/1.mp4", "train_noisy/a/1.mp4"],
+            "train_clean, train_noisy may be the classes, or parts of the train split.* a .*train/<class>/",
+        ),
         (["train/1.mp4", "val/1.mp4"], "train, val hold no class folders"),
         (["train/1.mp4", "val/1.mp4", "run/1.mp4"], "train, val may be splits without class folders"),
     ],
@@ -136,6 +140,8 @@ def test_two_readings_are_refused_with_the_names(tmp_path: Path, names: list[str
         (["a/1.mp4", "b/1.mp4", "test/1.mp4"], ("a", "b"), "test is read as videos without a label"),
         (["train/1.mp4", "bus/1.mp4", "car/1.mp4"], ("bus", "car", "train"), "train is read as a class"),
         (["train station/1.mp4", "harbour/1.mp4"], ("harbour", "train station"), ""),
+        (["train_cargo/1.mp4", "train_people/2.mp4"], ("train_cargo", "train_people"), ""),
+        (["train_cargo/x/1.mp4", "train_people/y/2.mp4"], ("train_cargo", "train_people"), ""),
         (["contest/1.mp4", "latest/2.mp4"], ("contest", "latest"), ""),
     ],
 )
