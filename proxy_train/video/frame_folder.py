@@ -27,6 +27,7 @@ _NO_PICTURES = frozenset(
 )
 # Spellings with at least this share of the most frequent one's images may be meant as well as it.
 _RIVAL = 0.5
+_SHOWN = 3  # spellings in an error; more of them are counted
 
 
 def rank_of(name: str) -> int:
@@ -171,7 +172,8 @@ def _chosen(folder: Path, sequences: list[_Sequence]) -> _Sequence:
         (sequence for sequence in sequences if sequence.rank == best), key=lambda each: -each.images
     )
     if len(likely) > 1 and likely[1].images >= _RIVAL * likely[0].images:
-        names = ", ".join(f"{each.frames.template} ({each.images} images)" for each in likely)
+        names = ", ".join(f"{each.frames.template} ({each.images} images)" for each in likely[:_SHOWN])
+        names += f" and {len(likely) - _SHOWN} other spellings" if len(likely) > _SHOWN else ""
         raise DataError(
             f"{folder}: its frames may be those of {names}",
             hint="leave one kind of image in a folder, or call the frames img_%05d.jpg",
@@ -192,7 +194,35 @@ def images(folder: Path, files: FrameFiles, first: int = 0) -> Iterator[DecodedP
     Raises:
         DataError: an image is missing or damaged.
     """
-    return (read_image(_path(folder, files, number)) for number in range(first, files.count))
+    for number in range(first, files.count):
+        path = _path(folder, files, number)
+        try:
+            image = read_image(path)
+        except DataError as error:
+            if error.message != f"{path}: no such file":
+                raise
+            raise DataError(error.message + _gap(folder, files, number)) from error
+        yield image
+
+
+def _gap(folder: Path, files: FrameFiles, frame: int) -> str:
+    """Return in words which numbers are missing where a frame is, and how many images there are."""
+    wanted = _NUMBERED.fullmatch(files.name(frame))
+    assert wanted is not None, "frames are numbered"
+    with os.scandir(folder) as entries:
+        matches = [match for entry in entries if (match := _NUMBERED.fullmatch(entry.name))]
+    numbers = [
+        int(match[2])
+        for match in matches
+        if match[1].casefold() == wanted[1].casefold()
+        and (match[3] + match[4]).casefold() == (wanted[3] + wanted[4]).casefold()
+    ]
+    number = files.offset + frame
+    before = max((each for each in numbers if each < number), default=None)
+    after = min((each for each in numbers if each > number), default=None)
+    if before is None or after is None:
+        return ""
+    return f": {before} is followed by {after} ({len(numbers)} images); frames are numbered without gaps"
 
 
 def _path(folder: Path, files: FrameFiles, number: int) -> Path:

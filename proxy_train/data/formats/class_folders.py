@@ -69,8 +69,9 @@ def read(request: Request) -> Listing:
             f"{root}: no video in it" if not listing.unlabelled else f"{root}: no video in a class folder",
             hint=f"put videos in root/<class>/, ending in {', '.join(sorted(VIDEOS))}",
         )
+    second_ways = {contents.below: contents.reason for contents in every if contents.is_second_way}
     for name, reason in layout.left_out.items():
-        listing.drop(str(root / name), reason)
+        listing.drop(str(root / name), second_ways.get((name,), reason))
     for path in _empty(every, layout, {(split, name) for split, name, _ in labelled}):
         listing.drop(str(root / path), "no video in it: it is no class")
     listing.classes = tuple(sorted({name for _, name, _ in labelled}))

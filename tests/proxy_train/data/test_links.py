@@ -88,7 +88,10 @@ def test_a_folder_that_is_not_read_hides_no_other_way_to_its_videos(tmp_path: Pa
     link(tmp_path, c_in_train="archive/c", more="archive/c")
     dataset = read(tmp_path)
     assert dataset.classes == ("a", "b", "c")
-    assert {name for name, _ in dataset.dropped} == {str(tmp_path / name) for name in ("archive", "more")}
+    assert dict(dataset.dropped) == {
+        str(tmp_path / "archive"): "not a split folder beside train",
+        str(tmp_path / "more"): f"the same folder as {tmp_path}/train/c",
+    }
 
 
 @pytest.mark.parametrize("folder", ["batch", "zone"])

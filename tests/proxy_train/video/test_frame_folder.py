@@ -81,6 +81,13 @@ def test_a_tie_is_refused_with_the_names(tmp_path: Path, templates: list[str]) -
     assert all(f"{template} (12 images)" in str(refused.value) for template in templates)
 
 
+def test_many_spellings_that_are_as_likely_are_counted(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"f_{at:03d}_{40 * at}ms_{'abcde'[at]}.jpg" for at in range(5)))
+    with pytest.raises(DataError, match=r"\(1 images\) and 2 other spellings") as refused:
+        sort_images(tmp_path, 25)
+    assert refused.value.message.count(".jpg") == 3
+
+
 def test_a_few_images_beside_many_are_told_and_not_taken(tmp_path: Path) -> None:
     touch(tmp_path, *numbered("a_%03d.jpg", range(40)), "b_001.jpg", "b_002.jpg", "cover.jpg")
     found = sort_images(tmp_path, 25)
@@ -179,11 +186,36 @@ def test_one_number_in_two_cases_is_taken_once(tmp_path: Path) -> None:
     assert found.others == {"x_2.JPG": 1}
 
 
-def test_gaps_are_named_by_the_image_that_is_missing(tmp_path: Path) -> None:
-    write_levels(tmp_path, ["x_1.png", "x_2.png", "x_3.png", "x_4.png"])
-    (tmp_path / "x_3.png").unlink()
+@pytest.mark.parametrize(
+    ("names", "missing", "told"),
+    [
+        (["x_1.png", "x_2.png", "X_4.PNG", "y_3.png"], "x_3.png", "2 is followed by 4 (3 images)"),
+        (["001.png", "002.png", "1000.png"], "003.png", "2 is followed by 1000 (3 images)"),
+        (["f0.png", "f10.png", "f20.png"], "f1.png", "0 is followed by 10 (3 images)"),
+        (
+            ["1700000001123.png", "1700000002123.png"],
+            "1700000001124.png",
+            "1700000001123 is followed by 1700000002123 (2 images)",
+        ),
+    ],
+)
+def test_gaps_are_told_with_the_numbers_around_them(
+    tmp_path: Path, names: list[str], missing: str, told: str
+) -> None:
+    write_levels(tmp_path, names)
     frames = find_frames(tmp_path, 4)
-    with pytest.raises(DataError, match=r"x_3\.png: no such file"):
+    assert frames is not None
+    with pytest.raises(DataError) as refused:
+        Video(tmp_path, frames).measure()
+    wanted = f"{tmp_path / missing}: no such file: {told}; frames are numbered without gaps"
+    assert refused.value.message == wanted
+
+
+def test_a_last_frame_that_has_gone_is_named(tmp_path: Path) -> None:
+    write_levels(tmp_path, ["x_1.png", "x_2.png", "x_3.png"])
+    frames = find_frames(tmp_path, 4)
+    (tmp_path / "x_3.png").unlink()
+    with pytest.raises(DataError, match=r"x_3\.png: no such file$"):
         Video(tmp_path, frames).measure()
 
 
