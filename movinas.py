@@ -240,11 +240,11 @@ def train(
     from searcher.standalone.single_training import CHECKPOINT, SingleTraining, parse_views
 
     require_folder(output, option="--output")
-    require_no_files(output, FILES, unless=CHECKPOINT, option="--output")
     if weights is not None:
         require_unread(
             output, [weights, weights.parent] if weights.is_file() else [weights], option="--output"
         )
+    require_no_files(output, FILES, unless=CHECKPOINT, option="--output")
     network = read_architecture(architecture)
     wanted = SingleTraining(
         network if clip is None else network.with_input(ClipShape.parse(clip)),

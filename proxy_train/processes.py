@@ -56,7 +56,8 @@ def map_in_processes(
                     "a worker process was killed", hint="free memory or use fewer workers"
                 ) from error
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            # Those that are not begun are not waited for.
+            pool.shutdown(wait=not open_tasks, cancel_futures=True)
     if blame is not None:
         yield from map(blame, open_tasks.values())
 

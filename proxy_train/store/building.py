@@ -41,6 +41,7 @@ _LOG = logging.getLogger(__name__)
 _JOURNAL = f"decoded-{READING}.jsonl"
 """What earlier versions have begun is begun anew: they may have read videos otherwise."""
 _LOCK = "lock"
+_TRIES = 100
 
 
 def building_folder(store: Path) -> Path:
@@ -59,17 +60,19 @@ def locked(building: Path) -> Iterator[None]:
 
 
 def _lock(building: Path) -> IO[str]:
-    warned = False
+    warned, tries = False, 0
     while True:
         try:
             building.mkdir(parents=True, exist_ok=True)
             handle = (building / _LOCK).open("w", encoding="utf-8")
-        except FileNotFoundError:
-            continue  # the folder has just become the store
-        except FileExistsError:
-            if building.is_file():
-                raise
-            continue  # the same, between two looks of ``mkdir``
+        except (FileNotFoundError, FileExistsError) as error:
+            # The folder has just become the store; or nothing can be made there, however often one tries.
+            tries += 1
+            if tries > _TRIES:
+                raise DataError(
+                    f"{building.parent} cannot be written: {error.strerror}", hint="give another cache"
+                ) from error
+            continue
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # What was locked may be the file of a folder that has become the store meanwhile.

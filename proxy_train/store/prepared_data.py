@@ -32,6 +32,7 @@ from proxy_train.store.earlier_reading import is_outdated
 from proxy_train.store.meta import READING, SplitMeta, StoreMeta, read_meta, write_meta
 from proxy_train.store.split import Split
 from search_space.errors import DataError
+from search_space.file_kind import obstacle
 from search_space.files import write_json
 from search_space.progress import ProgressCallback, ignore_progress
 
@@ -179,6 +180,9 @@ def prepare(
     path = path.with_name(path.name + _ON_DEMAND) if on_demand else path
     data = _open_if_whole(path)
     if data is None:
+        why = obstacle(path.parent.absolute())
+        if why:
+            raise DataError(f"the cache {path.parent} cannot be written: {why}", hint="give another cache")
         building = building_folder(path)
         with locked(building):
             data = _open_if_whole(path)

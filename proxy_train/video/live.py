@@ -12,7 +12,7 @@ from av.video.reformatter import VideoReformatter
 from proxy_train.video.address import Address
 from proxy_train.video.live_source import read_address, require_end
 from proxy_train.video.opening import find_film
-from proxy_train.video.picture import DecodedPicture, Frame, picture
+from proxy_train.video.picture import Frame, Presentation, picture
 from proxy_train.video.video import Video
 from search_space.errors import DataError
 
@@ -71,12 +71,13 @@ def _camera_pictures(device: str, system: str | None, fps: float, size: int) -> 
         with av.open(device, format=system) as container:
             stream, _ = find_film(device, container)
             start: float | None = None
-            count = 0
+            count, presentation = 0, Presentation(stream)
             for frame in container.decode(stream):
                 now = frame.time or 0.0
                 start = now if start is None else start
+                shown = presentation.of(frame)
                 if now - start >= count / fps:
-                    yield picture(DecodedPicture.of(frame), size, reformatter)
+                    yield picture(shown, size, reformatter)
                     # Times that passed without a picture are skipped.
                     count = max(count + 1, int((now - start) * fps) + 1)
     except (av.error.FFmpegError, OSError) as error:

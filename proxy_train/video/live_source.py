@@ -18,8 +18,8 @@ from av.video.reformatter import VideoReformatter
 from proxy_train.video.address import Address
 from proxy_train.video.clock import Clock
 from proxy_train.video.opening import find_film
-from proxy_train.video.picture import DecodedPicture, Frame, picture
-from proxy_train.video.shown_frames import TOLERANCE
+from proxy_train.video.picture import DecodedPicture, Frame, Presentation, picture
+from proxy_train.video.shown_frames import TOLERANCE, repeated_until, repeats
 from search_space.errors import DataError
 
 _LOG = logging.getLogger(__name__)
@@ -107,7 +107,8 @@ class _Sampler:
     def __init__(self, fps: float, size: int) -> None:
         self._fps, self._size = fps, size
         self._reformatter = VideoReformatter()
-        self._shown: av.VideoFrame | None = None
+        self._shown: DecodedPicture | None = None
+        self._repeated_until: float | None = None
         # Of each connection: the seconds that were on show before it, and its clock.
         self._before, self._clock = 0.0, Clock(None, 0.0, joins_parts=True)
         self._at, self._step = 0.0, 0.0
@@ -118,32 +119,39 @@ class _Sampler:
         """Seconds that the pictures so far are on show."""
         return self.count / self._fps
 
-    def add(self, frame: av.VideoFrame, step: float) -> Iterator[Frame]:
-        """Yield what is due before a frame; ``step`` is its seconds if its stamp does not tell them."""
+    def add(self, shown: DecodedPicture, step: float) -> Iterator[Frame]:
+        """Yield what is due before a picture; ``step`` is its seconds if its stamp does not tell them."""
+        time = shown.frame.time
         if self._shown is None:
             self._before, self._clock, self._step = self.seconds, Clock(None, step, joins_parts=True), step
-            self._at = self._before + self._clock.place(frame.time)
+            self._at = self._before + self._clock.place(time)
         else:
-            now = self._before + self._clock.place(frame.time)
+            now = self._before + self._clock.place(time)
             yield from self._until(now)
             self._step, self._at = now - self._at or self._step, now
             # A source that has only begun may not know its rate.
             self._clock.step = self._step
-        self._shown = frame
+        self._shown, self._repeated_until = shown, None
+
+    def repeat(self, until: float | None) -> None:
+        """Show the last picture until a time stamp."""
+        self._repeated_until = until
 
     def finish(self) -> Iterator[Frame]:
         """Yield what is due of the last frame; the next one is of another connection."""
-        announced = 0.0
-        if self._shown is not None and self._shown.time_base is not None:
-            announced = float((self._shown.duration or 0) * self._shown.time_base)
-        yield from self._until(self._at + (announced or self._step))
-        self._shown = None
+        frame, announced, repeated = self._shown and self._shown.frame, 0.0, 0.0
+        if frame is not None and frame.time_base is not None:
+            announced = float((frame.duration or 0) * frame.time_base)
+        if self._repeated_until is not None:
+            repeated = self._before + self._clock.end(self._repeated_until)
+        yield from self._until(max(self._at + (announced or self._step), repeated))
+        self._shown = self._repeated_until = None
 
     def _until(self, now: float) -> Iterator[Frame]:
         pixels: Frame | None = None
         while self._shown is not None and self.seconds < now - TOLERANCE:
             if pixels is None:
-                pixels = picture(DecodedPicture.of(self._shown), self._size, self._reformatter)
+                pixels = picture(self._shown, self._size, self._reformatter)
             self.count += 1
             yield pixels
 
@@ -244,7 +252,7 @@ def _play(address: Address, sampler: _Sampler, handover: Handover) -> None:
         raise _BrokenError(_reason(error, called, address.opening)) from None
     with container:
         stream, _ = find_film(address.name, container)
-        connection = _Connection(address, container, stream, sampler, handover)
+        connection = _Connection(address, container, stream, sampler, handover, Presentation(stream))
         if _is_recording(address, container):
             _play_recording(connection)
         else:
@@ -259,6 +267,7 @@ class _Connection(NamedTuple):
     stream: av.VideoStream
     sampler: _Sampler
     handover: Handover
+    presentation: Presentation
 
 
 def _is_recording(address: Address, container: av.container.InputContainer) -> bool:
@@ -268,14 +277,18 @@ def _is_recording(address: Address, container: av.container.InputContainer) -> b
 
 
 def _play_recording(connection: _Connection) -> None:
-    address, container, stream, sampler, handover = connection
+    address, container, stream, sampler, handover, presentation = connection
     asked = time.monotonic()
     try:
-        for frame in container.decode(stream):
-            if frame.is_corrupt:
-                raise DataError(f"{address.name}: damaged at {sampler.seconds:.2f} s")
-            for pixels in sampler.add(frame, _step(stream)):
-                handover.put(pixels)
+        for packet in container.demux(stream):
+            if repeats(packet):
+                sampler.repeat(repeated_until(packet))
+                continue
+            for frame in packet.decode():
+                if frame.is_corrupt:
+                    raise DataError(f"{address.name}: damaged at {sampler.seconds:.2f} s")
+                for pixels in sampler.add(presentation.of(frame), _step(stream)):
+                    handover.put(pixels)
             if handover.closed:
                 return
             asked = time.monotonic()
@@ -312,13 +325,16 @@ def require_end(name: str, seconds: float, announced: float, step: float = 0.0) 
 
 
 def _play_live(connection: _Connection) -> None:
-    address, container, stream, sampler, handover = connection
+    address, container, stream, sampler, handover, presentation = connection
     asked = time.monotonic()
     broken = _BrokenError("its sender closed it", closed=True)
     try:
         for packet in container.demux(stream):
+            if repeats(packet):
+                sampler.repeat(repeated_until(packet))
+                continue
             for frame in _decoded(packet):
-                for pixels in sampler.add(frame, _step(stream)):
+                for pixels in sampler.add(presentation.of(frame), _step(stream)):
                     handover.put_newest(pixels)
             if handover.closed:
                 return
@@ -328,7 +344,7 @@ def _play_live(connection: _Connection) -> None:
         if error.errno != errno.EIO:
             broken = _BrokenError(_reason(error, asked, address.reading))
     for frame in _held_back(stream):
-        for pixels in sampler.add(frame, _step(stream)):
+        for pixels in sampler.add(presentation.of(frame), _step(stream)):
             handover.put_newest(pixels)
     for pixels in sampler.finish():
         handover.put_newest(pixels)

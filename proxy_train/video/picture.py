@@ -34,17 +34,45 @@ class DecodedPicture(NamedTuple):
     aspect: float = 1.0
     orientation: Orientation = UPRIGHT
 
-    @classmethod
-    def of(cls, frame: av.VideoFrame, aspect: float = 1.0) -> DecodedPicture:
-        """Return a frame with the orientation that comes with it."""
-        try:
-            data: Any = frame.side_data
-            # Most frames have none, and looking for a kind of it takes longer.
-            matrix = data.get("DISPLAYMATRIX") if len(data) else None
-        except ValueError:
-            # PyAV does not know every kind, such as EXIF's, and then gives the turn alone.
-            return cls(frame, aspect, Orientation.of_turn(frame.rotation))
-        return cls(frame, aspect, UPRIGHT if matrix is None else Orientation.of_matrix(bytes(matrix)))
+
+class Presentation:
+    """What a stream says of showing its pictures; it holds until the next key frame.
+
+    Args:
+        stream: stream that is open for reading.
+    """
+
+    def __init__(self, stream: av.VideoStream) -> None:
+        self._context = stream.codec_context
+        # A container's word on the shape of pixels counts for the whole file, the codec's may change in it.
+        ratio = stream.sample_aspect_ratio
+        self._aspect = pixel_aspect(ratio)
+        self._aspect_may_change = not ratio or ratio == self._context.sample_aspect_ratio
+        self._orientation = UPRIGHT
+
+    def of(self, frame: av.VideoFrame) -> DecodedPicture:
+        """Return a frame, which has just been decoded, with what makes it what a player shows."""
+        orientation = _orientation(frame)
+        if frame.key_frame and self._aspect_may_change:
+            self._aspect = pixel_aspect(self._context.sample_aspect_ratio)
+        # FFmpeg hands on a container's matrix with every frame, a bit stream's with the one that has it.
+        if orientation is not None:
+            self._orientation = orientation
+        elif frame.key_frame:
+            self._orientation = UPRIGHT
+        return DecodedPicture(frame, self._aspect, self._orientation)
+
+
+def _orientation(frame: av.VideoFrame) -> Orientation | None:
+    """Return the orientation that comes with a frame, if any does."""
+    try:
+        data: Any = frame.side_data
+        # Most frames have none, and looking for a kind of it takes longer.
+        matrix = data.get("DISPLAYMATRIX") if len(data) else None
+    except ValueError:
+        # PyAV does not know every kind, such as EXIF's, and then gives the turn alone.
+        return Orientation.of_turn(frame.rotation) if frame.rotation else None
+    return None if matrix is None else Orientation.of_matrix(bytes(matrix))
 
 
 def pixel_aspect(ratio: object) -> float:

@@ -17,7 +17,7 @@ from proxy_train.video.clock import Clock
 from proxy_train.video.frame_files import FrameFiles
 from proxy_train.video.frame_folder import images
 from proxy_train.video.opening import OpenVideo, open_video
-from proxy_train.video.picture import DecodedPicture, pixel_aspect
+from proxy_train.video.picture import DecodedPicture, Presentation
 from search_space.errors import DataError
 
 TOLERANCE = 6e-4
@@ -93,10 +93,7 @@ class _Decoding:
         stream = video.stream
         step = 1 / float(stream.average_rate or stream.guessed_rate or 25)
         self._clock = Clock(origin, step, joins_parts=video.joins_parts)
-        # A container's word on the shape of pixels counts for the whole file, the codec's may change in it.
-        ratio = stream.sample_aspect_ratio
-        self._aspect = pixel_aspect(ratio)
-        self._aspect_may_change = not ratio or ratio == stream.codec_context.sample_aspect_ratio
+        self._presentation = Presentation(stream)
         self._repeated_until: float | None = None
         self.pictures = self._decode()
 
@@ -106,15 +103,13 @@ class _Decoding:
         Raises:
             DataError: the file is damaged.
         """
-        path, context, clock = self.video.path, self.video.stream.codec_context, self._clock
+        path, clock = self.video.path, self._clock
         try:
             for stamp, frame in self._frames():
                 if frame.is_corrupt:
                     raise DataError(f"{path}: damaged at {clock.next:.2f} s")
                 begin = clock.place(stamp)
-                if self._aspect_may_change and frame.key_frame:
-                    self._aspect = pixel_aspect(context.sample_aspect_ratio)
-                yield Shown(begin, begin, DecodedPicture.of(frame, self._aspect), clock.stepped_back)
+                yield Shown(begin, begin, self._presentation.of(frame), clock.stepped_back)
         except av.error.FFmpegError as error:
             if clock.at is None:
                 raise
@@ -126,9 +121,8 @@ class _Decoding:
         # their order do so by a fixed number of packets.
         by_decoding = self.video.container.format.name == "avi"
         for packet in self.video.container.demux(self.video.stream):
-            if not packet.size and packet.dts is not None:
-                # The picture before it is shown once more. Decoders take it for the end.
-                self._repeated_until = _seconds(packet.dts + (packet.duration or 0), packet)
+            if repeats(packet):
+                self._repeated_until = repeated_until(packet)
                 continue
             for frame in packet.decode():
                 yield _seconds(packet.dts, packet) if by_decoding else frame.time, frame
@@ -147,6 +141,19 @@ class _Decoding:
         duration = max(announced or before or (1 / float(rate) if rate else 0.04), 2 * TOLERANCE)
         repeated = last.begin if self._repeated_until is None else self._clock.end(self._repeated_until)
         return max(last.begin + duration, repeated)
+
+
+def repeats(packet: av.Packet[av.VideoStream]) -> bool:
+    """Return whether a packet only says that the picture before it is shown once more (Theora).
+
+    Decoders take it for the end of the stream: it must not be given to them.
+    """
+    return not packet.size and packet.dts is not None
+
+
+def repeated_until(packet: av.Packet[av.VideoStream]) -> float | None:
+    """Return the time stamp in seconds until which such a packet shows the picture before it."""
+    return None if packet.dts is None else _seconds(packet.dts + (packet.duration or 0), packet)
 
 
 def _seconds(stamp: int | None, packet: av.Packet[av.VideoStream]) -> float | None:

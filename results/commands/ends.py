@@ -18,7 +18,10 @@ from search_space.termination import interrupt_on_termination, was_terminated
 _RESUMABLE = {"search", "train", "family", "prepare", "make", "proxy-validity"}
 """Commands that go on where they were."""
 REFUSALS = frozenset(
-    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR}
+    {
+        *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC),
+        *(errno.EDQUOT, errno.EFBIG, errno.ENOTDIR, errno.ELOOP),
+    }
 )
 """Numbers of errors by which a file system refuses a path or more data."""
 _INTERRUPTED, _TERMINATED = 130, 143  # 128 and the signal's number, as shells say it

@@ -135,7 +135,9 @@ def stream(
         raise SettingsError(f"--font {font} without --output", hint="it is for labels in the annotated video")
     if output is not None:
         require_file(output, option="--output")
-        read = [Path(video), model] if font is None else [Path(video), model, font]
+        # Standard input may be a file that a shell has opened.
+        watched = Path("/dev/stdin" if video == "-" else video)
+        read = [watched, model] if font is None else [watched, model, font]
         require_unread(output, read, option="--output")
     classifier = StreamingClassifier.open(model, threads=threads)
     fit = classifier.preprocessing

@@ -102,13 +102,19 @@ def annotated_video(
         if ended is not None and not temporary.stat().st_size:
             raise ended
         if ended is not None and path.is_file():
-            partial = path.with_suffix(f".partial{path.suffix}")
+            partial = _free(path)
             temporary.replace(partial)
             _LOG.warning("%s stays as it was; what was written until now is %s", path, partial)
             raise ended
     if ended is not None:
         _LOG.warning("%s ends where the stream ended early", path)
         raise ended
+
+
+def _free(path: Path) -> Path:
+    """Return a path for what is left of an interrupted video: that of no file, which may be a source."""
+    names = (f".partial{number}{path.suffix}" for number in ("", *range(2, 1_000_000)))
+    return next(free for name in names if not (free := path.with_suffix(name)).exists())
 
 
 def _container(path: Path, temporary: Path) -> av.container.OutputContainer:

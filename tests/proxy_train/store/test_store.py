@@ -288,3 +288,26 @@ def test_preparing_opens_each_file_once(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(av, "open", counting)
     prepare(dataset, frames=4, size=16, fps=7.5, cache=tmp_path)
     assert sorted(opened) == sorted(item.path for items in dataset.items.values() for item in items)
+
+
+@pytest.mark.parametrize("target", ["unmounted/disk", "file"])
+def test_a_cache_that_cannot_be_written_is_refused(target: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "cache").symlink_to(target)
+    with pytest.raises(DataError, match=r"cannot be written: .*cache is a (link to|file)"):
+        prepare(many(tmp_path / "videos", 2), frames=4, size=16, fps=7.5, cache=tmp_path / "cache")
+
+
+def test_a_cache_that_only_seems_writable_is_not_tried_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.mkdir
+
+    def refused(path: Path, *args: Any, **named: Any) -> None:
+        if path.name.endswith(".building"):
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        real(path, *args, **named)
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    with pytest.raises(DataError, match="prepared cannot be written: No such file or directory"):
+        prepare(many(tmp_path / "videos", 2), frames=4, size=16, fps=7.5, cache=tmp_path)

@@ -7,6 +7,7 @@ import logging
 import sys
 import threading
 from dataclasses import replace
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from tests.proxy_train.video.servers import (
     web_server,
     write_film,
 )
+from tests.proxy_train.video.test_pictures import write_scene
 
 SIZE = 24
 
@@ -115,6 +117,25 @@ def test_a_recording_gives_the_pictures_of_its_file(kind: str, fps: float, tmp_p
         seen = list(pictures(f"http://127.0.0.1:{port}/film", fps, SIZE))
     np.testing.assert_array_equal(seen, expected(path, fps))
     assert set(numbers(seen)) == set(range(0, 24, 2 if fps < FPS else 1))
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("suffix", [".mkv", ".ts"])
+def test_pixels_have_the_same_shape_as_in_a_file(suffix: str, tmp_path: Path) -> None:
+    shown, picture = [], np.zeros((96, 128, 3), np.uint8)
+    picture[:, :32] = 255
+    for aspect in (Fraction(1), Fraction(4, 3)):
+        path = tmp_path / f"film{suffix}"
+        write_scene(path, picture, aspect=aspect, options={"crf": "4"})
+        shown.append(list(Video(path).frames(25, SIZE)))
+        body = path.read_bytes()
+        # A recording, and of MPEG-TS a live source as well: Matroska says how long it is.
+        kinds = [[Answer(body, len(body))], [Answer(body), Answer(status=404)]]
+        for answers in kinds if suffix == ".ts" else kinds[:1]:
+            with web_server(answers) as port:
+                seen = list(pictures(f"http://127.0.0.1:{port}/film", 25, SIZE))
+            np.testing.assert_array_equal(seen, shown[-1])
+    assert not np.array_equal(shown[0], shown[1])
 
 
 def test_a_recording_whose_clock_starts_over_goes_on(tmp_path: Path) -> None:

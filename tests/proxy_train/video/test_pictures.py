@@ -339,3 +339,23 @@ def test_formats_that_end_the_process_are_refused() -> None:
     for kind in ("yaf32le", "yaf32be"):
         with pytest.raises(ValueError, match="end the process"):
             picture(DecodedPicture(av.VideoFrame(32, 32, kind)), 16, VideoReformatter())
+
+
+def test_a_turn_in_the_bit_stream_holds_until_the_next_key_frame(tmp_path: Path) -> None:
+    path = tmp_path / "a.ts"
+    write_scene(path, scene(), options={"crf": "4", "bf": "0"})
+    with av.open(path) as given, av.open(tmp_path / "turned.ts", "w") as turned:
+        stream = given.streams.video[0]
+        options = "display_orientation=insert:rotate=90"
+        note = av.BitStreamFilterContext(f"h264_metadata={options}", stream)
+        track = turned.add_stream_from_template(stream)
+        for packet in given.demux(stream):
+            for noted in note.filter(packet if packet.size else None):
+                noted.stream = track
+                turned.mux(noted)
+    with av.open(tmp_path / "turned.ts") as turned_file:
+        frames = list(turned_file.decode(video=0))
+    assert [bool(len(frame.side_data)) and bool(frame.rotation) for frame in frames] == [True, *[False] * 3]
+    plain, seen = (Video(tmp_path / name).read(25, 48, square=False) for name in ("a.ts", "turned.ts"))
+    assert len(seen) == 4 and seen.shape[1:3] == plain.shape[1:3][::-1]
+    assert Video(tmp_path / "turned.ts").measure().turned

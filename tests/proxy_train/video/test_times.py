@@ -15,6 +15,7 @@ import pytest
 from proxy_train.video.live import pictures
 from proxy_train.video.video import Video
 from proxy_train.video.writing import write_video
+from tests.proxy_train.video.servers import Answer, web_server
 
 Pictures = npt.NDArray[np.uint8]
 FPS = 10
@@ -173,6 +174,9 @@ def test_repeated_pictures_take_their_time(wanted: list[int | None], codec: str,
     info = Video(path).measure()
     assert info.duration == pytest.approx(len(wanted) / FPS) and info.note == ""
     assert info.frames == len(wanted) - wanted.count(None)
+    with web_server([Answer(path.read_bytes(), path.stat().st_size)]) as port:
+        streamed = list(pictures(f"http://127.0.0.1:{port}/a.nut", FPS, 16))
+    assert levels(np.array(streamed)) == expected
 
 
 def test_a_seek_finds_no_part_that_comes_later(tmp_path: Path) -> None:
