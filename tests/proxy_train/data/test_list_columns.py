@@ -113,3 +113,26 @@ def test_a_last_column_of_labels_holds_any_number(
     items = dataset.items["train"]
     assert [item.label for item in items] == [(0, 2), (1,), (0, 2)]
     assert all(item.path.exists() for item in items), [item.path for item in items]
+
+
+@pytest.mark.parametrize(
+    ("head", "line"),
+    [
+        ('"file_name", "action"', '"{}", "{}"'),
+        ('"file_name"; "action"', '"{}"; "{}"'),
+        ("# path,label", "{},{}"),
+        ("#path\tlabel", "{}\t{}"),
+        ("#,path,label", "1,{},{}"),
+    ],
+)
+def test_headers_may_have_spaces_before_quotes_and_the_mark_of_a_comment(
+    folders: Path, head: str, line: str
+) -> None:
+    touch(folders, "a b.mp4", "c.mp4")
+    write(folders, train__csv=[head, line.format("a b.mp4", "high jump"), line.format("c.mp4", "run")])
+    dataset = read(folders)
+    assert dataset.classes == ("high jump", "run")
+    assert {item.path for items in dataset.items.values() for item in items} == {
+        folders / "a b.mp4",
+        folders / "c.mp4",
+    }

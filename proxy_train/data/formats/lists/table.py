@@ -104,12 +104,18 @@ class Header:
     @classmethod
     def of(cls, line: str) -> Header | None:
         """Return the header that a line is, or None: it has to name a path and what is known of it."""
+        line = re.sub("^# *", "", line)  # the mark of a comment, not a column
         for separator in ("\t", ";", ",", " "):
-            fields = line.split() if separator == " " else next(csv.reader([line], delimiter=separator), [])
+            fields = line.split() if separator == " " else next(_reader(line, separator), [])
             roles = tuple(_role(name) for name in fields)
             if "path" in roles and {*roles} & {"label", "labels", "frames", "split"}:
                 return cls(separator, tuple(name.strip() for name in fields), roles)
         return None
+
+
+def _reader(line: str, separator: str, *, strict: bool = False) -> Iterator[list[str]]:
+    # A quote may follow a space: "a.mp4", "high jump".
+    return csv.reader([line], delimiter=separator, skipinitialspace=True, strict=strict)
 
 
 def _role(name: str) -> Column:
@@ -129,7 +135,7 @@ def headed_rows(path: Path, header: Header) -> Iterator[tuple[int, list[str]]]:
             fields = peel(line, header.roles) or line.split()
         else:
             try:
-                fields = next(csv.reader([line], delimiter=header.separator, strict=True), [])
+                fields = next(_reader(line, header.separator, strict=True), [])
             except csv.Error as error:
                 raise DataError(f"{path}, line {at}: {error}", hint="quotes must be closed") from error
         if len(fields) != len(header.names):
