@@ -197,8 +197,10 @@ class VideoIndex:
         elif best < rank:
             self._refused[path] = name
             return None
-        if rank == _OTHER_CASE:
-            self._respelled[name] = path
+        else:
+            self._used.add(path)
+            if rank == _OTHER_CASE:
+                self._respelled[name] = path
         return self._video(path)
 
     def _likeliest(self, paths: Sequence[str]) -> str:
@@ -223,7 +225,6 @@ class VideoIndex:
         return [] if first_spelling is None else [first_spelling, *self._more_spellings.get(folded, ())]
 
     def _video(self, path: str) -> Video:
-        self._used.add(path)
         images = self._sorted(path) if path in self._folders else None
         name = path[path.rfind("/") + 1 :]
         folder = path[: len(path) - len(name)]
