@@ -15,6 +15,8 @@ from proxy_train.video.video import Video
 
 # How a row names a video, from the exact to the loose: a looser name does not get the video of a better one.
 _AT_PATH, _BELOW, _OTHER_SUFFIX, _BY_NAME, _OTHER_CASE = range(5)
+_SEEN = Video(Path())
+"""Stands for any video while rows are surveyed: making hundreds of thousands takes seconds."""
 
 
 class VideoIndex:
@@ -198,9 +200,11 @@ class VideoIndex:
         best = self._named.get(path, rank)
         if self._surveying:
             self._named[path] = min(best, rank)
-        elif best < rank:
+            return _SEEN
+        if best < rank:
             self._refused[path] = name
             return None
+        self._used.add(path)
         if rank == _OTHER_CASE:
             self._respelled[name] = path
         return self._video(path)
@@ -227,7 +231,6 @@ class VideoIndex:
         return [] if first_spelling is None else [first_spelling, *self._more_spellings.get(folded, ())]
 
     def _video(self, path: str) -> Video:
-        self._used.add(path)
         images = self._sorted(path) if path in self._folders else None
         name = path[path.rfind("/") + 1 :]
         folder = path[: len(path) - len(name)]

@@ -89,3 +89,50 @@ def test_names_of_classes_that_hold_spaces_or_commas_are_whole(folders: Path) ->
         "v0",
         "v1",
     }
+
+
+@pytest.mark.parametrize(
+    ("columns", "lines"),
+    [
+        (["path", "labels"], ["a b.mp4 0 2", "frames/v1,1", '"frames/v 2" 0,2']),
+        (["path", "frames", "labels"], ["a b.mp4 9 0 2", "frames/v1 13 1", "frames/v 2a 12 0 2"]),
+        (
+            ["-", "path", "-", "labels"],
+            ["x a b.mp4 2.5 0 2", "x frames/v1 2.5 1", '"x" "frames/v 2" 1.5 0 2'],
+        ),
+        ("path frames labels", ["a b.mp4 9 0 2", "frames/v1 13 1", '"frames/v 2" 12 0 2']),
+    ],
+)
+def test_a_last_column_of_labels_holds_any_number(
+    folders: Path, columns: str | list[str], lines: list[str]
+) -> None:
+    touch(folders, "a b.mp4", *(f"frames/{name}/{at}.jpg" for name in ("v 2", "v 2a") for at in range(1, 13)))
+    written = [columns, *lines] if isinstance(columns, str) else lines
+    write(folders, train__txt=written, val__txt=[*written[:1], written[-1]])
+    dataset = read(folders, "list", columns=[] if isinstance(columns, str) else columns)
+    items = dataset.items["train"]
+    assert [item.label for item in items] == [(0, 2), (1,), (0, 2)]
+    assert all(item.path.exists() for item in items), [item.path for item in items]
+
+
+@pytest.mark.parametrize(
+    ("head", "line"),
+    [
+        ('"file_name", "action"', '"{}", "{}"'),
+        ('"file_name"; "action"', '"{}"; "{}"'),
+        ("# path,label", "{},{}"),
+        ("#path\tlabel", "{}\t{}"),
+        ("#,path,label", "1,{},{}"),
+    ],
+)
+def test_headers_may_have_spaces_before_quotes_and_the_mark_of_a_comment(
+    folders: Path, head: str, line: str
+) -> None:
+    touch(folders, "a b.mp4", "c.mp4")
+    write(folders, train__csv=[head, line.format("a b.mp4", "high jump"), line.format("c.mp4", "run")])
+    dataset = read(folders)
+    assert dataset.classes == ("high jump", "run")
+    assert {item.path for items in dataset.items.values() for item in items} == {
+        folders / "a b.mp4",
+        folders / "c.mp4",
+    }

@@ -7,15 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxy_train.data.formats.lists.table import Row, Table, unquoted
+from proxy_train.data.formats.lists.table import FILE, Row, Table, unquoted
 from proxy_train.data.formats.request import Column, lines_of
 from proxy_train.data.formats.tree import VIDEOS
 from search_space.errors import DataError
 
 _NUMBER = re.compile(r"(.*?)[\s,;]+([0-9]{1,9})", re.DOTALL)
-_FILE = re.compile(
-    rf"(.*\.(?:{'|'.join(suffix[1:] for suffix in sorted(VIDEOS))})\"?)[\s,;]+(.+)", re.IGNORECASE | re.DOTALL
-)
 _LAST = re.compile(r"(.+?)[\s,;]+([^\s,;]+)", re.DOTALL)
 _FIELD = re.compile(r'"[^"]*"|[^\s,;]+')
 _DECIMAL = re.compile(r'"?[-+]?(\d+\.?\d*|\.\d+)"?', re.ASCII)
@@ -75,7 +72,7 @@ def _counts_before_labels(lines: Sequence[_Line]) -> bool:
     raise DataError(
         f"{folders[0].where}: {folders[0].text!r}: its first number may be a label, or the number of frames,"
         f" for its folder has {folders[0].images} images",
-        hint=_ASK,
+        hint="say which it is: data.columns, [path, labels] or [path, frames, labels]",
     )
 
 
@@ -135,7 +132,7 @@ def _is_file(path: str) -> bool:
 
 def _path_and_rest(text: str, count: Count) -> tuple[str, str] | None:
     """Split a line where the path of a file or of a folder that is there ends; None if none does."""
-    match = _FILE.fullmatch(text)
+    match = FILE.fullmatch(text)
     if match is not None:
         return match[1], match[2]
     path = text

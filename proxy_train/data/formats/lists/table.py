@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from proxy_train.data.formats.request import SPLITS, Column, lines_of
+from proxy_train.data.formats.tree import VIDEOS
 from search_space.errors import DataError
 
 _HEADERS: dict[Column, str] = {
@@ -24,6 +25,19 @@ _HEADERS: dict[Column, str] = {
 _SEPARATORS = r"[\s,;]+"
 _LAST = re.compile(rf"(.*?){_SEPARATORS}([^\s,;]+)", re.DOTALL)
 _FIRST = re.compile(rf"([^\s,;]+){_SEPARATORS}(.*)", re.DOTALL)
+FILE = re.compile(
+    rf"(.*\.(?:{'|'.join(suffix[1:] for suffix in sorted(VIDEOS))})\"?){_SEPARATORS}(.+)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""A line whose path is a file's: the path, and what follows it."""
+
+# Where a path ends that any number of labels follow: the first that fits.
+_PATH_FIRST = (
+    re.compile(rf"(\"[^\"]*\"){_SEPARATORS}(.+)", re.DOTALL),
+    FILE,
+    re.compile(rf"(.*?)((?:{_SEPARATORS}[0-9][0-9.]*)+)", re.DOTALL),
+    _FIRST,
+)
 _NUMBER = re.compile(r"([0-9]{1,9})(\.0+)?")
 
 
@@ -90,12 +104,18 @@ class Header:
     @classmethod
     def of(cls, line: str) -> Header | None:
         """Return the header that a line is, or None: it has to name a path and what is known of it."""
+        line = re.sub("^# *", "", line)  # the mark of a comment, not a column
         for separator in ("\t", ";", ",", " "):
-            fields = line.split() if separator == " " else next(csv.reader([line], delimiter=separator), [])
+            fields = line.split() if separator == " " else next(_reader(line, separator), [])
             roles = tuple(_role(name) for name in fields)
             if "path" in roles and {*roles} & {"label", "labels", "frames", "split"}:
                 return cls(separator, tuple(name.strip() for name in fields), roles)
         return None
+
+
+def _reader(line: str, separator: str, *, strict: bool = False) -> Iterator[list[str]]:
+    # A quote may follow a space: "a.mp4", "high jump".
+    return csv.reader([line], delimiter=separator, skipinitialspace=True, strict=strict)
 
 
 def _role(name: str) -> Column:
@@ -115,7 +135,7 @@ def headed_rows(path: Path, header: Header) -> Iterator[tuple[int, list[str]]]:
             fields = peel(line, header.roles) or line.split()
         else:
             try:
-                fields = next(csv.reader([line], delimiter=header.separator, strict=True), [])
+                fields = next(_reader(line, header.separator, strict=True), [])
             except csv.Error as error:
                 raise DataError(f"{path}, line {at}: {error}", hint="quotes must be closed") from error
         if len(fields) != len(header.names):
@@ -127,7 +147,11 @@ def headed_rows(path: Path, header: Header) -> Iterator[tuple[int, list[str]]]:
 
 
 def peel(line: str, roles: Sequence[Column]) -> list[str] | None:
-    """Return the fields of a line whose path may hold separators; None if it has fewer fields."""
+    """Return the fields of a line whose path may hold separators; None if it has fewer fields.
+
+    A last column of labels holds any number of them. Before it, the path of a folder holds separators only in
+    quotes, or if nothing but numbers follows.
+    """
     path = roles.index("path") if "path" in roles else 0
     left: list[str] = []
     right: list[str] = []
@@ -135,11 +159,25 @@ def peel(line: str, roles: Sequence[Column]) -> list[str] | None:
         if (match := _FIRST.fullmatch(line)) is None:
             return None
         left, line = [*left, match[1]], match[2]
+    if roles[-1] == "labels":
+        match = next(filter(None, (ends.fullmatch(line) for ends in _PATH_FIRST)), None)
+        return None if match is None else [*left, unquoted(match[1]), *_rest(match[2], len(roles) - 1 - path)]
     for _ in range(len(roles) - 1 - path):
         if (match := _LAST.fullmatch(line)) is None:
             return None
         line, right = match[1], [match[2], *right]
     return [*left, unquoted(line), *right]
+
+
+def _rest(text: str, count: int) -> list[str]:
+    """Return as many fields as given; the last one is all that is left of the text."""
+    fields: list[str] = []
+    rest = text.strip(" \t,;")
+    while len(fields) < count - 1:
+        match = _FIRST.fullmatch(rest)
+        first, rest = (match[1], match[2]) if match else (rest, "")
+        fields.append(first)
+    return [*fields, rest]
 
 
 def unquoted(text: str) -> str:
