@@ -151,7 +151,7 @@ class Dataset:
             # Of several labels, a class that all videos have or none has is always ranked right; of one
             # label, the accuracy on the only class of a test split is still its recall.
             decides = split == "val" or self.labels_kind == "multi"
-            if decides and len(items) > 1 and set(counts.values()) == {len(items)}:
+            if decides and items and set(counts.values()) == {len(items)}:
                 raise DataError(
                     f"{where} has {self._named(counts)} in every video, and no other class",
                     hint=f"add videos of other classes to {split}: every network would be right",
