@@ -133,15 +133,15 @@ class Dataset:
                 )
 
     def require_scorable(self) -> None:
-        """Raise DataError if figures on the validation or the test split would say nothing of a network."""
-        for split in ("val", "test"):
+        """Raise DataError if a split's labels would teach a network nothing, or figures say nothing."""
+        for split in ("train", "val", "test"):
             items = self.items.get(split, ())
             counts = Counter(index for item in items for index in self._outputs(item))
             where = f"data set {self.name}: its {split} split"
             if items and not counts:
                 raise DataError(
-                    f"{where} has {len(items)} videos and no label: its mean average precision is undefined",
-                    hint=f"move videos with labels into {split}",
+                    f"{where} has {len(items)} videos and no label",
+                    hint=f"move videos with labels into {split}: nothing is learnt or measured without",
                 )
             if items and self._trained.isdisjoint(counts):
                 raise DataError(
@@ -150,7 +150,7 @@ class Dataset:
                 )
             # Of several labels, a class that all videos have or none has is always ranked right; of one
             # label, the accuracy on the only class of a test split is still its recall.
-            decides = split == "val" or self.labels_kind == "multi"
+            decides = split != "test" or self.labels_kind == "multi"
             if decides and items and set(counts.values()) == {len(items)}:
                 raise DataError(
                     f"{where} has {self._named(counts)} in every video, and no other class",
