@@ -148,7 +148,7 @@ def make_family(
     """
     family = family or choose_run_family(session, data)
     with watcher.phase("Family"):
-        outcomes = train_members(session, family, len(data.dataset.items["val"]))
+        outcomes = train_members(session, family, len(data.readable.items["val"]))
     training = _family_training(session.settings, data, outcomes)
     for name, seed in training.seeds.items():
         if seed != session.settings.seed:
@@ -159,7 +159,7 @@ def make_family(
     workers = min(session.settings.search.workers, cpus())
     with watcher.bar("Exporting to ONNX") as progress:
         finished = finish_members(written, example, workers=workers, progress=progress)
-    video = data.dataset.items[data.final_split][0].path
+    video = data.readable.items[data.final_split][0].path
     seconds = None if started is None else time.monotonic() - started
     write_run(session.run_dir, finished, video=video, seconds=seconds)
     watcher.say(family_table(family, finished, session.score))

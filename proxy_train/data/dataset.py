@@ -77,6 +77,7 @@ class Dataset:
         missing: videos that are annotated and do not exist.
         unlabelled: videos whose labels are not public; their ``label`` is ().
         notes: readings of folders and annotations that decide classes, splits or kinds of labels, for people.
+        every_class_trains: whether a class without training videos is a mistake, not a missing download.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Dataset:
     missing: tuple[LeftOut, ...] = ()
     unlabelled: tuple[VideoItem, ...] = ()
     notes: tuple[str, ...] = ()
+    every_class_trains: bool = False
 
     @property
     def class_counts(self) -> int | tuple[int, int]:
@@ -107,7 +109,10 @@ class Dataset:
         return tuple(f"{word} {name}" for word, name in zip(words, self.classes, strict=True))
 
     def require_trainable(self) -> None:
-        """Raise DataError unless there are two classes, and videos to train on and to validate with."""
+        """Raise DataError unless there are two classes, and videos to train on and to validate with.
+
+        Of single labels, each class has to have a training video if ``every_class_trains``.
+        """
         for split in ("train", "val"):
             if not self.items.get(split):
                 raise DataError(f"data set {self.name}: no video in its {split} split", hint=_NO_SPLIT)
@@ -116,32 +121,45 @@ class Dataset:
                 f"data set {self.name}: {len(self.classes)} class",
                 hint="; ".join(("training needs two or more", *self.notes)),
             )
+        if self.every_class_trains and self.labels_kind == "single":
+            occurring = (
+                index for items in self.items.values() for item in items for index in self._outputs(item)
+            )
+            missing = set(occurring) - self._trained
+            if missing:
+                raise DataError(
+                    f"data set {self.name}: no training video of class {self._named(missing)}",
+                    hint="add some, or remove the class",
+                )
 
     def require_scorable(self) -> None:
-        """Raise DataError if figures on the validation or the test split would say nothing of a network."""
-        known = {index for item in self.items["train"] for index in self._outputs(item)}
-        for split in ("val", "test"):
+        """Raise DataError if a split's labels would teach a network nothing, or figures say nothing."""
+        for split in ("train", "val", "test"):
             items = self.items.get(split, ())
             counts = Counter(index for item in items for index in self._outputs(item))
             where = f"data set {self.name}: its {split} split"
             if items and not counts:
                 raise DataError(
-                    f"{where} has {len(items)} videos and no label: its mean average precision is undefined",
-                    hint=f"move videos with labels into {split}",
+                    f"{where} has {len(items)} videos and no label",
+                    hint=f"move videos with labels into {split}: nothing is learnt or measured without",
                 )
-            if items and known.isdisjoint(counts):
+            if items and self._trained.isdisjoint(counts):
                 raise DataError(
                     f"{where} has no class that a training video has: {self._named(counts)}",
                     hint="give all splits the same classes",
                 )
             # Of several labels, a class that all videos have or none has is always ranked right; of one
             # label, the accuracy on the only class of a test split is still its recall.
-            decides = split == "val" or self.labels_kind == "multi"
-            if decides and len(items) > 1 and set(counts.values()) == {len(items)}:
+            decides = split != "test" or self.labels_kind == "multi"
+            if decides and items and set(counts.values()) == {len(items)}:
                 raise DataError(
                     f"{where} has {self._named(counts)} in every video, and no other class",
                     hint=f"add videos of other classes to {split}: every network would be right",
                 )
+
+    @property
+    def _trained(self) -> set[int]:
+        return {index for item in self.items["train"] for index in self._outputs(item)}
 
     def _outputs(self, item: VideoItem) -> tuple[int, ...]:
         return output_indices(item.label, self.verbs)

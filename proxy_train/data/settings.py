@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from proxy_train.data import moving_digits
 from proxy_train.data.dataset import Dataset, VideoItem
 from proxy_train.data.formats.listing import Listing, split_items
-from proxy_train.data.formats.registry import FORMATS, Format, detect
+from proxy_train.data.formats.registry import FORMATS, detect
 from proxy_train.data.formats.request import Column, Request
 from search_space.collection import without_collection
-from search_space.errors import DataError, SettingsError
+from search_space.errors import SettingsError
 from search_space.files import DEFAULT_CACHE
 from search_space.progress import ProgressCallback, ignore_progress
 
@@ -168,7 +168,7 @@ def load_dataset(
             settings.preset, settings.cache_folder, seed=settings.seed, workers=workers, progress=progress
         )
     with without_collection():
-        dataset = _list_videos(settings, trainable=trainable)
+        dataset = _list_videos(settings)
     if trainable:
         # Once by whatever trains on the data; a check tells it among its findings.
         _LOG.warning("%s is read as: %s", dataset.name, "; ".join(dataset.notes))
@@ -176,7 +176,7 @@ def load_dataset(
     return dataset
 
 
-def _list_videos(settings: DataSettings, *, trainable: bool) -> Dataset:
+def _list_videos(settings: DataSettings) -> Dataset:
     assert settings.root is not None, "validated with the settings"
     root = settings.root.expanduser()
     annotations = None if settings.annotations is None else settings.annotations.expanduser()
@@ -188,8 +188,6 @@ def _list_videos(settings: DataSettings, *, trainable: bool) -> Dataset:
     listing = format_.read(request)
     splits = split_items(listing.items, listing.groups)
     notes = (f"format {kind}", *listing.notes, *_hashed_splits(listing, splits))
-    if trainable:
-        _check_train_classes(root, listing, format_)
     return Dataset(
         root.resolve().name if root.name in ("", "..") else root.name,
         splits,
@@ -203,6 +201,7 @@ def _list_videos(settings: DataSettings, *, trainable: bool) -> Dataset:
         missing=tuple(listing.missing),
         unlabelled=tuple(listing.unlabelled),
         notes=notes,
+        every_class_trains=format_.every_class_trains,
     )
 
 
@@ -214,15 +213,3 @@ def _hashed_splits(listing: Listing, splits: Mapping[str, tuple[VideoItem, ...]]
         return []
     source = "all videos" if "" in given else "train"
     return [f"{', '.join(made)} by a hash of the names, a share of {source}"]
-
-
-def _check_train_classes(root: Path, listing: Listing, format_: Format) -> None:
-    if not format_.every_class_trains or listing.kind != "single":
-        return
-    trained = {item.label for item in listing.items if item.split in ("", "train")}
-    labels = {item.label for item in listing.items} - trained
-    missing = sorted(listing.classes[label] for label in labels if isinstance(label, int))
-    if missing:
-        raise DataError(
-            f"{root}: no training video of class {', '.join(missing)}", hint="add some, or remove the class"
-        )

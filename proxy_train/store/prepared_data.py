@@ -17,7 +17,7 @@ import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -139,6 +139,32 @@ class PreparedData:
             raise DataError(f"{self.name}: no {name} split", hint=f"it has {', '.join(self.splits)}")
         return self.splits[name]
 
+    def readable(self, dataset: Dataset) -> Dataset:
+        """Return the data set, which this store was made of, without the videos that cannot be read."""
+        ids = {name: frozenset(split.ids) for name, split in self.splits.items()}
+        items = {
+            name: tuple(item for item in items if item.id in ids.get(name, ()))
+            for name, items in dataset.items.items()
+        }
+        return replace(dataset, items=items)
+
+    def require_scorable(self, dataset: Dataset) -> None:
+        """Require of the videos that can be read what ``Dataset`` requires of those that are listed.
+
+        Raises:
+            DataError: without the others, the data set, which this store was made of, could not be trained
+                on, or figures would say nothing of a network.
+        """
+        readable = self.readable(dataset)
+        try:
+            readable.require_trainable()
+            readable.require_scorable()
+        except DataError as error:
+            raise DataError(
+                f"{error.message}, without its {_broken_message(self.broken)}",
+                hint=f"replace those files; or {error.hint}",
+            ) from error
+
     def __reduce__(self) -> tuple[Any, ...]:
         return (PreparedData.open, (self.path,))
 
@@ -250,7 +276,8 @@ def _write_facts(
         if not any(splits[name].lengths):
             shutil.rmtree(building)
             raise DataError(
-                f"{dataset.name}: no readable video in its {name} split: {_broken_message(broken)}"
+                f"{dataset.name}: no readable video in its {name} split: {_broken_message(broken)}",
+                hint="replace those files",
             )
     meta = StoreMeta(
         name=dataset.name,

@@ -54,6 +54,8 @@ def prepare_clip(
 ) -> PreparedData:
     """Decode a data set for networks of one clip shape; log the names of the videos that are left out.
 
+    Where no test video can be read, the log says that finished networks are measured on other ones.
+
     Args:
         dataset: data set as listed.
         settings: settings of the data set.
@@ -62,8 +64,10 @@ def prepare_clip(
         progress: function that receives the number of videos that are decoded.
 
     Raises:
-        DataError: there are no usable videos, or one is unreadable and the settings refuse those.
+        DataError: there are no usable videos, or one is unreadable and the settings refuse those; or labels,
+            of all videos or of those that can be read, cannot tell networks apart.
     """
+    dataset.require_scorable()
     data = prepare(
         dataset,
         frames=clip.frames,
@@ -79,4 +83,12 @@ def prepare_clip(
         _LOG.warning("left out %s: %s", file, reason)
     for file, fault in data.doubtful:
         _LOG.warning("used %s: %s", file, fault)
+    data.require_scorable(dataset)
+    tests = len(dataset.items.get("test", ()))
+    if tests and not len(data.splits["test"]):
+        _LOG.warning(
+            "%s: none of its %d test videos can be read; finished networks are measured on val",
+            dataset.name,
+            tests,
+        )
     return data

@@ -70,7 +70,6 @@ class RunData:
             DataError: there are no usable videos, or their labels cannot tell networks apart.
         """
         dataset = load_dataset(settings, workers=workers, progress=making)
-        dataset.require_scorable()
         contents = Contents.of(dataset)
         check(contents)
         shapes = clip_shapes(space)
@@ -87,6 +86,14 @@ class RunData:
         """Names of the classes, by label."""
         return self.dataset.classes
 
+    @property
+    def readable(self) -> Dataset:
+        """The data set without the videos that cannot be read."""
+        readable = self.dataset
+        for data in self.stores.values():
+            readable = data.readable(readable)
+        return readable
+
     def write_report(self, folder: Path) -> None:
         """Write the class map and the list of videos that are not used: ``classes.json``,
         ``left_out.json``."""
@@ -100,8 +107,8 @@ class RunData:
 
     @property
     def final_split(self) -> str:
-        """Split that finished networks are measured on: ``test`` if there is one, else ``val``."""
-        return final_split(self.dataset)
+        """Split that finished networks are measured on: ``test`` if one can be read, else ``val``."""
+        return final_split(self.readable)
 
     def measure(
         self, model: nn.Module, clip: ClipShape, *, streaming: bool, device: str = "cpu"
@@ -120,7 +127,11 @@ class RunData:
 
 
 def final_split(dataset: Dataset) -> str:
-    """Return the split that finished networks are measured on: ``test`` if there is one, else ``val``."""
+    """Return the split that finished networks are measured on: ``test`` if there is one, else ``val``.
+
+    Args:
+        dataset: the videos that can be read: a test split of which none can be read is none.
+    """
     return "test" if dataset.items.get("test") else "val"
 
 

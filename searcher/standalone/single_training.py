@@ -187,7 +187,6 @@ def train_single(
     if request.weights is not None:
         InitialWeights(request.weights)  # wrong weights are refused before hours of decoding
     dataset = load_dataset(request.data, workers=cpus(), progress=listeners.making)
-    dataset.require_scorable()
     data = prepare_clip(dataset, request.data, request.architecture.input, decoders(), listeners.preparing)
     run = request.run_over(data)
     training = _trained(request, run, listeners)
@@ -223,7 +222,11 @@ def _evaluated(
     request: SingleTraining, model: MoViNet, dataset: Dataset, data: PreparedData
 ) -> TrainedNetwork:
     """Evaluate a trained network; write its figures and the list of videos that were not used."""
-    split, causal, device = final_split(dataset), request.architecture.options.causal, request.device
+    split, causal, device = (
+        final_split(data.readable(dataset)),
+        request.architecture.options.causal,
+        request.device,
+    )
     metrics = finished_metrics(model, data, split, streaming=causal, device=device)
     assessments = {"centre": assess(predict(model, data, split, device=device))}
     if request.views is not None:

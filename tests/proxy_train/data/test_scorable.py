@@ -12,6 +12,7 @@ from proxy_train.data.labels import Label, LabelsKind, VerbNoun
 from search_space.errors import DataError
 
 CLASSES = ("wave", "run", "fall")
+ACTIONS = [VerbNoun(0, 0), VerbNoun(0, 1)]
 
 
 def dataset(kind: LabelsKind, verbs: int = 0, **labels: Sequence[Label]) -> Dataset:
@@ -36,13 +37,16 @@ def dataset(kind: LabelsKind, verbs: int = 0, **labels: Sequence[Label]) -> Data
         (dataset("single", train=[0, 1], val=[1, 1]), "its val split has run in every video"),
         (dataset("multi", train=[(0,), (1,)], val=[(0,), ()], test=[(0,), (0,)]), "its test split has wave"),
         (dataset("single", train=[0, 1], val=[0, 1], test=[0, 0]), None),
-        (
-            dataset("verb_noun", 1, train=[VerbNoun(0, 0)], val=[VerbNoun(0, 0)], test=[]),
-            None,
-        ),
+        (dataset("multi", train=[(), ()], val=[(0,), (1,)]), "its train split has 2 videos and no label"),
+        (dataset("multi", train=[(0,), (0,)], val=[(0,), (1,)]), "its train split has wave in every video"),
+        (dataset("single", train=[0, 0], val=[0, 1]), "its train split has wave in every video"),
+        (dataset("verb_noun", 1, train=ACTIONS, val=ACTIONS[:1], test=[]), "its val split has verb wave, "),
+        (dataset("verb_noun", 1, train=ACTIONS, val=ACTIONS), None),
+        (dataset("multi", train=[(0,), (1,)], val=[(0, 1)]), "its val split has wave, run in every video"),
+        (dataset("multi", train=[(0,), (1,)], val=[(0,), ()], test=[(1,)]), "its test split has run in ev"),
         (dataset("multi", train=[(0,), (1,)], val=[(0, 1), (0,)]), None),
         (dataset("single", train=[0, 1], val=[0, 1]), None),
-        (dataset("single", train=[0, 1], val=[0]), None),
+        (dataset("single", train=[0, 1], val=[0]), "its val split has wave in every video"),
     ],
 )  # fmt: skip
 def test_labels_that_tell_nothing_of_a_network_are_refused(data: Dataset, words: str | None) -> None:
