@@ -68,7 +68,7 @@ def find_film(source: Path | str, container: av.container.InputContainer) -> tup
     """Return the picture track that players show, ready to be decoded, and a note if there are others.
 
     It is FFmpeg's own choice, by the file's mark, the number of pictures and the bit rate. Covers are none,
-    nor is a single picture beside a film.
+    nor is a single picture beside a film, as far as headers count pictures.
 
     Args:
         source: name for messages.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,9 @@ from tests.proxy_train.video_files import write_images, write_videos
 
 
 def listen(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(path))
+    # A socket's own path may have about a hundred characters.
+    with chdir(path.parent), socket.socket(socket.AF_UNIX) as server:
+        server.bind(path.name)
 
 
 def place(root: Path, suffix: str) -> dict[str, str]:
