@@ -107,7 +107,8 @@ def main() -> None:
         if error.errno not in REFUSALS:
             raise
         # The disk's word, not a fault of the program's: its own errors have other numbers.
-        print(f"movinas: {escaped(str(error.filename or 'the output'))}: {error.strerror}", file=sys.stderr)
+        place = escaped(str(error.filename2 or error.filename or "the output"))
+        print(f"movinas: {place}: {error.strerror}", file=sys.stderr)
         print("  remedy: make it writable, free some space, or give another path", file=sys.stderr)
         sys.exit(2)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -185,11 +186,20 @@ def test_a_network_is_profiled(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         assert word in told
 
 
+@pytest.mark.parametrize(
+    ("number", "others"), [(errno.EACCES, ()), (errno.EISDIR, ("temporary",)), (errno.ELOOP, ())]
+)
 def test_what_the_disk_refuses_is_said_in_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    number: int,
+    others: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "closed" / "x"))
+        place = str(tmp_path / "closed" / "x")
+        # What was to be moved into its place is told first.
+        raise OSError(number, os.strerror(number), *((*others, None, place) if others else (place,)))
 
     monkeypatch.setattr("searcher.simulation.comparison.compare", refuse)
     monkeypatch.setattr(sys, "argv", ["movinas", "simulate"])
@@ -197,4 +207,4 @@ def test_what_the_disk_refuses_is_said_in_a_sentence(
         movinas.main()
     assert ended.value.code == 2
     errors = capsys.readouterr().err
-    assert errors.startswith(f"movinas: {tmp_path}/closed/x: Permission denied\n  remedy: ")
+    assert errors.startswith(f"movinas: {tmp_path}/closed/x: {os.strerror(number)}\n  remedy: ")

@@ -20,7 +20,7 @@ _RESUMABLE = {"search", "train", "family", "prepare", "make", "proxy-validity"}
 REFUSALS = frozenset(
     {
         *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC),
-        *(errno.EDQUOT, errno.EFBIG, errno.ENOTDIR, errno.ELOOP),
+        *(errno.EDQUOT, errno.EFBIG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP),
     }
 )
 """Numbers of errors by which a file system refuses a path or more data."""
