@@ -38,7 +38,7 @@ def openvino(path: Path, outputs: list[str]) -> Compute:
     model = core.compile_model(core.read_model(str(path)), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
     def compute(feed: Feed) -> Feed:
-        found = model(feed, share_inputs=True)  # without it, a call takes several times as long
+        found = model(feed, share_inputs=True)  # else each is copied
         return {name: np.array(found[name]) for name in outputs}
 
     return compute

@@ -56,7 +56,7 @@ def map_in_processes(
                     "a worker process was killed", hint="free memory or use fewer workers"
                 ) from error
         finally:
-            # Those that are not begun are not waited for.
+            # All done, the pool ends before the program does, whose end its thread would meet; else at once.
             pool.shutdown(wait=not open_tasks, cancel_futures=True)
     if blame is not None:
         yield from map(blame, open_tasks.values())

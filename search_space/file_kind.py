@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 # A link leads nowhere if its target is absent, or below a file, or the link itself.
@@ -47,18 +48,18 @@ def obstacle(folder: Path) -> str:
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
     """Return whether an entry is a folder, or a link to one; raise OSError if that cannot be told."""
-    try:
-        return entry.is_dir()
-    except OSError as error:
-        if error.errno in _NOWHERE:
-            return False
-        raise
+    return _told(entry.is_dir)
 
 
 def is_file(entry: os.DirEntry[str]) -> bool:
     """Return whether an entry is a file, or a link to one; raise OSError if that cannot be told."""
+    return _told(entry.is_file)
+
+
+def _told(asked: Callable[[], bool]) -> bool:
+    """Return what is asked of an entry; False for a link that leads nowhere."""
     try:
-        return entry.is_file()
+        return asked()
     except OSError as error:
         if error.errno in _NOWHERE:
             return False

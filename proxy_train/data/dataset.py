@@ -134,6 +134,7 @@ class Dataset:
 
     def require_scorable(self) -> None:
         """Raise DataError if a split's labels would teach a network nothing, or figures say nothing."""
+        trained = self._trained
         for split in ("train", "val", "test"):
             items = self.items.get(split, ())
             counts = Counter(index for item in items for index in self._outputs(item))
@@ -143,7 +144,7 @@ class Dataset:
                     f"{where} has {len(items)} videos and no label",
                     hint=f"move videos with labels into {split}: nothing is learnt or measured without",
                 )
-            if items and self._trained.isdisjoint(counts):
+            if items and trained.isdisjoint(counts):
                 raise DataError(
                     f"{where} has no class that a training video has: {self._named(counts)}",
                     hint="give all splits the same classes",

@@ -72,6 +72,7 @@ def _lock(building: Path) -> IO[str]:
                 raise DataError(
                     f"{building.parent} cannot be written: {error.strerror}", hint="give another cache"
                 ) from error
+            time.sleep(0.01)
             continue
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

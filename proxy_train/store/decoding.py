@@ -192,7 +192,9 @@ def decode(item: VideoItem, plan: DecodePlan) -> KeptFrames:
         announced = opened.header().duration
         if announced:
             begin, expected = _middle(item, plan, announced)
-            frames = _kept(opened.frames(plan.fps, plan.side, start=begin, end=item.end), plan)
+            frames = _kept(
+                item.video.frames(plan.fps, plan.side, start=begin, end=item.end, opened=opened), plan
+            )
             if abs(len(frames) - expected) <= 1 and len(frames):
                 return KeptFrames(frames, begin, "")
     # The header is wrong about the length, or says nothing.

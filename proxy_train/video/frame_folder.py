@@ -199,7 +199,7 @@ def images(folder: Path, files: FrameFiles, first: int = 0) -> Iterator[DecodedP
         try:
             image = read_image(path)
         except DataError as error:
-            if error.message != f"{path}: no such file":
+            if os.path.lexists(path):
                 raise
             raise DataError(error.message + _gap(folder, files, number)) from error
         yield image

@@ -89,9 +89,10 @@ def _camera_pictures(device: str, system: str | None, fps: float, size: int) -> 
 
 def _file_pictures(path: Path, fps: float, size: int) -> Iterator[Frame]:
     count = 0
-    with Video(path).opened() as opened:
+    video = Video(path)
+    with video.opened() as opened:
         header = opened.header()
-        for frame in opened.frames(fps, size):
+        for frame in video.frames(fps, size, opened=opened):
             yield frame
             count += 1
     announced = 0.0 if header.estimated else header.duration

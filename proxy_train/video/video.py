@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -114,7 +114,7 @@ class Video:
             try:
                 seen.add(shown)
             except (OSError, ValueError) as error:
-                raise self.cannot_convert(shown, error) from error
+                raise self._cannot_convert(shown, error) from error
         if not seen.frames:
             raise DataError(f"{self.path}: no frame in it")
         duration, notes = seen.duration, [header.note, *seen.notes()]
@@ -134,7 +134,7 @@ class Video:
             note="; ".join(filter(None, notes)),
         )
 
-    def cannot_convert(self, shown: Shown, error: Exception) -> DataError:
+    def _cannot_convert(self, shown: Shown, error: Exception) -> DataError:
         """Return what libswscale or PyAV say of a picture as an error of the video."""
         reason, kind = getattr(error, "strerror", None) or error, shown.picture.frame.format.name
         place = f"the picture at {shown.begin:.2f} s ({kind})"
@@ -182,6 +182,7 @@ class Video:
         square: bool = True,
         first: int = 0,
         seek: bool = True,
+        opened: OpenedVideo | None = None,
     ) -> Iterator[Frame]:
         """Yield the frames shown at ``start``, ``start + 1 / fps``, ... before ``end``, in constant memory.
 
@@ -193,12 +194,30 @@ class Video:
             square: cut each frame to its centre square, (size, size, 3).
             first: number of frames to leave out; the others stay what they are, at the same times.
             seek: seek to the key frame before the first frame, not only before ``start``.
+            opened: this video, just opened; it is opened here otherwise.
 
         Raises:
             DataError: the file cannot be read, or is damaged.
         """
-        with self.opened() as opened:
-            yield from opened.frames(fps, size, start=start, end=end, square=square, first=first, seek=seek)
+        reformatter = VideoReformatter()
+        begin = start or 0.0
+        # Times are always counted from ``begin``: a sum of parts of them would be another number.
+        due, count = begin + first / fps, first
+        with nullcontext(opened) if opened is not None else self.opened() as source:
+            for shown in source.shown(due if seek else begin):
+                # Each decoded frame is scaled once, however many times it is due.
+                pixels: Frame | None = None
+                while due < shown.end - TOLERANCE and (end is None or due < end - TOLERANCE):
+                    if pixels is None:
+                        try:
+                            pixels = picture(shown.picture, size, reformatter, square=square)
+                        except (OSError, ValueError) as error:
+                            raise self._cannot_convert(shown, error) from error
+                    yield pixels
+                    count += 1
+                    due = begin + count / fps
+                if end is not None and due >= end - TOLERANCE:
+                    return
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,41 +257,6 @@ class OpenedVideo:
             assert self.video.files is not None
             return shown_images(self.video.path, self.video.files, start)
         return shown_frames(self.file, start)
-
-    def frames(
-        self,
-        fps: float,
-        size: int,
-        *,
-        start: float | None = None,
-        end: float | None = None,
-        square: bool = True,
-        first: int = 0,
-        seek: bool = True,
-    ) -> Iterator[Frame]:
-        """Yield the frames that :meth:`Video.frames` yields; to be called once.
-
-        Raises:
-            DataError: the file cannot be read, or is damaged.
-        """
-        reformatter = VideoReformatter()
-        begin = start or 0.0
-        # Times are always counted from ``begin``: a sum of parts of them would be another number.
-        due, count = begin + first / fps, first
-        for shown in self.shown(due if seek else begin):
-            # Each decoded frame is scaled once, however many times it is due.
-            pixels: Frame | None = None
-            while due < shown.end - TOLERANCE and (end is None or due < end - TOLERANCE):
-                if pixels is None:
-                    try:
-                        pixels = picture(shown.picture, size, reformatter, square=square)
-                    except (OSError, ValueError) as error:
-                        raise self.video.cannot_convert(shown, error) from error
-                yield pixels
-                count += 1
-                due = begin + count / fps
-            if end is not None and due >= end - TOLERANCE:
-                return
 
 
 def _header(video: OpenVideo) -> VideoInfo:

@@ -25,16 +25,14 @@ REFUSALS = frozenset(
 )
 """Numbers of errors by which a file system refuses a path or more data."""
 _INTERRUPTED, _TERMINATED = 130, 143  # 128 and the signal's number, as shells say it
-
-
 _DRAWN = {"─": "-", "–": "-", "±": "+-", "²": "2", "…": "..."}
 """What tables and sentences are drawn with, in ASCII."""
 
 
 def ready_streams() -> None:
     """Make what a terminal cannot show ASCII or escapes: neither the end of a command nor a broken line."""
-    assert logging.lastResort is not None, "Python's own, which prints warnings"
-    logging.lastResort.setFormatter(_OneLine())
+    if logging.lastResort is not None:  # what prints warnings
+        logging.lastResort.setFormatter(_OneLine())
     codecs.register_error("movinas", _in_ascii)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

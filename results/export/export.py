@@ -150,6 +150,7 @@ def export_network(
     target: ExportTarget = STEP,
     accuracy: Mapping[str, float] | None = None,
     clips: ExportClips = ExportClips(),
+    weights_sha256: str = "",
 ) -> ExportResult:
     """Write a network's file for a runtime and its sidecar into ``folder``, and compare it with PyTorch.
 
@@ -168,6 +169,7 @@ def export_network(
         target: runtime, form and precision.
         accuracy: accuracies of the network on evaluation videos, as fractions by name, for the sidecar.
         clips: clips to calibrate and to evaluate the export on.
+        weights_sha256: SHA-256 of the file of the network's weights, for the sidecar of a whole export.
 
     Raises:
         ExportError: the exporter or the runtime is missing or fails, or the comparison does not hold.
@@ -197,7 +199,10 @@ def export_network(
             check = compare(expected_logits(deployed, frames, module), path, frames, sidecar)
             _require_equal(name, check)
             measured = measure_accuracy(deployed, path, sidecar, list(clips.evaluation))
-        replace(sidecar, check=check, accuracy={**sidecar.accuracy, **measured}).write(sidecar_of(path))
+        # Only a whole export says which weights it is of: one that is killed before is made again.
+        accuracy = {**sidecar.accuracy, **measured}
+        sidecar = replace(sidecar, check=check, accuracy=accuracy, weights_sha256=weights_sha256)
+        sidecar.write(sidecar_of(path))
         undo.pop_all()
     return ExportResult(name, path, check, path.stat().st_size, time.monotonic() - started)
 

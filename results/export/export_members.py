@@ -99,7 +99,7 @@ def export_folder(folder: Path, clip: NDArray[np.uint8], tolerance: float | None
     started = time.monotonic()
     try:
         model, member = load_member(folder)
-        result = export_network(
+        return export_network(
             model,
             folder,
             clip,
@@ -107,11 +107,8 @@ def export_folder(folder: Path, clip: NDArray[np.uint8], tolerance: float | None
             labels=member.labels,
             accuracy=member.metrics,
             target=replace(STEP, tolerance=tolerance),
+            weights_sha256=member.weights_sha256,
         )
-        # The last that is written: what is killed before is exported again.
-        sidecar = sidecar_of(folder / STEP.file_name)
-        replace(Sidecar.read(sidecar), weights_sha256=member.weights_sha256).write(sidecar)
-        return result
     except MovinasError as error:
         _LOG.warning("export of %s: %s", folder, error)
         return ExportResult.failed(folder.name, str(error), time.monotonic() - started)

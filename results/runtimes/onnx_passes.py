@@ -240,9 +240,8 @@ def _cut(model: Any, node: Any, shapes: dict[str, list[int]]) -> Any:
     attributes = _attributes(node)
     images, results = shapes.get(node.input[0], []), shapes.get(node.output[0], [])
     weights = next((t for t in model.graph.initializer if t.name == node.input[1]), None)
-    usual = attributes.get("auto_pad", b"NOTSET") == b"NOTSET" and set(attributes.get("dilations", [1])) == {
-        1
-    }
+    usual = attributes.get("auto_pad", b"NOTSET") == b"NOTSET"
+    usual = usual and all(step == 1 for step in attributes.get("dilations", []))
     if weights is None or not usual or len(images) != 4 or len(results) != 4:
         return node
     values = onnx.numpy_helper.to_array(weights)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +87,7 @@ class RunData:
         """Names of the classes, by label."""
         return self.dataset.classes
 
-    @property
+    @cached_property
     def readable(self) -> Dataset:
         """The data set without the videos that cannot be read."""
         readable = self.dataset

@@ -222,11 +222,8 @@ def _evaluated(
     request: SingleTraining, model: MoViNet, dataset: Dataset, data: PreparedData
 ) -> TrainedNetwork:
     """Evaluate a trained network; write its figures and the list of videos that were not used."""
-    split, causal, device = (
-        final_split(data.readable(dataset)),
-        request.architecture.options.causal,
-        request.device,
-    )
+    split = final_split(data.readable(dataset))
+    causal, device = request.architecture.options.causal, request.device
     metrics = finished_metrics(model, data, split, streaming=causal, device=device)
     assessments = {"centre": assess(predict(model, data, split, device=device))}
     if request.views is not None:
