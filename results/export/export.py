@@ -158,7 +158,7 @@ def export_network(
     by name; it gives ``logits`` and what is new of the states, and the sidecar says for each state what it
     takes for the next frame. A clip form takes (frames, 3, size, size) and gives ``logits``. The file runs in
     its runtime, in a process of its own, over a real video; it exists only if it computes what PyTorch
-    computes.
+    computes. The nine parameters are independent of each other.
 
     Args:
         model: network in its training form; for a step a causal one, or an ensemble of such.
