@@ -54,7 +54,20 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, paddi
     groups = weight.shape[0]
     if x.ndim == 4:
         return F.conv2d(x, weight, bias, stride, padding, 1, groups)
+    if _gradient_needs_zeros(x, weight):
+        x, padding = F.pad(x, [zeros for size in reversed(padding) for zeros in (size, size)]), (0, 0, 0)
     return F.conv3d(x, weight, bias, (1, stride, stride), padding, 1, groups)
+
+
+def _gradient_needs_zeros(x: Tensor, weight: Tensor) -> bool:
+    """Tell whether zeros around the clip have to be written out before it is convolved.
+
+    oneDNN's gradient of a 3-D depthwise kernel in bfloat16 leaves elements of it as it finds them in memory
+    when the clip has fewer frames, rows or columns than the kernel.
+    """
+    if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu") or not torch.is_grad_enabled():
+        return False
+    return any(size < wide for size, wide in zip(x.shape[2:], weight.shape[2:], strict=True))
 
 
 class _Depthwise(torch.autograd.Function):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from unittest import mock
 
@@ -139,14 +140,46 @@ def test_learns_and_repeats_bit_for_bit(options: Options) -> None:
         assert torch.equal(tensor, other), name
 
 
+def leave_in_memory(value: float) -> None:
+    """Fill memory with a value and free it: what reads memory before writing to it meets the value."""
+    sizes = [2**power for power in range(3, 20) for _ in range(6)]
+    filled = [torch.full((size + 3 * index % 8,), value) for index, size in enumerate(sizes)]
+    random.Random(0).shuffle(filled)
+
+
 @pytest.mark.parametrize("options", [BASE, STREAM])
 def test_bfloat16_autocast_trains(options: Options) -> None:
-    model = build(small(options), 4, seed=0).train()
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(5):
+        model = build(small(options), 4, seed=0).train()
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = model(torch.rand(2, 3, 4, 32, 32, generator=generator))
+            loss = functional.cross_entropy(logits, torch.tensor([0, 1]))
+        leave_in_memory(float("nan"))
+        torch.autograd.backward(loss)
+        wrong = [
+            n for n, p in model.named_parameters() if p.grad is None or not bool(p.grad.isfinite().all())
+        ]
+        assert not wrong
+
+
+@pytest.mark.parametrize(
+    "shape", [(5, 4, 4), (5, 2, 8), (3, 1, 1), (5, 1, 16), (3, 2, 2), (7, 6, 8), (3, 8, 2)]
+)
+def test_bfloat16_gradients_of_clips_smaller_than_the_kernel(shape: tuple[int, int, int]) -> None:
+    taps, frames, size = shape
+    generator = torch.Generator().manual_seed(0)
+    clip = innermost(torch.randn(2, 16, frames, size, size, generator=generator)).bfloat16().requires_grad_()
+    weight = torch.randn(16, 1, taps, 3, 3, generator=generator).bfloat16().requires_grad_()
+    gradient = innermost(torch.randn(clip.shape, generator=generator)).bfloat16()
+    padding = (taps // 2, 1, 1)
     with torch.autocast("cpu", torch.bfloat16):
-        logits = model(torch.rand(2, 3, 4, 32, 32))
-        loss = functional.cross_entropy(logits, torch.tensor([0, 1]))
-    torch.autograd.backward(loss)
-    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in model.parameters())
+        out = depthwise(clip, weight, None, 1, padding)
+    leave_in_memory(1e4)
+    got = torch.autograd.grad(out, (clip, weight), gradient)
+    exact = functional.conv3d(clip.double(), weight.double(), None, 1, padding, 1, 16)
+    expected = torch.autograd.grad(exact, (clip, weight), gradient.double())
+    torch.testing.assert_close(got, expected, rtol=2e-2, atol=0.2)
 
 
 @pytest.mark.parametrize("options", [BASE, STREAM])
