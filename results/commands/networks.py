@@ -28,7 +28,10 @@ def export(
     video: Annotated[Path, typer.Argument(help="A real video that the export is compared on.")],
     runtime: Annotated[
         list[str] | None,
-        typer.Option(help="Runtime: onnxruntime (default), torch.export, litert, executorch; repeat."),
+        typer.Option(
+            help="Runtime: onnx, for many (default), onnxruntime, openvino, opencv, torch.export, litert, "
+            "executorch; repeat."
+        ),
     ] = None,
     form: Annotated[str, typer.Option(help="step: frame by frame; clip: whole clips.")] = "step",
     int8: Annotated[bool, typer.Option("--int8", help="8-bit weights and activations.")] = False,
@@ -57,7 +60,7 @@ def export(
     elif int8:
         typer.echo("calibrated on this one video; give --data to calibrate on training videos", err=True)
     example = example_clip(video, description.input, frames_compared(wanted, description.input))
-    for name in runtime or ["onnxruntime"]:
+    for name in runtime or ["onnx"]:
         exported = export_network(
             model,
             member,

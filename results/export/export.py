@@ -46,23 +46,27 @@ class ExportTarget:
     """Runtime, form and precision that a network is exported for.
 
     Args:
-        runtime: name of ``runtimes.registry.RUNTIMES``; LiteRT and ExecuTorch are extras.
+        runtime: name of ``runtimes.registry.RUNTIMES``; some are extras. ``onnx`` is the file that runs
+            unchanged in many runtimes.
         form: ``step`` for frame by frame, ``clip`` for whole clips.
         precision: ``float32``, or ``int8`` for 8-bit weights and activations, where the runtime has them.
         tolerance: largest difference from PyTorch that is allowed, as a share of the largest logit; by
             default that of the precision.
     """
 
-    runtime: str = "onnxruntime"
+    runtime: str = "onnx"
     form: Form = "step"
     precision: Precision = "float32"
     tolerance: float | None = None
 
     @property
     def file_name(self) -> str:
-        """Name of the exported file: ``step.onnx``, ``clip.pt2``, ``step.int8.pte``."""
-        precision = "" if self.precision == "float32" else f".{self.precision}"
-        return f"{self.form}{precision}{runtime_named(self.runtime).suffix}"
+        """Name of the exported file, such as ``step.onnx``, ``step.openvino.onnx`` or ``clip.int8.pte``."""
+        runtime = runtime_named(self.runtime)
+        # Several runtimes take files of this suffix, one of which the suffix is named after.
+        words = ["" if runtime.suffix != ".onnx" or runtime.name == "onnx" else runtime.name]
+        words.append("" if self.precision == "float32" else self.precision)
+        return ".".join([self.form, *filter(None, words)]) + runtime.suffix
 
     @property
     def allowed(self) -> float:
@@ -71,7 +75,7 @@ class ExportTarget:
 
 
 STEP = ExportTarget()
-"""Target of the export that every member of a family gets: its step for ONNX Runtime."""
+"""Target of the export that every member of a family gets: its step for many runtimes."""
 
 
 def frames_compared(form: Form, clip: ClipShape) -> int:
@@ -269,6 +273,8 @@ def _sidecar(
         accuracy={},
         versions=versions("torch", *runtime.packages),
         oldest_runtime=runtime.oldest,
+        settings=runtime.settings,
+        graph=runtime.graph,
     )
 
 

@@ -74,8 +74,8 @@ def kept_export(folder: Path) -> ExportResult | None:
     path = folder / STEP.file_name
     try:
         member, sidecar = read_member(folder), Sidecar.read(sidecar_of(path))
-        told = (sidecar.weights_sha256, sidecar.labels, sidecar.accuracy, sidecar.sha256)
-        same = told == (member.weights_sha256, member.labels, member.metrics, sha256(path))
+        told = (sidecar.weights_sha256, sidecar.labels, sidecar.accuracy, sidecar.sha256, sidecar.runtime)
+        same = told == (member.weights_sha256, member.labels, member.metrics, sha256(path), STEP.runtime)
     except (MovinasError, OSError):
         return None
     programs = versions("torch", *runtime_named(STEP.runtime).packages)

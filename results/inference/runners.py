@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from results.provenance import sha256
-from results.runtimes.registry import runtime_of
+from results.runtimes.registry import SUFFIXES, runtime_named
 from results.runtimes.sidecar import Form, Sidecar, sidecar_of
 from search_space.errors import ExportError
 
@@ -58,13 +58,17 @@ class _Export:
     form: Form
 
     def __init__(self, path: Path, sidecar: Sidecar | None = None, *, threads: int = 1) -> None:
-        runtime = runtime_of(path)
+        if path.suffix not in SUFFIXES:
+            raise ExportError(
+                f"{path} is not an exported network", hint=f"known suffixes: {', '.join(sorted(SUFFIXES))}"
+            )
         if not path.is_file():
             raise ExportError(f"{path} does not exist", hint="export the member again")
         self.sidecar = sidecar or Sidecar.read(sidecar_of(path))
-        if self.sidecar.runtime != runtime.name:
+        runtime = runtime_named(self.sidecar.runtime)
+        if path.suffix != runtime.suffix:
             raise ExportError(
-                f"{path} is for {self.sidecar.runtime}, not for {runtime.name}",
+                f"{path} is for {runtime.name}, whose files end in {runtime.suffix}",
                 hint="give the file its own name again",
             )
         if self.sidecar.form != self.form:

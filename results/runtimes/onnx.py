@@ -1,4 +1,7 @@
-"""ONNX files through PyTorch's exporter, run in ONNX Runtime; int8 as quantise-dequantise pairs."""
+"""ONNX files through PyTorch's exporter: one that many runtimes read, and one made for ONNX Runtime.
+
+Both run in ONNX Runtime here; int8 is written as quantise-dequantise pairs.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from results.runtimes.runtime import Compute, Program, Runtime, first_line, quiet
+from results.runtimes.sidecar import Precision
 from search_space.collection import without_collection
 from search_space.errors import ExportError
 
@@ -18,12 +22,15 @@ OPSET = 20
 _LOGGERS = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
 
 
-class _OnnxRuntime(Runtime):
-    name = "onnxruntime"
+class Onnx(Runtime):
+    """The portable file, in ONNX Runtime."""
+
+    name = "onnx"
     suffix = ".onnx"
-    packages = ("onnx", "onnxscript", "onnxruntime")
-    precisions = ("float32", "int8")
+    packages: tuple[str, ...] = ("onnx", "onnxscript", "onnxruntime")
+    precisions: tuple[Precision, ...] = ("float32", "int8")
     oldest = "1.17"
+    graph = "portable"
 
     def convert(self, program: Program, path: Path) -> None:
         """See :class:`Runtime`."""
@@ -56,10 +63,15 @@ class _OnnxRuntime(Runtime):
         # onnx is not needed to run exports.
         passes = importlib.import_module("results.runtimes.onnx_passes")
         if program.precision == "int8":
+            passes.make_portable(path)
             _quantise(path, program)
             passes.for_old_runtimes(path)
         else:
-            passes.rewrite(path)
+            self.finish(path)
+
+    def finish(self, path: Path) -> None:
+        """Rewrite what the exporter wrote, for the runtime."""
+        importlib.import_module("results.runtimes.onnx_passes").make_portable(path)
 
     def load(self, path: Path, inputs: Sequence[str], outputs: Sequence[str], threads: int) -> Compute:
         """See :class:`Runtime`."""
@@ -128,4 +140,14 @@ def _loadable(path: Path) -> str | bytes:
     return str(path)
 
 
+class _OnnxRuntime(Onnx):
+    name = "onnxruntime"
+    graph = "for ONNX Runtime on x86 processors"
+
+    def finish(self, path: Path) -> None:
+        """See :meth:`Onnx.finish`."""
+        importlib.import_module("results.runtimes.onnx_passes").make_fast(path)
+
+
+ONNX = Onnx()
 ONNXRUNTIME = _OnnxRuntime()

@@ -1,14 +1,14 @@
-"""The same graph as ONNX Runtime's CPU kernels like it, and as other runtimes read it rightly.
+"""The graph of an export as all runtimes read it rightly, and as ONNX Runtime's CPU kernels like it.
 
-Kernels run fastest on channels in blocks, and leave and enter that order, a pass over the tensor each, around
-every operation that has no such kernel. Other runtimes refuse or misread windows that are larger than their
-image (OpenVINO 2026.4, OpenCV 4.14, ncnn). Each rewrite here keeps what is computed.
+Many runtimes refuse or misread windows that are larger than their image (OpenVINO 2026.4, OpenCV 4.14, ncnn).
+ONNX Runtime's kernels run fastest on channels in blocks, and leave and enter that order, a pass over the
+tensor each, around every operation that has no such kernel. Each rewrite here keeps what is computed.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,33 +22,40 @@ _BLOCK = 16
 _CHANNELWISE = {"Add", "AveragePool", "Clip", "HardSwish", "Relu"}
 
 
-def rewrite(path: Path) -> None:
-    """Rewrite the file of an exported network."""
+def make_portable(path: Path) -> None:
+    """Rewrite the file of an exported network so that many runtimes compute it rightly."""
+    model, own = onnx.load(path), _with_own_constants
+    _rewrite(model, {"AveragePool": _global_pooling, "Conv": _cut, "Concat": own, "MatMul": own})
+    _save(model, path)
+
+
+def make_fast(path: Path) -> None:
+    """Rewrite the file of an exported network so that ONNX Runtime computes it fast on x86 processors."""
     model = onnx.load(path)
     _widen(model, _shapes(model))
     shapes = _shapes(model)
-    nodes = []
-    for node in model.graph.node:
-        if node.op_type == "AveragePool":
-            nodes += _pooling(model, node, shapes)
-        elif node.op_type == "Mul":
-            nodes += _gate(model, node, shapes)
-        elif node.op_type == "Gemm":
-            nodes += _dense(model, node, shapes)
-        elif node.op_type == "Conv":
-            nodes.append(_cut(model, node, shapes))
-        else:
-            nodes.append(node)
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
+    _rewrite(model, {"AveragePool": _pooling, "Conv": _cut, "Gemm": _dense, "Mul": _gate})
     _free_outputs(model, shapes)
-    _drop_unused(model)
     _save(model, path)
 
 
 def for_old_runtimes(path: Path) -> None:
-    """Give a file the lowest format version that its operators allow, as ``rewrite`` does, too."""
+    """Give a file the lowest format version that its operators allow, as the other rewrites do, too."""
     _save(onnx.load(path), path)
+
+
+def _rewrite(
+    model: Any, rewrites: Mapping[str, Callable[[Any, Any, dict[str, list[int]]], list[Any]]]
+) -> None:
+    """Put nodes in the place of each node whose operator has a rewrite."""
+    shapes = _shapes(model)
+    nodes = []
+    for node in model.graph.node:
+        rewrite = rewrites.get(node.op_type)
+        nodes += [node] if rewrite is None else rewrite(model, node, shapes)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    _drop_unused(model)
 
 
 def _save(model: Any, path: Path) -> None:
@@ -191,8 +198,8 @@ def _dense(model: Any, node: Any, shapes: dict[str, list[int]]) -> list[Any]:
     ]
 
 
-def _pooling(model: Any, node: Any, shapes: dict[str, list[int]]) -> list[Any]:
-    """Return a pooling over a whole image as a global one; one of few channels as two matrix products."""
+def _global_pooling(_: Any, node: Any, shapes: dict[str, list[int]]) -> list[Any]:
+    """Return a pooling whose one window sees the whole image as a global one."""
     attributes = _attributes(node)
     before, after = shapes[node.input[0]], shapes[node.output[0]]
     pads = attributes.get("pads", [0, 0, 0, 0])
@@ -204,8 +211,17 @@ def _pooling(model: Any, node: Any, shapes: dict[str, list[int]]) -> list[Any]:
     padding_counts = any(pads) and attributes.get("count_include_pad", 0)
     if after[2:] == [1, 1] and sees_all and not padding_counts:
         return [onnx.helper.make_node("GlobalAveragePool", [node.input[0]], [node.output[0]], node.name)]
-    if before[1] % _BLOCK == 0 or attributes.get("count_include_pad", 0):
-        return [node]
+    return [node]
+
+
+def _pooling(model: Any, node: Any, shapes: dict[str, list[int]]) -> list[Any]:
+    """Return a pooling over a whole image as a global one; one of few channels as two matrix products."""
+    (pooled,) = _global_pooling(model, node, shapes)
+    attributes = _attributes(node)
+    before, after = shapes[node.input[0]], shapes[node.output[0]]
+    if pooled is not node or before[1] % _BLOCK == 0 or attributes.get("count_include_pad", 0):
+        return [pooled]
+    pads, kernel = attributes.get("pads", [0, 0, 0, 0]), attributes["kernel_shape"]
     matrices = [
         _averages(
             before[2 + axis],
@@ -235,7 +251,23 @@ def _averages(inputs: int, outputs: int, kernel: int, stride: int, pad: int) -> 
     return matrix
 
 
-def _cut(model: Any, node: Any, shapes: dict[str, list[int]]) -> Any:
+def _with_own_constants(model: Any, node: Any, _: dict[str, list[int]]) -> list[Any]:
+    """Return a node with constants of its own: OpenCV 4.14 refuses those that several such nodes share."""
+    shapes = {made.output[0]: made for made in model.graph.node if made.op_type == "ConstantOfShape"}
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    nodes = []
+    for index, name in enumerate(node.input):
+        own = f"{node.output[0]}_constant{index}"
+        if name in shapes:
+            nodes.append(onnx.helper.make_node("ConstantOfShape", shapes[name].input, [own]))
+            nodes[-1].attribute.extend(shapes[name].attribute)
+            node.input[index] = own
+        elif name in constants:
+            node.input[index] = _constant(model, own, onnx.numpy_helper.to_array(constants[name]))
+    return [*nodes, node]
+
+
+def _cut(model: Any, node: Any, shapes: dict[str, list[int]]) -> list[Any]:
     """Return a convolution without the outer rows and columns of its kernel that only ever meet padding."""
     attributes = _attributes(node)
     images, results = shapes.get(node.input[0], []), shapes.get(node.output[0], [])
@@ -243,7 +275,7 @@ def _cut(model: Any, node: Any, shapes: dict[str, list[int]]) -> Any:
     usual = attributes.get("auto_pad", b"NOTSET") == b"NOTSET"
     usual = usual and all(step == 1 for step in attributes.get("dilations", []))
     if weights is None or not usual or len(images) != 4 or len(results) != 4:
-        return node
+        return [node]
     values = onnx.numpy_helper.to_array(weights)
     pads = list(attributes.get("pads", [0, 0, 0, 0]))
     strides = attributes.get("strides", [1, 1])
@@ -260,10 +292,10 @@ def _cut(model: Any, node: Any, shapes: dict[str, list[int]]) -> Any:
         kept.append(slice(first, last))
     cut = values[:, :, kept[0], kept[1]]
     if cut.shape == values.shape or min(pads) < 0:
-        return node
+        return [node]
     inputs = [node.input[0], _constant(model, f"{node.output[0]}_kernel", cut), *node.input[2:]]
     attributes |= {"kernel_shape": list(cut.shape[2:]), "pads": pads}
-    return onnx.helper.make_node("Conv", inputs, list(node.output), **attributes)
+    return [onnx.helper.make_node("Conv", inputs, list(node.output), **attributes)]
 
 
 def _gate(model: Any, node: Any, shapes: dict[str, list[int]]) -> list[Any]:
@@ -313,6 +345,11 @@ def _rename(names: Any, before: str, after: str) -> None:
 
 def _drop_unused(model: Any) -> None:
     used = {name for node in model.graph.node for name in node.input}
+    used |= {output.name for output in model.graph.output}
+    nodes = [node for node in model.graph.node if not used.isdisjoint(node.output)]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    used = {name for node in nodes for name in node.input}
     kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)

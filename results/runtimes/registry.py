@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from results.runtimes.executorch import EXECUTORCH
 from results.runtimes.litert import LITERT
-from results.runtimes.onnx import ONNXRUNTIME
+from results.runtimes.onnx import ONNX, ONNXRUNTIME
+from results.runtimes.opencv import OPENCV
+from results.runtimes.openvino import OPENVINO
 from results.runtimes.runtime import Runtime
 from results.runtimes.torch_export import TORCH_EXPORT
 from search_space.errors import ExportError
 
 RUNTIMES: Mapping[str, Runtime] = {
-    runtime.name: runtime for runtime in (ONNXRUNTIME, TORCH_EXPORT, LITERT, EXECUTORCH)
+    runtime.name: runtime
+    for runtime in (ONNX, ONNXRUNTIME, OPENVINO, OPENCV, TORCH_EXPORT, LITERT, EXECUTORCH)
 }
 SUFFIXES = frozenset(runtime.suffix for runtime in RUNTIMES.values())
 
@@ -27,17 +29,3 @@ def runtime_named(name: str) -> Runtime:
     if name not in RUNTIMES:
         raise ExportError(f"runtime {name!r} is not known", hint=f"there are {', '.join(RUNTIMES)}")
     return RUNTIMES[name]
-
-
-def runtime_of(path: Path) -> Runtime:
-    """Return the runtime of a file, by its suffix.
-
-    Raises:
-        ExportError: no runtime has such files.
-    """
-    for runtime in RUNTIMES.values():
-        if path.suffix == runtime.suffix:
-            return runtime
-    raise ExportError(
-        f"{path} is not an exported network", hint=f"known suffixes: {', '.join(sorted(SUFFIXES))}"
-    )

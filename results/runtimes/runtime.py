@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import warnings
 from abc import ABC, abstractmethod
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from results.runtimes.sidecar import Precision
+from search_space.errors import ExportError
 
 # Programs that only run exports need not load torch.
 if TYPE_CHECKING:
@@ -59,6 +61,8 @@ class Runtime(ABC):
         channels_last: whether images and states have their channels last in its files.
         oldest: oldest version of the runtime that its files were tried in; empty if only the installed one
             was.
+        graph: what its graphs are rewritten for; empty if they are not.
+        settings: what a program has to set in the runtime to get the same results, a sentence each.
     """
 
     name: str
@@ -67,6 +71,8 @@ class Runtime(ABC):
     precisions: tuple[Precision, ...] = ("float32",)
     channels_last: bool = False
     oldest: str = ""
+    graph: str = ""
+    settings: tuple[str, ...] = ()
 
     @abstractmethod
     def convert(self, program: Program, path: Path) -> None:
@@ -89,6 +95,26 @@ class Runtime(ABC):
         Raises:
             ExportError: the runtime is not installed, or cannot load the file.
         """
+
+
+def module_of_extra(module: str, extra: str, title: str) -> Any:
+    """Return the module of a runtime that is an extra.
+
+    Args:
+        module: name to import.
+        extra: name of the extra.
+        title: the runtime's name for people.
+
+    Raises:
+        ExportError: it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ExportError(
+            f"an export for {title} needs {title}, which is not installed",
+            hint=f"pip install 'movinas[{extra}]'",
+        ) from error
 
 
 def first_line(error: Exception) -> str:

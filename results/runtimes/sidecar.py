@@ -121,6 +121,9 @@ class Sidecar:
         versions: versions of the programs that made it.
         oldest_runtime: oldest version of the runtime that such files were tried in; empty if it is not known.
         weights_sha256: SHA-256 of the weights that a family's member had when it was exported; else empty.
+        settings: what a program has to set in the runtime to get the same results, a sentence each.
+        graph: what the graph of an ONNX file was written for: ``portable`` is right in many runtimes; empty for
+            other files.
     """
 
     name: str
@@ -142,6 +145,8 @@ class Sidecar:
     versions: Mapping[str, str]
     oldest_runtime: str = ""
     weights_sha256: str = ""
+    settings: tuple[str, ...] = ()
+    graph: str = ""
 
     @property
     def unit(self) -> str:

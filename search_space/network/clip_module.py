@@ -18,7 +18,7 @@ from search_space.network.ensemble import Ensemble, networks_of
 from search_space.network.folding import fold
 from search_space.network.layers import SqueezeExcite, TemporalConvNorm, activate
 from search_space.network.model import MoViNet
-from search_space.network.step_module import FoldedConvolution, FoldedSqueeze, image_mean
+from search_space.network.step_module import FoldedConvolution, FoldedSqueeze, image_mean, mean_of
 
 
 class ClipModule(nn.Module):
@@ -45,7 +45,7 @@ class ClipModule(nn.Module):
     def forward(self, clip: Tensor) -> Tensor:
         """Compute the function that the class describes."""
         logits = [network(clip) for network in self.networks]
-        return logits[0] if len(logits) == 1 else torch.stack(logits).mean(0)
+        return mean_of(logits)
 
 
 class _Network(nn.Module):
@@ -126,7 +126,7 @@ class _Squeeze(FoldedSqueeze):
             descriptor = time if self.sees == "3d" else torch.cat([time, descriptor], 1)
         if self.positions is not None:
             descriptor = descriptor + self.positions
-        return self.gated(x, descriptor[:, :, None, None])
+        return self.gated(x, descriptor.reshape(*descriptor.shape, 1, 1))
 
 
 class _Block(nn.Module):

@@ -121,8 +121,15 @@ class StepModule(nn.Module):
         position, states = (rest[0], list(rest[1:])) if self.positions else (None, list(rest))
         new: list[Tensor] = []
         logits = [network(frame, reciprocal, position, states, new) for network in self.networks]
-        mean = logits[0] if len(logits) == 1 else torch.stack(logits).mean(0)
-        return (mean, *new)
+        return (mean_of(logits), *new)
+
+
+def mean_of(logits: Sequence[Tensor]) -> Tensor:
+    """Return the mean of the logits of several networks, in operations that every runtime has."""
+    total = logits[0]
+    for others in logits[1:]:
+        total = total + others
+    return total if len(logits) == 1 else total * (1.0 / len(logits))
 
 
 def _is_next_frame(name: str, after: str) -> bool:
@@ -249,7 +256,9 @@ class FoldedSqueeze(nn.Module):
             time = total * reciprocal
             descriptor = time if self.sees == "3d" else torch.cat([time, descriptor], 1)
         if self.scale is not None and position is not None:
-            descriptor = descriptor + self.encoding(position, descriptor.dtype)[:, 0, :, None, None]
+            encoding = self.encoding(position, descriptor.dtype)
+            # Reshaped: OpenCV 4.14 does not add two axes at once.
+            descriptor = descriptor + encoding.reshape(-1, self.reduce.shape[1], 1, 1)
         return self.gated(x, descriptor)
 
     def encoding(self, position: Tensor, dtype: torch.dtype) -> Tensor:

@@ -43,7 +43,14 @@ FORMATS = [
     for name, runtime in RUNTIMES.items()
     for precision in runtime.precisions
 ]
-FAST = {("clip", "onnxruntime", "float32"), ("step", "torch.export", "float32")}
+FAST = {
+    ("clip", "onnxruntime", "float32"),
+    ("step", "onnxruntime", "float32"),
+    ("step", "openvino", "float32"),
+    ("step", "opencv", "float32"),
+    ("clip", "opencv", "float32"),
+    ("step", "torch.export", "float32"),
+}
 
 
 @pytest.mark.timeout(600)
@@ -82,7 +89,9 @@ def test_every_format_computes_the_network(
     assert about.accuracy["stream_top1"] == 0.5
     assert about.accuracy.get("videos", 0) == (2 if precision == "int8" else 0)
     assert about.check.latency_ms > 0
-    if runtime == "onnxruntime":
+    assert about.settings == RUNTIMES[runtime].settings
+    assert (about.graph == "portable") == (runtime in {"onnx", "openvino", "opencv"})
+    if runtime in {"onnx", "onnxruntime"}:
         assert about.oldest_runtime == "1.17" and onnx.load(tmp_path / name).ir_version <= 9
     told = json.loads((tmp_path / f"{name}.json").read_text())["preprocessing"]
     assert told["layout"] == ("NHWC" if runtime == "litert" else "NCHW")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
 
-from results.runtimes.onnx_passes import for_old_runtimes, rewrite
+from results.runtimes.onnx_passes import for_old_runtimes, make_fast, make_portable
 
 SIZE = 9
 
@@ -69,8 +70,9 @@ def computed(path: Path) -> list[NDArray[np.float32]]:
     return list(session.run(None, {"image": image}))
 
 
+@pytest.mark.parametrize("rewrite", [make_fast, make_portable])
 @pytest.mark.parametrize("state", [False, True])
-def test_what_is_computed_stays(state: bool, tmp_path: Path) -> None:
+def test_what_is_computed_stays(state: bool, rewrite: Callable[[Path], None], tmp_path: Path) -> None:
     path = tmp_path / "step.onnx"
     onnx.save(graph(state=state), path)
     before = computed(path)
@@ -81,7 +83,7 @@ def test_what_is_computed_stays(state: bool, tmp_path: Path) -> None:
 
 def rewritten(path: Path, *, state: bool) -> Any:
     onnx.save(graph(state=state), path)
-    rewrite(path)
+    make_fast(path)
     return onnx.load(path).graph
 
 
@@ -103,6 +105,15 @@ def test_images_that_leave_the_graph_keep_their_channels(tmp_path: Path) -> None
     # Their copies come last, those of early images after those of late ones.
     assert [node.output[0] for node in found.node if node.op_type == "Identity"] == ["active", "sum"]
     assert [node.op_type for node in found.node][-2:] == ["Identity", "Identity"]
+
+
+def test_a_portable_graph_keeps_its_operators(tmp_path: Path) -> None:
+    path, before = tmp_path / "step.onnx", graph(state=True)
+    onnx.save(before, path)
+    make_portable(path)
+    after = onnx.load(path).graph
+    assert [node.op_type for node in after.node] == [node.op_type for node in before.graph.node]
+    assert {t.name: t.dims for t in after.initializer} == {t.name: t.dims for t in before.graph.initializer}
 
 
 def test_files_have_the_lowest_version_and_the_domains_that_they_use(tmp_path: Path) -> None:
@@ -140,15 +151,16 @@ def small_image(image: tuple[int, int], nodes: list[Any], weights: tuple[int, ..
 
 
 def same_results(path: Path, before: Any, image: tuple[int, int]) -> list[Any]:
-    """The nodes of the rewritten graph, which gives what the graph gave."""
-    onnx.save(onnx.shape_inference.infer_shapes(before), path)
+    """The nodes of the portable graph, which gives what the graph gave, as does the fast one."""
     pixels = np.random.default_rng(1).random((1, 16, *image), dtype=np.float32)
     results = []
-    for _ in range(2):
+    for rewrite in (for_old_runtimes, make_fast, make_portable):
+        onnx.save(onnx.shape_inference.infer_shapes(before), path)
+        rewrite(path)
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         results.append(session.run(None, {"image": pixels})[0])
-        rewrite(path)
-    np.testing.assert_allclose(results[1], results[0], rtol=1e-5, atol=1e-6)
+    for rewritten in results[1:]:
+        np.testing.assert_allclose(rewritten, results[0], rtol=1e-5, atol=1e-6)
     return list(onnx.load(path).graph.node)
 
 
@@ -175,6 +187,27 @@ def test_a_pooling_that_sees_the_whole_image_is_global(
     before = small_image(image, [make_node("AveragePool", ["image"], ["result"], **pool)])
     (node,) = same_results(tmp_path / "pool.onnx", before, image)
     assert (node.op_type == "GlobalAveragePool") == all_seen
+
+
+def test_no_constant_is_shared_by_products_or_joins(tmp_path: Path) -> None:
+    zeros = {"value": onnx.numpy_helper.from_array(np.zeros(1, np.float32))}
+    before = small_image(
+        (4, 4),
+        [
+            make_node("ConstantOfShape", ["frames"], ["past"], **zeros),
+            make_node("Concat", ["past", "image"], ["longer"], axis=1),
+            make_node("Concat", ["longer", "past"], ["longest"], axis=1),
+            make_node("MatMul", ["weights", "longest"], ["mixed"]),
+            make_node("MatMul", ["weights", "mixed"], ["result"]),
+        ],
+        (4, 4),
+    )
+    before.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1, 8, 4, 4]), "frames"))
+    nodes = same_results(tmp_path / "shared.onnx", before, (4, 4))
+    assert [node.op_type for node in nodes].count("ConstantOfShape") == 2
+    made = {name for node in nodes if node.op_type not in {"ConstantOfShape"} for name in node.output}
+    constants = [name for node in nodes for name in node.input if name not in made | {"image", "frames"}]
+    assert len(constants) == len(set(constants)) == 4
 
 
 @pytest.mark.parametrize(
