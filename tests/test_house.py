@@ -48,10 +48,10 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "testing",
     ),
     "results": (
-        "analysis fonts provenance runtimes units watcher",
-        "member",
+        "analysis fonts provenance units watcher",
+        "member runtimes",
         "inference",
-        "export",
+        "browser export",
         "family profiling",
         "plots text",
         "report",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from results.runtimes.sidecar import Form, Precision
 
 CALIBRATION = 24
+DEFAULT_RUNTIME, WEB = "onnx", "onnxruntime-web"
 
 
 def export(
@@ -29,8 +32,8 @@ def export(
     runtime: Annotated[
         list[str] | None,
         typer.Option(
-            help="Runtime: onnx, for many (default), onnxruntime, openvino, opencv, torch.export, litert, "
-            "executorch; repeat."
+            help="Runtime: onnx, for many (default), onnxruntime, onnxruntime-web, openvino, opencv, "
+            "torch.export, litert, executorch; repeat."
         ),
     ] = None,
     form: Annotated[str, typer.Option(help="step: frame by frame; clip: whole clips.")] = "step",
@@ -41,16 +44,26 @@ def export(
     ] = None,
     clips: Annotated[int, typer.Option(min=1, help="Largest number of its videos.")] = 200,
     cache: Annotated[Path, typer.Option(help="Folder of data that was made before.")] = DEFAULT_CACHE,
+    page: Annotated[
+        Path | None,
+        typer.Option(help="With --runtime onnxruntime-web: write a page that runs it in a browser here."),
+    ] = None,
 ) -> None:
     """Export a network for a runtime, if it computes there what it computes in PyTorch."""
+    from results.browser.browser_page import write_browser_page
     from results.commands.written_files import require_folder
     from results.export.export import ExportClips, ExportTarget, export_network, frames_compared
     from results.member import load_member
     from searcher.evaluator.pictures import example_clip, labelled_clips
 
     wanted, precision = _form(form), _precision(int8)
+    targets = [ExportTarget(name, wanted, precision) for name in runtime or [DEFAULT_RUNTIME]]
+    for target in targets:
+        target.require_known()
     model, description = load_member(member)
     require_folder(member, option="MEMBER")
+    if page is not None:
+        _require_page(page, runtime or [], wanted)
     evaluation: list[LabelledClip] = []
     calibration: list[NDArray[np.uint8]] = []
     if data:
@@ -60,18 +73,33 @@ def export(
     elif int8:
         typer.echo("calibrated on this one video; give --data to calibrate on training videos", err=True)
     example = example_clip(video, description.input, frames_compared(wanted, description.input))
-    for name in runtime or ["onnx"]:
+    for target in targets:
         exported = export_network(
             model,
             member,
             example,
             name=description.name,
             labels=description.labels,
-            target=ExportTarget(name, wanted, precision),
+            target=target,
             accuracy=description.metrics,
             clips=ExportClips(calibration, evaluation),
         )
         typer.echo(exported.text())
+        if page is not None and target.runtime == WEB:
+            assert exported.path is not None, "it raises when there is none"
+            typer.echo(f"{write_browser_page(exported.path, page)}: any web server shows it, such as")
+            typer.echo(f"  python -m http.server --directory {shlex.quote(str(page))}")
+
+
+def _require_page(page: Path, runtimes: Sequence[str], form: Form) -> None:
+    """Refuse a page of what no browser runs, and a folder that holds something else."""
+    from results.browser.browser_page import PAGE_FILES
+    from results.commands.written_files import require_folder, require_no_files
+
+    if WEB not in runtimes or form != "step":
+        raise SettingsError(f"--page {page}", hint=f"give it with --runtime {WEB}, and without --form clip")
+    require_folder(page, option="--page")
+    require_no_files(page, PAGE_FILES, unless="browser.js", option="--page")
 
 
 def _form(text: str) -> Form:

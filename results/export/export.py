@@ -21,7 +21,7 @@ from results.export.comparison import (
     time_export,
 )
 from results.export.program import calibration_examples, fitted_frames, interface_of, make_program
-from results.provenance import sha256, versions
+from results.provenance import sha256
 from results.runtimes.preprocessing import Preprocessing
 from results.runtimes.registry import runtime_named
 from results.runtimes.runtime import Program
@@ -67,6 +67,18 @@ class ExportTarget:
         words = ["" if runtime.suffix != ".onnx" or runtime.name == "onnx" else runtime.name]
         words.append("" if self.precision == "float32" else self.precision)
         return ".".join([self.form, *filter(None, words)]) + runtime.suffix
+
+    def require_known(self) -> None:
+        """Refuse a runtime that is not known, and a precision that the runtime does not have.
+
+        Raises:
+            ExportError: it is one of the two.
+        """
+        known = runtime_named(self.runtime).precisions
+        if self.precision not in known:
+            raise ExportError(
+                f"{self.runtime} has no {self.precision} export", hint=f"it has {', '.join(known)}"
+            )
 
     @property
     def allowed(self) -> float:
@@ -212,12 +224,8 @@ def export_network(
 
 
 def _check_request(name: str, model: MoViNet | Ensemble, labels: Sequence[str], target: ExportTarget) -> None:
-    """Refuse a precision that the runtime does not have, and labels that are not one for each class."""
-    known = runtime_named(target.runtime).precisions
-    if target.precision not in known:
-        raise ExportError(
-            f"{target.runtime} has no {target.precision} export", hint=f"it has {', '.join(known)}"
-        )
+    """Refuse a target that there is not, and labels that are not one for each class."""
+    target.require_known()
     if model.classes != len(labels):
         raise ExportError(
             f"{name} has {model.classes} classes and {len(labels)} labels were given",
@@ -271,7 +279,7 @@ def _sidecar(
         labels=tuple(labels),
         check=Check(0, 0.0, 0.0, target.allowed, 0.0, 0.0),
         accuracy={},
-        versions=versions("torch", *runtime.packages),
+        versions=runtime.versions(),
         oldest_runtime=runtime.oldest,
         settings=runtime.settings,
         graph=runtime.graph,

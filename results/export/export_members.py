@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from results.export.export import STEP, ExportResult, export_network
 from results.member import WEIGHTS, load_member, read_member
-from results.provenance import sha256, versions
+from results.provenance import sha256
 from results.runtimes.registry import runtime_named
 from results.runtimes.sidecar import Sidecar, sidecar_of
 from search_space.errors import MovinasError
@@ -78,7 +78,7 @@ def kept_export(folder: Path) -> ExportResult | None:
         same = told == (member.weights_sha256, member.labels, member.metrics, sha256(path), STEP.runtime)
     except (MovinasError, OSError):
         return None
-    programs = versions("torch", *runtime_named(STEP.runtime).packages)
+    programs = runtime_named(STEP.runtime).versions()
     if not same or sidecar.versions != programs or sidecar.check.tolerance != STEP.allowed:
         return None
     return ExportResult(member.name, path, sidecar.check, path.stat().st_size, 0.0)

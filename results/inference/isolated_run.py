@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from results.inference.memory import peak_bytes, resident_bytes
+from results.runtimes.runtime import last_line
 from results.runtimes.sidecar import Form
 from search_space.errors import ExportError, MovinasError
 
@@ -96,7 +97,7 @@ def isolated_run(
 
 def _failure(model: Path, status: int, output: str) -> ExportError:
     """Return the error of a process that ended with a status, by the last line that it wrote."""
-    last = output.strip().splitlines()[-1] if output.strip() else "it wrote nothing"
+    last = last_line(output)
     if status == _USER_ERROR:
         return ExportError(last)
     ended = f"was ended by signal {-status}" if status < 0 else f"failed with status {status}"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from results.runtimes.executorch import EXECUTORCH
 from results.runtimes.litert import LITERT
 from results.runtimes.onnx import ONNX, ONNXRUNTIME
+from results.runtimes.onnxruntime_web import ONNXRUNTIME_WEB
 from results.runtimes.opencv import OPENCV
 from results.runtimes.openvino import OPENVINO
 from results.runtimes.runtime import Runtime
@@ -15,7 +16,7 @@ from search_space.errors import ExportError
 
 RUNTIMES: Mapping[str, Runtime] = {
     runtime.name: runtime
-    for runtime in (ONNX, ONNXRUNTIME, OPENVINO, OPENCV, TORCH_EXPORT, LITERT, EXECUTORCH)
+    for runtime in (ONNX, ONNXRUNTIME, ONNXRUNTIME_WEB, OPENVINO, OPENCV, TORCH_EXPORT, LITERT, EXECUTORCH)
 }
 SUFFIXES = frozenset(runtime.suffix for runtime in RUNTIMES.values())
 

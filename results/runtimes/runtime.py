@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from results.provenance import versions
 from results.runtimes.sidecar import Precision
 from search_space.errors import ExportError
 
@@ -74,6 +75,10 @@ class Runtime(ABC):
     graph: str = ""
     settings: tuple[str, ...] = ()
 
+    def versions(self) -> dict[str, str]:
+        """Return the versions of the programs that make its files, by name."""
+        return versions("torch", *self.packages)
+
     @abstractmethod
     def convert(self, program: Program, path: Path) -> None:
         """Write the program's file.
@@ -120,6 +125,11 @@ def module_of_extra(module: str, extra: str, title: str) -> Any:
 def first_line(error: Exception) -> str:
     """Return the first line of an error: the messages of exporters are pages long."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def last_line(text: str) -> str:
+    """Return the last line of what a program wrote."""
+    return text.strip().splitlines()[-1] if text.strip() else "it wrote nothing"
 
 
 @contextmanager

@@ -122,8 +122,8 @@ class Sidecar:
         oldest_runtime: oldest version of the runtime that such files were tried in; empty if it is not known.
         weights_sha256: SHA-256 of the weights that a family's member had when it was exported; else empty.
         settings: what a program has to set in the runtime to get the same results, a sentence each.
-        graph: what the graph of an ONNX file was written for: ``portable`` is right in many runtimes; empty for
-            other files.
+        graph: what the graph of an ONNX file was written for: ``portable`` is right in many runtimes; empty
+            for other files.
     """
 
     name: str
