@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from results.export.export import ExportClips, ExportResult, ExportTarget, export_network
     from results.family.choice import choose_family
     from results.family.family import Family, FamilyMember
+    from results.inference.many_streams import ManyStreams
     from results.inference.open_step import OpenedStep, open_step
     from results.inference.runners import ClipRunner, ExportRunner, Runner
     from results.inference.streaming import StreamingClassifier
@@ -55,6 +56,7 @@ else:
             "ExportRunner",
             "Runner",
         ),
+        "results.inference.many_streams": ("ManyStreams",),
         "results.inference.streaming": ("StreamingClassifier",),
         "results.member": (
             "Member",
@@ -102,6 +104,7 @@ __all__ = [
     "Family",
     "FamilyMember",
     "HypervolumeHistory",
+    "ManyStreams",
     "MeasuredNetwork",
     "Member",
     "OpenedStep",

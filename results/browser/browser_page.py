@@ -34,10 +34,10 @@ def write_browser_page(export: Path, folder: Path) -> Path:
         ExportError: the export is another one, or the npm package is missing or has other files.
     """
     sidecar = Sidecar.read(sidecar_of(export))
-    if sidecar.runtime != PACKAGE or sidecar.form != "step":
+    if sidecar.runtime != PACKAGE or sidecar.form != "step" or sidecar.streams != 1:
         raise ExportError(
-            f"{export} is the {sidecar.form} form for {sidecar.runtime}",
-            hint=f"export a step with --runtime {PACKAGE}",
+            f"{export} is the {sidecar.form} form for {sidecar.runtime}, of {sidecar.streams} videos",
+            hint=f"export a step of one with --runtime {PACKAGE}",
         )
     distributed = package_folder() / "dist"
     missing = [name for name in _RUNTIME if not (distributed / name).is_file()]

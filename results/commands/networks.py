@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from results.runtimes.sidecar import Form, Precision
 
 CALIBRATION = 24
+LONGEST_NAME = 200
 DEFAULT_RUNTIME, WEB = "onnx", "onnxruntime-web"
 
 
@@ -44,6 +45,9 @@ def export(
     ] = None,
     clips: Annotated[int, typer.Option(min=1, help="Largest number of its videos.")] = 200,
     cache: Annotated[Path, typer.Option(help="Folder of data that was made before.")] = DEFAULT_CACHE,
+    streams: Annotated[
+        int, typer.Option(min=1, help="Number of videos that a call of the step takes a frame each of.")
+    ] = 1,
     page: Annotated[
         Path | None,
         typer.Option(help="With --runtime onnxruntime-web: write a page that runs it in a browser here."),
@@ -57,13 +61,15 @@ def export(
     from searcher.evaluator.pictures import example_clip, labelled_clips
 
     wanted, precision = _form(form), _precision(int8)
-    targets = [ExportTarget(name, wanted, precision) for name in runtime or [DEFAULT_RUNTIME]]
+    targets = [
+        ExportTarget(name, wanted, precision, streams=streams) for name in runtime or [DEFAULT_RUNTIME]
+    ]
     for target in targets:
         target.require_known()
     model, description = load_member(member)
     require_folder(member, option="MEMBER")
     if page is not None:
-        _require_page(page, runtime or [], wanted)
+        _require_page(page, runtime or [], wanted, streams)
     evaluation: list[LabelledClip] = []
     calibration: list[NDArray[np.uint8]] = []
     if data:
@@ -91,13 +97,15 @@ def export(
             typer.echo(f"  python -m http.server --directory {shlex.quote(str(page))}")
 
 
-def _require_page(page: Path, runtimes: Sequence[str], form: Form) -> None:
+def _require_page(page: Path, runtimes: Sequence[str], form: Form, streams: int) -> None:
     """Refuse a page of what no browser runs, and a folder that holds something else."""
     from results.browser.browser_page import PAGE_FILES
     from results.commands.written_files import require_folder, require_no_files
 
-    if WEB not in runtimes or form != "step":
-        raise SettingsError(f"--page {page}", hint=f"give it with --runtime {WEB}, and without --form clip")
+    if WEB not in runtimes or form != "step" or streams != 1:
+        raise SettingsError(
+            f"--page {page}", hint=f"give it with --runtime {WEB}, and without --form clip and --streams"
+        )
     require_folder(page, option="--page")
     require_no_files(page, PAGE_FILES, unless="browser.js", option="--page")
 
@@ -140,10 +148,12 @@ def profile(
 
 def stream(
     model: Annotated[Path, typer.Argument(help="A member's folder, or an exported step.")],
-    video: Annotated[
-        str,
+    videos: Annotated[
+        list[str],
         typer.Argument(
-            help="A video file, camera or camera:1, an address such as rtsp://HOST/PATH, or - for a pipe."
+            help="A video file, camera or camera:1, an address such as rtsp://HOST/PATH, or - for a pipe; "
+            "or several, which are watched side by side.",
+            metavar="VIDEO...",
         ),
     ],
     top: Annotated[int, typer.Option(min=1, help="Number of labels to show.")] = 3,
@@ -154,7 +164,11 @@ def stream(
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
 ) -> None:
-    """Classify a video frame by frame, in constant memory, and print after each frame what it shows."""
+    """Classify videos frame by frame, in constant memory, and print after each frame what it shows."""
+    if len(videos) > 1:
+        _stream_many(model, videos, top, lines=lines, threads=threads, unused=output or font)
+        return
+    (video,) = videos
     from results.commands.written_files import require_file, require_unread
     from results.inference.annotated_video import annotated_video
     from results.inference.label_pen import LabelPen
@@ -182,6 +196,26 @@ def stream(
             typer.echo(seen.json() if lines else seen.text())
             if written is not None:
                 written.add(seen.picture, seen.heading, seen.top)
+
+
+def _stream_many(
+    model: Path, videos: Sequence[str], top: int, *, lines: bool, threads: int, unused: Path | None
+) -> None:
+    """Classify several videos side by side, as many in a call as the network takes."""
+    from results.fonts import one_line
+    from results.inference.many_streams import ManyStreams
+    from results.inference.watching import watch_many
+    from searcher.evaluator.pictures import pictures
+
+    if unused is not None:
+        raise SettingsError(
+            f"{unused} with {len(videos)} videos", hint="--output and --font are for a single video"
+        )
+    streams = ManyStreams.open(model, threads=threads, streams=len(videos))
+    fit = streams.preprocessing
+    sources = [(video, pictures(video, fit.fps, fit.size)) for video in videos]
+    for video, seen in watch_many(streams, sources, min(top, len(streams.labels))):
+        typer.echo(seen.json(video=video) if lines else f"{one_line(video, LONGEST_NAME)}  {seen.text()}")
 
 
 def latency_table(

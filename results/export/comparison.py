@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from results.export.program import fitted_frames, two_clips
+from results.export.program import fitted_frames, frames_of_streams, two_clips
 from results.inference.isolated_run import IsolatedRun, isolated_run
-from results.inference.runners import ClipRunner, ExportRunner
+from results.inference.runners import ClipRunner, ExportRunner, Runner
 from results.runtimes.sidecar import Check, Sidecar
 from search_space.cost.stopwatch import Latency
 from search_space.network.clip_module import ClipModule
@@ -29,16 +30,26 @@ _TIMED_STEPS, _TIMED_CLIPS = 50, 1
 
 
 def expected_logits(
-    model: MoViNet | Ensemble, frames: NDArray[np.float32], module: StepModule | ClipModule
+    model: MoViNet | Ensemble,
+    frames: NDArray[np.float32],
+    module: StepModule | ClipModule,
+    streams: int = 1,
 ) -> NDArray[np.float32]:
-    """Return PyTorch's logits (calls, classes): after each of the chained frames, or of each of two clips."""
+    """Return PyTorch's logits (calls, rows, classes): after each of the chained frames, or of two clips.
+
+    Args:
+        model: the network in its deploy form.
+        frames: preprocessed frames (frames, 3, size, size).
+        module: step or clip form that was exported.
+        streams: number of videos that a step takes a frame each of; a row of the logits is one's.
+    """
     if isinstance(module, ClipModule):
         clips = [clip.swapaxes(0, 1)[None].copy() for clip in two_clips(frames, module.frames)]
-        return np.concatenate([model(torch.from_numpy(clip)).numpy() for clip in clips])
-    state, logits = model.initial_state(1), []
-    for frame in frames:
-        row, state = model.step(torch.from_numpy(frame)[None, :, None], state)
-        logits.append(row[0].numpy())
+        return np.stack([model(torch.from_numpy(clip)).numpy() for clip in clips])
+    state, logits = model.initial_state(streams), []
+    for given in frames_of_streams(frames, streams):
+        rows, state = model.step(torch.from_numpy(given)[:, :, None], state)
+        logits.append(rows.numpy())
     return np.stack(logits)
 
 
@@ -50,7 +61,7 @@ def compare(
     Steps are chained: several failures of exporters show from the second frame only.
 
     Args:
-        expected: logits of PyTorch (calls, classes).
+        expected: logits of PyTorch (calls, rows, classes).
         path: exported file, its sidecar beside it.
         frames: preprocessed frames (frames, 3, size, size).
         sidecar: sidecar of the file, whose check has the tolerance.
@@ -74,7 +85,7 @@ def compare(
         largest_logit=float(np.abs(expected).max()),
         latency_ms=latency.median,
         latency_p95_ms=latency.p95,
-        agreement=float((result.logits.argmax(1) == expected.argmax(1)).mean()),
+        agreement=float((result.logits.argmax(-1) == expected.argmax(-1)).mean()),
     )
 
 
@@ -116,7 +127,7 @@ def measure_accuracy(
     """
     if not clips:
         return {}
-    runner: ExportRunner | ClipRunner
+    runner: Runner[Any] | ClipRunner
     runner = ExportRunner(path, sidecar) if sidecar.form == "step" else ClipRunner(path, sidecar)
     right, expected = 0, 0
     for clip, label in clips:
@@ -131,11 +142,12 @@ def measure_accuracy(
     }
 
 
-def _clip_logits(runner: ExportRunner | ClipRunner, frames: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the logits (classes,) over all frames."""
+def _clip_logits(runner: Runner[Any] | ClipRunner, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the logits (classes,) over all frames; a step of several videos gets the same one everywhere."""
     if isinstance(runner, ClipRunner):
         return runner.run(frames)
-    state = runner.initial_state()
+    state, every = runner.initial_state(), np.ones(runner.streams, np.bool_)
     for frame in frames:
-        logits, state = runner.run(frame[None], state)
-    return logits
+        logits, state = runner.run_all(np.stack([frame] * runner.streams), state, every)
+    first: NDArray[np.float32] = logits[0]
+    return first

@@ -52,12 +52,14 @@ class ExportTarget:
         precision: ``float32``, or ``int8`` for 8-bit weights and activations, where the runtime has them.
         tolerance: largest difference from PyTorch that is allowed, as a share of the largest logit; by
             default that of the precision.
+        streams: number of videos of which a call of a step takes a frame each.
     """
 
     runtime: str = "onnx"
     form: Form = "step"
     precision: Precision = "float32"
     tolerance: float | None = None
+    streams: int = 1
 
     @property
     def file_name(self) -> str:
@@ -65,15 +67,20 @@ class ExportTarget:
         runtime = runtime_named(self.runtime)
         # Several runtimes take files of this suffix, one of which the suffix is named after.
         words = ["" if runtime.suffix != ".onnx" or runtime.name == "onnx" else runtime.name]
+        words.insert(0, "" if self.streams == 1 else f"x{self.streams}")
         words.append("" if self.precision == "float32" else self.precision)
         return ".".join([self.form, *filter(None, words)]) + runtime.suffix
 
     def require_known(self) -> None:
-        """Refuse a runtime that is not known, and a precision that the runtime does not have.
+        """Refuse what is not known, a precision that the runtime does not have, and clip forms of streams.
 
         Raises:
-            ExportError: it is one of the two.
+            ExportError: it is one of them.
         """
+        if self.streams < 1 or (self.streams > 1 and self.form == "clip"):
+            raise ExportError(
+                f"the {self.form} form of {self.streams} streams", hint="a step takes one or more, a clip one"
+            )
         known = runtime_named(self.runtime).precisions
         if self.precision not in known:
             raise ExportError(
@@ -206,13 +213,14 @@ def export_network(
             preprocessing = Preprocessing.of(networks_of(model)[0].architecture.input)
             count = frames_compared(target.form, networks_of(model)[0].architecture.input)
             frames = fitted_frames(clip, preprocessing, count)
-            program = make_program(module, frames)
+            program = make_program(module, frames, target.streams)
             _convert(module, program, path, target, clips.calibration, preprocessing)
             sidecar = _sidecar(name, model, module, program, path, labels=labels, target=target)
             sidecar = replace(sidecar, accuracy=dict(accuracy or {}))
             # The other process needs it; it stays only if the comparison holds.
             sidecar.write(sidecar_of(path))
-            check = compare(expected_logits(deployed, frames, module), path, frames, sidecar)
+            expected = expected_logits(deployed, frames, module, target.streams)
+            check = compare(expected, path, frames, sidecar)
             _require_equal(name, check)
             measured = measure_accuracy(deployed, path, sidecar, list(clips.evaluation))
         # Only a whole export says which weights it is of: one that is killed before is made again.

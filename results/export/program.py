@@ -44,14 +44,24 @@ def two_clips(frames: NDArray[np.float32], length: int) -> list[NDArray[np.float
     return [np.ascontiguousarray(frames[:length]), np.ascontiguousarray(frames[::-1][:length])]
 
 
-def make_program(module: StepModule | ClipModule, frames: NDArray[np.float32]) -> Program:
-    """Return the module with its inputs on these frames: chained steps, or two clips."""
+def frames_of_streams(frames: NDArray[np.float32], streams: int) -> NDArray[np.float32]:
+    """Return frames (frames, streams, 3, size, size) of several videos: each begins one frame later.
+
+    Args:
+        frames: frames (frames, 3, size, size) of one video; after the last comes the first again.
+        streams: number of videos.
+    """
+    return np.stack([np.roll(frames, -stream, 0) for stream in range(streams)], 1)
+
+
+def make_program(module: StepModule | ClipModule, frames: NDArray[np.float32], streams: int = 1) -> Program:
+    """Return the module with its inputs on these frames: chained steps of so many videos, or two clips."""
     if isinstance(module, ClipModule):
         clips = [(torch.from_numpy(clip),) for clip in two_clips(frames, module.frames)]
         return Program(module, module.input_names, module.output_names, clips, (0,))
-    states, examples = module.initial_states(), []
-    for number, frame in enumerate(frames, start=1):
-        example = (torch.from_numpy(frame[None].copy()), *module.counters(number), *states)
+    states, examples = module.initial_states(streams), []
+    for number, given in enumerate(frames_of_streams(frames, streams), start=1):
+        example = (torch.from_numpy(given), *module.counters(number, streams), *states)
         examples.append(example)
         _, *new = module(*example)
         states = module.advance(states, new)
@@ -76,7 +86,8 @@ def calibration_examples(
     examples: list[Example] = []
     for clip in clips:
         count = len(clip) if isinstance(module, StepModule) else module.frames
-        own = make_program(module, fitted_frames(clip, preprocessing, count)).examples
+        streams = program.examples[0][0].shape[0] if isinstance(module, StepModule) else 1
+        own = make_program(module, fitted_frames(clip, preprocessing, count), streams).examples
         examples += own if isinstance(module, StepModule) else own[:1]
     return examples or program.examples
 
@@ -125,6 +136,6 @@ def interface_of(
     return Interface(
         sidecar.Tensor(program.inputs[0], shape(pixels)),
         tuple(counters),
-        sidecar.Tensor("logits", (1, classes)),
+        sidecar.Tensor("logits", (pixels.shape[0] if isinstance(module, StepModule) else 1, classes)),
         tuple(states),
     )

@@ -33,7 +33,7 @@ class IsolatedRun:
     """Logits of a network in a process of its own, its times and its memory.
 
     Args:
-        logits: logits (calls, classes) after each call.
+        logits: logits (calls, rows, classes) after each call; a row for each video that a call takes.
         milliseconds: wall-clock time of each call (calls,).
         cpu_milliseconds: processor time of all threads during each call (calls,).
         peak_bytes: largest memory of the process.
@@ -54,7 +54,8 @@ def isolated_run(
 
     Args:
         model: exported file, or folder of a member.
-        frames: pixels (frames, 3, size, size): chained for a step, or whole clips one after another.
+        frames: pixels (frames, 3, size, size): chained for a step, or whole clips one after another. Of a
+            step that takes several videos, each begins one frame later.
         calls: number of frames to feed to a step, or of clips.
         form: ``step`` or ``clip``.
         threads: number of threads of the runtime.
@@ -152,14 +153,14 @@ def _open_call(
     if form == _CLIP:
         clip = ClipRunner(model, threads=threads)
         clips = frames.reshape(-1, clip.sidecar.frames, *frames.shape[1:])
-        return lambda index: clip.run(clips[index % len(clips)]), before
+        return lambda index: clip.run(clips[index % len(clips)])[None], before
     runner = open_step(model, threads=threads).runner
-    state = runner.initial_state()
+    state, every = runner.initial_state(), np.ones(runner.streams, np.bool_)
 
     def call(index: int) -> NDArray[np.float32]:
         nonlocal state
-        number = index % len(frames)
-        logits, state = runner.run(frames[number : number + 1], state)
+        numbers = (index + np.arange(runner.streams)) % len(frames)
+        logits, state = runner.run_all(frames[numbers], state, every)
         return logits
 
     return call, before

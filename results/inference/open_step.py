@@ -27,12 +27,13 @@ class OpenedStep:
     labels: tuple[str, ...]
 
 
-def open_step(path: Path, *, threads: int = 1) -> OpenedStep:
+def open_step(path: Path, *, threads: int = 1, streams: int = 1) -> OpenedStep:
     """Open the step of a member or of an export.
 
     Args:
         path: folder of a member, or an exported file with its sidecar beside it.
         threads: number of threads of the runtime.
+        streams: number of videos of which a call takes a frame each, in PyTorch; exports have their own.
 
     Raises:
         NetworkError: there is no such thing, its weights are damaged or do not fit, or it cannot stream.
@@ -55,4 +56,4 @@ def open_step(path: Path, *, threads: int = 1) -> OpenedStep:
         raise NetworkError(
             f"{path} holds a base network, which needs whole clips", hint="only causal networks can stream"
         )
-    return OpenedStep(TorchRunner(model, threads), Preprocessing.of(member.input), member.labels)
+    return OpenedStep(TorchRunner(model, threads, streams), Preprocessing.of(member.input), member.labels)

@@ -21,17 +21,39 @@ _FRAMES = "frames"
 
 
 class Runner(Protocol[State]):
-    """Runs a step; one runner serves any number of streams, each with its own state."""
+    """Runs a step; one runner serves any number of states, each of ``streams`` videos side by side."""
 
     @property
     def runtime(self) -> str:
         """Name of what computes it: ``pytorch``, or one of ``runtimes.registry.RUNTIMES``."""
 
+    @property
+    def streams(self) -> int:
+        """Number of videos of which a call takes a frame each."""
+
     def initial_state(self) -> State:
-        """Return the state before the first frame of a video."""
+        """Return the state before the first frames of the videos."""
+
+    def run_all(
+        self, frames: NDArray[np.float32], state: State, fed: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float32], State]:
+        """Feed frames of several videos, each at its own place in its video.
+
+        Args:
+            frames: pixels (streams, 3, size, size) in [0, 1].
+            state: state after the frames before; it is not changed.
+            fed: which of the videos the frames are of (streams,); the others stay where they are.
+
+        Returns:
+            The logits (streams, classes) over all frames of each video so far, and the next state. The
+            logits of a video that was not fed mean nothing.
+        """
+
+    def cleared(self, state: State, stream: int) -> State:
+        """Return the state with one of its videos, from 0, before its first frame again."""
 
     def run(self, frame: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
-        """Feed a frame.
+        """Feed a frame, where a call takes one.
 
         Args:
             frame: pixels (1, 3, size, size) in [0, 1].
@@ -95,23 +117,47 @@ class ExportRunner(_Export):
 
     form = "step"
 
+    @property
+    def streams(self) -> int:
+        """Number of videos of which a call takes a frame each."""
+        return self.sidecar.streams
+
     def initial_state(self) -> ArrayState:
         """Return zeros by name, and that no frame has been fed."""
         zeros = {state.name: np.zeros(state.shape, np.dtype(state.dtype)) for state in self.sidecar.states}
-        return {_FRAMES: np.zeros((), dtype=np.int64), **zeros}
+        return {_FRAMES: np.zeros(self.streams, dtype=np.int64), **zeros}
 
-    def run(self, frame: NDArray[np.float32], state: ArrayState) -> tuple[NDArray[np.float32], ArrayState]:
-        """Feed a frame; see :meth:`Runner.run`."""
-        count = int(state[_FRAMES]) + 1
+    def run_all(
+        self, frames: NDArray[np.float32], state: ArrayState, fed: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float32], ArrayState]:
+        """Feed frames of several videos; see :meth:`Runner.run_all`."""
+        count = state[_FRAMES] + 1
         counters = {
-            counter.name: np.full(counter.shape, counter.at(count), dtype=counter.dtype)
+            counter.name: counter.at(count).astype(counter.dtype).reshape(counter.shape)
             for counter in self.sidecar.counters
         }
         before = {tensor.name: state[tensor.name] for tensor in self.sidecar.states}
-        outputs = self._compute({self.sidecar.pixels.name: frame, **counters, **before})
+        outputs = self._compute({self.sidecar.pixels.name: frames, **counters, **before})
         values = {**before, **outputs}
-        after = {tensor.name: values[tensor.next] for tensor in self.sidecar.states}
-        return outputs[self.sidecar.logits.name][0], {_FRAMES: np.asarray(count), **after}
+        after = {_FRAMES: count} | {tensor.name: values[tensor.next] for tensor in self.sidecar.states}
+        if not fed.all():
+            after = {name: _rows(fed, value, state[name]) for name, value in after.items()}
+        return outputs[self.sidecar.logits.name], after
+
+    def cleared(self, state: ArrayState, stream: int) -> ArrayState:
+        """Return the state with one of its videos at its start; see :meth:`Runner.cleared`."""
+        kept = np.arange(self.streams) != stream
+        return {name: _rows(kept, value, np.zeros_like(value)) for name, value in state.items()}
+
+    def run(self, frame: NDArray[np.float32], state: ArrayState) -> tuple[NDArray[np.float32], ArrayState]:
+        """Feed a frame; see :meth:`Runner.run`."""
+        logits, after = self.run_all(frame, state, np.ones(1, np.bool_))
+        return logits[0], after
+
+
+def _rows(chosen: NDArray[np.bool_], these: NDArray[Any], others: NDArray[Any]) -> NDArray[Any]:
+    """Return an array of the chosen rows of one array, and the other rows of another."""
+    return np.where(chosen.reshape(-1, *[1] * (these.ndim - 1)), these, others)
 
 
 class ClipRunner(_Export):

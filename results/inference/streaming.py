@@ -49,6 +49,11 @@ class StreamingClassifier:
             ExportError: the export is damaged or of another version.
         """
         step = open_step(Path(path), threads=threads)
+        if step.runner.streams != 1:
+            raise ExportError(
+                f"{path} takes frames of {step.runner.streams} videos at once",
+                hint="open it with ManyStreams, or export the member without --streams",
+            )
         return cls(step.runner, step.preprocessing, step.labels)
 
     def push(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -66,20 +66,23 @@ class StepProfile:
         threads: number of threads of the runtime.
         precision: precision of the network.
         measured: measurements of the process.
+        unit: what a call computes: ``frame``, or ``call of 8 frames``.
     """
 
     runtime: str
     threads: int
     precision: Precision
     measured: IsolatedRun
+    unit: str = "frame"
 
     def text(self) -> str:
         """Return lines for a terminal."""
         times = Latency.of(self.measured.milliseconds[WARMUP:].tolist(), self.runtime)
         busy = Latency.of(self.measured.cpu_milliseconds[WARMUP:].tolist(), self.runtime)
         threads = "one thread" if self.threads == 1 else f"{self.threads} threads"
+        call = f"a {self.unit}"
         return (
-            f"  a frame          {units.milliseconds(times.median)} in {self.runtime}, {self.precision}, "
+            f"  {call:<16} {units.milliseconds(times.median)} in {self.runtime}, {self.precision}, "
             f"{threads} (95th percentile {units.milliseconds(times.p95)}, {times.frames} frames; "
             f"processor {units.milliseconds(busy.median)})\n"
             f"  memory           {units.size(self.measured.peak_bytes)} at most, "
@@ -105,16 +108,16 @@ def profile_step(
     size = subject.architectures[0].input.size
     noise = np.random.default_rng(0).random((8, 3, size, size), dtype=np.float32)
     with tempfile.TemporaryDirectory() as scratch:
-        path = subject.path
+        path, unit = subject.path, "frame"
         if path is not None and path.suffix in SUFFIXES:
             sidecar = Sidecar.read(sidecar_of(path))
             if runtime not in {PYTORCH, sidecar.runtime}:
                 raise SettingsError(f"--runtime {runtime}", hint=f"{path} is for {sidecar.runtime}")
-            runtime, precision = sidecar.runtime, sidecar.precision
+            runtime, precision, unit = sidecar.runtime, sidecar.precision, sidecar.unit
         else:
             path = prepared(subject, runtime, precision, Path(scratch))
         measured = isolated_run(path, noise, calls=WARMUP + frames, threads=threads)
-    return StepProfile(runtime, threads, precision, measured)
+    return StepProfile(runtime, threads, precision, measured, unit)
 
 
 def prepared(subject: Subject, runtime: str, precision: Precision, scratch: Path) -> Path:

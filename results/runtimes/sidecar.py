@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import PlainSerializer, PlainValidator
 
 from results.runtimes.preprocessing import Preprocessing
@@ -46,7 +48,7 @@ class State(Tensor):
 
 @dataclass(frozen=True, slots=True)
 class Counter(Tensor):
-    """An input all of whose elements are a function of n, the number of the frame in its video, from 1.
+    """An input with one element a stream, a function of n, the number of its frame in its video, from 1.
 
     Args:
         value: ``1 / n`` or ``n - 1``.
@@ -54,9 +56,9 @@ class Counter(Tensor):
 
     value: Literal["1 / n", "n - 1"] = "1 / n"
 
-    def at(self, frame: int) -> float:
-        """Return the value for the ``frame``-th frame, from 1."""
-        return 1.0 / frame if self.value == "1 / n" else frame - 1.0
+    def at(self, frames: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
+        """Return the values for the numbers of frames, from 1."""
+        return 1.0 / frames if self.value == "1 / n" else frames - 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +111,8 @@ class Sidecar:
         architectures: one-line text of the network, or of each network of an ensemble.
         digest: identity of the architecture, or of the ensemble's joined by ``+``.
         runtime: name of the runtime, of ``runtimes.registry.RUNTIMES``.
-        pixels: input that takes the picture, (1, 3, size, size), or the clip, (frames, 3, size, size);
-            with channels last for ``litert``.
+        pixels: input that takes a picture of each stream, (streams, 3, size, size), or the clip, (frames,
+            3, size, size); with channels last for ``litert``.
         counters: inputs that the caller computes from the number of the frame.
         logits: output before the softmax.
         states: inputs that start as zeros and are handed on from frame to frame.
@@ -150,8 +152,15 @@ class Sidecar:
 
     @property
     def unit(self) -> str:
-        """Unit of a call: ``frame`` or ``clip``."""
-        return "frame" if self.form == "step" else "clip"
+        """Unit of a call: ``frame``, ``clip``, or ``call of 8 frames``."""
+        if self.form == "clip":
+            return "clip"
+        return "frame" if self.streams == 1 else f"call of {self.streams} frames"
+
+    @property
+    def streams(self) -> int:
+        """Number of videos of which a step takes a frame each; of a clip form 1."""
+        return self.pixels.shape[0] if self.form == "step" else 1
 
     @property
     def frames(self) -> int:

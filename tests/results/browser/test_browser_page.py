@@ -124,7 +124,9 @@ def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ("options", "words"),
     [
         (["--page", "demo"], "--page demo"),
-        (["--runtime", PACKAGE, "--form", "clip", "--page", "demo"], "without --form clip"),
+        (["--runtime", PACKAGE, "--form", "clip", "--page", "demo"], "without --form clip and --streams"),
+        (["--runtime", PACKAGE, "--streams", "4", "--page", "demo"], "without --form clip and --streams"),
+        (["--streams", "4", "--form", "clip"], "the clip form of 4 streams"),
         (["--runtime", PACKAGE, "--page", "A0"], "A0 holds step.onnx.json, which this command did not write"),
         (["--runtime", "onnx", "--runtime", "nothing"], "runtime 'nothing' is not known"),
         (["--runtime", PACKAGE, "--int8"], "has no int8 export"),
