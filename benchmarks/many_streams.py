@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.many_streams [MEMBER or published name ...] --streams 8
 
-Each network is exported for one video and for several, and both classify frames of as many videos, in turns in
-one process. Printed is the processor's time a frame, medians, and the ratio; preprocessing is left out.
+Each network is exported for one video and for several, and both classify frames of as many videos, in turns
+in one process. Printed is the processor's time a frame, medians, and the ratio; preprocessing is left out.
 """
 
 from __future__ import annotations
