@@ -229,10 +229,9 @@ class SqueezeExcite(nn.Module):
     def __init__(self, channels: int, options: Options) -> None:
         super().__init__()
         self.sees, self.causal = options.squeeze, options.causal
-        one_for_all = options.squeeze == "3d" and not options.causal
         seen = channels * (2 if options.squeeze == "2plus3d" else 1)
         hidden = make_divisible(0.25 * seen)
-        self.pool = nn.AdaptiveAvgPool3d(1 if one_for_all else (None, 1, 1))
+        self.pool = nn.AdaptiveAvgPool3d((None, 1, 1))
         self.position = PositionEncoding(seen) if options.position_encoding else nn.Identity()
         self.reduce = nn.Linear(seen, hidden)
         self.activation = ACTIVATIONS[options.activation]()
@@ -241,7 +240,7 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map a clip to a clip."""
-        mean = self.pool(x).flatten(2).transpose(1, 2)  # (batch, frames or 1, channels)
+        mean = self.pool(x).flatten(2).transpose(1, 2)  # (batch, frames, channels)
         if self.sees != "2d":
             over_time = mean_so_far(mean) if self.causal else mean.mean(1, keepdim=True)
             mean = over_time if self.sees == "3d" else torch.cat([over_time.expand_as(mean), mean], 2)
