@@ -5,6 +5,7 @@
 ``plain`` runs the same weights as most 3-D networks are written: Conv3d, BatchNorm3d and swish as
 x * sigmoid(x) over (batch, channels, frames, height, width) in PyTorch's default memory order. ``folded`` is
 this package's formulation with PyTorch's own gradients, ``folded, own gradients`` is what the package does.
+``to_plain`` is the network that ``build(..., plain=True)`` makes.
 Variants take turns, so that a busy machine slows them alike; medians and minima are printed.
 """
 
@@ -28,7 +29,7 @@ from search_space.network.allocator import retain_freed_memory
 from search_space.network.bottleneck import Bottleneck
 from search_space.network.convolution import same_padding
 from search_space.network.layers import ConvNorm, TemporalConvNorm
-from search_space.network.model import MoViNet, build
+from search_space.network.model import MoViNet, build, to_plain
 
 Step = Callable[[], object]
 
@@ -153,6 +154,8 @@ def main() -> None:
         steps["plain"] = lambda: gradients(plain, lambda x: plain_forward(plain, x), clip, target)
     steps["folded"] = native
     steps["folded, own gradients"] = lambda: gradients(model, model, clip, target)
+    modules = to_plain(model)
+    steps["to_plain"] = lambda: gradients(modules, modules, clip, target)
     times = measure(steps, arguments.repeats)
     first = next(iter(times.values()))
     print(f"{arguments.network}, {arguments.batch} clips, {arguments.frames} frames of {arguments.size} px")

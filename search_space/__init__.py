@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from search_space.network.ensemble import Ensemble, TemporalEnsemble
     from search_space.network.folding import deploy, fold, to_2plus1d
     from search_space.network.heads import Head
-    from search_space.network.model import MoViNet, build
+    from search_space.network.model import MoViNet, build, to_plain
     from search_space.network.official_weights import load_official, load_port, load_tensorflow
+    from search_space.network.plain import PlainMoViNet
     from search_space.network.step_module import StepModule
     from search_space.network.stream_state import State, reset_streams, state_bytes
     from search_space.network.weights import load_weights, save_weights
@@ -73,8 +74,9 @@ else:
         "search_space.network.ensemble": ("Ensemble", "TemporalEnsemble"),
         "search_space.network.folding": ("deploy", "fold", "to_2plus1d"),
         "search_space.network.heads": ("Head",),
-        "search_space.network.model": ("MoViNet", "build"),
+        "search_space.network.model": ("MoViNet", "build", "to_plain"),
         "search_space.network.official_weights": ("load_official", "load_port", "load_tensorflow"),
+        "search_space.network.plain": ("PlainMoViNet",),
         "search_space.network.stream_state": ("State", "reset_streams", "state_bytes"),
         "search_space.network.step_module": ("StepModule",),
         "search_space.network.weights": ("load_weights", "save_weights"),
@@ -105,6 +107,7 @@ __all__ = [
     "NetworkError",
     "Operator",
     "Options",
+    "PlainMoViNet",
     "RecordError",
     "SearchSpace",
     "SettingsError",
@@ -137,6 +140,7 @@ __all__ = [
     "scale_space",
     "state_bytes",
     "to_2plus1d",
+    "to_plain",
     "totals",
 ]
 

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from search_space.errors import NetworkError
 from search_space.network.depthwise import FAST_COLUMNS, depthwise, records_gradient
 
 NARROW = 24  # channels
@@ -177,3 +178,31 @@ class _SqueezeSpace(torch.autograd.Function):
 def is_recording() -> bool:
     """Return whether operations are recorded for export or counting: only plain ones may appear then."""
     return torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
+
+
+def check_clip(clip: Tensor, weight: Tensor, what: str) -> None:
+    """Refuse what a network cannot take as a clip; nothing while operations are recorded.
+
+    Args:
+        clip: the tensor that the caller gave.
+        weight: a weight of the network, whose type and device the clip must have.
+        what: name of the argument, for the message.
+
+    Raises:
+        NetworkError: wrong rank, channels, size, type or device.
+    """
+    if is_recording():
+        return
+    if clip.ndim != 5:
+        raise NetworkError(
+            f"{what}: expected 5 axes (batch, 3, frames, height, width), got {tuple(clip.shape)}"
+        )
+    if clip.shape[1] != 3:
+        raise NetworkError(f"{what}: expected 3 channels on axis 1, got {clip.shape[1]} {tuple(clip.shape)}")
+    if min(clip.shape) < 1:
+        raise NetworkError(f"{what}: expected at least one of everything, got shape {tuple(clip.shape)}")
+    if clip.dtype != weight.dtype and not torch.is_autocast_enabled(clip.device.type):
+        hint = "divide by 255 and convert" if clip.dtype == torch.uint8 else "convert the clip or the network"
+        raise NetworkError(f"{what}: expected {weight.dtype}, got {clip.dtype}", hint=hint)
+    if clip.device != weight.device:
+        raise NetworkError(f"{what}: expected device {weight.device}, got {clip.device}")

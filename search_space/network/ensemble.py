@@ -24,6 +24,7 @@ class Ensemble(nn.Module):
         super().__init__()
         if not members:
             raise NetworkError("an ensemble needs at least one member, got none")
+        require_networks(*members)
         outputs = [member.classes for member in members]
         if len(set(outputs)) != 1:
             raise NetworkError(f"ensemble: expected members of one number of classes, got {outputs}")
@@ -159,5 +160,26 @@ def member_state(state: Mapping[str, Tensor], index: int) -> State:
 
 
 def networks_of(model: MoViNet | Ensemble) -> tuple[MoViNet, ...]:
-    """Return the networks of an ensemble, or the one network."""
-    return tuple(model.networks) if isinstance(model, Ensemble) else (model,)
+    """Return the networks of an ensemble, or the one network.
+
+    Raises:
+        NetworkError: it is neither.
+    """
+    if isinstance(model, Ensemble):
+        return tuple(model.networks)
+    require_networks(model)
+    return (model,)
+
+
+def require_networks(*models: nn.Module) -> None:
+    """Refuse what is no ``MoViNet``: without its forms and names it would pass for one until it runs.
+
+    Raises:
+        NetworkError: names the class that was given.
+    """
+    for model in models:
+        if not isinstance(model, MoViNet):
+            raise NetworkError(
+                f"expected a MoViNet, got a {type(model).__name__}",
+                hint="the plain form counts and shows only; build() without plain=True gives the normal form",
+            )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from search_space.errors import NetworkError
 from search_space.network.bottleneck import Projection
-from search_space.network.ensemble import Ensemble
+from search_space.network.ensemble import Ensemble, require_networks
 from search_space.network.layers import ConvNorm, TemporalConvNorm
 from search_space.network.model import MoViNet
 
@@ -24,7 +24,11 @@ def fold(model: MoViNet) -> MoViNet:
 
     Returns:
         A new network of the same function, in evaluation mode, whose parameters need no gradient.
+
+    Raises:
+        NetworkError: the network is no ``MoViNet``, such as one of the plain form.
     """
+    require_networks(model)
     folded = copy.deepcopy(model).eval().requires_grad_(False)
     for module in folded.modules():
         if isinstance(module, ConvNorm | TemporalConvNorm) and module.norm is not None:

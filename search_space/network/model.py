@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from search_space.architecture.architecture import Architecture
 from search_space.errors import NetworkError
 from search_space.network.bottleneck import Bottleneck
-from search_space.network.convolution import fold_frames, is_recording, strided
+from search_space.network.convolution import check_clip, fold_frames, is_recording, strided
 from search_space.network.frame_step import FrameStep
 from search_space.network.heads import Head, as_head
 from search_space.network.layers import ConvNorm
+from search_space.network.plain import PlainMoViNet, copy_weights
 from search_space.network.pool_head import PoolHead
 from search_space.network.stream_state import COUNT_DTYPE, Memory, State, check_state
 
@@ -93,12 +94,14 @@ class MoViNet(nn.Module):
         Raises:
             NetworkError: wrong rank, channels, size or type.
         """
-        return self._run(self._checked(clip, "clip"), clip.shape[2], None, every=False)
+        check_clip(clip, self.stem.weight, "clip")
+        return self._run(clip, clip.shape[2], None, every=False)
 
     def frame_logits(self, clip: Tensor) -> Tensor:
         """Return the logits (batch, frames, classes) after every frame of a clip; causal networks only."""
         self._require_causal("frame_logits")
-        return self._run(self._checked(clip, "clip"), clip.shape[2], None, every=True)
+        check_clip(clip, self.stem.weight, "clip")
+        return self._run(clip, clip.shape[2], None, every=True)
 
     def step(self, frames: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, State]:
         """Advance a stream by a chunk of any number of frames; a pure function.
@@ -115,15 +118,15 @@ class MoViNet(nn.Module):
                 causal.
         """
         self._require_causal("step")
-        clip = self._checked(frames, "frames")
+        check_clip(frames, self.stem.weight, "frames")
         if not is_recording():
             batch, _, _, height, width = frames.shape
             check_state(state, self.state_shapes(batch, (height, width)), frames)
-        one_frame = self._one_frame_step(clip)
+        one_frame = self._one_frame_step(frames)
         if one_frame is not None:
-            return one_frame(clip, state)
+            return one_frame(frames, state)
         memory = Memory(state)
-        logits = self._run(clip, frames.shape[2], memory, every=False)
+        logits = self._run(frames, frames.shape[2], memory, every=False)
         return logits, {name: memory.after[name] for name in state}
 
     def _one_frame_step(self, clip: Tensor) -> FrameStep | None:
@@ -195,31 +198,6 @@ class MoViNet(nn.Module):
         logits: Tensor = self.head(x, frames, memory, every)
         return logits
 
-    def _checked(self, clip: Tensor, what: str) -> Tensor:
-        if is_recording():
-            return clip
-        dtype = self.stem.weight.dtype
-        if clip.ndim != 5:
-            raise NetworkError(
-                f"{what}: expected 5 axes (batch, 3, frames, height, width), got {tuple(clip.shape)}"
-            )
-        if clip.shape[1] != 3:
-            raise NetworkError(
-                f"{what}: expected 3 channels on axis 1, got {clip.shape[1]} {tuple(clip.shape)}"
-            )
-        if min(clip.shape) < 1:
-            raise NetworkError(f"{what}: expected at least one of everything, got shape {tuple(clip.shape)}")
-        if clip.dtype != dtype and not torch.is_autocast_enabled(clip.device.type):
-            hint = (
-                "divide by 255 and convert"
-                if clip.dtype == torch.uint8
-                else "convert the clip or the network"
-            )
-            raise NetworkError(f"{what}: expected {dtype}, got {clip.dtype}", hint=hint)
-        if clip.device != self.stem.weight.device:
-            raise NetworkError(f"{what}: expected device {self.stem.weight.device}, got {clip.device}")
-        return clip
-
     def _require_causal(self, what: str) -> None:
         if not self.causal:
             raise NetworkError(
@@ -243,6 +221,30 @@ class MoViNet(nn.Module):
         return self
 
 
+@overload
+def build(
+    architecture: Architecture,
+    classes: int | Sequence[int] | Head = ...,
+    *,
+    dropout: float = ...,
+    stochastic_depth: float = ...,
+    seed: int | None = ...,
+    plain: Literal[False] = ...,
+) -> MoViNet: ...
+
+
+@overload
+def build(
+    architecture: Architecture,
+    classes: int | Sequence[int] | Head = ...,
+    *,
+    dropout: float = ...,
+    stochastic_depth: float = ...,
+    seed: int | None = ...,
+    plain: Literal[True],
+) -> PlainMoViNet: ...
+
+
 def build(
     architecture: Architecture,
     classes: int | Sequence[int] | Head = 600,
@@ -250,7 +252,8 @@ def build(
     dropout: float = 0.0,
     stochastic_depth: float = 0.0,
     seed: int | None = None,
-) -> MoViNet:
+    plain: bool = False,
+) -> MoViNet | PlainMoViNet:
     """Build the network of an architecture with new random weights.
 
     Args:
@@ -260,6 +263,8 @@ def build(
         stochastic_depth: drop rate of the last bottleneck's branch in training; it grows linearly from the
             first.
         seed: seed of the weights; None draws from torch's global generator.
+        plain: whether to build the same network, with the same weights, of PyTorch's own layers: for whole
+            clips only, and slower, but other programs know the layers by their class.
 
     Raises:
         NetworkError: a rate outside 0..1, or no classes.
@@ -271,4 +276,32 @@ def build(
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)
-        return MoViNet(architecture, head, dropout=dropout, stochastic_depth=stochastic_depth)
+        network = MoViNet(architecture, head, dropout=dropout, stochastic_depth=stochastic_depth)
+    return to_plain(network) if plain else network
+
+
+def to_plain(model: MoViNet) -> PlainMoViNet:
+    """Return the same network of PyTorch's own layers, with copies of the weights: ``build``'s ``plain``.
+
+    Args:
+        model: a network whose batch norm is not folded; it is not changed.
+
+    Raises:
+        NetworkError: batch norm is folded.
+    """
+    if model.folded:
+        raise NetworkError(
+            "plain form: the network is folded, and the plain form has batch norms",
+            hint="give the network that was folded",
+        )
+    # Without memory, and so without drawing weights that nobody will see.
+    with torch.device("meta"):
+        plain = PlainMoViNet(
+            model.architecture,
+            model.head_type,
+            dropout=model.head.dropout,
+            stochastic_depth=model.bottlenecks[-1].drop,
+        )
+    copy_weights(model, plain)
+    plain.train(model.training)
+    return plain

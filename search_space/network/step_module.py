@@ -60,9 +60,9 @@ class StepModule(nn.Module):
 
     def __init__(self, model: MoViNet | Ensemble) -> None:
         super().__init__()
+        networks = networks_of(model)
         if not model.causal:
             raise NetworkError("deploy: expected a causal network, got one of the base form")
-        networks = networks_of(model)
         prefixes = [""] if isinstance(model, MoViNet) else [f"{index}." for index in range(len(networks))]
         self.size = max(network.architecture.input.size for network in networks)
         self.positions = any(network.architecture.options.position_encoding for network in networks)
