@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from search_space.architecture.architecture import Architecture
+from search_space.errors import RecordError
 from search_space.space.space import SearchSpace
 from searcher.plan.events import Measured, OnEvent, PhaseProgress, ignore
 from searcher.plan.job import EpochResult, Job, job_folder
@@ -258,6 +259,27 @@ class SearchPlan(Plan):
             return None
         alike = {_NUMBER.sub("#", reason) for reason in self._failures}
         return self._failures[0] if len(alike) == 1 else None
+
+    def require_measured(self) -> None:
+        """Refuse a search that ended without a measurement: what comes next would blame another cause.
+
+        Raises:
+            RecordError: all candidates failed, for one reason in this session, or there will be no more.
+        """
+        hint = "if the settings are at fault, start a new run with others"
+        if self.common_failure is not None:
+            raise RecordError(
+                f"all {self.failed} candidates failed for one reason: {self.common_failure}",
+                hint=f"mend it and run the same command again, which goes on with other candidates; {hint}",
+            )
+        candidates = self.records.candidates()
+        reasons = [each.reason for each in self.records.measurements("search") if each.status == "failed"]
+        over = len(candidates) >= self._limits.trials and all(each.state != "open" for each in candidates)
+        if over and reasons and not any(each.metrics for each in candidates):
+            raise RecordError(
+                f"none of the {len(candidates)} candidates could be trained; the last failed: {reasons[-1]}",
+                hint=f"mend it and start a new run; {hint}",
+            )
 
     def fail(self, job: Job, reason: str) -> None:
         """Record that a running job failed, and end its candidate."""

@@ -13,7 +13,7 @@ from proxy_train.data.contents import Contents
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Purpose
 from search_space.architecture.architecture import Architecture
-from search_space.errors import RecordError, SettingsError
+from search_space.errors import SettingsError
 from search_space.files import replacing
 from search_space.space.space import SearchSpace
 from searcher.cluster.capacity import Capacity, FaultTolerance
@@ -171,7 +171,7 @@ class Session:
         Raises:
             KeyboardInterrupt: the user pressed Ctrl-C; call it in a new session to resume.
             SettingsError: the pilot has not planned yet what the settings leave open.
-            RecordError: the first candidates, and all of them, failed for the same reason.
+            RecordError: the first candidates, and all of them, failed for the same reason, or all did.
         """
         if self.settings.open_keys:
             raise SettingsError(
@@ -199,11 +199,7 @@ class Session:
             self._on_event,
         )
         self._cluster.run(plan, self._evaluator)
-        if plan.common_failure is not None:
-            raise RecordError(
-                f"all {plan.failed} candidates failed for one reason: {plan.common_failure}",
-                hint="mend it and run the same command again, which goes on with other candidates",
-            )
+        plan.require_measured()
         return plan.progress()
 
     def _begin(self, domain: SpaceDomain) -> None:

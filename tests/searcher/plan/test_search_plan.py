@@ -8,7 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from search_space.errors import SettingsError
+from search_space.errors import RecordError, SettingsError
 from searcher.plan.confirmation import choose_members
 from searcher.plan.events import Event, Measured, Started
 from searcher.plan.reproduction import reproduce
@@ -247,11 +247,35 @@ def test_a_search_whose_candidates_all_fail_for_one_reason_ends_early(tmp_path: 
     with search(tmp_path, rungs=[2, 4]) as plan:
         run_serially(plan, everything, workers)
         assert plan.common_failure == "the loss is nan"
+        with pytest.raises(RecordError, match="failed for one reason: the loss is nan"):
+            plan.require_measured()
         assert 5 <= len(plan.records.candidates()) <= 5 + workers
     # Mended, the same search goes on with the other candidates.
     with search(tmp_path, rungs=[2, 4]) as plan:
         run_serially(plan, invented(), workers)
         assert plan.common_failure is None and len(plan.records.candidates()) == 20
+
+
+@pytest.mark.parametrize("trials", [2, 4])
+def test_a_search_of_few_candidates_that_all_fail_says_why(trials: int, tmp_path: Path) -> None:
+    everything = invented(broken="0123456789abcdef")
+    for _ in range(2):  # a second start has the same to say
+        with search(tmp_path, rungs=[2, 4], trials=trials, startup=trials) as plan:
+            run_serially(plan, everything, 1)
+            assert plan.common_failure is None
+            with pytest.raises(RecordError, match=f"none of the {trials} candidates .* the loss is nan"):
+                plan.require_measured()
+
+
+def test_a_search_that_measured_something_or_goes_on_is_no_failure(tmp_path: Path) -> None:
+    with search(tmp_path / "begun", rungs=[2, 4]) as plan:
+        job = plan.next()
+        assert job is not None
+        plan.fail(job, "its worker was lost")
+        plan.require_measured()
+    with search(tmp_path / "measured", rungs=[2, 4], trials=4) as plan:
+        run_serially(plan, invented(), 1)
+        plan.require_measured()
 
 
 def test_failures_of_several_kinds_or_after_a_success_end_nothing(tmp_path: Path) -> None:
