@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from results.export.program import fitted_frames, frames_of_streams, two_clips
 from results.inference.isolated_run import IsolatedRun, isolated_run
 from results.inference.runners import ClipRunner, ExportRunner, Runner
+from results.runtimes.runtime import Program, Runtime
 from results.runtimes.sidecar import Check, Sidecar
 from search_space.cost.stopwatch import Latency
 from search_space.network.clip_module import ClipModule
@@ -27,6 +30,7 @@ VIDEOS = "videos"
 """Key of a sidecar's ``accuracy`` under which the number of evaluation videos stands."""
 _WARMUP = 4
 _TIMED_STEPS, _TIMED_CLIPS = 50, 1
+_TURNS = 20
 
 
 def expected_logits(
@@ -109,6 +113,41 @@ def time_export(path: Path, sidecar: Sidecar) -> Latency:
     noise = np.random.default_rng(0).random((8 if step else sidecar.frames, 3, size, size), dtype=np.float32)
     calls = _WARMUP + (_TIMED_STEPS if step else _TIMED_CLIPS)
     return _latency(isolated_run(path, noise, calls=calls, form=sidecar.form), sidecar)
+
+
+def share_of_float32_time(runtime: Runtime, program: Program, path: Path) -> float:
+    """Return the time of a call of an export as a share of the same program's in float32.
+
+    Both run in this process in one thread, in turns: medians of the processor's time.
+
+    Args:
+        runtime: runtime of the export.
+        program: program that was exported, with its examples.
+        path: exported file.
+
+    Raises:
+        ExportError: the program cannot be exported in float32, or one of the two cannot be run.
+    """
+    feed = {
+        name: (
+            tensor.permute(0, 2, 3, 1).contiguous()
+            if runtime.channels_last and index in program.images
+            else tensor
+        ).numpy()
+        for index, (name, tensor) in enumerate(zip(program.inputs, program.examples[0], strict=True))
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        plain = Path(scratch) / f"float32{runtime.suffix}"
+        runtime.convert(replace(program, precision="float32"), plain)
+        calls = [runtime.load(each, program.inputs, program.outputs, 1) for each in (path, plain)]
+        times = np.zeros((_WARMUP + _TURNS, len(calls)))
+        for turn in times:
+            for index, call in enumerate(calls):
+                began = time.process_time_ns()
+                call(feed)
+                turn[index] = time.process_time_ns() - began
+    ours, theirs = np.median(times[_WARMUP:], 0)
+    return float(ours / theirs)
 
 
 def measure_accuracy(

@@ -18,6 +18,7 @@ from results.export.comparison import (
     compare,
     expected_logits,
     measure_accuracy,
+    share_of_float32_time,
     time_export,
 )
 from results.export.program import calibration_examples, fitted_frames, interface_of, make_program
@@ -37,6 +38,8 @@ from search_space.network.step_module import StepModule
 
 TOLERANCES: Mapping[Precision, float] = {"float32": 1e-4, "int8": 0.5}
 """Largest difference of an export from PyTorch that is allowed, as a share of the largest logit."""
+_SLOWER = 1.05
+"""Share of float32's time above which an export is called slower."""
 _STEPS, _CLIPS = 16, 2
 """Chained frames, or clips, that an export is compared on."""
 
@@ -156,6 +159,8 @@ class ExportResult:
             f"of the largest logit over {self.check.frames} frames, {self.check.latency_ms:.2f} ms "
             f"a {sidecar.unit}"
         )
+        if self.check.float32_share is not None:
+            line += f", {_beside_float32(self.check.float32_share)}"
         if VIDEOS not in sidecar.accuracy:
             return line
         ours, theirs = (100 * sidecar.accuracy[key] for key in ("export_top1", "pytorch_top1"))
@@ -222,6 +227,9 @@ def export_network(
             expected = expected_logits(deployed, frames, module, target.streams)
             check = compare(expected, path, frames, sidecar)
             _require_equal(name, check)
+            if target.precision != "float32":
+                share = share_of_float32_time(runtime_named(target.runtime), program, path)
+                check = replace(check, float32_share=share)
             measured = measure_accuracy(deployed, path, sidecar, list(clips.evaluation))
         # Only a whole export says which weights it is of: one that is killed before is made again.
         accuracy = {**sidecar.accuracy, **measured}
@@ -229,6 +237,13 @@ def export_network(
         sidecar.write(sidecar_of(path))
         undo.pop_all()
     return ExportResult(name, path, check, path.stat().st_size, time.monotonic() - started)
+
+
+def _beside_float32(share: float) -> str:
+    """Return what the share of float32's time means, in words."""
+    if share > _SLOWER:
+        return f"{share:.1f} times as long as in float32 on this machine: float32 is the better file here"
+    return f"{share:.2f} of the time in float32 on this machine"
 
 
 def _check_request(name: str, model: MoViNet | Ensemble, labels: Sequence[str], target: ExportTarget) -> None:

@@ -74,6 +74,8 @@ class Check:
         latency_ms: median time of one frame, or of one clip, in the runtime, one thread, in milliseconds.
         latency_p95_ms: 95th percentile of that time, in milliseconds.
         agreement: share of comparisons in which both had the same most probable label.
+        float32_share: processor time of a call as a share of the same export's in float32, measured in turns
+            where it was made; None of a float32 export.
     """
 
     frames: int
@@ -83,6 +85,7 @@ class Check:
     latency_ms: float
     latency_p95_ms: float
     agreement: float = 1.0
+    float32_share: float | None = None
 
     @property
     def relative(self) -> float:

@@ -13,6 +13,8 @@ import numpy as np
 import onnx
 import pytest
 
+from results.export import export
+from results.export.comparison import share_of_float32_time
 from results.export.export import ExportClips, ExportTarget, export_network
 from results.inference.isolated_run import isolated_run
 from results.inference.runners import ClipRunner
@@ -20,6 +22,7 @@ from results.inference.streaming import StreamingClassifier, softmax
 from results.runtimes import sidecar
 from results.runtimes.preprocessing import Preprocessing
 from results.runtimes.registry import RUNTIMES
+from results.runtimes.runtime import Program, Runtime
 from results.runtimes.sidecar import Sidecar
 from results.runtimes.torch_export import refuse_pickles
 from search_space.architecture.parts import STREAM
@@ -89,6 +92,7 @@ def test_every_format_computes_the_network(
     assert about.accuracy["stream_top1"] == 0.5
     assert about.accuracy.get("videos", 0) == (2 if precision == "int8" else 0)
     assert about.check.latency_ms > 0
+    assert (about.check.float32_share is None) == (precision == "float32")
     assert about.settings == RUNTIMES[runtime].settings
     assert (about.graph == "portable") == (runtime in {"onnx", "openvino", "opencv"})
     if runtime in {"onnx", "onnxruntime"}:
@@ -168,3 +172,25 @@ def test_a_runtime_that_dies_is_an_error(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
     with pytest.raises(ExportError, match="failed with status 1"):
         isolated_run(tmp_path / "step.onnx", frames, calls=1)
+
+
+@pytest.mark.parametrize(("share", "words"), [(0.5, "0.50 of the time in"), (1.8, "float32 is the better")])
+def test_int8_is_told_with_its_time_beside_float32(
+    share: float, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = list[tuple[str, int]]()
+
+    def measure(runtime: Runtime, program: Program, path: Path) -> float:
+        measured.append((program.precision, path.stat().st_size))
+        assert share_of_float32_time(runtime, program, path) > 0
+        return share
+
+    monkeypatch.setattr(export, "share_of_float32_time", measure)
+    target = ExportTarget("onnxruntime", precision="int8")
+    result = export_network(network(), tmp_path, clip(), name="A0", labels=LABELS, target=target)
+    assert len(measured) == 1 and words in result.text()
+    assert [path.name for path in sorted(tmp_path.iterdir())] == [
+        target.file_name,
+        f"{target.file_name}.json",
+    ]
+    assert Sidecar.read(tmp_path / f"{target.file_name}.json").check.float32_share == share
