@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +25,21 @@ def networks() -> Iterator[tuple[str, MoViNet | Ensemble]]:
     """Yield published networks, random ones of three presets, and an ensemble of those, with their names."""
     for name in ("T0", "A0", "A1", "A2", "A3", "A4", "A5"):
         yield name, lively(published(f"{name}-stream"), seed=0)
-    rng, drawn = np.random.default_rng(0), list[tuple[str, MoViNet]]()
-    for preset, count in (("quickstart", 10), ("t0-stream", 5), ("a3-stream", 5)):
+    shapes = defaultdict[ClipShape, list[Architecture]](list)
+    for preset, count in (("quickstart", 8), ("t0-stream", 6), ("a0-stream", 6)):
+        space, rng = SearchSpace.preset(preset), np.random.default_rng(0)
         for index in range(count):
-            drawn.append((f"{preset}-{index}", lively(SearchSpace.preset(preset).sample(rng), seed=index)))
-    yield from drawn
-    members = defaultdict[ClipShape, list[MoViNet]](list)
-    for name, model in drawn:
-        if name.startswith("quickstart"):
-            members[model.architecture.input].append(model)
-    yield "ensemble", Ensemble(max(members.values(), key=len))
+            drawn = space.sample(rng)
+            shapes[drawn.input].append(drawn)
+            yield f"{preset}-{index}", lively(drawn, seed=index)
+        if preset == "quickstart":
+            alike = max(shapes.values(), key=len)
+    yield "ensemble", Ensemble([lively(_with_positions(each), seed=9) for each in alike])
+
+
+def _with_positions(architecture: Architecture) -> Architecture:
+    """Return a network that encodes positions: none of the presets that are drawn from does."""
+    return architecture.with_options(replace(architecture.options, position_encoding=True))
 
 
 def lively(architecture: Architecture, seed: int) -> MoViNet:
@@ -54,8 +60,10 @@ def lively(architecture: Architecture, seed: int) -> MoViNet:
 
 
 def make(folder: Path, frames: int) -> None:
-    """Export the networks into folders of their names."""
+    """Export the networks into folders of their names; those that are there stay."""
     for name, model in networks():
+        if (folder / name / "step.onnx.json").is_file():
+            continue
         video = np.random.default_rng(0).integers(0, 256, (frames, 48, 64, 3), dtype=np.uint8)
         labels = [str(index) for index in range(model.classes)]
         print(export_network(model, folder / name, video, name=name, labels=labels).text(), flush=True)

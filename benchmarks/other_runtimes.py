@@ -100,7 +100,7 @@ def tract(step: Step) -> Compute:
 
     def compute(feed: Feed) -> Feed:
         found = model.run([feed[name] for name in step.inputs])
-        return {name: value.to_numpy() for name, value in zip(step.outputs, found, strict=True)}
+        return {name: np.array(value.to_numpy()) for name, value in zip(step.outputs, found, strict=True)}
 
     return compute
 
@@ -178,7 +178,7 @@ def onnx2tf(step: Step) -> Compute:
         )  # fmt: skip
         content = (Path(folder) / f"{step.path.stem}_float32.tflite").read_bytes()
     model = runtime.Interpreter(model_content=content, num_threads=1).get_signature_runner()
-    return lambda feed: model(**feed)
+    return lambda feed: {name: np.array(values) for name, values in model(**feed).items()}
 
 
 def iree(step: Step) -> Compute:
@@ -196,11 +196,12 @@ def iree(step: Step) -> Compute:
         context = runtime.SystemContext(config=runtime.Config("local-sync"))
         context.add_vm_module(runtime.VmModule.copy_buffer(context.instance, binary.read_bytes()))
     (module,) = (value for name, value in context.modules.items() if name != "hal")
-    (function,) = (module[name] for name in module.vm_module.function_names if "$" not in name)
+    names = [name for name in module.vm_module.function_names if "$" not in name and "__" not in name]
+    function = module[names[0]]
 
     def compute(feed: Feed) -> Feed:
         found = function(*(feed[name] for name in step.inputs))
-        return {name: value.to_host() for name, value in zip(step.outputs, found, strict=True)}
+        return {name: np.array(value.to_host()) for name, value in zip(step.outputs, found, strict=True)}
 
     return compute
 
@@ -214,7 +215,7 @@ def tvm(step: Step) -> Compute:
 
     def compute(feed: Feed) -> Feed:
         found = machine["main"](*(runtime.runtime.tensor(feed[name]) for name in step.inputs))
-        return {name: value.numpy() for name, value in zip(step.outputs, found, strict=True)}
+        return {name: np.array(value.numpy()) for name, value in zip(step.outputs, found, strict=True)}
 
     return compute
 

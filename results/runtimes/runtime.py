@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from results.runtimes.sidecar import Precision
+from results.runtimes.sidecar import Form, Precision
 from search_space.errors import ExportError
 
 # Programs that only run exports need not load torch.
@@ -56,8 +56,11 @@ class Runtime(ABC):
     Attributes:
         name: name in sidecars.
         suffix: suffix of its files.
+        companions: suffixes, in place of that, of further files that belong to each.
+        named_files: whether its files have its name before the suffix, which others have, too.
         packages: packages whose versions a sidecar records.
         precisions: precisions that it can be exported in.
+        forms: forms that it can be exported in.
         channels_last: whether images and states have their channels last in its files.
         oldest: oldest version of the runtime that its files were tried in; empty if only the installed one
             was.
@@ -67,8 +70,11 @@ class Runtime(ABC):
 
     name: str
     suffix: str
+    companions: tuple[str, ...] = ()
+    named_files: bool = False
     packages: tuple[str, ...]
     precisions: tuple[Precision, ...] = ("float32",)
+    forms: tuple[Form, ...] = ("step", "clip")
     channels_last: bool = False
     oldest: str = ""
     graph: str = ""
@@ -76,7 +82,7 @@ class Runtime(ABC):
 
     @abstractmethod
     def convert(self, program: Program, path: Path) -> None:
-        """Write the program's file.
+        """Write the program's file, and its companions.
 
         Raises:
             ExportError: a package is not installed, or the converter fails.

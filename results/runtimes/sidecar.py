@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -122,8 +122,9 @@ class Sidecar:
         oldest_runtime: oldest version of the runtime that such files were tried in; empty if it is not known.
         weights_sha256: SHA-256 of the weights that a family's member had when it was exported; else empty.
         settings: what a program has to set in the runtime to get the same results, a sentence each.
-        graph: what the graph of an ONNX file was written for: ``portable`` is right in many runtimes; empty for
-            other files.
+        graph: what the graph of an ONNX file was written for: ``portable`` is right in many runtimes; empty
+            for other files.
+        companions: SHA-256 by name of each further file, beside it, that the exported file needs.
     """
 
     name: str
@@ -147,6 +148,7 @@ class Sidecar:
     weights_sha256: str = ""
     settings: tuple[str, ...] = ()
     graph: str = ""
+    companions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def unit(self) -> str:
@@ -194,9 +196,9 @@ class Sidecar:
         content = read_json(
             path, dict[str, Any], error=ExportError, hint=_HINT, missing=missing, format=FORMAT
         )
-        for field, key in (("pixels", "inputs"), ("logits", "outputs")):
+        for own, key in (("pixels", "inputs"), ("logits", "outputs")):
             tensors = content.get(key)
-            content[field] = tensors[0] if isinstance(tensors, list) and tensors else None
+            content[own] = tensors[0] if isinstance(tensors, list) and tensors else None
         return from_json(content, cls, where=str(path), error=ExportError, hint=_HINT)
 
 
