@@ -1,8 +1,9 @@
-"""What other runtimes make of exported steps: the largest difference from ONNX Runtime's logits, in a table.
+"""What other runtimes make of exports: the largest difference from ONNX Runtime's logits, in a table.
 
-Sixteen chained frames of noise go through each ``step.onnx`` below the folders, unchanged, in each runtime
-that is installed. Each network runs in a process of its own: a runtime that crashes ends nothing else. It
-needs only NumPy and the runtimes; those that do not go together stand in environments of their own:
+Sixteen chained frames of noise go through each ``step.onnx`` below the folders, two clips through each
+``clip.onnx``, unchanged, in each runtime that is installed. Each file runs in a process of its own: a runtime
+that crashes ends nothing else. It needs only NumPy and the runtimes; those that do not go together stand in
+environments of their own:
 
     pip install onnxruntime openvino opencv-python-headless
     python benchmarks/other_runtimes.py runs/quickstart/family
@@ -31,7 +32,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FRAMES = 16
+FRAMES, CLIPS = 16, 2
 TOLERANCE = 1e-4
 """Largest difference that is right, as a share of the largest logit; it is that of exports."""
 LIMIT = 900.0
@@ -42,7 +43,7 @@ Compute = Callable[[Feed], Feed]
 
 @dataclass(frozen=True)
 class Step:
-    """A file with the names and shapes of its inputs and outputs, in order."""
+    """A file, a step or a clip form, with the names and shapes of its inputs and outputs, in order."""
 
     path: Path
     inputs: Sequence[str]
@@ -108,6 +109,8 @@ def tract(step: Step) -> Compute:
 def ncnn(step: Step) -> Compute:
     """Open a step in ncnn through pnnx, in float32; it has no axis for the batch."""
     runtime = importlib.import_module("ncnn")
+    if step.inputs == ["clip"]:
+        raise RuntimeError("it has no axis for the frames of a clip")
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "step.onnx"
         copy.write_bytes(step.path.read_bytes())
@@ -245,15 +248,16 @@ def read_step(path: Path) -> tuple[Step, dict[str, Any]]:
 
 
 def chained_logits(path: Path, make: Callable[[Step], Compute]) -> NDArray[np.float32]:
-    """Return the logits of the chained frames, shape (frames, classes)."""
+    """Return the logits of the chained frames, or of the clips, shape (calls, classes)."""
     step, sidecar = read_step(path)
     compute, rng = make(step), np.random.default_rng(0)
     states: dict[str, NDArray[np.float32]] = {
         each["name"]: np.zeros(each["shape"], np.float32) for each in sidecar["states"]
     }
     seen = []
-    for number in range(1, FRAMES + 1):
-        feed: dict[str, Any] = {"frame": rng.random(step.shapes["frame"], dtype=np.float32)}
+    for number in range(1, (FRAMES if sidecar["form"] == "step" else CLIPS) + 1):
+        pixels = step.inputs[0]
+        feed: dict[str, Any] = {pixels: rng.random(step.shapes[pixels], dtype=np.float32)}
         for each in sidecar["counters"]:
             value = 1 / number if each["value"] == "1 / n" else number - 1
             feed[each["name"]] = np.full(each["shape"], value, np.float32)
@@ -306,20 +310,25 @@ def run_one(runtime: str, path: Path, computed: Path) -> None:
     np.save(computed, logits)
 
 
+def named(path: Path) -> str:
+    """Return what an export is called in the table."""
+    return path.parent.name if path.stem == "step" else f"{path.parent.name}'s {path.stem} form"
+
+
 def row(runtime: str, told: str, expected: Mapping[Path, NDArray[np.float32]], interpreter: str) -> str:
     """Run all networks in one runtime, and return its line of the table."""
     right, largest, failures = 0, 0.0, defaultdict[str, list[str]](list)
     for path, theirs in expected.items():
         ours = isolated(interpreter, runtime, path)
         if isinstance(ours, str):
-            failures[ours].append(path.parent.name)
+            failures[ours].append(named(path))
             continue
         difference = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
         # Not a number is not right.
         if difference <= TOLERANCE:
             right, largest = right + 1, max(largest, difference)
         else:
-            failures[f"differs by {difference:.1e}"].append(path.parent.name)
+            failures[f"differs by {difference:.1e}"].append(named(path))
     why = "; ".join(f"{reason} ({', '.join(names)})" for reason, names in failures.items())
     return SUMMARY.format(runtime, told, f"{right}/{len(expected)}", f"{largest:.1e}", why)
 
@@ -337,14 +346,18 @@ def compare(paths: Sequence[Path], environments: Sequence[tuple[str, str]], want
         (key for name in ("onnxruntime", "reference") for key in installed if key[0] == name), None
     )
     if standard is None or not paths:
-        sys.exit("no step.onnx in these folders" if standard else "pip install onnxruntime, the reference")
+        sys.exit(
+            "no step.onnx or clip.onnx in these folders"
+            if standard
+            else "pip install onnxruntime, the reference"
+        )
     expected, (name, interpreter) = {}, standard
     for path in paths:
         logits = isolated(interpreter, name, path)
         if isinstance(logits, str):
             sys.exit(f"{path}: {name}, the reference, fails: {logits}")
         expected[path] = logits
-    print(f"{len(paths)} networks, {FRAMES} chained frames; the reference is {installed[standard]}")
+    print(f"{len(paths)} files, {FRAMES} chained frames each; the reference is {installed[standard]}")
     print(SUMMARY.format("runtime", "version", "right", "largest", "what is not right, and why"))
     for (name, interpreter), told in installed.items():
         if (name, interpreter) != standard and (not wanted or name in wanted):
@@ -372,7 +385,8 @@ def main() -> None:
     else:
         others = [tuple(each.split("=", 1)) for each in given.python]
         environments = [(name, sys.executable) for name in RUNTIMES] + others
-        paths = [path for folder in given.folders for path in sorted(folder.rglob("step.onnx"))]
+        files = [path for folder in given.folders for path in sorted(folder.rglob("*.onnx"))]
+        paths = [path for path in files if path.name in {"step.onnx", "clip.onnx"}]
         compare(paths, environments, given.only)
 
 
