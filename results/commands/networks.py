@@ -29,8 +29,8 @@ def export(
     runtime: Annotated[
         list[str] | None,
         typer.Option(
-            help="Runtime: onnx, for many (default), onnxruntime, openvino, opencv, torch.export, litert, "
-            "executorch; repeat."
+            help="Runtime: onnx, for many (default), onnxruntime, openvino, opencv, ncnn, torch.export, "
+            "litert, executorch; repeat."
         ),
     ] = None,
     form: Annotated[str, typer.Option(help="step: frame by frame; clip: whole clips.")] = "step",

@@ -33,7 +33,7 @@ class _Ncnn(Onnx):
     graph = ""
     settings = (
         "opt.use_fp16_packed, use_fp16_storage and use_fp16_arithmetic: false; they are on by default, and "
-        "halve the digits of the logits",
+        "logits then differ by up to 0.2 %",
         "arrays without the first axis, the batch's: a frame is (3, size, size), 1 / n is (1, 1, 1)",
     )
 

@@ -130,7 +130,7 @@ def test_a_sidecar_is_read_and_written_alike(tmp_path: Path) -> None:
     assert sidecar.check == Check(16, 2.5e-07, 0.5, 1e-4, 0.079473, 0.095)
     assert [state.next for state in sidecar.states] == ["state_1", "new_state_1"]
     sidecar.write(path)
-    later = {"oldest_runtime": "", "weights_sha256": "", "settings": [], "graph": ""}
+    later = {"oldest_runtime": "", "weights_sha256": "", "settings": [], "graph": "", "companions": {}}
     assert json.loads(path.read_text()) == json.loads(SIDECAR) | later
 
 
