@@ -33,7 +33,7 @@ def export(
     runtime: Annotated[
         list[str] | None,
         typer.Option(
-            help="Runtime: onnx, for many (default), onnxruntime, onnxruntime-web, openvino, opencv, "
+            help="Runtime: onnx, for many (default), onnxruntime, onnxruntime-web, openvino, opencv, ncnn, "
             "torch.export, litert, executorch; repeat."
         ),
     ] = None,

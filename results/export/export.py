@@ -24,7 +24,7 @@ from results.export.comparison import (
 from results.export.program import calibration_examples, fitted_frames, interface_of, make_program
 from results.provenance import sha256
 from results.runtimes.preprocessing import Preprocessing
-from results.runtimes.registry import runtime_named
+from results.runtimes.registry import companions_of, runtime_named
 from results.runtimes.runtime import Program
 from results.runtimes.sidecar import Check, Form, Precision, Sidecar, sidecar_of
 from search_space.architecture.parts import ClipShape
@@ -68,14 +68,13 @@ class ExportTarget:
     def file_name(self) -> str:
         """Name of the exported file, such as ``step.onnx``, ``step.openvino.onnx`` or ``clip.int8.pte``."""
         runtime = runtime_named(self.runtime)
-        # Several runtimes take files of this suffix, one of which the suffix is named after.
-        words = ["" if runtime.suffix != ".onnx" or runtime.name == "onnx" else runtime.name]
-        words.insert(0, "" if self.streams == 1 else f"x{self.streams}")
+        words = ["" if self.streams == 1 else f"x{self.streams}"]
+        words.append(runtime.name if runtime.named_files else "")
         words.append("" if self.precision == "float32" else self.precision)
         return ".".join([self.form, *filter(None, words)]) + runtime.suffix
 
     def require_known(self) -> None:
-        """Refuse what is not known, a precision that the runtime does not have, and clip forms of streams.
+        """Refuse a runtime that is not known, and what it does not have.
 
         Raises:
             ExportError: it is one of them.
@@ -84,10 +83,16 @@ class ExportTarget:
             raise ExportError(
                 f"the {self.form} form of {self.streams} streams", hint="a step takes one or more, a clip one"
             )
-        known = runtime_named(self.runtime).precisions
-        if self.precision not in known:
+        runtime = runtime_named(self.runtime)
+        if self.precision not in runtime.precisions:
+            known = ", ".join(runtime.precisions)
+            raise ExportError(f"{self.runtime} has no {self.precision} export", hint=f"it has {known}")
+        if self.form not in runtime.forms:
+            known = ", ".join(f"--form {form}" for form in runtime.forms)
+            raise ExportError(f"{self.runtime} has no export of the {self.form} form", hint=f"it has {known}")
+        if self.streams > 1 and not runtime.batches:
             raise ExportError(
-                f"{self.runtime} has no {self.precision} export", hint=f"it has {', '.join(known)}"
+                f"{self.runtime} has no export of {self.streams} streams", hint="it takes one video at a time"
             )
 
     @property
@@ -127,7 +132,7 @@ class ExportResult:
         name: name of the member.
         path: exported file; None if there is none.
         check: comparison with PyTorch; None if the export failed before it.
-        bytes: size of the file.
+        bytes: size of the file, with its companions.
         seconds: duration of the export and its comparison.
         reason: why there is no file; empty if there is one.
     """
@@ -205,14 +210,15 @@ def export_network(
     """
     started = time.monotonic()
     path = folder / target.file_name
+    companions = companions_of(path, target.runtime)
     _check_request(name, model, labels, target)
     deployed = deploy(model).eval()
     folder.mkdir(parents=True, exist_ok=True)
     # The old export goes first: a sidecar must never stand beside another network's file.
-    _remove(path)
+    _remove(path, companions)
     with ExitStack() as undo:
         # Whatever ends this early, a file that does not compute the network does not stay.
-        undo.callback(_remove, path)
+        undo.callback(_remove, path, companions)
         with torch_threads(1), torch.no_grad():
             module = StepModule(deployed) if target.form == "step" else ClipModule(deployed)
             preprocessing = Preprocessing.of(networks_of(model)[0].architecture.input)
@@ -236,7 +242,8 @@ def export_network(
         sidecar = replace(sidecar, check=check, accuracy=accuracy, weights_sha256=weights_sha256)
         sidecar.write(sidecar_of(path))
         undo.pop_all()
-    return ExportResult(name, path, check, path.stat().st_size, time.monotonic() - started)
+    size = sum(file.stat().st_size for file in (path, *companions))
+    return ExportResult(name, path, check, size, time.monotonic() - started)
 
 
 def _beside_float32(share: float) -> str:
@@ -247,7 +254,7 @@ def _beside_float32(share: float) -> str:
 
 
 def _check_request(name: str, model: MoViNet | Ensemble, labels: Sequence[str], target: ExportTarget) -> None:
-    """Refuse a target that there is not, and labels that are not one for each class."""
+    """Refuse what there is not, and labels that are not one for each class."""
     target.require_known()
     if model.classes != len(labels):
         raise ExportError(
@@ -306,6 +313,7 @@ def _sidecar(
         oldest_runtime=runtime.oldest,
         settings=runtime.settings,
         graph=runtime.graph,
+        companions={file.name: sha256(file) for file in companions_of(path, target.runtime)},
     )
 
 
@@ -319,9 +327,9 @@ def _require_equal(name: str, check: Check) -> None:
         )
 
 
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    sidecar_of(path).unlink(missing_ok=True)
+def _remove(path: Path, companions: Iterable[Path]) -> None:
+    for file in (path, sidecar_of(path), *companions):
+        file.unlink(missing_ok=True)
 
 
 def retimed(result: ExportResult) -> ExportResult:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from results.provenance import sha256
-from results.runtimes.registry import SUFFIXES, runtime_named
+from results.runtimes.registry import SUFFIXES, companions_of, runtime_named
 from results.runtimes.sidecar import Form, Sidecar, sidecar_of
 from search_space.errors import ExportError
 
@@ -98,11 +98,7 @@ class _Export:
                 f"{path} is the {self.sidecar.form} form, and this needs the {self.form} form",
                 hint=f"export it with --form {self.form}",
             )
-        if sha256(path) != self.sidecar.sha256:
-            raise ExportError(
-                f"{path} is not what {sidecar_of(path).name} describes: its SHA-256 differs",
-                hint="it is damaged or of another export; export the member again",
-            )
+        _require_same_files(path, self.sidecar)
         self.runtime = runtime.name
         self._compute = runtime.load(
             path,
@@ -110,6 +106,26 @@ class _Export:
             [tensor.name for tensor in self.sidecar.outputs],
             threads,
         )
+
+
+def _require_same_files(path: Path, sidecar: Sidecar) -> None:
+    """Refuse an exported file, or one that it needs beside it, that is not what its sidecar describes."""
+    needed = {file.name for file in companions_of(path, sidecar.runtime)}
+    if needed != set(sidecar.companions):
+        raise ExportError(
+            f"{path} needs {', '.join(needed) or 'nothing'} beside it, and {sidecar_of(path).name} describes "
+            f"{', '.join(sidecar.companions) or 'nothing'}",
+            hint="give the files their own names again, or export the member again",
+        )
+    for name, digest in {path.name: sidecar.sha256, **sidecar.companions}.items():
+        file = path.with_name(name)
+        if not file.is_file():
+            raise ExportError(f"{file} does not exist, and {path} needs it", hint="export the member again")
+        if sha256(file) != digest:
+            raise ExportError(
+                f"{file} is not what {sidecar_of(path).name} describes: its SHA-256 differs",
+                hint="it is damaged or of another export; export the member again",
+            )
 
 
 class ExportRunner(_Export):

@@ -142,6 +142,7 @@ def _loadable(path: Path) -> str | bytes:
 
 class _OnnxRuntime(Onnx):
     name = "onnxruntime"
+    named_files = True
     graph = "for ONNX Runtime on x86 processors"
 
     def finish(self, path: Path) -> None:

@@ -19,13 +19,15 @@ from numpy.typing import NDArray
 
 _BLOCK = 16
 """Channels in a block, where processors have the widest registers."""
+_ZERO = np.zeros(1, np.float32)
 _CHANNELWISE = {"Add", "AveragePool", "Clip", "HardSwish", "Relu"}
 
 
 def make_portable(path: Path) -> None:
     """Rewrite the file of an exported network so that many runtimes compute it rightly."""
     model, own = onnx.load(path), _with_own_constants
-    _rewrite(model, {"AveragePool": _global_pooling, "Conv": _cut, "Concat": own, "MatMul": own})
+    constants = {"ConstantOfShape": _with_value, "Concat": own, "MatMul": own}
+    _rewrite(model, {"AveragePool": _global_pooling, "Conv": _cut, **constants})
     _save(model, path)
 
 
@@ -66,6 +68,9 @@ def _save(model: Any, path: Path) -> None:
     # Some runtimes call a graph's outputs by the names of the nodes that make them.
     for node in model.graph.node:
         node.name = node.output[0]
+    # The exporter writes down where in which file of this machine each node comes from.
+    for described in (model, model.graph, *_nodes(model.graph), *_values(model.graph)):
+        described.ClearField("metadata_props")
     kept = [opset for opset in model.opset_import if opset.domain in used]
     del model.opset_import[:]
     model.opset_import.extend(kept)
@@ -81,6 +86,10 @@ def _nodes(graph: Any) -> Iterator[Any]:
         for attribute in node.attribute:
             for inner in (attribute.g, *attribute.graphs):
                 yield from _nodes(inner)
+
+
+def _values(graph: Any) -> list[Any]:
+    return [*graph.value_info, *graph.input, *graph.output, *graph.initializer]
 
 
 def _shapes(model: Any) -> dict[str, list[int]]:
@@ -249,6 +258,13 @@ def _averages(inputs: int, outputs: int, kernel: int, stride: int, pad: int) -> 
         last = min(inputs, row * stride - pad + kernel)
         matrix[row, first:last] = 1.0 / (last - first)
     return matrix
+
+
+def _with_value(_: Any, node: Any, __: dict[str, list[int]]) -> list[Any]:
+    """Return zeros that say that they are zeros: OpenCV 5.0 has no default for the value."""
+    if not node.attribute:
+        node.attribute.append(onnx.helper.make_attribute("value", onnx.numpy_helper.from_array(_ZERO)))
+    return [node]
 
 
 def _with_own_constants(model: Any, node: Any, _: dict[str, list[int]]) -> list[Any]:

@@ -51,6 +51,7 @@ def package_version() -> str:
 
 class _OnnxRuntimeWeb(Onnx):
     name = PACKAGE
+    named_files = True
     packages = ("onnx", "onnxscript")
     precisions = ("float32",)
     oldest = ""

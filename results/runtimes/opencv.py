@@ -16,6 +16,7 @@ from search_space.errors import ExportError
 
 class _OpenCv(Onnx):
     name = "opencv"
+    named_files = True
     packages = ("onnx", "onnxscript", "opencv-python-headless")
     precisions = ("float32",)
     oldest = ""

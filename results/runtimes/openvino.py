@@ -16,6 +16,7 @@ from search_space.errors import ExportError
 
 class _OpenVino(Onnx):
     name = "openvino"
+    named_files = True
     packages = ("onnx", "onnxscript", "openvino")
     precisions = ("float32",)
     oldest = ""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from results.provenance import versions
-from results.runtimes.sidecar import Precision
+from results.runtimes.sidecar import Form, Precision
 from search_space.errors import ExportError
 
 # Programs that only run exports need not load torch.
@@ -57,8 +57,12 @@ class Runtime(ABC):
     Attributes:
         name: name in sidecars.
         suffix: suffix of its files.
+        companions: suffixes, in place of that, of further files that belong to each.
+        named_files: whether its files have its name before the suffix, which others have, too.
         packages: packages whose versions a sidecar records.
         precisions: precisions that it can be exported in.
+        forms: forms that it can be exported in.
+        batches: whether a call of a step can take several videos.
         channels_last: whether images and states have their channels last in its files.
         oldest: oldest version of the runtime that its files were tried in; empty if only the installed one
             was.
@@ -68,8 +72,12 @@ class Runtime(ABC):
 
     name: str
     suffix: str
+    companions: tuple[str, ...] = ()
+    named_files: bool = False
     packages: tuple[str, ...]
     precisions: tuple[Precision, ...] = ("float32",)
+    forms: tuple[Form, ...] = ("step", "clip")
+    batches: bool = True
     channels_last: bool = False
     oldest: str = ""
     graph: str = ""
@@ -81,7 +89,7 @@ class Runtime(ABC):
 
     @abstractmethod
     def convert(self, program: Program, path: Path) -> None:
-        """Write the program's file.
+        """Write the program's file, and its companions.
 
         Raises:
             ExportError: a package is not installed, or the converter fails.

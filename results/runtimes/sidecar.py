@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -129,6 +129,7 @@ class Sidecar:
         settings: what a program has to set in the runtime to get the same results, a sentence each.
         graph: what the graph of an ONNX file was written for: ``portable`` is right in many runtimes; empty
             for other files.
+        companions: SHA-256 by name of each further file, beside it, that the exported file needs.
     """
 
     name: str
@@ -152,6 +153,7 @@ class Sidecar:
     weights_sha256: str = ""
     settings: tuple[str, ...] = ()
     graph: str = ""
+    companions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def unit(self) -> str:
@@ -206,9 +208,9 @@ class Sidecar:
         content = read_json(
             path, dict[str, Any], error=ExportError, hint=_HINT, missing=missing, format=FORMAT
         )
-        for field, key in (("pixels", "inputs"), ("logits", "outputs")):
+        for own, key in (("pixels", "inputs"), ("logits", "outputs")):
             tensors = content.get(key)
-            content[field] = tensors[0] if isinstance(tensors, list) and tensors else None
+            content[own] = tensors[0] if isinstance(tensors, list) and tensors else None
         return from_json(content, cls, where=str(path), error=ExportError, hint=_HINT)
 
 

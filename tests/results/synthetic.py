@@ -20,7 +20,13 @@ from search_space.architecture.parts import STREAM, ClipShape, Kernel, Layer, Op
 from search_space.network.ensemble import Ensemble
 from search_space.network.model import MoViNet, build
 
-EXTRAS = {"litert": "litert_torch", "executorch": "executorch", "openvino": "openvino", "opencv": "cv2"}
+EXTRAS = {
+    "litert": "litert_torch",
+    "executorch": "executorch",
+    "openvino": "openvino",
+    "opencv": "cv2",
+    "ncnn": "ncnn",
+}
 CLASSES = 5
 LABELS = tuple(f"label {index}" for index in range(CLASSES))
 SIZE = 24

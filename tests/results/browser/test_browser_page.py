@@ -126,6 +126,8 @@ def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (["--page", "demo"], "--page demo"),
         (["--runtime", PACKAGE, "--form", "clip", "--page", "demo"], "without --form clip and --streams"),
         (["--runtime", PACKAGE, "--streams", "4", "--page", "demo"], "without --form clip and --streams"),
+        (["--runtime", "ncnn", "--streams", "4"], "ncnn has no export of 4 streams"),
+        (["--runtime", "ncnn", "--form", "clip"], "ncnn has no export of the clip form"),
         (["--streams", "4", "--form", "clip"], "the clip form of 4 streams"),
         (["--runtime", PACKAGE, "--page", "A0"], "A0 holds step.onnx.json, which this command did not write"),
         (["--runtime", "onnx", "--runtime", "nothing"], "runtime 'nothing' is not known"),

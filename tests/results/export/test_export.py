@@ -346,7 +346,9 @@ def test_sidecars_of_other_versions_are_refused(
 
 
 def test_runners_are_for_their_own_files(exported: Path, tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=r"not an exported network .*\.onnx, \.pt2, \.pte, \.tflite"):
+    with pytest.raises(
+        ExportError, match=r"not an exported network .*\.onnx, \.param, \.pt2, \.pte, \.tflite"
+    ):
         ExportRunner(tmp_path / "step.bin")
     path = shutil.copy(exported / "A4" / "step.onnx", tmp_path / "step.tflite")
     shutil.copy(exported / "A4" / "step.onnx.json", tmp_path / "step.tflite.json")

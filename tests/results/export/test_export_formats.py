@@ -21,7 +21,7 @@ from results.inference.runners import ClipRunner
 from results.inference.streaming import StreamingClassifier, softmax
 from results.runtimes import sidecar
 from results.runtimes.preprocessing import Preprocessing
-from results.runtimes.registry import RUNTIMES
+from results.runtimes.registry import RUNTIMES, companions_of
 from results.runtimes.runtime import Program, Runtime
 from results.runtimes.sidecar import Sidecar
 from results.runtimes.torch_export import refuse_pickles
@@ -42,8 +42,8 @@ def test_extras_are_asked_for(runtime: str, tmp_path: Path, monkeypatch: pytest.
 
 FORMATS = [
     (form, name, precision)
-    for form in ("step", "clip")
     for name, runtime in RUNTIMES.items()
+    for form in runtime.forms
     for precision in runtime.precisions
 ]
 FAST = {
@@ -52,6 +52,7 @@ FAST = {
     ("step", "openvino", "float32"),
     ("step", "opencv", "float32"),
     ("clip", "opencv", "float32"),
+    ("step", "ncnn", "float32"),
     ("step", "torch.export", "float32"),
 }
 
@@ -86,8 +87,11 @@ def test_every_format_computes_the_network(
     bound = 1e-5 if precision == "float32" else 0.1
     assert 0 < result.check.relative < bound
     name = target.file_name
-    assert sorted(path.name for path in tmp_path.iterdir()) == [name, f"{name}.json"]
     about = Sidecar.read(tmp_path / f"{name}.json")
+    companions = [path.name for path in companions_of(tmp_path / name, runtime)]
+    assert {path.name for path in tmp_path.iterdir()} == {name, f"{name}.json", *companions}
+    assert sorted(about.companions) == sorted(companions)
+    assert result.bytes == sum((tmp_path / file).stat().st_size for file in (name, *companions))
     assert (about.form, about.runtime, about.precision) == (form, runtime, precision)
     assert about.accuracy["stream_top1"] == 0.5
     assert about.accuracy.get("videos", 0) == (2 if precision == "int8" else 0)
@@ -120,6 +124,12 @@ def test_a_precision_that_a_runtime_has_not_is_refused(tmp_path: Path) -> None:
             labels=LABELS,
             target=ExportTarget("torch.export", precision="int8"),
         )
+
+
+def test_a_form_that_a_runtime_has_not_is_refused(tmp_path: Path) -> None:
+    target = ExportTarget("ncnn", "clip")
+    with pytest.raises(ExportError, match=r"ncnn has no export of the clip form.*--form step"):
+        export_network(network(), tmp_path, clip(), name="A0", labels=LABELS, target=target)
 
 
 @pytest.mark.parametrize(
