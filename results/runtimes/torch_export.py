@@ -41,6 +41,9 @@ class _TorchExport(Runtime):
                 recorded = torch.export.export(program.module, program.examples[0], strict=False)
                 # They would be the one pickle in the file, and nothing needs them.
                 recorded._example_inputs = None
+                # Where in which file of this machine each operation comes from.
+                for node in recorded.graph.nodes:
+                    node.meta.pop("stack_trace", None)
                 # An open file: not every path is text, as torch wants it.
                 with path.open("wb") as file:
                     torch.export.save(recorded, file)
