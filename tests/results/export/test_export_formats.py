@@ -6,23 +6,25 @@ import json
 import shutil
 import sys
 import zipfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import torch
 
-from results.export import export
-from results.export.comparison import share_of_float32_time
+from results.export import comparison
 from results.export.export import ExportClips, ExportTarget, export_network
 from results.inference.isolated_run import isolated_run
 from results.inference.runners import ClipRunner
 from results.inference.streaming import StreamingClassifier, softmax
 from results.runtimes import sidecar
+from results.runtimes.onnx import Onnx
 from results.runtimes.preprocessing import Preprocessing
 from results.runtimes.registry import RUNTIMES, companions_of
-from results.runtimes.runtime import Program, Runtime
+from results.runtimes.runtime import Arrays, Compute, Program
 from results.runtimes.sidecar import Sidecar
 from results.runtimes.torch_export import refuse_pickles
 from search_space.architecture.parts import STREAM
@@ -187,23 +189,40 @@ def test_a_runtime_that_dies_is_an_error(tmp_path: Path, monkeypatch: pytest.Mon
         isolated_run(tmp_path / "step.onnx", frames, calls=1)
 
 
-@pytest.mark.parametrize(("share", "words"), [(0.5, "0.50 of the time in"), (1.8, "float32 is the better")])
-def test_int8_is_told_with_its_time_beside_float32(
-    share: float, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    measured = list[tuple[str, int]]()
-
-    def measure(runtime: Runtime, program: Program, path: Path) -> float:
-        measured.append((program.precision, path.stat().st_size))
-        assert share_of_float32_time(runtime, program, path) > 0
-        return share
-
-    monkeypatch.setattr(export, "share_of_float32_time", measure)
+def test_int8_is_told_with_its_time_beside_float32(tmp_path: Path) -> None:
     target = ExportTarget("onnxruntime", precision="int8")
     result = export_network(network(), tmp_path, clip(), name="A0", labels=LABELS, target=target)
-    assert len(measured) == 1 and words in result.text()
-    assert [path.name for path in sorted(tmp_path.iterdir())] == [
-        target.file_name,
-        f"{target.file_name}.json",
-    ]
-    assert Sidecar.read(tmp_path / f"{target.file_name}.json").check.float32_share == share
+    files = [target.file_name, f"{target.file_name}.json"]
+    assert [path.name for path in sorted(tmp_path.iterdir())] == files
+    check = Sidecar.read(tmp_path / files[1]).check
+    assert check == result.check and check.float32_share is not None and check.float32_share > 0
+    for share, words in ((0.5, "0.50 of the time in float32"), (1.8, "float32 is the better file")):
+        assert words in replace(result, check=replace(check, float32_share=share)).text()
+
+
+def test_the_share_of_float32_time_is_of_calls_in_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, called = [0], list[str]()
+
+    class Invented(Onnx):
+        def convert(self, program: Program, path: Path) -> None:
+            assert program.precision == "float32"
+            path.write_bytes(b"float32")
+
+        def load(self, path: Path, inputs: Sequence[str], outputs: Sequence[str], threads: int) -> Compute:
+            name, nanoseconds = path.stem, 300 if path.stem == "int8" else 100
+
+            def compute(feed: Arrays) -> Arrays:
+                called.append(name)
+                clock[0] += nanoseconds
+                return feed
+
+            return compute
+
+    monkeypatch.setattr("results.export.comparison.time.process_time_ns", lambda: clock[0])
+    (tmp_path / "int8.onnx").write_bytes(b"int8")
+    example = (torch.zeros(1, 3, 2, 2),)
+    program = Program(torch.nn.Identity(), ["frame"], ["logits"], [example], (0,), precision="int8")
+    assert comparison.share_of_float32_time(Invented(), program, tmp_path / "int8.onnx") == 3.0
+    assert called[::2] == ["int8"] * (len(called) // 2) and set(called[1::2]) == {"float32"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from results.export.export import ExportTarget, export_network
 from results.inference.runners import ExportRunner
 from results.provenance import sha256
 from results.runtimes.ncnn import NCNN, _renamed
-from results.runtimes.onnx import ONNX
+from results.runtimes.onnx import ONNX, Onnx
 from results.runtimes.runtime import Program
 from results.runtimes.sidecar import Sidecar, sidecar_of
 from search_space.errors import ExportError
@@ -64,6 +65,8 @@ def test_what_pnnx_cannot_convert_is_said(
     monkeypatch.setitem(
         sys.modules, "ncnn", SimpleNamespace(layer_to_index=lambda kind: 6 if "::" not in kind else -1)
     )
+    # What the graph is does not matter to these scripts, and making one takes seconds.
+    monkeypatch.setattr(Onnx, "convert", lambda _, __, path: path.write_bytes(b"graph"))
     target = tmp_path / "exports"
     with pytest.raises(ExportError, match=rf"(?s){words}.*another --runtime"):
         export_network(network(), target, clip(), name="A0", labels=LABELS, target=ExportTarget("ncnn"))
@@ -81,6 +84,14 @@ def test_the_file_beside_the_graph_goes_with_it(tmp_path: Path, monkeypatch: pyt
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an exported step."""
+    folder = tmp_path_factory.mktemp("exported")
+    export_network(network(), folder, clip(), name="A0", labels=LABELS)
+    return folder
+
+
 @pytest.mark.parametrize(
     ("told", "written", "words"),
     [
@@ -95,11 +106,12 @@ def test_the_file_beside_the_graph_is_checked(
     told: dict[str, str],
     written: bytes | None,
     words: str,
+    exported: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    path = tmp_path / "step.onnx"
-    export_network(network(), tmp_path, clip(), name="A0", labels=LABELS)
+    path = Path(shutil.copy(exported / "step.onnx", tmp_path))
+    shutil.copy(sidecar_of(exported / "step.onnx"), tmp_path)
     other = tmp_path / "step.bin"
     other.write_bytes(b"weights")
     # As before there were any.
