@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import shutil
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -52,7 +53,7 @@ def write_browser_page(export: Path, folder: Path) -> Path:
     for theirs, ours in _RUNTIME.items():
         shutil.copyfile(distributed / theirs, folder / ours)
     shutil.copyfile(export, folder / MODEL)
-    shutil.copyfile(sidecar_of(export), folder / f"{MODEL}.json")
+    replace(sidecar, file=MODEL).write(sidecar_of(folder / MODEL))
     page = folder / "index.html"
     page.write_text(Template(_own("index.html")).substitute(_words(sidecar)), encoding="utf-8")
     return page

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 import movinas
 from results.browser.browser_page import PAGE_FILES, write_browser_page
 from results.export.export import ExportTarget, export_network
+from results.inference.runners import ExportRunner
 from results.member import write_member
 from results.runtimes.onnxruntime_web import PACKAGE, package_folder
 from results.runtimes.preprocessing import Preprocessing
@@ -95,6 +96,8 @@ def test_a_page_has_all_of_its_files(page: Path) -> None:
     assert "A0, frame by frame" in (page / "index.html").read_text()
     about = json.loads((page / "step.onnx.json").read_text())
     assert about["runtime"] == PACKAGE and about["versions"][PACKAGE]
+    # It is an export as any other, under the name that it has here.
+    assert about["file"] == "step.onnx" and ExportRunner(page / "step.onnx").runtime == PACKAGE
 
 
 def test_other_exports_get_no_page(tmp_path: Path) -> None:
@@ -178,6 +181,7 @@ def browser() -> Iterator[Any]:
     with api.sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
         tab = started.new_page(viewport={"width": 360, "height": 720})
+        tab.set_default_timeout(300_000)  # a busy machine takes its time
         tab.asked, tab.complaints = [], []
         tab.on("request", lambda request: tab.asked.append(request.url))
         tab.on("console", lambda message: tab.complaints.append(message.text))
@@ -220,7 +224,7 @@ SEEN = """async ([address, count]) => {
 }"""
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_the_page_says_what_pytorch_says(page: Path, address: str, browser: Any, tmp_path: Path) -> None:
     film(page / "film.webm")
     browser.goto(address)
@@ -240,7 +244,7 @@ def test_the_page_says_what_pytorch_says(page: Path, address: str, browser: Any,
     assert all(asked.startswith((address, "blob:", "data:")) for asked in browser.asked)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_the_page_by_keyboard_on_a_narrow_screen(address: str, browser: Any, tmp_path: Path) -> None:
     browser.goto(address)
     says(browser, "Ready")
@@ -263,7 +267,7 @@ def test_the_page_by_keyboard_on_a_narrow_screen(address: str, browser: Any, tmp
     assert browser.complaints == []
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_what_no_browser_plays_is_said(address: str, browser: Any, tmp_path: Path) -> None:
     (tmp_path / "notes.webm").write_text("no video")
     browser.goto(address)
