@@ -5,9 +5,9 @@
 ``plain`` steps with the same weights as streaming networks are usually written in PyTorch: batch norm not
 folded, buffers concatenated along the time of (batch, channels, frames, height, width), 2-D layers over
 rearranged copies in the default memory order. ``eager`` is the folded network in inference mode.
-``onnxruntime`` and, where its extra is installed, ``litert`` are the exports that ``results.export.export``
-writes, with the states handed over at every frame. ``--official`` times .tflite files of the official
-implementation beside them. Variants take turns in random order, so that a busy machine slows them alike; each
+``onnx``, ``onnxruntime`` and, where its extra is installed, ``litert`` are the exports that
+``results.export.export`` writes, with the states handed over at every frame. ``--official`` times .tflite
+files of the official implementation beside them. Variants take turns in random order, so that a busy machine slows them alike; each
 is first compared with the eager network over 6 chained frames. Medians and minima are printed. ``--alone``
 times each variant by itself, its weights in the caches, as in a service that runs one network.
 """
@@ -40,7 +40,7 @@ from search_space.network.layers import ConvNorm, TemporalConvNorm
 from search_space.network.model import MoViNet, build
 
 Run = Callable[[Tensor], Tensor]
-RUNTIMES = ("onnxruntime", "litert")
+RUNTIMES = ("onnx", "onnxruntime", "litert")
 
 
 class PlainStep:

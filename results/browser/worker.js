@@ -22,7 +22,7 @@ async function open() {
   ort.env.wasm.wasmBinary = wasm;
   ort.env.logLevel = "error";
   network = await Network.open(ort, new Uint8Array(model), sidecar);
-  await network.run(new Float32Array(network.filled(sidecar.inputs[0].shape, 0).data));  // the first one is slow
+  await network.run(network.filled(sidecar.inputs[0].shape, 0).data);  // the first one is slow
   network.reset();
   return { kind: "ready", sidecar };
 }

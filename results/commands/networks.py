@@ -64,12 +64,12 @@ def export(
     targets = [
         ExportTarget(name, wanted, precision, streams=streams) for name in runtime or [DEFAULT_RUNTIME]
     ]
-    for target in targets:
-        target.require_known()
-    model, description = load_member(member)
-    require_folder(member, option="MEMBER")
     if page is not None:
         _require_page(page, runtime or [], wanted, streams)
+    for target in targets:
+        target.require_possible()
+    model, description = load_member(member)
+    require_folder(member, option="MEMBER")
     evaluation: list[LabelledClip] = []
     calibration: list[NDArray[np.uint8]] = []
     if data:

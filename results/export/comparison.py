@@ -128,14 +128,7 @@ def share_of_float32_time(runtime: Runtime, program: Program, path: Path) -> flo
     Raises:
         ExportError: the program cannot be exported in float32, or one of the two cannot be run.
     """
-    feed = {
-        name: (
-            tensor.permute(0, 2, 3, 1).contiguous()
-            if runtime.channels_last and index in program.images
-            else tensor
-        ).numpy()
-        for index, (name, tensor) in enumerate(zip(program.inputs, program.examples[0], strict=True))
-    }
+    feed = program.feed(0, channels_last=runtime.channels_last)
     with tempfile.TemporaryDirectory() as scratch:
         plain = Path(scratch) / f"float32{runtime.suffix}"
         runtime.convert(replace(program, precision="float32"), plain)

@@ -73,8 +73,8 @@ class ExportTarget:
         words.append("" if self.precision == "float32" else self.precision)
         return ".".join([self.form, *filter(None, words)]) + runtime.suffix
 
-    def require_known(self) -> None:
-        """Refuse a runtime that is not known, and what it does not have.
+    def require_possible(self) -> None:
+        """Refuse a runtime that is not known or not installed, and what it does not have.
 
         Raises:
             ExportError: it is one of them.
@@ -94,6 +94,7 @@ class ExportTarget:
             raise ExportError(
                 f"{self.runtime} has no export of {self.streams} streams", hint="it takes one video at a time"
             )
+        runtime.require_installed()
 
     @property
     def allowed(self) -> float:
@@ -255,7 +256,7 @@ def _beside_float32(share: float) -> str:
 
 def _check_request(name: str, model: MoViNet | Ensemble, labels: Sequence[str], target: ExportTarget) -> None:
     """Refuse what there is not, and labels that are not one for each class."""
-    target.require_known()
+    target.require_possible()
     if model.classes != len(labels):
         raise ExportError(
             f"{name} has {model.classes} classes and {len(labels)} labels were given",

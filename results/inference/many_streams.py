@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from results.inference.open_step import open_step
 from results.inference.runners import Runner
-from results.inference.streaming import softmax
+from results.inference.streaming import most_probable, nothing_seen, softmax
 from results.runtimes.preprocessing import Preprocessing
 from search_space.errors import DataError, ExportError
 
@@ -76,7 +76,7 @@ class ManyStreams:
             call = _Call(self._runner.initial_state(), [_FREE] * self._runner.streams)
             self._calls.append(call)
         call.rows[row] = self._joined
-        self._streams[self._joined] = _Stream(call, row, self._nothing_seen())
+        self._streams[self._joined] = _Stream(call, row, nothing_seen(self.labels))
         return self._joined
 
     def leave(self, stream: int) -> None:
@@ -99,7 +99,7 @@ class ManyStreams:
         """
         found = self._known(stream)
         found.call.state = self._runner.cleared(found.call.state, found.row)
-        self._streams[stream] = _Stream(found.call, found.row, self._nothing_seen())
+        self._streams[stream] = _Stream(found.call, found.row, nothing_seen(self.labels))
 
     def push(self, frames: Mapping[int, NDArray[np.uint8]]) -> dict[int, NDArray[np.float32]]:
         """Feed the next frame of some videos.
@@ -134,9 +134,7 @@ class ManyStreams:
         Raises:
             ExportError: there is no such video.
         """
-        probabilities = self._known(stream).probabilities
-        order = np.argsort(-probabilities, kind="stable")[:count]
-        return [(self.labels[index], float(probabilities[index])) for index in order]
+        return most_probable(self.labels, self._known(stream).probabilities, count)
 
     def _called(
         self, call: _Call, pixels: Mapping[int, NDArray[np.float32]]
@@ -167,9 +165,6 @@ class ManyStreams:
         if stream not in self._streams:
             raise ExportError(f"there is no video {stream}", hint="join() returns the number of a new one")
         return self._streams[stream]
-
-    def _nothing_seen(self) -> NDArray[np.float32]:
-        return np.full(len(self.labels), 1.0 / len(self.labels), np.float32)
 
 
 @dataclass(eq=False)

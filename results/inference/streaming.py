@@ -34,7 +34,7 @@ class StreamingClassifier:
         self.frames = 0
         self._runner = runner
         self._state = runner.initial_state()
-        self._probabilities = np.full(len(labels), 1.0 / len(labels), dtype=np.float32)
+        self._probabilities = nothing_seen(labels)
 
     @classmethod
     def open(cls, path: str | Path, *, threads: int = 1) -> StreamingClassifier:
@@ -76,18 +76,30 @@ class StreamingClassifier:
 
     def top(self, count: int = 5) -> list[tuple[str, float]]:
         """Return the ``count`` most probable labels with their probabilities, the most probable first."""
-        order = np.argsort(-self._probabilities, kind="stable")[:count]
-        return [(self.labels[index], float(self._probabilities[index])) for index in order]
+        return most_probable(self.labels, self._probabilities, count)
 
     def reset(self) -> None:
         """Forget the video so far; the next frame is the first of another one."""
         self._state = self._runner.initial_state()
         self.frames = 0
-        self._probabilities = np.full(len(self.labels), 1.0 / len(self.labels), dtype=np.float32)
+        self._probabilities = nothing_seen(self.labels)
 
     def another(self) -> StreamingClassifier:
         """Return a further stream, at its start, that shares this one's network."""
         return StreamingClassifier(self._runner, self.preprocessing, self.labels)
+
+
+def most_probable(
+    labels: tuple[str, ...], probabilities: NDArray[np.float32], count: int
+) -> list[tuple[str, float]]:
+    """Return the ``count`` most probable labels with their probabilities, the most probable first."""
+    order = np.argsort(-probabilities, kind="stable")[:count]
+    return [(labels[index], float(probabilities[index])) for index in order]
+
+
+def nothing_seen(labels: tuple[str, ...]) -> NDArray[np.float32]:
+    """Return the probabilities (classes,) before the first frame: all alike."""
+    return np.full(len(labels), 1.0 / len(labels), dtype=np.float32)
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

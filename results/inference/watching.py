@@ -92,9 +92,9 @@ def watch_many(
                 streams.leave(stream)
         began = time.perf_counter()
         streams.push(pushed)
-        spent = 1000 * (time.perf_counter() - began)
+        spent, memory = 1000 * (time.perf_counter() - began), resident_bytes()
         for stream, picture in pushed.items():
-            best, memory = tuple(streams.top(stream, top)), resident_bytes()
+            best = tuple(streams.top(stream, top))
             yield left[stream][0], Seen(number, number / fps, spent, memory, best, picture)
         number += 1
     if failed:

@@ -171,12 +171,10 @@ def _exported(network: MoViNet, operation: Operation, runtime: str, threads: int
         part, inputs, outputs, [tuple(example)], _images(example), [] if kind == "head" else _images(results)
     )
     path = scratch / f"{operation.text.replace(' ', '-')}{target.suffix}"
+    target.require_installed()
     target.convert(program, path)
     compute = target.load(path, inputs, outputs, threads)
-    feed = {
-        name: (tensor.permute(0, 2, 3, 1).contiguous() if target.channels_last else tensor).numpy()
-        for name, tensor in zip(inputs, example, strict=True)
-    }
+    feed = program.feed(0, channels_last=target.channels_last)
     return lambda: compute(feed)
 
 

@@ -22,23 +22,21 @@ _LOGGERS = ("torch", "torchao", "executorch")
 
 class _ExecuTorch(Runtime):
     name = "executorch"
+    modules = ("executorch.exir", f"{_XNNPACK}.partition.xnnpack_partitioner")
     suffix = ".pte"
     packages = ("executorch", "torchao")
     precisions = ("float32", "int8")
+
+    def module(self, name: str) -> Any:
+        """See :class:`Runtime`."""
+        with quiet(*_LOGGERS):
+            return super().module(name)
 
     def convert(self, program: Program, path: Path) -> None:
         """See :class:`Runtime`."""
         import torch
 
-        try:
-            with quiet(*_LOGGERS):
-                exir: Any = importlib.import_module("executorch.exir")
-                partition: Any = importlib.import_module(f"{_XNNPACK}.partition.xnnpack_partitioner")
-        except ImportError as error:
-            raise ExportError(
-                "exporting for ExecuTorch needs executorch, which is not installed",
-                hint="pip install 'movinas[executorch]'",
-            ) from error
+        exir, partition = (self.module(name) for name in self.modules)
         try:
             with quiet(*_LOGGERS), torch.no_grad():
                 recorded = torch.export.export(program.module, program.examples[0], strict=False)

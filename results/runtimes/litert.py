@@ -18,21 +18,21 @@ from search_space.errors import ExportError
 
 class _LiteRt(Runtime):
     name = "litert"
+    modules = ("litert_torch",)
+    remark = " into an environment of its own: it pins older packages"
     suffix = ".tflite"
     packages = ("litert-torch", "ai-edge-litert")
     channels_last = True
 
-    def convert(self, program: Program, path: Path) -> None:
+    def module(self, name: str) -> Any:
         """See :class:`Runtime`."""
         # Its variable against thirty lines of progress for each export.
         os.environ.setdefault("LITERT_TORCH_SHOW_PROGRESS", "n")
-        try:
-            litert: Any = importlib.import_module("litert_torch")
-        except ImportError as error:
-            raise ExportError(
-                "exporting for LiteRT needs litert-torch, which is not installed",
-                hint="pip install 'movinas[litert]' into an environment of its own: it pins older packages",
-            ) from error
+        return super().module(name)
+
+    def convert(self, program: Program, path: Path) -> None:
+        """See :class:`Runtime`."""
+        litert = self.module("litert_torch")
         import torch
 
         arguments = tuple(

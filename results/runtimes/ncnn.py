@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ _REMEDY = "take another version of ncnn and pnnx, or another --runtime"
 
 class _Ncnn(Onnx):
     name = "ncnn"
+    modules = ("ncnn", "pnnx")
     suffix = ".param"
     companions = (".bin",)
     named_files = True
@@ -40,8 +40,7 @@ class _Ncnn(Onnx):
 
     def convert(self, program: Program, path: Path) -> None:
         """See :class:`Runtime`."""
-        # Converting takes a while, and would be for nothing.
-        ncnn, pnnx = _module("ncnn"), _module("pnnx")
+        ncnn, pnnx = self.module("ncnn"), self.module("pnnx")
         with tempfile.TemporaryDirectory() as scratch:
             graph = Path(scratch) / "step.onnx"
             super().convert(program, graph)
@@ -68,7 +67,7 @@ class _Ncnn(Onnx):
 
     def load(self, path: Path, inputs: Sequence[str], outputs: Sequence[str], threads: int) -> Compute:
         """See :class:`Runtime`."""
-        ncnn = _module("ncnn")
+        ncnn = self.module("ncnn")
         net = ncnn.Net()
         net.opt.num_threads = threads
         net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
@@ -99,15 +98,6 @@ class _Ncnn(Onnx):
             return found
 
         return compute
-
-
-def _module(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ExportError(
-            f"an export for ncnn needs {name}, which is not installed", hint="pip install 'movinas[ncnn]'"
-        ) from error
 
 
 def _reason(done: subprocess.CompletedProcess[str]) -> str:

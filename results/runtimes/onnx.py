@@ -13,7 +13,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from results.runtimes.runtime import Compute, Program, Runtime, first_line, quiet
+from results.runtimes.runtime import Arrays, Compute, Program, Runtime, first_line, quiet
 from results.runtimes.sidecar import Precision
 from search_space.collection import without_collection
 from search_space.errors import ExportError
@@ -104,16 +104,13 @@ def _quantise(path: Path, program: Program) -> None:
     Counters and running sums stay as they are: they grow, and 8 bits could not tell frames apart.
     """
     quantization = importlib.import_module("onnxruntime.quantization")
-    feeds = [
-        {name: tensor.numpy() for name, tensor in zip(program.inputs, example, strict=True)}
-        for example in program.examples
-    ]
+    feeds = [program.feed(number) for number in range(len(program.examples))]
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc,name-defined]
         def __init__(self) -> None:
             self._left = iter(feeds)
 
-        def get_next(self) -> dict[str, NDArray[Any]] | None:
+        def get_next(self) -> Arrays | None:
             return next(self._left, None)
 
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,8 +1,8 @@
 // A network in ONNX Runtime for the web, for a program that sends it inputs and takes outputs through pipes.
 //
-// node onnxruntime_web.mjs PACKAGE MODEL NAMES: PACKAGE is the folder of onnxruntime-web, NAMES a JSON text of the inputs
-// ([name, shape] each) and the names of the outputs. Each call is the float32 values of all inputs in order; the
-// answer is how many values each output has, as int32, and then the values.
+// node onnxruntime_web.mjs PACKAGE MODEL NAMES: PACKAGE is the folder of onnxruntime-web, NAMES a JSON text of the
+// names of inputs and outputs. Once the model is loaded, a line of JSON has the outputs' shapes by name. Each call is
+// the float32 values of all inputs in order, the answer those of all outputs.
 import { readFile } from "node:fs/promises";
 import { writeSync } from "node:fs";
 import { pathToFileURL } from "node:url";
@@ -13,7 +13,9 @@ ort.env.wasm.numThreads = 1;
 ort.env.logLevel = "error";
 const { inputs, outputs } = JSON.parse(names);
 const session = await ort.InferenceSession.create(await readFile(model), { executionProviders: ["wasm"] });
-const lengths = inputs.map(([, shape]) => shape.reduce((product, length) => product * length, 1));
+const shapes = Object.fromEntries(
+  [...session.inputMetadata, ...session.outputMetadata].map(({ name, shape }) => [name, shape]));
+const lengths = inputs.map((name) => shapes[name].reduce((product, length) => product * length, 1));
 const wanted = 4 * lengths.reduce((sum, length) => sum + length, 0);
 
 /** Write all of it: a pipe takes as much as it has room for. */
@@ -29,16 +31,15 @@ function write(values) {
 async function answer(call) {
   const feed = {};
   let at = 0;
-  inputs.forEach(([name, shape], index) => {
-    feed[name] = new ort.Tensor("float32", new Float32Array(call.buffer, at, lengths[index]), shape);
+  inputs.forEach((name, index) => {
+    feed[name] = new ort.Tensor("float32", new Float32Array(call.buffer, at, lengths[index]), shapes[name]);
     at += 4 * lengths[index];
   });
   const found = await session.run(feed, outputs);
-  write(Int32Array.from(outputs, (name) => found[name].data.length));
   for (const name of outputs) write(found[name].data);
 }
 
-write(Int32Array.of(1));  // ready
+write(new TextEncoder().encode(`${JSON.stringify(shapes)}\n`));
 let call = new Uint8Array(wanted), have = 0;
 for await (let chunk of process.stdin)
   while (chunk.length) {

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import IO, Any
@@ -14,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from results.runtimes.onnx import Onnx
-from results.runtimes.runtime import Compute, Program, last_line
-from results.runtimes.sidecar import Sidecar, sidecar_of
+from results.runtimes.runtime import Compute, last_line
 from search_space.errors import ExportError
 
 PACKAGE = "onnxruntime-web"
@@ -61,11 +61,9 @@ class _OnnxRuntimeWeb(Onnx):
         """See :class:`Runtime`."""
         return {**super().versions(), PACKAGE: package_version()}
 
-    def convert(self, program: Program, path: Path) -> None:
+    def require_installed(self) -> None:
         """See :class:`Runtime`."""
-        # Converting takes a while, and would be for nothing.
         _node(), package_folder()
-        super().convert(program, path)
 
     def load(self, path: Path, inputs: Sequence[str], outputs: Sequence[str], threads: int) -> Compute:
         """See :class:`Runtime`.
@@ -75,9 +73,7 @@ class _OnnxRuntimeWeb(Onnx):
         """
         if threads != 1:
             raise ExportError(f"{PACKAGE} with {threads} threads", hint="it is run with one")
-        shapes = {tensor.name: tensor.shape for tensor in Sidecar.read(sidecar_of(path)).inputs}
-        of_outputs = {tensor.name: tensor.shape for tensor in Sidecar.read(sidecar_of(path)).outputs}
-        names = json.dumps({"inputs": [[name, shapes[name]] for name in inputs], "outputs": list(outputs)})
+        names = json.dumps({"inputs": list(inputs), "outputs": list(outputs)})
         script = resources.files("results.runtimes") / "onnxruntime_web.mjs"
         process = subprocess.Popen(
             [_node(), str(script), str(package_folder()), str(path), names],
@@ -88,33 +84,38 @@ class _OnnxRuntimeWeb(Onnx):
         assert process.stdin is not None and process.stdout is not None
         sent, answered = process.stdin, process.stdout
 
-        def values(dtype: type[np.generic], count: int) -> NDArray[Any]:
-            length = count * np.dtype(dtype).itemsize
-            content = answered.read(length)
-            if len(content) < length:
-                raise _failure(path, process)
-            return np.frombuffer(content, dtype)
+        def failure() -> ExportError:
+            return _failure(path, process)
 
-        values(np.int32, 1)
+        told = answered.readline()
+        if not told:
+            raise failure()
+        shapes: dict[str, list[int]] = json.loads(told)
 
         def compute(feed: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-            _send(sent, [feed[name] for name in inputs], lambda: _failure(path, process))
-            lengths = values(np.int32, len(outputs))
-            return {
-                name: values(np.float32, int(length)).reshape(of_outputs[name])
-                for name, length in zip(outputs, lengths, strict=True)
-            }
+            _send(sent, [feed[name] for name in inputs], failure)
+            return {name: _received(answered, shapes[name], failure) for name in outputs}
 
         return compute
 
 
-def _send(pipe: IO[bytes], arrays: Sequence[NDArray[Any]], failure: Any) -> None:
+def _send(pipe: IO[bytes], arrays: Sequence[NDArray[Any]], failure: Callable[[], ExportError]) -> None:
     try:
         for array in arrays:
             pipe.write(np.ascontiguousarray(array, np.float32).tobytes())
         pipe.flush()
     except BrokenPipeError as error:
         raise failure() from error
+
+
+def _received(
+    pipe: IO[bytes], shape: Sequence[int], failure: Callable[[], ExportError]
+) -> NDArray[np.float32]:
+    length = math.prod(shape) * np.dtype(np.float32).itemsize
+    content = pipe.read(length)
+    if len(content) < length:
+        raise failure()
+    return np.frombuffer(content, np.float32).reshape(shape)
 
 
 def _failure(path: Path, process: subprocess.Popen[bytes]) -> ExportError:

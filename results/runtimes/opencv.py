@@ -10,25 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from results.runtimes.onnx import Onnx
-from results.runtimes.runtime import Compute, Program, module_of_extra
+from results.runtimes.runtime import Compute
 from search_space.errors import ExportError
 
 
 class _OpenCv(Onnx):
     name = "opencv"
+    modules = ("cv2",)
     named_files = True
     packages = ("onnx", "onnxscript", "opencv-python-headless")
     precisions = ("float32",)
     oldest = ""
 
-    def convert(self, program: Program, path: Path) -> None:
-        """See :class:`Runtime`."""
-        _cv2()  # Converting takes a while, and would be for nothing.
-        super().convert(program, path)
-
     def load(self, path: Path, inputs: Sequence[str], outputs: Sequence[str], threads: int) -> Compute:
         """See :class:`Runtime`."""
-        cv2 = _cv2()
+        cv2 = self.module("cv2")
         cv2.setNumThreads(threads)
         try:
             model = cv2.dnn.readNetFromONNX(np.frombuffer(path.read_bytes(), np.uint8))
@@ -52,10 +48,6 @@ class _OpenCv(Onnx):
             return {name: np.array(values) for name, values in zip(outputs, found, strict=True)}
 
         return compute
-
-
-def _cv2() -> Any:
-    return module_of_extra("cv2", "opencv", "OpenCV")
 
 
 def _reason(error: Exception) -> str:

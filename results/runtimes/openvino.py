@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from results.runtimes.onnx import Onnx
-from results.runtimes.runtime import Compute, Program, first_line, module_of_extra
+from results.runtimes.runtime import Compute, first_line
 from search_space.errors import ExportError
 
 
 class _OpenVino(Onnx):
     name = "openvino"
+    modules = ("openvino",)
     named_files = True
     packages = ("onnx", "onnxscript", "openvino")
     precisions = ("float32",)
@@ -26,14 +27,9 @@ class _OpenVino(Onnx):
         "share_inputs=True when it is called; else every state is copied at every frame",
     )
 
-    def convert(self, program: Program, path: Path) -> None:
-        """See :class:`Runtime`."""
-        _openvino()  # Converting takes a while, and would be for nothing.
-        super().convert(program, path)
-
     def load(self, path: Path, inputs: Sequence[str], outputs: Sequence[str], threads: int) -> Compute:
         """See :class:`Runtime`."""
-        openvino = _openvino()
+        openvino = self.module("openvino")
         options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
         try:
             model = openvino.compile_model(openvino.Core().read_model(path.read_bytes()), "CPU", options)
@@ -49,10 +45,6 @@ class _OpenVino(Onnx):
             return {name: np.array(found[name]) for name in outputs}
 
         return compute
-
-
-def _openvino() -> Any:
-    return module_of_extra("openvino", "openvino", "OpenVINO")
 
 
 OPENVINO = _OpenVino()

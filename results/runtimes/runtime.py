@@ -50,6 +50,15 @@ class Program:
     image_outputs: Sequence[int] = ()
     precision: Precision = "float32"
 
+    def feed(self, number: int, *, channels_last: bool = False) -> Arrays:
+        """Return the inputs of an example by name, the channels of images last if its file has them so."""
+        return {
+            name: (
+                tensor.permute(0, 2, 3, 1).contiguous() if channels_last and index in self.images else tensor
+            ).numpy()
+            for index, (name, tensor) in enumerate(zip(self.inputs, self.examples[number], strict=True))
+        }
+
 
 class Runtime(ABC):
     """A runtime: how a program becomes its file, and how the file is run.
@@ -59,6 +68,8 @@ class Runtime(ABC):
         suffix: suffix of its files.
         companions: suffixes, in place of that, of further files that belong to each.
         named_files: whether its files have its name before the suffix, which others have, too.
+        modules: modules that come with its extra, which has its name.
+        remark: what else there is to say of how to install that.
         packages: packages whose versions a sidecar records.
         precisions: precisions that it can be exported in.
         forms: forms that it can be exported in.
@@ -74,6 +85,8 @@ class Runtime(ABC):
     suffix: str
     companions: tuple[str, ...] = ()
     named_files: bool = False
+    modules: tuple[str, ...] = ()
+    remark: str = ""
     packages: tuple[str, ...]
     precisions: tuple[Precision, ...] = ("float32",)
     forms: tuple[Form, ...] = ("step", "clip")
@@ -86,6 +99,29 @@ class Runtime(ABC):
     def versions(self) -> dict[str, str]:
         """Return the versions of the programs that make its files, by name."""
         return versions("torch", *self.packages)
+
+    def require_installed(self) -> None:
+        """Refuse a runtime that is not installed: converting takes a while, and would be for nothing.
+
+        Raises:
+            ExportError: names what is missing, and how to get it.
+        """
+        for name in self.modules:
+            self.module(name)
+
+    def module(self, name: str) -> Any:
+        """Return one of its modules.
+
+        Raises:
+            ExportError: it is not installed.
+        """
+        try:
+            return importlib.import_module(name)
+        except ImportError as error:
+            raise ExportError(
+                f"an export for {self.name} needs {name}, which is not installed",
+                hint=f"pip install 'movinas[{self.name}]'{self.remark}",
+            ) from error
 
     @abstractmethod
     def convert(self, program: Program, path: Path) -> None:
@@ -108,26 +144,6 @@ class Runtime(ABC):
         Raises:
             ExportError: the runtime is not installed, or cannot load the file.
         """
-
-
-def module_of_extra(module: str, extra: str, title: str) -> Any:
-    """Return the module of a runtime that is an extra.
-
-    Args:
-        module: name to import.
-        extra: name of the extra.
-        title: the runtime's name for people.
-
-    Raises:
-        ExportError: it is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ExportError(
-            f"an export for {title} needs {title}, which is not installed",
-            hint=f"pip install 'movinas[{extra}]'",
-        ) from error
 
 
 def first_line(error: Exception) -> str:

@@ -264,21 +264,26 @@ class SearchPlan(Plan):
         """Refuse a search that ended without a measurement: what comes next would blame another cause.
 
         Raises:
-            RecordError: all candidates failed, for one reason in this session, or there will be no more.
+            RecordError: all candidates failed, for one reason in this session, or none is trained after them.
         """
-        hint = "if the settings are at fault, start a new run with others"
+        candidates = self.records.candidates()
+        no_more = self._exhausted or len(candidates) >= self._limits.trials
+        hint = (
+            "mend it and start a new run"
+            if no_more
+            else "mend it and run the same command again, which goes on"
+        )
+        hint += "; if the settings are at fault, start a new run with others"
         if self.common_failure is not None:
             raise RecordError(
-                f"all {self.failed} candidates failed for one reason: {self.common_failure}",
-                hint=f"mend it and run the same command again, which goes on with other candidates; {hint}",
+                f"all {self.failed} candidates failed for one reason: {self.common_failure}", hint=hint
             )
-        candidates = self.records.candidates()
         reasons = [each.reason for each in self.records.measurements("search") if each.status == "failed"]
-        over = len(candidates) >= self._limits.trials and all(each.state != "open" for each in candidates)
+        over = (no_more or self._time_is_over()) and all(each.state != "open" for each in candidates)
         if over and reasons and not any(each.metrics for each in candidates):
             raise RecordError(
                 f"none of the {len(candidates)} candidates could be trained; the last failed: {reasons[-1]}",
-                hint=f"mend it and start a new run; {hint}",
+                hint=hint,
             )
 
     def fail(self, job: Job, reason: str) -> None:

@@ -15,8 +15,10 @@ from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Measurement, Purpose, Status
 from results.analysis.candidates import MeasuredNetwork
 from results.runtimes.preprocessing import Preprocessing
+from results.runtimes.registry import RUNTIMES
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import STREAM, ClipShape, Kernel, Layer, Options, Stage
+from search_space.errors import ExportError
 from search_space.network.ensemble import Ensemble
 from search_space.network.model import MoViNet, build
 
@@ -151,9 +153,13 @@ def lively(model: MoViNet, seed: int, scale: float | None = None) -> MoViNet:
 
 
 def require_extra(runtime: str) -> None:
-    """Skip the test if the runtime is an extra that is not installed."""
-    if runtime in EXTRAS:
-        pytest.importorskip(EXTRAS[runtime], reason=f"the extra {runtime} is not installed")
+    """Skip the test if the runtime is not installed, and not one that every installation has."""
+    if runtime not in RUNTIMES:
+        return
+    try:
+        RUNTIMES[runtime].require_installed()
+    except ExportError as missing:
+        pytest.skip(str(missing))
 
 
 def clip(frames: int = 16, height: int = 30, width: int = 40, seed: int = 0) -> NDArray[np.uint8]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import movinas
 from results.export.export import ExportTarget, export_network
 from results.inference.many_streams import ManyStreams
 from results.inference.streaming import StreamingClassifier
@@ -21,7 +19,7 @@ from results.runtimes.sidecar import Sidecar, sidecar_of
 from search_space.architecture.parts import STREAM
 from search_space.errors import DataError, ExportError, MovinasError
 from search_space.network.ensemble import Ensemble
-from tests.results.inference.test_stream import encode
+from tests.results.inference.test_stream import call, encode
 from tests.results.synthetic import LABELS, SIZE, clip, network
 
 FILE = "step.x3.onnx"
@@ -129,16 +127,6 @@ def test_logits_that_are_not_finite_are_no_answer(member: Path) -> None:
 def test_an_export_of_several_videos_is_opened_as_such(member: Path) -> None:
     with pytest.raises(ExportError, match="takes frames of 3 videos at once"):
         StreamingClassifier.open(member / FILE)
-
-
-def call(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str | Path
-) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["movinas", *map(str, words)])
-    with pytest.raises(SystemExit) as ended:
-        movinas.main()
-    told = capsys.readouterr()
-    return int(ended.value.code or 0), told.out, told.err
 
 
 @pytest.mark.parametrize("file", [FILE, ""])

@@ -78,6 +78,7 @@ def test_the_file_beside_the_graph_goes_with_it(tmp_path: Path, monkeypatch: pyt
         path.with_suffix(".bin").write_bytes(b"weights")
         raise ExportError("in the middle", hint="none")
 
+    monkeypatch.setattr(type(NCNN), "modules", ())
     monkeypatch.setattr(type(NCNN), "convert", convert)
     with pytest.raises(ExportError, match="in the middle"):
         export_network(network(), tmp_path, clip(), name="A0", labels=LABELS, target=ExportTarget("ncnn"))

@@ -267,6 +267,19 @@ def test_a_search_of_few_candidates_that_all_fail_says_why(trials: int, tmp_path
                 plan.require_measured()
 
 
+def test_a_search_whose_time_is_over_after_failures_says_why(tmp_path: Path) -> None:
+    with search(tmp_path, rungs=[2, 4]) as plan:
+        job = plan.next()
+        assert job is not None
+        plan.fail(job, "its worker was lost")
+        plan.on_job_end(job)
+        plan.require_measured()
+    with search(tmp_path, rungs=[2, 4], budget_minutes=1e-9) as plan:
+        assert plan.next() is None
+        with pytest.raises(RecordError, match=r"last failed: its worker was lost \(mend it and run the same"):
+            plan.require_measured()
+
+
 def test_a_search_that_measured_something_or_goes_on_is_no_failure(tmp_path: Path) -> None:
     with search(tmp_path / "begun", rungs=[2, 4]) as plan:
         job = plan.next()
