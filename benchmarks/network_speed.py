@@ -6,10 +6,11 @@
 folded, buffers concatenated along the time of (batch, channels, frames, height, width), 2-D layers over
 rearranged copies in the default memory order. ``eager`` is the folded network in inference mode.
 ``onnx``, ``onnxruntime`` and, where its extra is installed, ``litert`` are the exports that
-``results.export.export`` writes, with the states handed over at every frame. ``--official`` times .tflite
-files of the official implementation beside them. Variants take turns in random order, so that a busy machine slows them alike; each
-is first compared with the eager network over 6 chained frames. Medians and minima are printed. ``--alone``
-times each variant by itself, its weights in the caches, as in a service that runs one network.
+``results.export.export`` writes, with the states handed over at every frame. ``--official`` times
+.tflite files of the official implementation beside them. Variants take turns in random order, so that a
+busy machine slows them alike; each is first compared with the eager network over 6 chained frames.
+Medians and minima are printed. ``--alone`` times each variant by itself, its weights in the caches, as
+in a service that runs one network.
 """
 
 from __future__ import annotations
