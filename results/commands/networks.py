@@ -39,10 +39,19 @@ def export(
     ] = None,
     form: Annotated[str, typer.Option(help="step: frame by frame; clip: whole clips.")] = "step",
     int8: Annotated[bool, typer.Option("--int8", help="8-bit weights and activations.")] = False,
+    float16: Annotated[
+        bool, typer.Option("--float16", help="Weights in 16 bits: half the file, computed in float32.")
+    ] = False,
     data: Annotated[
         str | None,
         typer.Option(help="Calibrate int8 on this data set, and measure the export's accuracy on it."),
     ] = None,
+    most_lost: Annotated[
+        float,
+        typer.Option(
+            min=0, help="Points of top-1 that fewer bits may lose on --data; else no file is written."
+        ),
+    ] = 0.5,
     clips: Annotated[int, typer.Option(min=1, help="Largest number of its videos.")] = 200,
     cache: Annotated[Path, typer.Option(help="Folder of data that was made before.")] = DEFAULT_CACHE,
     streams: Annotated[
@@ -60,9 +69,10 @@ def export(
     from results.member import load_member
     from searcher.evaluator.pictures import example_clip, labelled_clips
 
-    wanted, precision = _form(form), _precision(int8)
+    wanted, precision = _form(form), _precision(int8=int8, float16=float16)
     targets = [
-        ExportTarget(name, wanted, precision, streams=streams) for name in runtime or [DEFAULT_RUNTIME]
+        ExportTarget(name, wanted, precision, streams=streams, most_lost=most_lost / 100)
+        for name in runtime or [DEFAULT_RUNTIME]
     ]
     if page is not None:
         _require_page(page, runtime or [], wanted, streams)
@@ -117,8 +127,10 @@ def _form(text: str) -> Form:
     raise SettingsError(f"--form {text!r}", hint="write step or clip")
 
 
-def _precision(int8: bool) -> Precision:
-    return "int8" if int8 else "float32"
+def _precision(*, int8: bool, float16: bool = False) -> Precision:
+    if int8 and float16:
+        raise SettingsError("--int8 and --float16", hint="give one of the two")
+    return "int8" if int8 else "float16" if float16 else "float32"
 
 
 def profile(
@@ -141,7 +153,7 @@ def profile(
     for architecture in subject.architectures:
         terminal.say(costs_text(architecture, subject.classes))
     if frames and subject.streams:
-        terminal.say(profile_step(subject, frames, runtime, threads, _precision(int8)).text())
+        terminal.say(profile_step(subject, frames, runtime, threads, _precision(int8=int8)).text())
     for architecture in subject.architectures if fvcore else ():
         terminal.say(fvcore_table(architecture, subject.classes))
 

@@ -36,8 +36,10 @@ from search_space.network.folding import deploy
 from search_space.network.model import MoViNet
 from search_space.network.step_module import StepModule
 
-TOLERANCES: Mapping[Precision, float] = {"float32": 1e-4, "int8": 0.5}
+TOLERANCES: Mapping[Precision, float] = {"float32": 1e-4, "float16": 1e-2, "int8": 0.5}
 """Largest difference of an export from PyTorch that is allowed, as a share of the largest logit."""
+MOST_LOST = 0.005
+"""Largest loss of top-1 against PyTorch that fewer bits may cost on evaluation videos, as a fraction."""
 _SLOWER = 1.05
 """Share of float32's time above which an export is called slower."""
 _STEPS, _CLIPS = 16, 2
@@ -52,10 +54,12 @@ class ExportTarget:
         runtime: name of ``runtimes.registry.RUNTIMES``; some are extras. ``onnx`` is the file that runs
             unchanged in many runtimes.
         form: ``step`` for frame by frame, ``clip`` for whole clips.
-        precision: ``float32``, or ``int8`` for 8-bit weights and activations, where the runtime has them.
+        precision: ``float32``; ``float16`` for weights in 16 bits, or ``int8`` for 8-bit weights and
+            activations, where the runtime has them.
         tolerance: largest difference from PyTorch that is allowed, as a share of the largest logit; by
             default that of the precision.
         streams: number of videos of which a call of a step takes a frame each.
+        most_lost: largest loss of top-1 against PyTorch that is allowed on evaluation videos, as a fraction.
     """
 
     runtime: str = "onnx"
@@ -63,6 +67,7 @@ class ExportTarget:
     precision: Precision = "float32"
     tolerance: float | None = None
     streams: int = 1
+    most_lost: float = MOST_LOST
 
     @property
     def file_name(self) -> str:
@@ -234,10 +239,11 @@ def export_network(
             expected = expected_logits(deployed, frames, module, target.streams)
             check = compare(expected, path, frames, sidecar)
             _require_equal(name, check)
-            if target.precision != "float32":
+            if target.precision == "int8":
                 share = share_of_float32_time(runtime_named(target.runtime), program, path)
                 check = replace(check, float32_share=share)
             measured = measure_accuracy(deployed, path, sidecar, list(clips.evaluation))
+            _require_accurate(name, measured, target)
         # Only a whole export says which weights it is of: one that is killed before is made again.
         accuracy = {**sidecar.accuracy, **measured}
         sidecar = replace(sidecar, check=check, accuracy=accuracy, weights_sha256=weights_sha256)
@@ -325,6 +331,20 @@ def _require_equal(name: str, check: Check) -> None:
             f"{name}: over {check.frames} frames the export differs from the network by "
             f"{check.relative:.2g} of the largest logit, and {check.tolerance:.2g} is allowed",
             hint="it was not written; report the architecture with the network's weights",
+        )
+
+
+def _require_accurate(name: str, measured: Mapping[str, float], target: ExportTarget) -> None:
+    """Refuse fewer bits that cost more accuracy than is allowed; nothing is known without videos."""
+    if target.precision == "float32" or not measured:
+        return
+    lost = measured["pytorch_top1"] - measured["export_top1"]
+    if lost > target.most_lost + 1e-9:
+        raise ExportError(
+            f"{name}: top-1 of the {target.precision} export is {100 * measured['export_top1']:.1f} % on "
+            f"{measured[VIDEOS]:.0f} videos, {100 * lost:.1f} points below PyTorch's, and "
+            f"{100 * target.most_lost:g} are allowed",
+            hint="it was not written; --most-lost allows more",
         )
 
 

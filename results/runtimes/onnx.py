@@ -28,7 +28,7 @@ class Onnx(Runtime):
     name = "onnx"
     suffix = ".onnx"
     packages: tuple[str, ...] = ("onnx", "onnxscript", "onnxruntime")
-    precisions: tuple[Precision, ...] = ("float32", "int8")
+    precisions: tuple[Precision, ...] = ("float32", "float16", "int8")
     oldest = "1.17"
     graph = "portable"
 
@@ -68,6 +68,8 @@ class Onnx(Runtime):
             passes.for_old_runtimes(path)
         else:
             self.finish(path)
+        if program.precision == "float16":
+            importlib.import_module("results.runtimes.onnx_weights").halve_weights(path)
 
     def finish(self, path: Path) -> None:
         """Rewrite what the exporter wrote, for the runtime."""
@@ -99,10 +101,11 @@ class Onnx(Runtime):
 
 
 def _quantise(path: Path, program: Program) -> None:
-    """Quantise weights by channel and activations by tensor to 8 bits, with the examples' ranges.
+    """Quantise the dense layers that gain: weights by channel, activations by tensor, in examples' ranges.
 
     Counters and running sums stay as they are: they grow, and 8 bits could not tell frames apart.
     """
+    layers_in_8_bits = importlib.import_module("results.runtimes.onnx_weights").layers_in_8_bits
     quantization = importlib.import_module("onnxruntime.quantization")
     feeds = [program.feed(number) for number in range(len(program.examples))]
 
@@ -122,6 +125,7 @@ def _quantise(path: Path, program: Program) -> None:
             Reader(),
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=["Conv", "Gemm", "MatMul"],
+            nodes_to_quantize=layers_in_8_bits(prepared),
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,

@@ -53,7 +53,7 @@ class _OnnxRuntimeWeb(Onnx):
     name = PACKAGE
     named_files = True
     packages = ("onnx", "onnxscript")
-    precisions = ("float32",)
+    precisions = ("float32", "float16")
     oldest = ""
     settings = ("ort.env.wasm.numThreads = 1, or cross-origin isolation; else it warns and takes one thread",)
 

@@ -19,7 +19,7 @@ class _OpenVino(Onnx):
     modules = ("openvino",)
     named_files = True
     packages = ("onnx", "onnxscript", "openvino")
-    precisions = ("float32",)
+    precisions = ("float32", "float16")
     oldest = ""
     settings = (
         "INFERENCE_PRECISION_HINT: f32; where the processor has bfloat16, OpenVINO computes in that, "

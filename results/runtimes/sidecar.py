@@ -18,7 +18,8 @@ from search_space.json_files import from_json, read_json, to_json
 
 FORMAT = "movinas-export-3"
 CHANNELS = 3
-Precision = Literal["float32", "int8"]
+Precision = Literal["float32", "float16", "int8"]
+"""``float16`` stores the weights in 16 bits, and computes in float32."""
 Form = Literal["step", "clip"]
 _HINT = "export the member again"
 _PreprocessingJson = Annotated[
@@ -109,8 +110,8 @@ class Sidecar:
         file: name of the exported file, beside the sidecar.
         sha256: SHA-256 of that file.
         form: ``step`` computes one frame, ``clip`` a whole clip.
-        precision: ``float32``, or ``int8`` for 8-bit weights and activations inside; inputs and outputs are
-            float32.
+        precision: ``float32``; ``float16`` for weights in 16 bits, computed in float32; ``int8`` for 8-bit
+            weights and activations inside. Inputs and outputs are float32.
         architectures: one-line text of the network, or of each network of an ensemble.
         digest: identity of the architecture, or of the ensemble's joined by ``+``.
         runtime: name of the runtime, of ``runtimes.registry.RUNTIMES``.

@@ -6,25 +6,20 @@ import json
 import shutil
 import sys
 import zipfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-import torch
 
-from results.export import comparison
 from results.export.export import ExportClips, ExportTarget, export_network
 from results.inference.isolated_run import isolated_run
 from results.inference.runners import ClipRunner
 from results.inference.streaming import StreamingClassifier, softmax
 from results.runtimes import sidecar
-from results.runtimes.onnx import Onnx
 from results.runtimes.preprocessing import Preprocessing
 from results.runtimes.registry import RUNTIMES, companions_of
-from results.runtimes.runtime import Arrays, Compute, Program
 from results.runtimes.sidecar import Sidecar
 from results.runtimes.torch_export import refuse_pickles
 from search_space.architecture.parts import STREAM
@@ -51,6 +46,8 @@ FORMATS = [
 FAST = {
     ("clip", "onnxruntime", "float32"),
     ("step", "onnxruntime", "float32"),
+    ("step", "onnx", "float16"),
+    ("clip", "openvino", "float16"),
     ("step", "openvino", "float32"),
     ("step", "opencv", "float32"),
     ("clip", "opencv", "float32"),
@@ -72,7 +69,8 @@ def test_every_format_computes_the_network(
 ) -> None:
     require_extra(runtime)
     model = Ensemble([network(1), network(2, options=replace(STREAM, position_encoding=True))])
-    target = ExportTarget(runtime, form, precision)
+    # Two clips are too few for a loss.
+    target = ExportTarget(runtime, form, precision, most_lost=1.0)
     labelled = [(clip(8, seed=3), 0), (clip(8, seed=4), 1)]
     result = export_network(
         model,
@@ -86,7 +84,7 @@ def test_every_format_computes_the_network(
     )
     assert result.check is not None
     assert result.check.frames == 16
-    bound = 1e-5 if precision == "float32" else 0.1
+    bound = {"float32": 1e-5, "float16": 3e-3, "int8": 0.1}[precision]
     assert 0 < result.check.relative < bound
     name = target.file_name
     about = Sidecar.read(tmp_path / f"{name}.json")
@@ -98,7 +96,7 @@ def test_every_format_computes_the_network(
     assert about.accuracy["stream_top1"] == 0.5
     assert about.accuracy.get("videos", 0) == (2 if precision == "int8" else 0)
     assert about.check.latency_ms > 0
-    assert (about.check.float32_share is None) == (precision == "float32")
+    assert (about.check.float32_share is None) == (precision != "int8")
     if runtime not in {"litert", "executorch"}:
         # Those compilers write what they like; all others' files say nothing of the machine that made them.
         assert b"step_module.py" not in (tmp_path / name).read_bytes()
@@ -187,42 +185,3 @@ def test_a_runtime_that_dies_is_an_error(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
     with pytest.raises(ExportError, match="failed with status 1"):
         isolated_run(tmp_path / "step.onnx", frames, calls=1)
-
-
-def test_int8_is_told_with_its_time_beside_float32(tmp_path: Path) -> None:
-    target = ExportTarget("onnxruntime", precision="int8")
-    result = export_network(network(), tmp_path, clip(), name="A0", labels=LABELS, target=target)
-    files = [target.file_name, f"{target.file_name}.json"]
-    assert [path.name for path in sorted(tmp_path.iterdir())] == files
-    check = Sidecar.read(tmp_path / files[1]).check
-    assert check == result.check and check.float32_share is not None and check.float32_share > 0
-    for share, words in ((0.5, "0.50 of the time in float32"), (1.8, "float32 is the better file")):
-        assert words in replace(result, check=replace(check, float32_share=share)).text()
-
-
-def test_the_share_of_float32_time_is_of_calls_in_turns(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock, called = [0], list[str]()
-
-    class Invented(Onnx):
-        def convert(self, program: Program, path: Path) -> None:
-            assert program.precision == "float32"
-            path.write_bytes(b"float32")
-
-        def load(self, path: Path, inputs: Sequence[str], outputs: Sequence[str], threads: int) -> Compute:
-            name, nanoseconds = path.stem, 300 if path.stem == "int8" else 100
-
-            def compute(feed: Arrays) -> Arrays:
-                called.append(name)
-                clock[0] += nanoseconds
-                return feed
-
-            return compute
-
-    monkeypatch.setattr("results.export.comparison.time.process_time_ns", lambda: clock[0])
-    (tmp_path / "int8.onnx").write_bytes(b"int8")
-    example = (torch.zeros(1, 3, 2, 2),)
-    program = Program(torch.nn.Identity(), ["frame"], ["logits"], [example], (0,), precision="int8")
-    assert comparison.share_of_float32_time(Invented(), program, tmp_path / "int8.onnx") == 3.0
-    assert called[::2] == ["int8"] * (len(called) // 2) and set(called[1::2]) == {"float32"}
