@@ -126,6 +126,7 @@ def test_bad_settings_are_refused_before_work_starts(
         ["report", "nowhere"],
         ["dashboard", "nowhere"],
         ["export", "nowhere", "video.mp4"],
+        ["export", "nowhere", "video.mp4", "--int8", "--float16"],
         ["stream", "nowhere", "video.mp4"],
         ["profile", "A9"],
         ["train", "A0", "--output", "out", "--data", "nowhere"],
@@ -144,7 +145,10 @@ def test_what_is_not_there_is_named(
     assert call(monkeypatch, *words) == 2
     told = capsys.readouterr().err
     named = next(word for word in reversed(words) if word in told)
-    assert named in ("nowhere", "gigantic", "A9", "A0=lots", "video.mp4", "8x32") and "remedy: " in told
+    assert (
+        named in ("nowhere", "gigantic", "A9", "A0=lots", "video.mp4", "8x32", "--float16")
+        and "remedy: " in told
+    )
     assert list(tmp_path.iterdir()) == []
 
 

@@ -67,7 +67,12 @@ def test_sigterm_ends_a_job_in_the_background_of_a_shell_too() -> None:
             marks=pytest.mark.slow,
         ),
         ("SIGTERM", 143, "ended by SIGTERM; what was finished is kept"),
-        ("stop", 0, "stopped on request; what was measured is kept, and the same command goes on"),
+        pytest.param(
+            "stop",
+            0,
+            "stopped on request; what was measured is kept, and the same command goes on",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_search_ends_in_order_and_keeps_what_it_measured(

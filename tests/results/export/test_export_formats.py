@@ -47,10 +47,8 @@ FAST = {
     ("clip", "onnxruntime", "float32"),
     ("step", "onnxruntime", "float32"),
     ("step", "onnx", "float16"),
-    ("clip", "openvino", "float16"),
     ("step", "openvino", "float32"),
     ("step", "opencv", "float32"),
-    ("clip", "opencv", "float32"),
     ("step", "ncnn", "float32"),
     ("step", "torch.export", "float32"),
 }

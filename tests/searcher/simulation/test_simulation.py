@@ -95,6 +95,7 @@ def test_a_search_survives_failures_and_ends_when_nothing_is_left() -> None:
     assert len(found.designs) == on.domain.count and found.repeats == 0
 
 
+@pytest.mark.slow
 def test_sixty_four_workers_find_nearly_as_much_as_one() -> None:
     on = SyntheticYardstick(3)
 

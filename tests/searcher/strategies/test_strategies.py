@@ -161,7 +161,9 @@ def test_stratified_proposals_cover_the_cost_range(count: int) -> None:
     assert np.diff([0.0, *places, 1.0]).max() < 0.3
 
 
-@pytest.mark.parametrize(("name", "margin"), [("predictor", 0.04), ("tpe", 0.0)])
+@pytest.mark.parametrize(
+    ("name", "margin"), [pytest.param("predictor", 0.04, marks=pytest.mark.slow), ("tpe", 0.0)]
+)
 def test_learning_beats_stratified_random(name: str, margin: float) -> None:
     def score(strategy: str, seed: int) -> float:
         yardstick = SyntheticYardstick(seed)
