@@ -170,7 +170,8 @@ def _leave_out(contents: Contents, reason: str, listing: Listing) -> None:
         paths = [folder] if contents.is_video else [folder / name for name in contents.videos]
         for path in paths:
             listing.drop(str(path), reason)
-    for name in contents.others:
-        suffix = f"not a video: suffix {Path(name).suffix or 'missing'}"
-        listing.drop(str(folder / name), _LIST if may_be_list(folder / name) else suffix)
+    lists = [folder / name for name in contents.others if may_be_list(folder / name)]
+    for path in lists:
+        listing.drop(str(path), _LIST)
+    listing.leave_files(contents, lists)
     listing.leave_rest(contents)

@@ -16,6 +16,7 @@ from search_space.errors import DataError
 
 VERBS, NOUNS = 97, 300
 _MOST_NAMES = 100_000
+_VERBS, _NOUNS = r"EPIC_100_verb_classes\.csv", r"EPIC_100_noun_classes.*\.csv"
 _SEGMENT = ("narration_id", "video_id", "start_timestamp", "stop_timestamp", "start_frame", "stop_frame")
 _LABELS = ("verb", "verb_class", "noun", "noun_class")
 _TIME = re.compile(r"([0-9]{1,4}):([0-9]{2}):([0-9]{2}(?:\.[0-9]+)?)")
@@ -56,10 +57,11 @@ def read(request: Request) -> Listing:
         rates = _frame_rates(rows)
         for where, row in rows:
             _add_segment(listing, videos, where, row, split, rates, names if labelled[split] else None)
-    videos.leave_out(listing, "in no annotation")
+    named = [path for pattern in (_VERBS, _NOUNS) for path in request.find(pattern)[:1]]
+    videos.leave_out(listing, "in no annotation", [*files.values(), *named])
     listing.classes = (
-        *_names(request, r"EPIC_100_verb_classes\.csv", names[0], VERBS),
-        *_names(request, r"EPIC_100_noun_classes.*\.csv", names[1], NOUNS),
+        *_names(request, _VERBS, names[0], VERBS),
+        *_names(request, _NOUNS, names[1], NOUNS),
     )
     return listing
 

@@ -44,7 +44,8 @@ def read(request: Request) -> Listing:
     Raises:
         DataError: there is no CSV file with Kinetics' columns, or a row cannot be read.
     """
-    rows = [row for path in _files(request) for row in _rows(path)]
+    files = _files(request)
+    rows = [row for path in files for row in _rows(path)]
     if not rows:
         raise DataError(
             f"{request.annotations or request.root}: no CSV file with columns label, {', '.join(_REQUIRED)}",
@@ -72,7 +73,7 @@ def read(request: Request) -> Listing:
                 listing.add(video, numbers[row.label], name, split, group=row.video)
             else:
                 listing.add_unlabelled(video, name, split)
-    videos.leave_out(listing, "in no annotation")
+    videos.leave_out(listing, "in no annotation", files)
     return listing
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from proxy_train.data.formats.listing import Listing
 from proxy_train.data.formats.lists.guess import guessed
-from proxy_train.data.formats.lists.labels import Labels
+from proxy_train.data.formats.lists.labels import CLASSES, Labels
 from proxy_train.data.formats.lists.table import Header, Row, Table, headed_rows, number, peel, row_of
 from proxy_train.data.formats.request import SPLITS, Column, Request, lines_of, split_of
 from proxy_train.data.formats.tree import VIDEOS
@@ -69,6 +69,7 @@ def read(request: Request) -> Listing:
     listing = Listing()
     videos = VideoIndex(request.root, request.frame_rate)
     lists = _chosen(request, listing)
+    told = [*lists, *(Path(entry.name) for entry in listing.dropped), *request.find(CLASSES)[:1]]
     finder = _Finder(request, videos)
     tables = _read_tables(lists, request, finder)
     if not any(table.rows for table in tables):
@@ -99,7 +100,7 @@ def read(request: Request) -> Listing:
             else:
                 listing.drop(name, "no label in its row")
     listing.notes += [*finder.notes(), *_shared(listing)]
-    videos.leave_out(listing, "in no list")
+    videos.leave_out(listing, "in no list", told)
     return listing
 
 

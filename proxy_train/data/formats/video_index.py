@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -58,7 +58,7 @@ class VideoIndex:
             for name in contents.videos:
                 self._enter(name[: name.rindex(".")], below + name)
             apart = contents.hidden or contents.previews or contents.no_files or contents.reason
-            if apart or (contents.images and not contents.is_video):
+            if apart or contents.others or (contents.images and not contents.is_video):
                 self._rest.append(contents)
 
     def _enter(self, name: str, path: str) -> None:
@@ -162,12 +162,13 @@ class VideoIndex:
         """Return the images of a video that is a folder; None for a file."""
         return self._sorted(str(path)) if str(path) in self._folders else None
 
-    def leave_out(self, listing: Listing, reason: str) -> None:
+    def leave_out(self, listing: Listing, reason: str, read: Collection[Path]) -> None:
         """Name in a listing everything that was not looked up, and names that were found in another case.
 
         Args:
             listing: the listing to name it in.
             reason: the reason why a video is not used.
+            read: the annotations that are read: every other file is named.
         """
         unused: list[tuple[str, str]] = []
         for name, path in self._paths.items():
@@ -180,6 +181,7 @@ class VideoIndex:
         for path, why in sorted(unused):
             listing.drop(str(Path(path)), why)
         for contents in self._rest:
+            listing.leave_files(contents, read)
             listing.leave_rest(contents)
         for folder, images in self._folders.items():
             if images is not None:

@@ -10,6 +10,9 @@ from proxy_train.data.formats.lists.table import Row, number
 from proxy_train.data.formats.request import Request, lines_of
 from search_space.errors import DataError
 
+CLASSES = r"classes\.txt"
+"""The name of the file that names the classes of lists."""
+
 _MOST = 100_000
 _SHOWN = 5
 
@@ -66,7 +69,7 @@ def _named(
     request: Request, rows: Sequence[Row], kind: Literal["single", "multi"], names: list[str]
 ) -> Labels:
     """Return classes that are written by name; in the order of ``classes.txt`` if it exists."""
-    paths = request.find(r"classes\.txt")
+    paths = request.find(CLASSES)
     if paths:
         listed = [line for _, line in lines_of(paths[0])]
         unknown = next((row for row in rows if not {*row.labels} <= {*listed}), None)
@@ -82,7 +85,7 @@ def _named(
 def _numbered(request: Request, kind: Literal["single", "multi"], numbers: dict[str, int]) -> Labels:
     """Return classes that are written by number, with the names of ``classes.txt`` if it exists."""
     count = max(numbers.values()) + 1
-    paths = request.find(r"classes\.txt")
+    paths = request.find(CLASSES)
     if not paths:
         classes = tuple(str(at) for at in range(count))
     else:
