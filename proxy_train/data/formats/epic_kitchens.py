@@ -134,4 +134,7 @@ def _names(request: Request, pattern: str, seen: Counter[tuple[int, str]], count
             # Later versions of the list have further names, for other tasks.
             if number < count:
                 names[number] = row["key"]
-    return [names.get(number, str(number)) for number in range(count)]
+    written = [names.get(number, str(number)) for number in range(count)]
+    times = Counter(written)
+    # Without the data set's list a word may be the most frequent one of several classes.
+    return [name if times[name] == 1 else f"{name} ({number})" for number, name in enumerate(written)]

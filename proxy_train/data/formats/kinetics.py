@@ -11,7 +11,8 @@ from typing import NamedTuple
 from proxy_train.data.formats.annotation_files import csv_header, csv_lines, parse_number
 from proxy_train.data.formats.listing import Listing
 from proxy_train.data.formats.request import SPLITS, Request, split_of
-from proxy_train.data.formats.video_index import VideoIndex, plain
+from proxy_train.data.formats.video_index import VideoIndex
+from proxy_train.data.labels import plain
 from search_space.errors import DataError
 
 _REQUIRED = ("youtube_id", "time_start", "time_end")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from proxy_train.data.formats.lists.table import Row, number
 from proxy_train.data.formats.request import Request, lines_of
+from proxy_train.data.labels import require_distinct
 from search_space.errors import DataError
 
 CLASSES = r"classes\.txt"
@@ -79,6 +81,9 @@ def _named(
                 hint=f"{paths[0]} has no such class",
             )
         names = list(dict.fromkeys(listed))
+    else:
+        hint = f"spell them alike, or, for several classes, list them in {request.root / 'classes.txt'}"
+        require_distinct(names, rows[0].where.rpartition(", line ")[0], hint)
     return Labels(tuple(names), kind, {name: at for at, name in enumerate(names)})
 
 
@@ -93,6 +98,13 @@ def _numbered(request: Request, kind: Literal["single", "multi"], numbers: dict[
         if len(classes) < count:
             raise DataError(
                 f"{paths[0]}: {len(classes)} names, but a label is {count - 1}", hint="labels count from 0"
+            )
+        twice = next((name for name, times in Counter(classes).items() if times > 1), None)
+        if twice is not None:
+            first, second = [at for at, name in enumerate(classes) if name == twice][:2]
+            raise DataError(
+                f"{paths[0]}: {twice!r} is the name of label {first} and of label {second}",
+                hint="give each class a name of its own",
             )
     unused = [classes[at] for at in sorted({*range(len(classes))} - {*numbers.values()})]
     notes = []
