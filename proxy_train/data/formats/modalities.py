@@ -145,7 +145,10 @@ def _is_kind(name: str) -> bool:
 
 def two_cameras(items: Iterable[VideoItem]) -> list[str]:
     """Return that pairs of videos of one label may be one recording by two cameras, if their names say so."""
-    sided = {(_stem(path), item.label): path for item in items if _SIDE.search(_stem(path := str(item.path)))}
+    # Before a path, the identities of a list's rows have split and line.
+    sided = {
+        (_stem(name), item.label): name for item in items if _SIDE.search(name := item.id.rpartition(":")[2])
+    }
     pairs = [
         (path, other)
         for (stem, label), path in sided.items()
@@ -156,7 +159,7 @@ def two_cameras(items: Iterable[VideoItem]) -> list[str]:
         return []
     first, second = min(pairs)
     return [
-        f"videos that may be of two cameras at one time, and are used as two: {len(pairs)} pairs, such as"
+        f"pairs that may be one recording by two cameras, and are used as two videos: {len(pairs)}, such as"
         f" {first} and {second}"
     ]
 

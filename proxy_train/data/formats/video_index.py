@@ -212,7 +212,7 @@ class VideoIndex:
             folder = path[: len(path) - len(name)]
             if folders.get(folder):
                 self._doubted.setdefault(path, folders[folder])
-            elif MAY_BE_KIND.search(name):
+            elif MAY_BE_KIND.search(name) and rank_of(name) == 0:
                 suspected.setdefault(folder, []).append(path)
         beside: dict[str, dict[str, str]] = {folder: {} for folder in suspected}
         for name, first in self._paths.items() if suspected else ():

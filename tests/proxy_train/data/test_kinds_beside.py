@@ -113,6 +113,13 @@ def test_two_cameras_are_told_of(tmp_path: Path, left: str, right: str) -> None:
             frames(tmp_path, name)
     touch(tmp_path, "a/2_left.mp4")
     assert doubts(read(tmp_path)) == [
-        "videos that may be of two cameras at one time, and are used as two: 3 pairs, such as"
-        f" {tmp_path}/a/{left} and {tmp_path}/a/{right}"
+        "pairs that may be one recording by two cameras, and are used as two videos: 3, such as"
+        f" a/{left} and a/{right}"
     ]
+
+
+def test_two_cameras_of_a_list_are_told_of(tmp_path: Path) -> None:
+    touch(tmp_path, "left/1.mp4", "right/1.mp4", "left/2.mp4", "right/2.mp4")
+    write_text(tmp_path, train__txt="left/1.mp4 0\nright/1.mp4 0\nleft/2.mp4 0\nright/2.mp4 1\n")
+    told = "pairs that may be one recording by two cameras, and are used as two videos: 1, such as"
+    assert doubts(load(tmp_path, trainable=False)) == [f"{told} left/1.mp4 and right/1.mp4"]
