@@ -234,18 +234,17 @@ def train(
     if output is None:
         raise SettingsError("--output is missing", hint="give a folder for the trained network")
     from proxy_train.recipe import Recipe
-    from results.commands.written_files import require_folder, require_no_files, require_unread
+    from results.commands.written_files import require_files, require_unread
     from results.member import FILES
     from search_space.architecture.by_name import read_architecture
     from search_space.architecture.parts import ClipShape
     from searcher.standalone.single_training import CHECKPOINT, SingleTraining, parse_views
 
-    require_folder(output, option="--output")
     if weights is not None:
         require_unread(
             output, [weights, weights.parent] if weights.is_file() else [weights], option="--output"
         )
-    require_no_files(output, FILES, unless=CHECKPOINT, option="--output")
+    require_files(output, FILES, own=lambda file: (file.parent / CHECKPOINT).is_dir(), option="--output")
     network = read_architecture(architecture)
     wanted = SingleTraining(
         network if clip is None else network.with_input(ClipShape.parse(clip)),

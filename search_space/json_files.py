@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from search_space.errors import MovinasError
+from search_space.file_kind import no_file
 
 T = TypeVar("T")
 
@@ -84,17 +85,38 @@ def read_json(
         MovinasError: of type ``error``, if the file is missing, damaged, incomplete or of another version.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as absent:
-        raise error(f"{path} does not exist", hint=missing or hint) from absent
-    except (OSError, ValueError) as damage:
-        raise error(f"{path} is damaged: {damage}", hint=hint) from damage
+        kind_of_place = no_file(path)
+        content = None if kind_of_place else path.read_bytes()
+    except OSError as refused:
+        raise error(f"{path} cannot be read: {refused.strerror}", hint=hint) from refused
+    if content is None:
+        what = "does not exist" if kind_of_place == "no such file" else f"is {kind_of_place}"
+        raise error(f"{path} {what}", hint=missing or hint)
+    value = _parsed(content, path, error, hint)
     if format is not None:
-        if not isinstance(content, Mapping):
-            raise error(f"{path} holds a {type(content).__name__}, not a mapping", hint=hint)
-        if content.get("format") != format:
-            raise error(f"{path} has the format {content.get('format')!r}, not {format!r}", hint=hint)
-    return from_json(content, kind, where=str(path), error=error, hint=hint)
+        if not isinstance(value, Mapping):
+            raise error(f"{path} holds a {type(value).__name__}, not a mapping", hint=hint)
+        if "format" not in value:
+            raise error(f"{path} says nothing of its format, which has to be {format!r}", hint=hint)
+        if value["format"] != format:
+            raise error(f"{path} has the format {value['format']!r}, not {format!r}", hint=hint)
+    return from_json(value, kind, where=str(path), error=error, hint=hint)
+
+
+def _parsed(content: bytes, path: Path, error: type[MovinasError], hint: str) -> Any:
+    """Return what a JSON file holds, or say what it is instead."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as binary:
+        raise error(f"{path} is no text: byte {binary.start} is no UTF-8", hint=hint) from binary
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as damage:
+        begin = text.strip().partition("\n")[0][:40]
+        if not begin:
+            raise error(f"{path} is empty", hint=hint) from damage
+        what = "is damaged" if begin[0] in "{[" else f"is no JSON, for it begins with {begin!r}"
+        raise error(f"{path} {what}: {damage}", hint=hint) from damage
 
 
 def _validated(content: object, kind: type[T]) -> T:

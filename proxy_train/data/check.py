@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
@@ -62,6 +62,7 @@ class DataCheck:
         missing: videos that are annotated and do not exist.
         dropped: files and rows that were left out while listing.
         notes: readings of folders and annotations that decide classes, splits or kinds of labels.
+        unreadable: number of the broken videos by split, those without a label aside.
     """
 
     name: str
@@ -83,6 +84,7 @@ class DataCheck:
     missing: tuple[LeftOut, ...]
     dropped: tuple[LeftOut, ...]
     notes: tuple[str, ...] = ()
+    unreadable: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def videos(self) -> int:
@@ -125,6 +127,10 @@ class DataCheck:
             if classes:
                 spread = f"{min(classes)} to {max(classes)} a class"
                 lines.append(f"  {split}: {count} videos of {len(classes)} classes, {spread}")
+        for split in (split for split, count in self.readable.items() if not count):
+            if broken := self.unreadable.get(split):
+                then = "finished networks are measured on val" if split == "test" else "nothing is trained"
+                lines.append(f"  {split}: none of its {broken} videos can be read: {then}")
         if self.unlabelled:
             lines.append(f"  without labels: {self.unlabelled} videos")
         for what, seen in (("seconds", self.seconds), ("frames a second", self.fps)):
@@ -208,6 +214,7 @@ def _summary(
     names = dataset.output_names
     counts = {split: dict.fromkeys(names, 0) for split in dataset.items}
     readable = dict.fromkeys(dataset.items, 0)
+    unreadable = dict.fromkeys(dataset.items, 0)
     unlabelled = {item.id for item in dataset.unlabelled}
     broken: list[LeftOut] = []
     doubtful: list[LeftOut] = []
@@ -220,6 +227,8 @@ def _summary(
             fault = info if isinstance(info, str) else _past_the_end(item, info)
             if isinstance(info, str) or fault:
                 broken.append(LeftOut(item.id, str(fault)))
+                if item.id not in unlabelled:
+                    unreadable[item.split] += 1
                 continue
             start, end = item.start or 0.0, min(info.duration, item.end or info.duration)
             seconds.append(end - start)
@@ -252,6 +261,7 @@ def _summary(
         missing=dataset.missing,
         dropped=dataset.dropped,
         notes=dataset.notes,
+        unreadable=unreadable,
     )
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from search_space.errors import DataError
 
 LabelsKind = Literal["single", "multi", "verb_noun"]
 """``single``: one class a video; ``multi``: any number of classes; ``verb_noun``: one verb and one noun."""
@@ -67,3 +71,33 @@ def label_json(label: Label) -> Any:
     if isinstance(label, VerbNoun):
         return {"verb": label.verb, "noun": label.noun}
     return list(label) if isinstance(label, tuple) else label
+
+
+def plain(name: str) -> str:
+    """Return a class name in one spelling: without case, quotes, brackets and underscores.
+
+    ``"massaging person's head"`` and ``massaging_persons_head`` are the same, and so are ``petting animal
+    (not cat)`` and ``petting_animal_not_cat``, and an accent however it is stored.
+    """
+    folded = unicodedata.normalize("NFC", name).lower()
+    return " ".join(re.sub(r"[\"'’`()\[\]{}]", "", folded).replace("_", " ").split())
+
+
+def require_distinct(names: Iterable[str], where: str, hint: str) -> None:
+    """Refuse classes that may be one class in several spellings.
+
+    Args:
+        names: the classes as they are written.
+        where: the folder or file that has them, for the error.
+        hint: the remedy, for the error.
+
+    Raises:
+        DataError: two names are the same but for case, spaces and the like.
+    """
+    spellings: dict[str, list[str]] = {}
+    for name in sorted(set(names)):
+        spellings.setdefault(plain(name), []).append(name)
+    alike = next((each for each in spellings.values() if len(each) > 1), None)
+    if alike is not None:
+        told = " and ".join(map(repr, alike))
+        raise DataError(f"{where}: {told} may be several classes, or one in several spellings", hint=hint)

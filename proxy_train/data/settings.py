@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from proxy_train.data import moving_digits
 from proxy_train.data.dataset import Dataset, VideoItem
 from proxy_train.data.formats.listing import Listing, split_items
+from proxy_train.data.formats.modalities import two_cameras
 from proxy_train.data.formats.registry import FORMATS, detect
 from proxy_train.data.formats.request import Column, Request
 from search_space.collection import without_collection
@@ -187,7 +188,8 @@ def _list_videos(settings: DataSettings) -> Dataset:
     format_ = FORMATS[kind]
     listing = format_.read(request)
     splits = split_items(listing.items, listing.groups)
-    notes = (f"format {kind}", *listing.notes, *_hashed_splits(listing, splits))
+    cameras = two_cameras(item for items in splits.values() for item in items)
+    notes = (f"format {kind}", *listing.notes, *_hashed_splits(listing, splits), *cameras)
     return Dataset(
         root.resolve().name if root.name in ("", "..") else root.name,
         splits,

@@ -25,9 +25,23 @@ _NO_PICTURES = frozenset(
     | {"normal", "normals", "edge", "edges", "ir", "infrared", "thermal", "pose", "skeleton", "thumb"}
     | {"thumbnail", "saliency", "alpha"}
 )
+MAY_BE_KIND = re.compile("|".join(sorted(word for word in _NO_PICTURES if len(word) > 1)), re.IGNORECASE)
+"""A part of every name that may speak against frames by a word; quick to look for in many names."""
+
 # Spellings with at least this share of the most frequent one's images may be meant as well as it.
 _RIVAL = 0.5
 _SHOWN = 3  # spellings in an error; more of them are counted
+
+
+def kind_in(name: str) -> frozenset[str]:
+    """Return the words of a name that speak against frames, such as ``depth``."""
+    return frozenset(_WORD.findall(name.lower())) & _NO_PICTURES
+
+
+def without_kind(name: str) -> tuple[str, ...]:
+    """Return the words and numbers of a name without those that tell a kind of images: ``depth``, ``rgb``."""
+    parts = re.findall(r"[^\W\d_]+|\d+", name.lower())
+    return tuple(part for part in parts if part not in _NO_PICTURES | _PICTURES)
 
 
 def rank_of(name: str) -> int:

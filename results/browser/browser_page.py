@@ -59,6 +59,16 @@ def write_browser_page(export: Path, folder: Path) -> Path:
     return page
 
 
+def is_page_file(path: Path) -> bool:
+    """Return whether a file is in a folder that ``write_browser_page`` has written into, wholly or not."""
+    script = path.parent / _SCRIPTS[0]
+    if not script.is_file():
+        return False
+    first = _own(_SCRIPTS[0]).encode().partition(b"\n")[0]
+    with script.open("rb") as file:
+        return file.read(len(first)) == first
+
+
 def _words(sidecar: Sidecar) -> dict[str, str]:
     size, fps = sidecar.preprocessing.size, sidecar.preprocessing.fps
     words = {

@@ -23,13 +23,15 @@ def report(
 ) -> None:
     """Write all there is to see of a run, or of several, on one page that works without a network."""
     from results.commands.terminal import Terminal
-    from results.commands.written_files import require_file, require_folder
+    from results.commands.written_files import require_file, require_files
+    from results.plots.style import is_picture
     from results.report.from_folders import is_page, page_path, report_runs
+    from results.report.plots import PICTURES
 
     wanted = [name.strip() for name in (objectives or "").split(",") if name.strip()]
     require_file(output or page_path(runs), option="--output", own=is_page)
     if pictures is not None:
-        require_folder(pictures, option="--pictures")
+        require_files(pictures, PICTURES, own=is_picture, option="--pictures")
     terminal = Terminal()
     for line in report_runs(runs, output, pictures=pictures, objectives=wanted, published=published):
         terminal.say(line)

@@ -109,15 +109,14 @@ def export(
 
 def _require_page(page: Path, runtimes: Sequence[str], form: Form, streams: int) -> None:
     """Refuse a page of what no browser runs, and a folder that holds something else."""
-    from results.browser.browser_page import PAGE_FILES
-    from results.commands.written_files import require_folder, require_no_files
+    from results.browser.browser_page import PAGE_FILES, is_page_file
+    from results.commands.written_files import require_files
 
     if WEB not in runtimes or form != "step" or streams != 1:
         raise SettingsError(
             f"--page {page}", hint=f"give it with --runtime {WEB}, and without --form clip and --streams"
         )
-    require_folder(page, option="--page")
-    require_no_files(page, PAGE_FILES, unless="browser.js", option="--page")
+    require_files(page, PAGE_FILES, own=is_page_file, option="--page")
 
 
 def _form(text: str) -> Form:
@@ -182,7 +181,7 @@ def stream(
         return
     (video,) = videos
     from results.commands.written_files import require_file, require_unread
-    from results.inference.annotated_video import annotated_video
+    from results.inference.annotated_video import annotated_video, is_annotated_video
     from results.inference.label_pen import LabelPen
     from results.inference.streaming import StreamingClassifier
     from results.inference.watching import watch
@@ -191,11 +190,11 @@ def stream(
     if font is not None and output is None:
         raise SettingsError(f"--font {font} without --output", hint="it is for labels in the annotated video")
     if output is not None:
-        require_file(output, option="--output")
         # Standard input may be a file that a shell has opened.
         watched = Path("/dev/stdin" if video == "-" else video)
         read = [watched, model] if font is None else [watched, model, font]
         require_unread(output, read, option="--output")
+        require_file(output, option="--output", own=is_annotated_video)
     classifier = StreamingClassifier.open(model, threads=threads)
     fit = classifier.preprocessing
     source = pictures(video, fit.fps, fit.size)
@@ -251,11 +250,12 @@ def latency_table(
     from results.commands.terminal import Terminal
     from results.commands.written_files import require_file, require_unread
     from results.profiling.build_latency_table import TimingEffort, build_table
+    from search_space.cost.latency_table import is_table
     from search_space.space.space import SearchSpace
 
     path = output or Path(f"{Path(space).stem}-{runtime}.json")
-    require_file(path, option="--output")
     require_unread(path, [Path(space)], option="--output")
+    require_file(path, option="--output", own=is_table)
     chosen, terminal = SearchSpace.from_yaml(space), Terminal()
     chosen = chosen if classes is None else chosen.with_classes(classes)
     with terminal.bar("Timing operations") as operations, terminal.bar("Timing networks") as whole:

@@ -1,4 +1,9 @@
-"""What a command must not write, refused beforehand: the impossible, what it reads, what is not its own."""
+"""What a command must not write, refused beforehand: the impossible, what it reads, what is not its own.
+
+One rule holds for every path that a user names: what the same command wrote before is written anew, and any
+other file that is not empty stays: the command is refused. Files say themselves who wrote them, so that the
+same command can be typed again after anything that ended it.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +15,11 @@ from search_space.errors import SettingsError
 from search_space.file_kind import no_file, obstacle
 
 _HINT = "give another path"
+_HINT_OWN = "give another path, or remove it"
 _FREE = ("", "no such file", "a named pipe")
 
 
-def require_file(written: Path, *, option: str, own: Callable[[Path], bool] = lambda _: True) -> None:
+def require_file(written: Path, *, option: str, own: Callable[[Path], bool]) -> None:
     """Refuse a path at which no file can be written, and a file that another program wrote.
 
     Folders above it that do not exist are no fault: they are made.
@@ -33,8 +39,10 @@ def require_file(written: Path, *, option: str, own: Callable[[Path], bool] = la
     if kind not in _FREE and not kind.startswith("a link") and not written.is_char_device():
         raise SettingsError(f"{option} {written} is {kind}", hint="give the path of a file")
     _require_place(written.parent, f"{option} {written}")
-    if not kind and written.stat().st_size and not own(written):
-        raise SettingsError(f"{option} {written} would overwrite what this command did not write", hint=_HINT)
+    if not kind and _is_foreign(written, own):
+        raise SettingsError(
+            f"{option} {written} would overwrite what this command did not write", hint=_HINT_OWN
+        )
 
 
 def require_folder(written: Path, *, option: str) -> None:
@@ -50,24 +58,33 @@ def require_folder(written: Path, *, option: str) -> None:
     _require_place(written, f"{option} {written}")
 
 
-def require_no_files(folder: Path, names: Iterable[str], *, unless: str, option: str) -> None:
-    """Refuse a folder whose files would be overwritten, unless the same command has worked in it before.
+def require_files(folder: Path, names: Iterable[str], *, own: Callable[[Path], bool], option: str) -> None:
+    """Refuse a folder in which files cannot be written, or that holds one of them of another program.
 
     Args:
         folder: folder that files will be written into.
         names: names of the files.
-        unless: name of what the command leaves in its folders.
+        own: function that tells whether a file that exists was written by the same command.
         option: how the user named the folder, such as ``--output``.
 
     Raises:
-        SettingsError: the folder holds one of the files, and another program or command wrote it.
+        SettingsError: they cannot be written, or are not to be overwritten.
     """
-    held = [name for name in names if (folder / name).exists()]
-    if held and not (folder / unless).exists():
+    require_folder(folder, option=option)
+    held = [name for name in names if (folder / name).exists() and _is_foreign(folder / name, own)]
+    if held:
         raise SettingsError(
             f"{option} {folder} holds {', '.join(held)}, which this command did not write",
             hint="give another folder, or remove them",
         )
+
+
+def _is_foreign(path: Path, own: Callable[[Path], bool]) -> bool:
+    """Return whether something exists that is not to be overwritten; an empty file holds nothing to lose."""
+    try:
+        return not path.is_file() or (path.stat().st_size > 0 and not own(path))
+    except OSError:
+        return True  # what cannot be read is not known
 
 
 def _require_place(folder: Path, what: str) -> None:

@@ -19,6 +19,8 @@ from search_space.errors import DataError
 from search_space.files import replacing
 
 _LOG = logging.getLogger(__name__)
+_MARK = "annotated by movinas stream"
+_EDGE = 65_536  # bytes at either end of a file, of which one has the mark in every format that keeps it
 _WIDTH = 480
 _LINE = 28
 _MARGIN = 8
@@ -92,7 +94,10 @@ def annotated_video(
     with replacing(path) as temporary:
         with _container(path, temporary) as container:
             stream = _add_stream(path, container, fps)
+            # MPEG-TS has room for the second alone.
+            container.metadata.update({"comment": _MARK, "service_provider": _MARK})
             video = AnnotatedVideo(container, stream, lines, labels or LabelPen())
+            _begin(path, container)
             try:
                 yield video
             except BaseException as error:
@@ -111,6 +116,19 @@ def annotated_video(
         raise ended
 
 
+def is_annotated_video(path: Path) -> bool:
+    """Return whether a file is such a video: it may be written anew.
+
+    FFmpeg is not asked, for a file may be anything, and what it keeps of the mark is plain text. Formats
+    without room for text (.mpg, .vob) keep nothing of it.
+    """
+    with path.open("rb") as file:
+        edges = file.read(_EDGE)
+        file.seek(max(0, path.stat().st_size - _EDGE))
+        edges += file.read(_EDGE)
+    return any(_MARK.encode(encoding) in edges for encoding in ("utf-8", "utf-16-le"))
+
+
 def _free(path: Path) -> Path:
     """Return a path for what is left of an interrupted video: that of no file, which may be a source."""
     names = (f".partial{number}{path.suffix}" for number in ("", *range(2, 1_000_000)))
@@ -122,6 +140,14 @@ def _container(path: Path, temporary: Path) -> av.container.OutputContainer:
         return av.open(str(temporary.absolute()), "w")
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise DataError(f"{path} cannot be written: {error}", hint=_HINT) from error
+
+
+def _begin(path: Path, container: av.container.OutputContainer) -> None:
+    """Write the beginning of a file, which some formats refuse only now."""
+    try:
+        container.start_encoding()
+    except (av.error.FFmpegError, ValueError) as error:
+        raise DataError(f"{path} cannot hold such a video: {error}", hint=_HINT) from error
 
 
 def _add_stream(path: Path, container: av.container.OutputContainer, fps: float) -> av.VideoStream:

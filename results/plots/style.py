@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,12 @@ _STATIC: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "movinas",
 }
+# What a picture says of who wrote it, by its suffix; with a date two pictures of one record would differ.
+_STAMPS: Mapping[str, Any] = {
+    ".png": {"Software": "movinas"},
+    ".svg": {"Date": None, "Creator": "movinas"},
+}
+_HEAD = 4096  # bytes at a picture's beginning that hold it
 _DOTS_PER_INCH = 180
 _CLEAR = "rgba(0,0,0,0)"
 
@@ -89,6 +95,13 @@ def fragment(figure: go.Figure, identity: str, height: int = 480) -> str:
     return text
 
 
+def is_picture(path: Path) -> bool:
+    """Return whether a file is a picture that ``write_picture`` wrote: it may be written anew."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    return b"Software\0movinas" in head or b"<dc:title>movinas</dc:title>" in head
+
+
 def write_picture(
     draw: Callable[[Figure], None], path: Path, size: tuple[float, float] = (8.4, 5.6), *more: Path
 ) -> None:
@@ -105,10 +118,10 @@ def write_picture(
         draw(figure)
         _give_letters(figure)
         for file in (path, *more):
-            # A date in the file would make two pictures of the same record differ.
-            stamp: Any = {"Date": None} if file.suffix == ".svg" else None
             with replacing(file, durable=False) as temporary:
-                figure.savefig(temporary, dpi=_DOTS_PER_INCH, facecolor="white", metadata=stamp)
+                figure.savefig(
+                    temporary, dpi=_DOTS_PER_INCH, facecolor="white", metadata=_STAMPS.get(file.suffix)
+                )
 
 
 def _give_letters(figure: Figure) -> None:

@@ -29,6 +29,8 @@ from searcher.record.same_data import data_differences
 from searcher.record.trials import differences, without_places
 from searcher.settings.reading import load_settings
 
+_HEAD = 4096  # bytes that hold a page's first lines
+
 
 def report_runs(
     folders: Sequence[Path],
@@ -74,7 +76,9 @@ def page_path(folders: Sequence[Path]) -> Path:
 def is_page(path: Path) -> bool:
     """Return whether a file is an earlier page: it may be written anew."""
     with path.open("rb") as file:
-        return file.read(15).lower() == b"<!doctype html>"
+        head = file.read(_HEAD)
+    # The second is what pages of 0.1.0 have.
+    return b'<meta name="generator" content="movinas report">' in head or b"\n:root { --font: " in head
 
 
 def read_run(folder: Path, video: Path | None = None) -> Run:

@@ -234,6 +234,8 @@ MAKERS: Mapping[str, Callable[[Run], Plot]] = {
     "importance": _importance,
     "members": _members,
 }
+PICTURES = tuple(f"{name}.{suffix}" for name in MAKERS for suffix in ("png", "svg"))
+"""The names of all files that ``write_pictures`` may write."""
 
 
 def wanted_plots(run: Run) -> list[str]:

@@ -26,6 +26,7 @@ from search_space.genes.space_genes import SpaceChoices
 from search_space.json_files import read_json, to_json
 
 FORMAT = "movinas-latency-1"
+_FORMAT_OF_ANY_VERSION = b'"format": "movinas-latency-'
 _SUBJECT = ("space", "options", "classes", "device", "runtime", "threads")
 _PULL = 0.3
 KINDS = ("stem", "expand", "spatial", "temporal", "squeeze", "project", "skip", "head")
@@ -94,6 +95,12 @@ def frame_operations(architecture: Architecture, classes: int) -> list[Operation
             operations += _layer_operations(layer, channels, stage.width, stride, size, architecture.options)
             channels, size = stage.width, strided(size, stride)
     return [*operations, Operation("head", (channels, architecture.head, architecture.hidden, classes, size))]
+
+
+def is_table(path: Path) -> bool:
+    """Return whether a file says that it is a latency table, of whatever version and however damaged."""
+    with path.open("rb") as file:
+        return _FORMAT_OF_ANY_VERSION in file.read(200)
 
 
 def space_operations(choices: SpaceChoices, classes: int) -> list[Operation]:

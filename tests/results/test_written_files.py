@@ -6,14 +6,23 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import movinas
 from results.commands.written_files import require_file, require_folder
+from results.inference.annotated_video import annotated_video, is_annotated_video
+from results.plots.style import is_picture, write_picture
+from results.report.from_folders import is_page
+from results.report.page import page
+from search_space.cost.latency_table import LatencyTable, is_table
 from search_space.errors import DataError, SettingsError
 from tests.proxy_train.data.test_refused_by_the_disk import as_nobody
+from tests.proxy_train.video_files import content
 
 # What the commands would read does not exist: they complain of it only if they have looked at their output.
 FILES = {
@@ -86,15 +95,60 @@ def test_folders_that_cannot_be_written_are_refused(
 
 
 @pytest.mark.usefixtures("_places")
-@pytest.mark.parametrize("command", ["report", "check"])
+@pytest.mark.parametrize("command", FILES)
 def test_only_what_the_same_command_wrote_is_written_anew(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for content in (b"content", b"{}", b"{" * 3, b"\xff", b'{"counts": 1}'):
-        Path("file").write_bytes(content)
+    other = b"<!DOCTYPE html>\n<title>another page</title>"
+    for written in (b"content", b"{}", b"{" * 3, b"\xff", b'{"counts": 1}', b'{"format": "x-1"}', other):
+        Path("file").write_bytes(written)
         told = refused(monkeypatch, capsys, *FILES[command], "file")
         assert "file would overwrite what this command did not write" in told
-        assert Path("file").read_bytes() == content
+        assert Path("file").read_bytes() == written
+
+
+def test_files_say_which_command_wrote_them(tmp_path: Path) -> None:
+    drawn = [tmp_path / name for name in ("frontier.png", "frontier.svg")]
+    write_picture(lambda figure: None, drawn[0], (1, 1), drawn[1])
+    for path in drawn:
+        assert is_picture(path)
+        Figure(figsize=(1, 1)).savefig(path)
+        assert not is_picture(path), "matplotlib has other users"
+    path = tmp_path / "report.html"
+    path.write_text(page("x" * 3000, "", [], "", "library" * 9999))
+    assert is_page(path)
+    path.write_text("<!DOCTYPE html>\n<title>movinas report</title>")
+    assert not is_page(path)
+    LatencyTable("space", "options", 5, "device", "pytorch", 1).write(tmp_path / "table.json")
+    text = (tmp_path / "table.json").read_text().replace("latency-1", "latency-2")
+    (tmp_path / "table.json").write_text(text[:60])
+    assert is_table(tmp_path / "table.json"), "of another version, and damaged: it is refused by what it says"
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".ts", ".wmv"])
+def test_an_annotated_video_is_written_anew_and_another_is_not(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"seen{suffix}"
+    with annotated_video(path, 8, 1) as written:
+        written.add(np.zeros((32, 32, 3), np.uint8), "frame 1", [("a", 0.5)])
+    assert is_annotated_video(path)
+    require_file(path, option="--output", own=is_annotated_video)
+    path.write_bytes(content(".mp4"))
+    with pytest.raises(SettingsError, match="would overwrite what this command did not write"):
+        require_file(path, option="--output", own=is_annotated_video)
+
+
+@pytest.mark.usefixtures("_places")
+@pytest.mark.parametrize("name", ["frontier.png", "frontier-latency.svg", "members.svg"])
+def test_pictures_of_another_program_stay(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Figure(figsize=(1, 1)).savefig(Path("folder") / name)
+    before = (Path("folder") / name).read_bytes()
+    told = refused(monkeypatch, capsys, *FOLDERS["pictures"], "folder")
+    assert f"--pictures folder holds {name}, which this command did not write" in told
+    assert (Path("folder") / name).read_bytes() == before
+    write_picture(lambda figure: None, Path("folder") / name, (1, 1))
+    assert "nowhere" in refused(monkeypatch, capsys, *FOLDERS["pictures"], "folder")
 
 
 @pytest.mark.usefixtures("_places")
@@ -106,6 +160,9 @@ def test_a_network_is_not_trained_over_another_one(
     told = refused(monkeypatch, capsys, *FOLDERS["train"], "folder")
     assert f"--output folder holds {name}, which this command did not write" in told and "  remedy: " in told
     assert (Path("folder") / name).read_text() == "content"
+    (Path("folder") / "checkpoint").touch()  # other programs call a file so
+    assert name in refused(monkeypatch, capsys, *FOLDERS["train"], "folder")
+    (Path("folder") / "checkpoint").unlink()
     (Path("folder") / "checkpoint").mkdir()
     # It has been trained there before; what is missing is told later.
     assert "nowhere" in refused(monkeypatch, capsys, *FOLDERS["train"], "folder")
@@ -123,7 +180,7 @@ def test_what_can_be_written_is_not_refused(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "link", "pipe"], "nothing is made"
 
 
-@pytest.mark.parametrize("require", [require_file, require_folder])
+@pytest.mark.parametrize("require", [partial(require_file, own=lambda _: False), require_folder])
 @pytest.mark.parametrize(
     ("path", "why"),
     [
@@ -152,5 +209,5 @@ def test_folders_that_may_not_be_written_are_refused(
     finally:
         (tmp_path / "closed").chmod(0o755)
         (tmp_path / "hidden").chmod(0o755)
-    file_wanted = require is require_file and path == "closed"
+    file_wanted = require is not require_folder and path == "closed"
     assert said.startswith(f"--output {path}") and ("is a folder" if file_wanted else why) in said

@@ -12,6 +12,7 @@ from proxy_train.video.video import Video
 from search_space.errors import DataError
 
 CLASSES = 157
+_CLASSES = r"Charades_v1_classes\.txt"
 _ACTION = re.compile(r"c(\d{3}) (\S+) (\S+)")
 Action = tuple[int, float, float]
 
@@ -54,7 +55,7 @@ def read(request: Request) -> Listing:
                 _add_segments(listing, video, name, actions)
             else:
                 listing.add(video, _labels(actions), name, split)
-    videos.leave_out(listing, "in no annotation")
+    videos.leave_out(listing, "in no annotation", [*files, *request.find(_CLASSES)[:1]])
     return listing
 
 
@@ -92,7 +93,7 @@ def _labels(actions: list[Action]) -> tuple[int, ...]:
 def _classes(request: Request) -> tuple[str, ...]:
     """Return the names of the classes, from Charades_v1_classes.txt if it exists."""
     names = {number: f"c{number:03d}" for number in range(CLASSES)}
-    for path in request.find(r"Charades_v1_classes\.txt")[:1]:
+    for path in request.find(_CLASSES)[:1]:
         for number, line in lines_of(path):
             code, _, name = line.partition(" ")
             where = f"{path}, line {number}"

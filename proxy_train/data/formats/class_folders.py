@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from proxy_train.data.formats.list_files import may_be_list
 from proxy_train.data.formats.listing import Listing
-from proxy_train.data.formats.modalities import find_no_pictures
+from proxy_train.data.formats.modalities import doubt, doubtful, find_files_beside, find_no_pictures
 from proxy_train.data.formats.request import Request
 from proxy_train.data.formats.split_folders import Layout, Top, find_layout, reading_turn
 from proxy_train.data.formats.tree import VIDEOS, Contents, require_folder, walk
+from proxy_train.data.labels import require_distinct
 from proxy_train.video.frame_folder import rank_of, sort_images
 from proxy_train.video.video import Video
 from search_space.errors import DataError
@@ -50,13 +51,17 @@ def read(request: Request) -> Listing:
     listing.notes += layout.notes
     labelled: list[tuple[str, str, Video]] = []
     beside: set[str] = set()
-    no_pictures = find_no_pictures(every, 2 if layout.splits else 1)
+    above = 2 if layout.splits else 1
+    no_pictures, no_files = find_no_pictures(every, above), find_files_beside(every)
     for contents in every:
         if contents.below and contents.below[0] in layout.left_out:
             continue  # named as a whole
         no_picture = no_pictures.get(contents.below, "")
+        if contents.is_video and not no_picture and len(contents.below) > above:
+            no_picture = no_files.get(contents.below, "")
         place = _Place(reason=no_picture) if no_picture else _place(_holder(contents), layout)
-        videos = list(_videos(contents, listing, request.frame_rate, beside)) if not place.reason else []
+        files = contents if place.reason else _without(contents, no_files, listing)
+        videos = list(_videos(files, listing, request.frame_rate, beside)) if not place.reason else []
         if place.name:
             labelled += [(place.split, place.name, video) for video in videos]
         else:
@@ -74,7 +79,10 @@ def read(request: Request) -> Listing:
         listing.drop(str(root / name), second_ways.get((name,), reason))
     for path in _empty(every, layout, {(split, name) for split, name, _ in labelled}):
         listing.drop(str(root / path), "no video in it: it is no class")
-    listing.classes = tuple(sorted({name for _, name, _ in labelled}))
+    listing.notes += doubtful(_doubts(labelled, root, above))
+    classes = {name for _, name, _ in labelled}
+    require_distinct(classes, str(root), "call a class's folders alike, or give the classes other names")
+    listing.classes = tuple(sorted(classes))
     numbers = {name: number for number, name in enumerate(listing.classes)}
     for split, name, video in labelled:
         listing.add(video, numbers[name], str(video.path.relative_to(root)), split)
@@ -144,6 +152,27 @@ def _videos(contents: Contents, listing: Listing, frame_rate: float, beside: set
         yield Video(folder / name)
 
 
+def _without(contents: Contents, no_files: Mapping[tuple[str, ...], str], listing: Listing) -> Contents:
+    """Leave out a folder's video files that are no pictures by their names."""
+    kept: list[str] = []
+    for name in contents.videos:
+        reason = no_files.get((*contents.below, name))
+        if reason is None:
+            kept.append(name)
+        else:
+            listing.drop(str(contents.folder / name), reason)
+    return replace(contents, videos=kept)
+
+
+def _doubts(labelled: list[tuple[str, str, Video]], root: Path, above: int) -> dict[str, str]:
+    """Return the videos that are used and may be no pictures, with what says so."""
+    told = {
+        str(video.path): doubt(video.path.relative_to(root).parts[above:-1], video.files)
+        for _, _, video in labelled
+    }
+    return {path: reason for path, reason in told.items() if reason}
+
+
 def _without_depth_alone(
     labelled: list[tuple[str, str, Video]], beside: set[str], listing: Listing
 ) -> list[tuple[str, str, Video]]:
@@ -170,7 +199,8 @@ def _leave_out(contents: Contents, reason: str, listing: Listing) -> None:
         paths = [folder] if contents.is_video else [folder / name for name in contents.videos]
         for path in paths:
             listing.drop(str(path), reason)
-    for name in contents.others:
-        suffix = f"not a video: suffix {Path(name).suffix or 'missing'}"
-        listing.drop(str(folder / name), _LIST if may_be_list(folder / name) else suffix)
+    lists = [folder / name for name in contents.others if may_be_list(folder / name)]
+    for path in lists:
+        listing.drop(str(path), _LIST)
+    listing.leave_files(contents, lists)
     listing.leave_rest(contents)

@@ -16,6 +16,7 @@ from search_space.errors import DataError
 
 VERBS, NOUNS = 97, 300
 _MOST_NAMES = 100_000
+_VERBS, _NOUNS = r"EPIC_100_verb_classes\.csv", r"EPIC_100_noun_classes.*\.csv"
 _SEGMENT = ("narration_id", "video_id", "start_timestamp", "stop_timestamp", "start_frame", "stop_frame")
 _LABELS = ("verb", "verb_class", "noun", "noun_class")
 _TIME = re.compile(r"([0-9]{1,4}):([0-9]{2}):([0-9]{2}(?:\.[0-9]+)?)")
@@ -56,10 +57,11 @@ def read(request: Request) -> Listing:
         rates = _frame_rates(rows)
         for where, row in rows:
             _add_segment(listing, videos, where, row, split, rates, names if labelled[split] else None)
-    videos.leave_out(listing, "in no annotation")
+    named = [path for pattern in (_VERBS, _NOUNS) for path in request.find(pattern)[:1]]
+    videos.leave_out(listing, "in no annotation", [*files.values(), *named])
     listing.classes = (
-        *_names(request, r"EPIC_100_verb_classes\.csv", names[0], VERBS),
-        *_names(request, r"EPIC_100_noun_classes.*\.csv", names[1], NOUNS),
+        *_names(request, _VERBS, names[0], VERBS),
+        *_names(request, _NOUNS, names[1], NOUNS),
     )
     return listing
 
@@ -132,4 +134,7 @@ def _names(request: Request, pattern: str, seen: Counter[tuple[int, str]], count
             # Later versions of the list have further names, for other tasks.
             if number < count:
                 names[number] = row["key"]
-    return [names.get(number, str(number)) for number in range(count)]
+    written = [names.get(number, str(number)) for number in range(count)]
+    times = Counter(written)
+    # Without the data set's list a word may be the most frequent one of several classes.
+    return [name if times[name] == 1 else f"{name} ({number})" for number, name in enumerate(written)]

@@ -44,7 +44,7 @@ def read(request: Request) -> Listing:
     videos.survey(_find(videos, file, name) for file, name, _ in rows)
     for file, name, used in rows:
         _add_clip(listing, videos, file, name, used, request.split)
-    videos.leave_out(listing, "in no list")
+    videos.leave_out(listing, "in no list", lists)
     return listing
 
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from proxy_train.data.formats.annotation_files import csv_header, csv_lines, parse_number
 from proxy_train.data.formats.listing import Listing
 from proxy_train.data.formats.request import SPLITS, Request, split_of
-from proxy_train.data.formats.video_index import VideoIndex, plain
+from proxy_train.data.formats.video_index import VideoIndex
+from proxy_train.data.labels import plain
 from search_space.errors import DataError
 
 _REQUIRED = ("youtube_id", "time_start", "time_end")
@@ -44,7 +45,8 @@ def read(request: Request) -> Listing:
     Raises:
         DataError: there is no CSV file with Kinetics' columns, or a row cannot be read.
     """
-    rows = [row for path in _files(request) for row in _rows(path)]
+    files = _files(request)
+    rows = [row for path in files for row in _rows(path)]
     if not rows:
         raise DataError(
             f"{request.annotations or request.root}: no CSV file with columns label, {', '.join(_REQUIRED)}",
@@ -72,7 +74,7 @@ def read(request: Request) -> Listing:
                 listing.add(video, numbers[row.label], name, split, group=row.video)
             else:
                 listing.add_unlabelled(video, name, split)
-    videos.leave_out(listing, "in no annotation")
+    videos.leave_out(listing, "in no annotation", files)
     return listing
 
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
 from proxy_train.data.formats.listing import Listing
+from proxy_train.data.formats.lists.finder import Finder
 from proxy_train.data.formats.lists.guess import guessed
-from proxy_train.data.formats.lists.labels import Labels
+from proxy_train.data.formats.lists.labels import CLASSES, Labels
 from proxy_train.data.formats.lists.table import Header, Row, Table, headed_rows, number, peel, row_of
 from proxy_train.data.formats.request import SPLITS, Column, Request, lines_of, split_of
 from proxy_train.data.formats.tree import VIDEOS
 from proxy_train.data.formats.video_index import VideoIndex
-from proxy_train.video.frame_files import FrameFiles
-from proxy_train.video.frame_folder import find_frames
 from proxy_train.video.video import Video
 from search_space.errors import DataError
 
@@ -69,13 +67,14 @@ def read(request: Request) -> Listing:
     listing = Listing()
     videos = VideoIndex(request.root, request.frame_rate)
     lists = _chosen(request, listing)
-    finder = _Finder(request, videos)
+    told = [*lists, *(Path(entry.name) for entry in listing.dropped), *request.find(CLASSES)[:1]]
+    finder = Finder(request, videos)
     tables = _read_tables(lists, request, finder)
     if not any(table.rows for table in tables):
         raise DataError(
             f"{request.root}: no train.txt with videos in it", hint="a line is: path label [label ...]"
         )
-    finder.survey(row.path for table in tables for row in table.rows)
+    finder.survey([row for table in tables for row in table.rows])
     for table in tables:
         listing.note(f"{table.path.name}: {table.reading}")
     labels = Labels.of(request, [row for table in tables for row in table.rows])
@@ -99,7 +98,7 @@ def read(request: Request) -> Listing:
             else:
                 listing.drop(name, "no label in its row")
     listing.notes += [*finder.notes(), *_shared(listing)]
-    videos.leave_out(listing, "in no list")
+    videos.leave_out(listing, "in no list", told)
     return listing
 
 
@@ -128,97 +127,6 @@ def _shared(listing: Listing) -> list[str]:
         splits.setdefault(item.video, set()).add(item.split)
     several = [str(video.path) for video, names in splits.items() if len(names) > 1]
     return [f"videos in several splits: {len(several)}, such as {several[0]}"] if several else []
-
-
-class _Finder:
-    """The videos that lists name."""
-
-    def __init__(self, request: Request, videos: VideoIndex) -> None:
-        self._root, self._frame_rate, self._videos = request.root, request.frame_rate, videos
-        self._found: dict[str, Video] = {}
-        self._short: list[str] = []
-        self._elsewhere: list[str] = []
-        self._uncounted: list[str] = []
-
-    def survey(self, paths: Iterable[str]) -> None:
-        """Look up the paths of all rows, and forget what was looked up before."""
-        self._videos.survey(map(self._indexed, paths))
-        self._found.clear()
-        self._elsewhere.clear()
-
-    def count(self, path: str) -> int | None:
-        """Return the number of a path's images, 0 for a file, None if there is no such path."""
-        video = self._whole(path)
-        if video.files is not None:
-            return video.files.count
-        return 0 if self._exists(video.path) else None
-
-    def resolves(self, path: str) -> bool:
-        """Return whether there is a video at a path."""
-        return bool(path) and self._exists(self._whole(path).path)
-
-    def video(self, row: Row) -> Video:
-        """Return the video of a row, or the stretch of its images that it means."""
-        video = self._whole(row.path)
-        files = video.files
-        if files is None:
-            if row.frames is not None:
-                self._uncounted.append(row.path)
-            if row.offset and self._exists(video.path):
-                raise DataError(
-                    f"{row.where}: it begins after {row.offset} frames of a file",
-                    hint="cut the file beforehand",
-                )
-            return video
-        there = files.count - row.offset
-        wanted = there if row.frames is None else row.frames
-        if min(there, wanted) < 1:
-            raise DataError(
-                f"{row.where}: {wanted} frames after {row.offset}, but {video.path} has {files.count} images",
-                hint="correct the line",
-            )
-        if wanted > there:
-            self._short.append(f"{row.path} ({there} of {wanted})")
-        return Video(video.path, replace(files, offset=files.offset + row.offset, count=min(there, wanted)))
-
-    def notes(self) -> list[str]:
-        """Return what was found in spite of what lists say."""
-        kinds = {
-            "folders with fewer images than their lists say": self._short,
-            "numbers of frames that are not used, for there is no folder of frames": self._uncounted,
-            "paths found in another folder, or with another suffix, case or slash": self._elsewhere,
-        }
-        return [f"{what}: {len(cases)}, such as {cases[0]}" for what, cases in kinds.items() if cases]
-
-    def _whole(self, path: str) -> Video:
-        found = self._found.get(path)
-        if found is None:
-            found = self._found[path] = self._located(path)
-        return found
-
-    def _located(self, path: str) -> Video:
-        place = self._root / path
-        found = self._indexed(path)
-        if found is not None:
-            if found.path != place:
-                self._elsewhere.append(f"{path} as {found.path}")
-            return found
-        frames: FrameFiles | None = None
-        if self._exists(place) and place.is_dir():
-            frames = find_frames(place, self._frame_rate)
-        return Video(place, frames)
-
-    def _indexed(self, path: str) -> Video | None:
-        if Path(path).is_absolute():
-            return self._videos.find_exact(self._root / path)
-        return self._videos.find_path(path, unique=True)
-
-    @staticmethod
-    def _exists(path: Path) -> bool:
-        try:
-            return path.exists()
-        except (OSError, ValueError):  # too long for a name, or with a zero byte
-            return False
 
 
 def _is_list(path: Path) -> bool:
@@ -288,7 +196,7 @@ def _chosen(request: Request, listing: Listing) -> dict[Path, str]:
     )
 
 
-def _read_tables(lists: dict[Path, str], request: Request, finder: _Finder) -> list[Table]:
+def _read_tables(lists: dict[Path, str], request: Request, finder: Finder) -> list[Table]:
     headers = {path: Header.of("".join(first_lines(path, 1))) for path in lists}
     plain = {path: split for path, split in lists.items() if headers[path] is None}
     tables = {table.path: table for table in guessed(plain, finder.count)} if not request.columns else {}
@@ -319,7 +227,7 @@ def _with_columns(path: Path, split: str, columns: Sequence[Column]) -> Table:
     return table
 
 
-def _headed(path: Path, split: str, header: Header, finder: _Finder) -> Table:
+def _headed(path: Path, split: str, header: Header, finder: Finder) -> Table:
     """Return a list by its header; where several columns have one meaning, by what is in them."""
     rows = list(headed_rows(path, header))
     roles: list[Column] = list(header.roles)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,7 +15,10 @@ from proxy_train.video.video import Video
 from search_space.file_kind import no_file
 
 _SHARE = 15  # percent of the videos for val, and again for test, if annotations do not tell
-_SHOWN = 4  # names of images in a reason; more of them are counted
+_SHOWN = 4  # names of files of a kind; more of them are counted
+_HIDDEN = "hidden: its name begins with a dot"
+# Tables of other programs, which may hold what a user takes for the labels.
+_TABLES = frozenset({".xlsx", ".xls", ".xlsm", ".ods", ".numbers", ".parquet", ".feather", ".arrow"})
 
 
 @dataclass
@@ -83,11 +87,31 @@ class Listing:
             names = f"{more[0][0]} and {len(more) - 1} others"
             self.drop(str(folder / names), f"{sum(dict(more).values())} images beside the frames of a video")
 
+    def leave_files(self, contents: Contents, read: Collection[Path] = ()) -> None:
+        """Leave out the files of a folder that are neither videos nor images nor annotations that are read.
+
+        Many of one kind are counted.
+
+        Args:
+            contents: the folder.
+            read: the annotations that are read.
+        """
+        names = {path.name for path in read}
+        kinds: dict[str, list[str]] = {}
+        for name in contents.others:
+            # Annotations may be given by another way to the same folder.
+            if name not in names or not any(_same(contents.folder / name, path) for path in read):
+                kinds.setdefault(_no_video(name), []).append(name)
+        for reason, alike in kinds.items():
+            many = [f"{alike[0]} and {len(alike) - 1} others"]
+            for name in alike if len(alike) <= _SHOWN else many:
+                self.drop(str(contents.folder / name), reason)
+
     def leave_rest(self, contents: Contents) -> None:
         """Leave out what a folder holds that is neither a video nor a video's frames."""
         folder = contents.folder
         for name in contents.hidden:
-            self.drop(str(folder / name), "hidden: its name begins with a dot")
+            self.drop(str(folder / name), _HIDDEN)
         for name in contents.no_files:
             self.drop(str(folder / name), no_file(folder / name))
         for name in contents.previews:
@@ -99,6 +123,20 @@ class Listing:
                 self.drop(str(folder / name), reason)
         elif images or contents.reason:
             self.drop(str(folder), f"{len(images)} images: {reason}" if images else reason)
+
+
+def _no_video(name: str) -> str:
+    """Return why a file that no reader reads is left out."""
+    if name.startswith("."):
+        return _HIDDEN
+    suffix = Path(name).suffix
+    told = f"not a video: suffix {suffix or 'missing'}"
+    tables = "; lists and tables are read as .csv, .tsv or .txt"
+    return told + (tables if suffix.lower() in _TABLES else "")
+
+
+def _same(path: Path, other: Path) -> bool:
+    return path == other or os.path.realpath(path) == os.path.realpath(other)
 
 
 def split_items(items: list[VideoItem], groups: Mapping[str, str]) -> dict[str, tuple[VideoItem, ...]]:

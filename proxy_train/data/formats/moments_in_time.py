@@ -47,7 +47,7 @@ def read(request: Request) -> Listing:
     videos.survey(_find(videos, name, split) for name, split, _ in rows)
     for name, split, word in rows:
         _add_video(listing, videos, name, split, numbers.get(word.strip()), word)
-    videos.leave_out(listing, "in no annotation")
+    videos.leave_out(listing, "in no annotation", [*lists, *request.find(_CATEGORIES)[:1]])
     return listing
 
 

@@ -47,7 +47,8 @@ def read(request: Request) -> Listing:
     videos.survey(videos.find(str(entry["id"])) for entry, _ in rows)
     for entry, split in rows:
         _add_video(listing, videos, entry, split, numbers)
-    videos.leave_out(listing, "in no annotation")
+    files = (_file(request, part) for part in ("labels", *_SPLITS))
+    videos.leave_out(listing, "in no annotation", [file for file in files if file is not None])
     return listing
 
 

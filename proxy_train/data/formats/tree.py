@@ -28,7 +28,7 @@ class Contents:
         below: names of the folders from the root to it, with itself.
         videos: names of video files.
         images: names of images.
-        others: names of other files.
+        others: names of other files, those that begin with a dot among them.
         hidden: names of video files and folders that begin with a dot, which are not read.
         is_video: whether the images are the frames of a video.
         reason: why a folder of images is no video, or the whole folder is not read; empty otherwise.
@@ -128,6 +128,8 @@ def _contents(folder: str, below: tuple[str, ...]) -> tuple[Contents, dict[str, 
             if name.startswith("."):
                 if suffix in VIDEOS or is_folder(entry):
                     contents.hidden.append(name)
+                else:
+                    contents.others.append(name)
             elif is_folder(entry):
                 folders[name] = entry.is_symlink()
             elif suffix in VIDEOS:

@@ -13,12 +13,13 @@ from proxy_train.data.formats.video_index import VideoIndex
 from proxy_train.video.video import Video
 from search_space.errors import DataError
 
+_NAMES = r"classInd\.txt"
 _GROUP = re.compile(r"(.*_g\d+)_c\d+")
 
 
 def matches(request: Request) -> bool:
     """Return whether there are a classInd.txt and a trainlist."""
-    return bool(request.find(r"classInd\.txt") and request.find(r"(train|test)list\d\d\.txt"))
+    return bool(request.find(_NAMES) and request.find(r"(train|test)list\d\d\.txt"))
 
 
 def read(request: Request) -> Listing:
@@ -47,7 +48,8 @@ def read(request: Request) -> Listing:
     videos.survey(_find(videos, name) for name, *_ in rows)
     for name, split, written, where in rows:
         _add_clip(listing, videos, name, split, numbers, written, where)
-    videos.leave_out(listing, f"not in split {request.split}")
+    read = [*lists, *request.find(_NAMES)[:1]]
+    videos.leave_out(listing, f"not in split {request.split}", read)
     return listing
 
 
@@ -81,7 +83,7 @@ def _add_clip(
 
 
 def _classes(request: Request) -> dict[str, int]:
-    paths = request.find(r"classInd\.txt")
+    paths = request.find(_NAMES)
     if not paths:
         raise DataError(
             f"{request.annotations or request.root}: no classInd.txt", hint="set data.annotations"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 
 from proxy_train.data.formats.listing import Listing
+from proxy_train.data.formats.modalities import doubt, doubtful, find_beside
 from proxy_train.data.formats.tree import VIDEOS, Contents, walk
-from proxy_train.video.frame_folder import SortedImages, rank_of, sort_images
+from proxy_train.data.labels import plain
+from proxy_train.video.frame_folder import MAY_BE_KIND, SortedImages, rank_of, sort_images
 from proxy_train.video.video import Video
 
 # How a row names a video, from the exact to the loose: a looser name does not get the video of a better one.
@@ -43,6 +44,7 @@ class VideoIndex:
         self._spellings: dict[str, str] | None = None
         self._more_spellings: dict[str, list[str]] = {}
         self._respelled: dict[str, str] = {}
+        self._doubted: dict[str, str] = {}
         self._named: dict[str, int] = {}
         self._surveying = False
         self._refused: dict[str, str] = {}
@@ -58,7 +60,7 @@ class VideoIndex:
             for name in contents.videos:
                 self._enter(name[: name.rindex(".")], below + name)
             apart = contents.hidden or contents.previews or contents.no_files or contents.reason
-            if apart or (contents.images and not contents.is_video):
+            if apart or contents.others or (contents.images and not contents.is_video):
                 self._rest.append(contents)
 
     def _enter(self, name: str, path: str) -> None:
@@ -162,12 +164,13 @@ class VideoIndex:
         """Return the images of a video that is a folder; None for a file."""
         return self._sorted(str(path)) if str(path) in self._folders else None
 
-    def leave_out(self, listing: Listing, reason: str) -> None:
+    def leave_out(self, listing: Listing, reason: str, read: Collection[Path]) -> None:
         """Name in a listing everything that was not looked up, and names that were found in another case.
 
         Args:
             listing: the listing to name it in.
             reason: the reason why a video is not used.
+            read: the annotations that are read: every other file is named.
         """
         unused: list[tuple[str, str]] = []
         for name, path in self._paths.items():
@@ -180,10 +183,12 @@ class VideoIndex:
         for path, why in sorted(unused):
             listing.drop(str(Path(path)), why)
         for contents in self._rest:
+            listing.leave_files(contents, read)
             listing.leave_rest(contents)
         for folder, images in self._folders.items():
             if images is not None:
                 listing.leave_images(Path(folder), images.others)
+        self._tell_doubts(listing)
         if self._respelled:
             name, path = next(iter(self._respelled.items()))
             count = len(self._respelled)
@@ -194,6 +199,32 @@ class VideoIndex:
                 f"videos that one row names exactly, and another in another spelling, which is missing:"
                 f" {len(self._refused)}, such as {path}, not {name}"
             )
+
+    def _tell_doubts(self, listing: Listing) -> None:
+        """Tell of videos that are used, as annotations say, and may be no pictures by their names."""
+        folders: dict[str, str] = {}
+        for folder in self._parents:
+            parts = folder.removeprefix(self._root).split("/")
+            folders[folder] = doubt([name for name in parts if name not in listing.classes])
+        suspected: dict[str, list[str]] = {}
+        for path in self._used:
+            name = path[path.rfind("/") + 1 :]
+            folder = path[: len(path) - len(name)]
+            if folders.get(folder):
+                self._doubted.setdefault(path, folders[folder])
+            elif MAY_BE_KIND.search(name) and rank_of(name) == 0:
+                suspected.setdefault(folder, []).append(path)
+        beside: dict[str, dict[str, str]] = {folder: {} for folder in suspected}
+        for name, first in self._paths.items() if suspected else ():
+            for path in (first, *self._more.get(name, ())):
+                if (names := beside.get(_directory(path))) is not None:
+                    names[name] = path
+        for folder, paths in suspected.items():
+            pictures = find_beside(beside[folder])
+            for path in paths:
+                if (other := pictures.get(_stem(path[len(folder) :]))) is not None:
+                    self._doubted.setdefault(path, f"{beside[folder][other]} is beside it")
+        listing.notes += doubtful(self._doubted)
 
     def _unless_named_better(self, path: str, name: str, rank: int) -> Video | None:
         """Return the video at a path, or None if another row names it better than this name does."""
@@ -237,7 +268,10 @@ class VideoIndex:
         parent = self._parents.get(folder)
         if parent is None:
             parent = self._parents[folder] = Path(folder)
-        return Video(parent / name, images.frames if images else None)
+        frames = images.frames if images else None
+        if frames is not None and (reason := doubt((), frames)):
+            self._doubted[path] = reason
+        return Video(parent / name, frames)
 
     def _sorted(self, path: str) -> SortedImages:
         """Return the images of a folder; many parts of a video ask for the same one."""
@@ -262,12 +296,3 @@ def _directory(path: str) -> str:
 
 def _parent(path: str) -> str:
     return _directory(path).rstrip("/").rpartition("/")[2]
-
-
-def plain(name: str) -> str:
-    """Return a class name in one spelling: without case, quotes, brackets and underscores.
-
-    ``"massaging person's head"`` and ``massaging_persons_head`` are the same, and so are ``petting animal
-    (not cat)`` and ``petting_animal_not_cat``.
-    """
-    return " ".join(re.sub(r"[\"'’`()\[\]{}]", "", name.lower()).replace("_", " ").split())

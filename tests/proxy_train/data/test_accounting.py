@@ -118,3 +118,48 @@ def test_every_file_of_any_tree_is_used_or_named(kind: str) -> None:
 
     holds()
     assert not all(refused)
+
+
+# Annotations that a reader passes over: those of other splits.
+UNREAD = {"ucf101": "ucfTrainTestlist/trainlist02.txt", "hmdb51": "splits/run_test_split2.txt"}
+
+
+@pytest.mark.parametrize("annotations", ["", "link"])
+@pytest.mark.parametrize("kind", WRITERS)
+def test_files_that_are_neither_videos_nor_read_are_named(
+    tmp_path: Path, kind: str, annotations: str
+) -> None:
+    root = tmp_path / "videos"
+    root.mkdir()
+    WRITERS[kind](root)
+    read = {path for path in root.rglob("*") if path.suffix in (".csv", ".txt", ".json")}
+    deep = "train/b" if kind == "folder" else "deep"
+    unread = {root / UNREAD[kind]} if kind in UNREAD else set()
+    touch(
+        root,
+        "labels.XLSX",
+        f"{deep}/labels.ods",
+        "notes.md",
+        ".DS_Store",
+        f"{deep}/classes.txt",
+        f"{deep}/none",
+    )
+    touch(root, *(f"{deep}/{number}.info.json" for number in range(6)))
+    given = {}
+    if annotations and read:
+        # The same folder by another way: its files are still those that are read.
+        (tmp_path / "link").symlink_to(next(iter(read)).parent, target_is_directory=True)
+        given = {"annotations": str(tmp_path / "link")}
+    dropped = dict(load(root, kind, trainable=False, **given).dropped)
+    tables = "; lists and tables are read as .csv, .tsv or .txt"
+    assert {name: reason for name, reason in dropped.items() if "suffix" in reason or "hidden" in reason} == {
+        **{str(path): f"not a video: suffix {path.suffix}" for path in unread},
+        f"{root}/labels.XLSX": f"not a video: suffix .XLSX{tables}",
+        f"{root}/{deep}/labels.ods": f"not a video: suffix .ods{tables}",
+        f"{root}/notes.md": "not a video: suffix .md",
+        f"{root}/.DS_Store": "hidden: its name begins with a dot",
+        f"{root}/{deep}/classes.txt": "not a video: suffix .txt",
+        f"{root}/{deep}/none": "not a video: suffix missing",
+        f"{root}/{deep}/0.info.json and 5 others": "not a video: suffix .json",
+    }
+    assert not {str(path) for path in read - unread} & dropped.keys()

@@ -168,3 +168,19 @@ def test_every_suffix_of_videos_is_one_in_folders(suffix: str, upper: bool, tmp_
         (tmp_path / place).touch()
     dataset = load_dataset(DataSettings(kind="folder", root=tmp_path), trainable=False)
     assert sum(map(len, dataset.items.values())) == 3 and dataset.dropped == ()
+
+
+@pytest.mark.parametrize(
+    ("split", "then"), [("test", "finished networks are measured on val"), ("val", "nothing is trained")]
+)
+def test_a_split_of_nothing_but_broken_videos_is_named(tmp_path: Path, split: str, then: str) -> None:
+    for part in ("train", "val", "test"):
+        for name in ("run", "jump"):
+            write(tmp_path / f"{part}/{name}/1.mp4", 2)
+            if part == split:
+                (tmp_path / f"{part}/{name}/1.mp4").write_bytes(b"")
+    result = check_dataset(load_dataset(DataSettings(kind="folder", root=tmp_path)))
+    assert result.unreadable == {part: 2 * (part == split) for part in ("train", "val", "test")}
+    told = [line for line in result.text().splitlines() if "can be read" in line]
+    assert told == [f"  {split}: none of its 2 videos can be read: {then}"]
+    assert result.json()["unreadable"][split] == 2

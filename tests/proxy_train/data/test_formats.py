@@ -156,7 +156,10 @@ def test_ucf101(tmp_path: Path) -> None:
     assert len(parts[0]) + len(parts[1]) == 12 and parts[1]
     assert not parts[0] & parts[1], "clips of one recording stay together"
     assert dataset.missing == (("Archery/v_Archery_g30_c01.avi", "no such video"),)
-    assert [name for name, _ in dataset.dropped] == ["Archery/v_Archery_g09_c01.avi"]
+    assert [name for name, _ in dataset.dropped] == [
+        "Archery/v_Archery_g09_c01.avi",
+        f"{tmp_path}/ucfTrainTestlist/trainlist02.txt",
+    ]
     assert "says class 2, classInd.txt 1" in dataset.dropped[0][1]
 
 
@@ -181,7 +184,10 @@ def test_hmdb51(tmp_path: Path) -> None:
     ]
     assert len(films[0]) + len(films[1]) == 9 and films[1] and not films[0] & films[1]
     assert dataset.missing == (("brush_hair/gone.avi", "no such video"),)
-    assert dataset.dropped == (("run/x_run_0.avi", "split 1 does not use it"),)
+    assert dataset.dropped == (
+        ("run/x_run_0.avi", "split 1 does not use it"),
+        (f"{tmp_path}/splits/run_test_split2.txt", "not a video: suffix .txt"),
+    )
 
 
 def test_list_of_several_labels(tmp_path: Path) -> None:

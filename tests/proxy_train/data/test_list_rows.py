@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from search_space.errors import DataError
 from tests.proxy_train.data.test_lists import read, write
+from tests.proxy_train.data.written_formats import load
 from tests.proxy_train.video_files import touch, write_images
 
 
@@ -71,3 +73,38 @@ def test_columns_that_are_passed_over_are_told(tmp_path: Path) -> None:
     dataset = read(tmp_path, "list")
     assert any("passed over: start, end" in note for note in dataset.notes)
     assert [item.path.name for item in dataset.items["train"]] == ["b.mp4"], "a.mp4 would have two labels"
+
+
+AWAY = "absolute paths that are not there; write them as they are below data.root"
+OVER = "absolute paths of another machine, found below the folder of the same name"
+
+
+@pytest.mark.parametrize("before", ["C:\\data\\", "\\\\server\\share\\", "/home/else/", "d:/"])
+def test_absolute_paths_of_another_machine_are_found_by_the_roots_name(tmp_path: Path, before: str) -> None:
+    root = tmp_path / "actions"
+    touch(root, "clips/a.mp4", "clips/b.mp4", "other/a.mp4")
+    slash = "\\" if before.endswith("\\") else "/"
+    rows = [f"{before}actions{slash}clips{slash}{name}.mp4" for name in "abc"]
+    (root / "train.csv").write_text("".join(f"{row},{at % 2}\n" for at, row in enumerate(rows)))
+    dataset = load(root, trainable=False)
+    found = {item.path for items in dataset.items.values() for item in items}
+    assert {root / "clips/a.mp4", root / "clips/b.mp4"} < found and len(found) == 3
+    assert f"{OVER}: 2, such as {rows[0]} as {root}/clips/a.mp4" in dataset.notes
+    assert f"{AWAY}: 1, such as {rows[2]}" in dataset.notes
+    assert f"{root}/clips/b.mp4" not in dict(dataset.dropped), "it is used"
+    (root / "train.csv").write_text(f"{before}elsewhere{slash}a.mp4,0\n{before}elsewhere{slash}b.mp4,1\n")
+    with pytest.raises(DataError, match="is absolute and not there, as the paths of all lines") as refused:
+        load(root, trainable=False)
+    assert f"{before}elsewhere{slash}a.mp4" in refused.value.message.replace("\\\\", "\\")
+    assert "below data.root" in (refused.value.hint or "")
+
+
+def test_a_file_that_is_called_like_a_path_of_windows_is_found(tmp_path: Path) -> None:
+    touch(tmp_path, "C:\\data\\a.mp4", "b.mp4")
+    (tmp_path / "train.csv").write_text("C:\\data\\a.mp4,0\nb.mp4,1\n")
+    dataset = load(tmp_path, trainable=False)
+    assert {item.path.name for items in dataset.items.values() for item in items} == {
+        "C:\\data\\a.mp4",
+        "b.mp4",
+    }
+    assert not [note for note in dataset.notes if "absolute" in note]

@@ -64,7 +64,7 @@ def test_names_of_classes_and_of_folders_without_pictures_beside_them_tell_nothi
     tmp_path: Path, split: str
 ) -> None:
     touch(tmp_path, *(f"{split}{name}/{at}.mp4" for name in ("image", "pose") for at in range(3)))
-    touch(tmp_path, f"{split}image/depth/1.mp4", f"{split}image/rgb/2.mp4")
+    touch(tmp_path, f"{split}image/depth/7.mp4", f"{split}image/rgb/2.mp4")
     assert len(used(read(tmp_path))) == 8
 
 

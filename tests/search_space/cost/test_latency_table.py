@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,19 +110,36 @@ def test_networks_that_a_table_does_not_know_are_refused() -> None:
     ("content", "words"),
     [
         (None, "does not exist"),
-        ("no json", "is damaged"),
+        ("", "table.json is empty"),
+        ("name: a space\nstem: 8\n", "table.json is no JSON, for it begins with 'name: a space'"),
+        ('{"format": "movinas-lat', "table.json is damaged"),
+        (b"\x89PNG\r\n", "table.json is no text: byte 0 is no UTF-8"),
+        ('{"name": "a space"}', "table.json says nothing of its format, which has to be 'movinas-latency-1'"),
         ("[]", "holds a list, not a mapping"),
         (json.dumps({"format": "movinas-latency-9"}), "movinas-latency-9"),
         (json.dumps({"format": "movinas-latency-1"}), "is incomplete: it has no 'space'"),
         (json.dumps(json.loads(WRITTEN) | {"operations": {"expand": 1}}), "damaged: operations.expand"),
     ],
 )
-def test_files_that_are_no_tables_are_refused(content: str | None, words: str, tmp_path: Path) -> None:
+def test_files_that_are_no_tables_are_refused(
+    content: str | bytes | None, words: str, tmp_path: Path
+) -> None:
     path = tmp_path / "table.json"
     if content is not None:
-        path.write_text(content)
-    with pytest.raises(SpaceError, match=words):
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(SpaceError, match=words) as refused:
         LatencyTable.read(path)
+    assert refused.value.hint == "make it with movinas latency-table SPACE"
+
+
+def test_places_that_are_no_files_are_called_what_they_are(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "self").symlink_to("self")
+    told = {"": "is a folder", "pipe": "is a named pipe", "self": "is a link to self, which leads nowhere"}
+    for name, words in told.items():
+        with pytest.raises(SpaceError, match=words) as refused:
+            LatencyTable.read(tmp_path / name)
+        assert str(tmp_path / name) in refused.value.message and refused.value.hint
 
 
 def test_tables_that_are_written_already_are_read(tmp_path: Path) -> None:

@@ -7,22 +7,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxy_train.data.formats.lists.table import FILE, Row, Table, unquoted
+from proxy_train.data.formats.lists.fields import (
+    ASK,
+    DECIMAL,
+    FIELD,
+    LAST,
+    NEARLY,
+    Count,
+    is_file,
+    path_and_rest,
+)
+from proxy_train.data.formats.lists.labels_first import labels_first
+from proxy_train.data.formats.lists.table import Row, Table, unquoted
 from proxy_train.data.formats.request import Column, lines_of
-from proxy_train.data.formats.tree import VIDEOS
 from search_space.errors import DataError
 
 _NUMBER = re.compile(r"(.*?)[\s,;]+([0-9]{1,9})", re.DOTALL)
-_LAST = re.compile(r"(.+?)[\s,;]+([^\s,;]+)", re.DOTALL)
-_FIELD = re.compile(r'"[^"]*"|[^\s,;]+')
-_DECIMAL = re.compile(r'"?[-+]?(\d+\.?\d*|\.\d+)"?', re.ASCII)
-_ASK = (
-    "say which it is: data.columns, such as [path, frames, label], or a first line such as: path frames label"
-)
-# This share of the rows decides: lists are made by programs, and a few folders differ from their lists.
-_NEARLY = 0.9
-Count = Callable[[str], int | None]
-"""A function from a path as a list writes it to the number of its images: 0 for a file, None for nothing."""
 
 
 @dataclass(slots=True)
@@ -46,16 +46,25 @@ def guessed(lists: Mapping[Path, str], count: Count) -> list[Table]:
     Raises:
         DataError: a line cannot be read, or its numbers may be labels and numbers of frames alike.
     """
+    written = {path: list(lines_of(path)) for path in lists}
+    turned = {
+        path: table
+        for path, split in lists.items()
+        if (table := labels_first(Table(path, split), written[path], count)) is not None
+    }
     found: list[tuple[Table, list[_Line], set[int]]] = []
     for path, split in lists.items():
-        lines = [_line(f"{path}, line {at}", at, text, count) for at, text in lines_of(path)]
+        if path in turned:
+            continue
+        lines = [_line(f"{path}, line {at}", at, text, count) for at, text in written[path]]
         lengths = {len(line.numbers) for line in lines if line.sure}
         found.append((Table(path, split), lines, lengths or {len(line.numbers) for line in lines}))
     # Where lines differ in how many numbers they have, these are labels, in the shorter lists too.
     several = any(len(lengths) > 1 for _, _, lengths in found)
     if several and _counts_before_labels([line for _, lines, _ in found for line in lines if line.sure]):
-        return [_counted_labels(table, lines) for table, lines, _ in found]
-    return [_table(table, lines, lengths, count, several=several) for table, lines, lengths in found]
+        return [*turned.values(), *(_counted_labels(table, lines) for table, lines, _ in found)]
+    tables = (_table(table, lines, lengths, count, several=several) for table, lines, lengths in found)
+    return [*turned.values(), *tables]
 
 
 def _counts_before_labels(lines: Sequence[_Line]) -> bool:
@@ -121,38 +130,21 @@ def _line(where: str, at: int, text: str, count: Count) -> _Line:
         name, numbers = match[1], [int(match[2]), *numbers]
         path = unquoted(name)
         images = count(path)
-        if images is not None or _is_file(path):
+        if images is not None or is_file(path):
             return _Line(where, at, text, path, numbers, True, images)
     return _Line(where, at, text, unquoted(name), numbers, False, None)
 
 
-def _is_file(path: str) -> bool:
-    return Path(path).suffix.lower() in VIDEOS
-
-
-def _path_and_rest(text: str, count: Count) -> tuple[str, str] | None:
-    """Split a line where the path of a file or of a folder that is there ends; None if none does."""
-    match = FILE.fullmatch(text)
-    if match is not None:
-        return match[1], match[2]
-    path = text
-    while (match := _LAST.fullmatch(path)) is not None:
-        path = match[1]
-        if count(unquoted(path)) is not None:
-            return path, text[len(path) :].lstrip(" \t,;")
-    return None
-
-
 def _refuse_further_columns(lines: Sequence[_Line], count: Count) -> None:
     """Raise DataError if lines have a column of numbers beside their label: it is no part of the label."""
-    parts = {line.where: _path_and_rest(line.text, count) for line in lines if not line.sure}
-    rows = [(line, _FIELD.findall(part[1])) for line in lines if (part := parts.get(line.where)) is not None]
+    parts = {line.where: path_and_rest(line.text, count) for line in lines if not line.sure}
+    rows = [(line, FIELD.findall(part[1])) for line in lines if (part := parts.get(line.where)) is not None]
     shortest = min((len(fields) for _, fields in rows), default=0)
     if shortest < 2:
         return
     for at in (*range(shortest), *range(-shortest, 0)):
-        numbers = sum(_DECIMAL.fullmatch(fields[at]) is not None for _, fields in rows)
-        if numbers >= _NEARLY * len(rows):
+        numbers = sum(DECIMAL.fullmatch(fields[at]) is not None for _, fields in rows)
+        if numbers >= NEARLY * len(rows):
             line, fields = rows[0]
             raise DataError(
                 f"{line.where}: {line.text!r}: {len(fields)} fields after the path, and {fields[at]!r} may be"
@@ -195,7 +187,7 @@ def _columns(table: Table, lines: Sequence[_Line], *, several: bool) -> tuple[Co
         raise DataError(
             f"{table.path}: every line has {length} numbers, such as {first.text!r}: they may be labels, or"
             " numbers of frames and a label",
-            hint=_ASK,
+            hint=ASK,
         )
     return ()
 
@@ -221,7 +213,7 @@ def _about(written: int, images: int) -> bool:
 
 
 def _nearly(lines: Sequence[_Line], holds: Callable[[_Line], bool]) -> bool:
-    return sum(map(holds, lines)) >= _NEARLY * len(lines)
+    return sum(map(holds, lines)) >= NEARLY * len(lines)
 
 
 def _counted(line: _Line, columns: Sequence[Column]) -> Row:
@@ -233,17 +225,18 @@ def _counted(line: _Line, columns: Sequence[Column]) -> Row:
 def _without_numbers(table: Table, lines: Sequence[_Line], count: Count) -> Table:
     """Return a list of paths and the names of their classes, or of paths alone."""
     for line in lines:
-        if table.split == "test" and _is_file(unquoted(line.text)):
+        if table.split == "test" and is_file(unquoted(line.text)):
             table.rows.append(Row(line.where, line.line, unquoted(line.text)))
             continue
-        match = _LAST.fullmatch(line.text)
-        parts = _path_and_rest(line.text, count) or (match and match.groups())
+        match = LAST.fullmatch(line.text)
+        parts = path_and_rest(line.text, count) or (match and match.groups())
         if parts is None:
             raise DataError(f"{line.where}: {line.text!r}", hint="a line is a path and a class index")
         path, label = map(unquoted, parts)
         table.rows.append(Row(line.where, line.line, path, (label,)))
     head, *rest = table.rows
-    if head.labels and count(head.path) is None and any(count(row.path) is not None for row in rest):
+    no_video = count(head.path) is None and not is_file(head.path)
+    if head.labels and no_video and any(count(row.path) is not None for row in rest):
         raise DataError(
             f"{head.where}: {lines[0].text!r} is no video's path and label",
             hint="if it names the columns, call them path and label",

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from proxy_train.data.formats.lists.table import Row, number
 from proxy_train.data.formats.request import Request, lines_of
+from proxy_train.data.labels import require_distinct
 from search_space.errors import DataError
+
+CLASSES = r"classes\.txt"
+"""The name of the file that names the classes of lists."""
 
 _MOST = 100_000
 _SHOWN = 5
@@ -66,7 +71,7 @@ def _named(
     request: Request, rows: Sequence[Row], kind: Literal["single", "multi"], names: list[str]
 ) -> Labels:
     """Return classes that are written by name; in the order of ``classes.txt`` if it exists."""
-    paths = request.find(r"classes\.txt")
+    paths = request.find(CLASSES)
     if paths:
         listed = [line for _, line in lines_of(paths[0])]
         unknown = next((row for row in rows if not {*row.labels} <= {*listed}), None)
@@ -76,13 +81,16 @@ def _named(
                 hint=f"{paths[0]} has no such class",
             )
         names = list(dict.fromkeys(listed))
+    else:
+        hint = f"spell them alike, or, for several classes, list them in {request.root / 'classes.txt'}"
+        require_distinct(names, rows[0].where.rpartition(", line ")[0], hint)
     return Labels(tuple(names), kind, {name: at for at, name in enumerate(names)})
 
 
 def _numbered(request: Request, kind: Literal["single", "multi"], numbers: dict[str, int]) -> Labels:
     """Return classes that are written by number, with the names of ``classes.txt`` if it exists."""
     count = max(numbers.values()) + 1
-    paths = request.find(r"classes\.txt")
+    paths = request.find(CLASSES)
     if not paths:
         classes = tuple(str(at) for at in range(count))
     else:
@@ -90,6 +98,13 @@ def _numbered(request: Request, kind: Literal["single", "multi"], numbers: dict[
         if len(classes) < count:
             raise DataError(
                 f"{paths[0]}: {len(classes)} names, but a label is {count - 1}", hint="labels count from 0"
+            )
+        twice = next((name for name, times in Counter(classes).items() if times > 1), None)
+        if twice is not None:
+            first, second = [at for at, name in enumerate(classes) if name == twice][:2]
+            raise DataError(
+                f"{paths[0]}: {twice!r} is the name of label {first} and of label {second}",
+                hint="give each class a name of its own",
             )
     unused = [classes[at] for at in sorted({*range(len(classes))} - {*numbers.values()})]
     notes = []
