@@ -11,6 +11,7 @@ sample of it. What the table has already is not trained again: interrupted, the 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shutil
 import time
@@ -47,11 +48,11 @@ _KEY = ["digest", "seed"]
 
 def trainings(space: SearchSpace) -> list[tuple[Architecture, int]]:
     """Return every network with its seeds, in an order that is random over the space and always the same."""
-    wanted = []
-    for architecture in space.enumerate():
-        place = int(architecture.digest, 16)
-        seeds = 1 + (place % SECOND_SEED_OF == 0) + (place % THIRD_SEED_OF == 0)
-        wanted += [(architecture, seed) for seed in range(seeds)]
+    networks = list(space.enumerate())
+    wanted = [(architecture, 0) for architecture in networks]
+    for seed, share in enumerate((SECOND_SEED_OF, THIRD_SEED_OF), start=1):
+        chosen = sorted(networks, key=lambda network: (int(network.digest, 16) % share > 0, network.digest))
+        wanted += [(architecture, seed) for architecture in chosen[: math.ceil(len(networks) / share)]]
     # The end of a digest is random over the space.
     return sorted(wanted, key=lambda pair: (pair[0].digest[::-1], pair[1]))
 

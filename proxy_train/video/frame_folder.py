@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,8 +27,19 @@ _NO_PICTURES = frozenset(
     | {"normal", "normals", "edge", "edges", "ir", "infrared", "thermal", "pose", "skeleton", "thumb"}
     | {"thumbnail", "saliency", "alpha"}
 )
-MAY_BE_KIND = re.compile("|".join(sorted(word for word in _NO_PICTURES if len(word) > 1)), re.IGNORECASE)
-"""A part of every name that may speak against frames by a word; quick to look for in many names."""
+
+# What a name has that may speak against frames: words of several letters, and letters at the end.
+_PARTS = (
+    *(word for word in sorted(_NO_PICTURES) if len(word) > 1),
+    *(f"{before}{letter}{after}" for before in "_-" for letter in "xyuv" for after in "\n."),
+)
+
+# In names of random letters and digits, two letters between digits are no word.
+_AGAINST = re.compile(
+    rf"(?<![a-z])({'|'.join(word for word in sorted(_NO_PICTURES) if len(word) > 2)})(?![a-z])"
+    rf"|(?<![a-z0-9])({'|'.join(word for word in sorted(_NO_PICTURES) if len(word) == 2)})(?![a-z0-9])"
+    r"|[_-][xyuv](\.|$)"
+)
 
 # Spellings with at least this share of the most frequent one's images may be meant as well as it.
 _RIVAL = 0.5
@@ -42,6 +55,25 @@ def without_kind(name: str) -> tuple[str, ...]:
     """Return the words and numbers of a name without those that tell a kind of images: ``depth``, ``rgb``."""
     parts = re.findall(r"[^\W\d_]+|\d+", name.lower())
     return tuple(part for part in parts if part not in _NO_PICTURES | _PICTURES)
+
+
+def names_against(names: Sequence[str]) -> list[int]:
+    """Return the numbers of the names that speak against frames: by a word of several letters, or an ending.
+
+    A letter counts at the end alone, as in ``clip1_x.mp4``: names of random letters hold any. All names are
+    looked through at once: one at a time, half a million take seconds.
+    """
+    lowered = [name.lower() for name in names]
+    text = "\n".join([*lowered, ""])
+    ends = list(accumulate(len(name) + 1 for name in lowered))
+    found: set[int] = set()
+    for part in _PARTS:
+        place = text.find(part)
+        while place >= 0:
+            number = bisect_right(ends, place)
+            found.add(number)
+            place = text.find(part, ends[number])
+    return sorted(number for number in found if _AGAINST.search(lowered[number]))
 
 
 def rank_of(name: str) -> int:

@@ -154,6 +154,8 @@ def _videos(contents: Contents, listing: Listing, frame_rate: float, beside: set
 
 def _without(contents: Contents, no_files: Mapping[tuple[str, ...], str], listing: Listing) -> Contents:
     """Leave out a folder's video files that are no pictures by their names."""
+    if not no_files:
+        return contents
     kept: list[str] = []
     for name in contents.videos:
         reason = no_files.get((*contents.below, name))
@@ -166,11 +168,17 @@ def _without(contents: Contents, no_files: Mapping[tuple[str, ...], str], listin
 
 def _doubts(labelled: list[tuple[str, str, Video]], root: Path, above: int) -> dict[str, str]:
     """Return the videos that are used and may be no pictures, with what says so."""
-    told = {
-        str(video.path): doubt(video.path.relative_to(root).parts[above:-1], video.files)
-        for _, _, video in labelled
-    }
-    return {path: reason for path, reason in told.items() if reason}
+    folders: dict[str, str] = {}
+    told: dict[str, str] = {}
+    for _, _, video in labelled:
+        path = str(video.path)
+        folder = path[: path.rfind("/")]
+        if folder not in folders:
+            folders[folder] = doubt(video.path.relative_to(root).parts[above:-1])
+        reason = ("" if video.files is None else doubt((), video.files)) or folders[folder]
+        if reason:
+            told[path] = reason
+    return told
 
 
 def _without_depth_alone(

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from proxy_train.data.dataset import VideoItem
 from proxy_train.data.formats.tree import Contents
 from proxy_train.video.frame_files import FrameFiles
-from proxy_train.video.frame_folder import kind_in, rank_of, without_kind
+from proxy_train.video.frame_folder import kind_in, names_against, rank_of, without_kind
 
 _SIDE = re.compile(r"left|right", re.IGNORECASE)
 _OTHER_SIDE = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
@@ -84,11 +84,18 @@ def find_beside(names: Collection[str]) -> dict[str, str]:
     Args:
         names: names of a folder's video files, without suffix, and of its folders of frames.
     """
-    against = [name for name in names if rank_of(name) == 0]
-    if not against:
-        return {}
-    pictures = {without_kind(name): name for name in sorted(names) if rank_of(name) != 0}
-    return {name: pictures[key] for name in against if (key := without_kind(name)) in pictures}
+    every = sorted(names)
+    against = names_against(every)
+    lowered = [name.lower() for name in every] if against else []
+    found: dict[str, str] = {}
+    for number in against:
+        key = without_kind(every[number])
+        # Nearly all names are other ones, which a part of the name tells at once.
+        part = max(key, key=len, default="")
+        for other, low in zip(every, lowered, strict=True):
+            if part in low and rank_of(other) != 0 and without_kind(other) == key:
+                found[every[number]] = other
+    return found
 
 
 def find_files_beside(every: Sequence[Contents]) -> dict[tuple[str, ...], str]:
@@ -147,7 +154,10 @@ def two_cameras(items: Iterable[VideoItem]) -> list[str]:
     """Return that pairs of videos of one label may be one recording by two cameras, if their names say so."""
     # Before a path, the identities of a list's rows have split and line.
     sided = {
-        (_stem(name), item.label): name for item in items if _SIDE.search(name := item.id.rpartition(":")[2])
+        (_stem(name), item.label): name
+        for item in items
+        if ("left" in (low := item.id.lower()) or "right" in low)
+        and _SIDE.search(name := item.id.rpartition(":")[2])
     }
     pairs = [
         (path, other)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from proxy_train.data.formats.listing import Listing
 from proxy_train.data.formats.modalities import doubt, doubtful, find_beside
 from proxy_train.data.formats.tree import VIDEOS, Contents, walk
 from proxy_train.data.labels import plain
-from proxy_train.video.frame_folder import MAY_BE_KIND, SortedImages, rank_of, sort_images
+from proxy_train.video.frame_folder import SortedImages, names_against, rank_of, sort_images
 from proxy_train.video.video import Video
 
 # How a row names a video, from the exact to the loose: a looser name does not get the video of a better one.
+_AT_A_TIME = 10_000  # names, of half a million
 _AT_PATH, _BELOW, _OTHER_SUFFIX, _BY_NAME, _OTHER_CASE = range(5)
 _SEEN = Video(Path())
 """Stands for any video while rows are surveyed: making hundreds of thousands takes seconds."""
@@ -207,23 +208,23 @@ class VideoIndex:
             parts = folder.removeprefix(self._root).split("/")
             folders[folder] = doubt([name for name in parts if name not in listing.classes])
         suspected: dict[str, list[str]] = {}
-        for path in self._used:
-            name = path[path.rfind("/") + 1 :]
-            folder = path[: len(path) - len(name)]
-            if folders.get(folder):
-                self._doubted.setdefault(path, folders[folder])
-            elif MAY_BE_KIND.search(name) and rank_of(name) == 0:
-                suspected.setdefault(folder, []).append(path)
-        beside: dict[str, dict[str, str]] = {folder: {} for folder in suspected}
-        for name, first in self._paths.items() if suspected else ():
-            for path in (first, *self._more.get(name, ())):
-                if (names := beside.get(_directory(path))) is not None:
-                    names[name] = path
-        for folder, paths in suspected.items():
-            pictures = find_beside(beside[folder])
-            for path in paths:
+        doubted = {folder: reason for folder, reason in folders.items() if reason}
+        used = iter(self._used)
+        while paths := list(islice(used, _AT_A_TIME)):
+            for path in paths if doubted else ():
+                if reason := doubted.get(_directory(path)):
+                    self._doubted.setdefault(path, reason)
+            for number in names_against([path[path.rfind("/") + 1 :] for path in paths]):
+                if (folder := _directory(paths[number])) not in doubted:
+                    suspected.setdefault(folder, []).append(paths[number])
+        for folder, doubtful_paths in suspected.items():
+            # To look through the names of all videos would take longer than to read this folder again.
+            names = os.listdir(folder)  # noqa: PTH208
+            beside = {stem: name for name in names if (stem := _stem(name)) in self._paths}
+            pictures = find_beside(beside)
+            for path in doubtful_paths:
                 if (other := pictures.get(_stem(path[len(folder) :]))) is not None:
-                    self._doubted.setdefault(path, f"{beside[folder][other]} is beside it")
+                    self._doubted.setdefault(path, f"{folder}{beside[other]} is beside it")
         listing.notes += doubtful(self._doubted)
 
     def _unless_named_better(self, path: str, name: str, rank: int) -> Video | None:
