@@ -2,11 +2,12 @@
 
 NAS-Bench-201: what is missing of the hypervolume of the whole table, the less the better, mean over its three
 data sets and all seeds, after so many evaluations; accuracy against log latency, which a strategy has to
-measure, and against log model size, which is known beforehand. Synthetic: the hypervolume itself. Searches
-see noisy accuracies; scores are free of noise. Baselines: random without strata, and Optuna's TPE and NSGA-II
-as they are by default, which evaluate repeats again.
+measure, and against log model size, which is known beforehand. Video: the same on the table of trained video
+networks, against log multiply-adds, after at most 100 evaluations. Synthetic: the hypervolume itself.
+Searches see noisy accuracies; scores are free of noise. Baselines: random without strata, and Optuna's TPE
+and NSGA-II as they are by default, which evaluate repeats again.
 
-    python -m benchmarks.search_quality [latency] [size] [synthetic] [--seeds 20] [--processes 1] [--only ROW]
+    python -m benchmarks.search_quality [latency] [size] [video] [synthetic] [--seeds 20] [--processes 1]
 """
 
 from __future__ import annotations
@@ -34,7 +35,17 @@ from searcher.strategies.registry import create_strategy
 from searcher.strategies.strategy import Strategy
 
 STARTUP = 20
-CHECKPOINTS = {"latency": (25, 50, 100, 200), "size": (25, 50, 100, 200), "synthetic": (50, 100, 200, 300)}
+TITLES = {
+    "latency": "NAS-Bench-201, accuracy against latency: gap",
+    "size": "NAS-Bench-201, accuracy against model size: gap",
+    "video": "Trained video networks, accuracy against multiply-adds: gap",
+}
+CHECKPOINTS = {
+    "latency": (25, 50, 100, 200),
+    "size": (25, 50, 100, 200),
+    "video": (25, 50, 100),
+    "synthetic": (50, 100, 200, 300),
+}
 
 
 class Uniform(Strategy):
@@ -132,12 +143,14 @@ OURS = (
 
 
 def table_cases(name: str, seeds: Iterable[int]) -> list[Case]:
-    """All rows of a table on NAS-Bench-201."""
+    """All rows of a table of trained networks: NAS-Bench-201, or video networks."""
     cost = "latency" if name == "latency" else "model_size"
+    yardsticks = ["video-table"] if name == "video" else [f"nasbench201-{data}:{cost}" for data in DATA_SETS]
+    at = CHECKPOINTS[name]
     return [
-        Case(row, strategy, f"nasbench201-{data}:{cost}", score_at=CHECKPOINTS[name], seed=seed)
+        Case(row, strategy, on, evaluations=at[-1], score_at=at, seed=seed)
         for row, strategy in (*BASELINES, *OURS)
-        for data in DATA_SETS
+        for on in yardsticks
         for seed in seeds
     ]
 
@@ -189,7 +202,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("tables", nargs="*", help="latency, size, synthetic; by default all")
+    parser.add_argument("tables", nargs="*", help="latency, size, video, synthetic; by default all")
     parser.add_argument(
         "--seeds", type=int, default=20, help="of searches; half as many on the synthetic space"
     )
@@ -209,8 +222,8 @@ def main() -> None:
                 title = f"Synthetic space {seed}: hypervolume"
                 show(title, CHECKPOINTS[name], wanted(cases), given.processes)
         else:
-            title = f"NAS-Bench-201, accuracy against {'latency' if name == 'latency' else 'model size'}: gap"
-            show(title, CHECKPOINTS[name], wanted(table_cases(name, range(given.seeds))), given.processes)
+            cases = table_cases(name, range(given.seeds))
+            show(TITLES[name], CHECKPOINTS[name], wanted(cases), given.processes)
 
 
 if __name__ == "__main__":
