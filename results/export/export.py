@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -215,16 +215,12 @@ def export_network(
         NetworkError: the network is not causal, and a step was asked for.
     """
     started = time.monotonic()
-    path = folder / target.file_name
-    companions = companions_of(path, target.runtime)
     _check_request(name, model, labels, target)
     deployed = deploy(model).eval()
     folder.mkdir(parents=True, exist_ok=True)
-    # The old export goes first: a sidecar must never stand beside another network's file.
-    _remove(path, companions)
-    with ExitStack() as undo:
-        # Whatever ends this early, a file that does not compute the network does not stay.
-        undo.callback(_remove, path, companions)
+    # Whatever ends this early, an earlier export stays, and a file that computes something else does not.
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as scratch:
+        path = Path(scratch) / target.file_name
         with torch_threads(1), torch.no_grad():
             module = StepModule(deployed) if target.form == "step" else ClipModule(deployed)
             preprocessing = Preprocessing.of(networks_of(model)[0].architecture.input)
@@ -234,7 +230,7 @@ def export_network(
             _convert(module, program, path, target, clips.calibration, preprocessing)
             sidecar = _sidecar(name, model, module, program, path, labels=labels, target=target)
             sidecar = replace(sidecar, accuracy=dict(accuracy or {}))
-            # The other process needs it; it stays only if the comparison holds.
+            # The other process needs it.
             sidecar.write(sidecar_of(path))
             expected = expected_logits(deployed, frames, module, target.streams)
             check = compare(expected, path, frames, sidecar)
@@ -248,8 +244,12 @@ def export_network(
         accuracy = {**sidecar.accuracy, **measured}
         sidecar = replace(sidecar, check=check, accuracy=accuracy, weights_sha256=weights_sha256)
         sidecar.write(sidecar_of(path))
-        undo.pop_all()
-    size = sum(file.stat().st_size for file in (path, *companions))
+        files = (path, *companions_of(path, target.runtime))
+        size = sum(file.stat().st_size for file in files)
+        # The sidecar comes last: its digest tells beside another file that the two are not of one export.
+        for file in (*files, sidecar_of(path)):
+            file.replace(folder / file.name)
+        path = folder / path.name
     return ExportResult(name, path, check, size, time.monotonic() - started)
 
 
@@ -346,11 +346,6 @@ def _require_accurate(name: str, measured: Mapping[str, float], target: ExportTa
             f"{100 * target.most_lost:g} are allowed",
             hint="it was not written; --most-lost allows more",
         )
-
-
-def _remove(path: Path, companions: Iterable[Path]) -> None:
-    for file in (path, sidecar_of(path), *companions):
-        file.unlink(missing_ok=True)
 
 
 def retimed(result: ExportResult) -> ExportResult:

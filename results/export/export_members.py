@@ -99,6 +99,9 @@ def export_folder(folder: Path, clip: NDArray[np.uint8], tolerance: float | None
     started = time.monotonic()
     try:
         model, member = load_member(folder)
+        # What stands there is damaged or of other weights, else it were kept: a user would take it for these.
+        for path in (folder / STEP.file_name, sidecar_of(folder / STEP.file_name)):
+            path.unlink(missing_ok=True)
         return export_network(
             model,
             folder,

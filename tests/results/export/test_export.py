@@ -111,7 +111,7 @@ def test_exporter_is_quiet_only_for_the_while() -> None:
     assert logger.level == before
 
 
-def test_an_export_that_differs_is_removed(
+def test_an_export_that_differs_is_not_written(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(exported / "A4", tmp_path / "A4")
@@ -122,12 +122,16 @@ def test_an_export_that_differs_is_removed(
     monkeypatch.setattr(type(RUNTIMES["onnx"]), "convert", convert_another)
     same = export_network(network(1), tmp_path / "A4", clip(), name="A4", labels=LABELS)
     assert same.passed
+    before = {path: path.read_bytes() for path in (tmp_path / "A4").iterdir()}
     with pytest.raises(ExportError, match="differs from the network by"):
         export_network(network(7), tmp_path / "A4", clip(), name="A4", labels=LABELS)
-    assert not list((tmp_path / "A4").glob("step.*"))
+    assert {path: path.read_bytes() for path in (tmp_path / "A4").iterdir()} == before
+    write_member(tmp_path / "A4", "A4", network(7), recipe_yaml="", labels=LABELS, metrics={})
+    assert not export_module.export_folder(tmp_path / "A4", clip()).passed
+    assert not list((tmp_path / "A4").glob("step.*")), "it was of other weights"
 
 
-def test_a_failing_exporter_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_exporter_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("unsupported operator\nand pages more")
 
@@ -137,7 +141,9 @@ def test_a_failing_exporter_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(ExportError, match="unsupported operator") as caught:
         export_network(network(), tmp_path, clip(), name="A0", labels=LABELS)
     assert "pages" not in str(caught.value)
-    assert list(tmp_path.iterdir()) == []
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(
+        ("step.onnx", "step.onnx.json"), "old"
+    )
 
 
 def test_a_failing_member_does_not_keep_the_others(exported: Path, tmp_path: Path) -> None:

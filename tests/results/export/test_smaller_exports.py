@@ -148,6 +148,8 @@ def test_fewer_bits_that_cost_accuracy_are_refused(tmp_path: Path, monkeypatch: 
         export(ExportTarget(precision="int8"))
     assert list(tmp_path.iterdir()) == []
     export(ExportTarget(precision="int8", most_lost=0.02))
+    with pytest.raises(ExportError, match="points below"):
+        export(ExportTarget(precision="int8"))
     assert Sidecar.read(tmp_path / "step.int8.onnx.json").accuracy["export_top1"] == 0.88
 
 
