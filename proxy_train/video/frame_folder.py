@@ -28,17 +28,12 @@ _NO_PICTURES = frozenset(
     | {"thumbnail", "saliency", "alpha"}
 )
 
-# What a name has that may speak against frames: words of several letters, and letters at the end.
-_PARTS = (
-    *(word for word in sorted(_NO_PICTURES) if len(word) > 1),
-    *(f"{before}{letter}{after}" for before in "_-" for letter in "xyuv" for after in "\n."),
+# Words of several letters: names of random letters hold any one, and between digits any two.
+_LONG, _SHORT = (
+    [word for word in sorted(_NO_PICTURES) if len(word) in sizes] for sizes in (range(3, 99), (2,))
 )
-
-# In names of random letters and digits, two letters between digits are no word.
 _AGAINST = re.compile(
-    rf"(?<![a-z])({'|'.join(word for word in sorted(_NO_PICTURES) if len(word) > 2)})(?![a-z])"
-    rf"|(?<![a-z0-9])({'|'.join(word for word in sorted(_NO_PICTURES) if len(word) == 2)})(?![a-z0-9])"
-    r"|[_-][xyuv](\.|$)"
+    rf"(?<![a-z])({'|'.join(_LONG)})(?![a-z])|(?<![a-z0-9])({'|'.join(_SHORT)})(?![a-z0-9])"
 )
 
 # Spellings with at least this share of the most frequent one's images may be meant as well as it.
@@ -58,16 +53,15 @@ def without_kind(name: str) -> tuple[str, ...]:
 
 
 def names_against(names: Sequence[str]) -> list[int]:
-    """Return the numbers of the names that speak against frames: by a word of several letters, or an ending.
+    """Return the numbers of the names that speak against frames by a word of several letters.
 
-    A letter counts at the end alone, as in ``clip1_x.mp4``: names of random letters hold any. All names are
-    looked through at once: one at a time, half a million take seconds.
+    All names are looked through at once: one at a time, half a million take seconds.
     """
     lowered = [name.lower() for name in names]
     text = "\n".join([*lowered, ""])
     ends = list(accumulate(len(name) + 1 for name in lowered))
     found: set[int] = set()
-    for part in _PARTS:
+    for part in (*_LONG, *_SHORT):
         place = text.find(part)
         while place >= 0:
             number = bisect_right(ends, place)

@@ -52,7 +52,7 @@ def read(request: Request) -> Listing:
     labelled: list[tuple[str, str, Video]] = []
     beside: set[str] = set()
     above = 2 if layout.splits else 1
-    no_pictures, no_files = find_no_pictures(every, above), find_files_beside(every)
+    no_pictures, (no_files, doubted) = find_no_pictures(every, above), find_files_beside(every, above)
     for contents in every:
         if contents.below and contents.below[0] in layout.left_out:
             continue  # named as a whole
@@ -79,7 +79,8 @@ def read(request: Request) -> Listing:
         listing.drop(str(root / name), second_ways.get((name,), reason))
     for path in _empty(every, layout, {(split, name) for split, name, _ in labelled}):
         listing.drop(str(root / path), "no video in it: it is no class")
-    listing.notes += doubtful(_doubts(labelled, root, above))
+    by_name = {str(root.joinpath(*key)): reason for key, reason in doubted.items()}
+    listing.notes += doubtful(_doubts(labelled, root, above, by_name))
     classes = {name for _, name, _ in labelled}
     require_distinct(classes, str(root), "call a class's folders alike, or give the classes other names")
     listing.classes = tuple(sorted(classes))
@@ -166,7 +167,9 @@ def _without(contents: Contents, no_files: Mapping[tuple[str, ...], str], listin
     return replace(contents, videos=kept)
 
 
-def _doubts(labelled: list[tuple[str, str, Video]], root: Path, above: int) -> dict[str, str]:
+def _doubts(
+    labelled: list[tuple[str, str, Video]], root: Path, above: int, by_name: Mapping[str, str]
+) -> dict[str, str]:
     """Return the videos that are used and may be no pictures, with what says so."""
     folders: dict[str, str] = {}
     told: dict[str, str] = {}
@@ -175,7 +178,8 @@ def _doubts(labelled: list[tuple[str, str, Video]], root: Path, above: int) -> d
         folder = path[: path.rfind("/")]
         if folder not in folders:
             folders[folder] = doubt(video.path.relative_to(root).parts[above:-1])
-        reason = ("" if video.files is None else doubt((), video.files)) or folders[folder]
+        by_images = "" if video.files is None else doubt((), video.files)
+        reason = by_images or folders[folder] or by_name.get(path, "")
         if reason:
             told[path] = reason
     return told

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from proxy_train.data.dataset import VideoItem
 from proxy_train.data.formats.tree import Contents
 from proxy_train.video.frame_files import FrameFiles
 from proxy_train.video.frame_folder import kind_in, names_against, rank_of, without_kind
 
+# Words that videos of people have in their names as well.
+_WEAK = frozenset({"alpha", "edge", "edges", "label", "mask", "masks", "normal", "normals", "pose", "thumb"})
 _SIDE = re.compile(r"left|right", re.IGNORECASE)
 _OTHER_SIDE = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
 _OTHER_SIDE |= {"LEFT": "RIGHT", "RIGHT": "LEFT"}
@@ -93,41 +96,105 @@ def find_beside(names: Collection[str]) -> dict[str, str]:
         # Nearly all names are other ones, which a part of the name tells at once.
         part = max(key, key=len, default="")
         for other, low in zip(every, lowered, strict=True):
-            if part in low and rank_of(other) != 0 and without_kind(other) == key:
+            if part in low and not _words(other) and without_kind(other) == key:
                 found[every[number]] = other
     return found
 
 
-def find_files_beside(every: Sequence[Contents]) -> dict[tuple[str, ...], str]:
-    """Return the video files and folders of frames that are no pictures by their names, with the reason.
+Way = tuple[str, ...]
+"""The names of the folders from the root to a file, and its own."""
 
-    Those of which the pictures are missing are told by a word that others have beside their pictures.
+
+def find_files_beside(every: Sequence[Contents], above: int) -> tuple[dict[Way, str], dict[Way, str]]:
+    """Return the video files and folders of frames that are no pictures by their names, and doubtful ones.
+
+    Each comes with the reason. A word such as ``normal`` tells only where half of the pictures beside have
+    such a twin, and twice at least; a word of a class's name tells nothing within it. Videos without pictures
+    are left out as well if they are fewer than those with them.
 
     Args:
-        every: the folders of a data set; a file's key is the names of the folders from the root, and its own.
+        every: the folders of a data set.
+        above: number of folders above the videos that tell split and class.
     """
-    videos: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    found: dict[Way, str] = {}
+    doubted: dict[Way, str] = {}
+    for kind in _kinds(every, above).values():
+        for key, other in kind.twins.items():
+            if kind.tells:
+                found[key] = f"no pictures by its name; those are in {other}"
+            else:
+                doubted[key] = f"{other} is beside it"
+        if kind.tells:
+            reason = f"as {_stem(next(iter(kind.twins))[-1])} beside those of another video"
+            if len(kind.alone) < len(kind.twins):
+                found |= dict.fromkeys(kind.alone, f"no pictures by its name, {reason}")
+            else:
+                doubted |= dict.fromkeys(kind.alone, reason)
+    return found, doubted
+
+
+@dataclass
+class _Kind:
+    """What the names of a data set have to do with some words that speak against pictures.
+
+    Args:
+        words: the words.
+        twins: videos with them, each with the name of its pictures beside it.
+        alone: videos with them that have no pictures beside.
+        pictures: number of videos without such words in the same folders.
+    """
+
+    words: frozenset[str]
+    twins: dict[Way, str] = field(default_factory=dict)
+    alone: list[Way] = field(default_factory=list)
+    pictures: int = 0
+
+    @property
+    def tells(self) -> bool:
+        """Whether the words mean what the images are."""
+        if self.words <= _WEAK:
+            return len(self.twins) > 1 and 2 * len(self.twins) >= self.pictures
+        return bool(self.twins)
+
+
+def _kinds(every: Sequence[Contents], above: int) -> dict[frozenset[str], _Kind]:
+    found: dict[frozenset[str], _Kind] = {}
+    for folder, names in _video_names(every).items():
+        known = list(names)
+        against = [known[number] for number in names_against(known)]
+        beside = find_beside(names) if against else {}
+        meant = frozenset[str]().union(*map(kind_in, folder[:above]))
+        seen: set[frozenset[str]] = set()
+        for name in against:
+            if (words := _words(name)) & meant:
+                continue
+            kind = found.setdefault(words, _Kind(words))
+            if words not in seen:
+                seen.add(words)
+                kind.pictures += len(names) - len(against)
+            ways = [(*folder, file) for file in names[name]]
+            if name in beside:
+                kind.twins |= dict.fromkeys(ways, names[beside[name]][0])
+            else:
+                kind.alone += ways
+    return found
+
+
+def _video_names(every: Sequence[Contents]) -> dict[Way, dict[str, list[str]]]:
+    """Return the names of the videos in each folder, without suffix, each with those of its files."""
+    videos: dict[Way, dict[str, list[str]]] = {}
     for contents in every:
         if contents.is_video:
-            videos.setdefault(contents.below[:-1], {}).setdefault(contents.below[-1], []).append(
-                contents.below[-1]
-            )
+            name = contents.below[-1]
+            videos.setdefault(contents.below[:-1], {}).setdefault(name, []).append(name)
         for name in contents.videos:
             videos.setdefault(contents.below, {}).setdefault(_stem(name), []).append(name)
-    found: dict[tuple[str, ...], str] = {}
-    kinds: dict[frozenset[str], str] = {}
-    for folder, names in videos.items():
-        for name, pictures in find_beside(names).items():
-            kinds.setdefault(kind_in(name), name)
-            for file in names[name]:
-                found[*folder, file] = f"no pictures by its name; those are in {names[pictures][0]}"
-    for folder, names in videos.items() if kinds else ():
-        for name, files in names.items():
-            other = kinds.get(kind_in(name))
-            if other is not None and rank_of(name) == 0 and any(len(word) > 1 for word in kind_in(name)):
-                reason = f"no pictures by its name, as {other} beside those of another video"
-                found |= {(*folder, file): reason for file in files if (*folder, file) not in found}
-    return found
+    return videos
+
+
+def _words(name: str) -> frozenset[str]:
+    """Return the words of several letters that speak against pictures."""
+    return frozenset(word for word in kind_in(name) if len(word) > 1)
 
 
 def doubt(folders: Sequence[str], frames: FrameFiles | None = None) -> str:

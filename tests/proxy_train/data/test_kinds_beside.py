@@ -49,18 +49,42 @@ def test_what_is_called_as_pictures_beside_it_but_for_a_word_is_named(
 
 
 def test_depth_without_its_pictures_is_told_by_the_word_of_the_others(tmp_path: Path) -> None:
-    touch(
-        tmp_path, "a/1.mp4", "a/1_depth.mp4", "a/2_depth.mp4", "b/1.mp4", "b/2_mask.mp4", "b/depth charge.mp4"
-    )
+    touch(tmp_path, "a/1.mp4", "a/1_depth.mp4", "b/1.mp4", "b/1_depth.mp4", "b/2_depth.mp4", "b/2_mask.mp4")
     dataset = read(tmp_path)
     # Nothing else says that masks are no pictures here.
     assert used(dataset) == {"a/1.mp4", "b/1.mp4", "b/2_mask.mp4"}
-    reason = "no pictures by its name, as 1_depth beside those of another video"
     assert dict(dataset.dropped) == {
         f"{tmp_path}/a/1_depth.mp4": "no pictures by its name; those are in 1.mp4",
-        f"{tmp_path}/a/2_depth.mp4": reason,
-        f"{tmp_path}/b/depth charge.mp4": reason,
+        f"{tmp_path}/b/1_depth.mp4": "no pictures by its name; those are in 1.mp4",
+        f"{tmp_path}/b/2_depth.mp4": "no pictures by its name, as 1_depth beside those of another video",
     }
+
+
+@pytest.mark.parametrize(
+    ("names", "left_out", "doubted"),
+    [
+        (["no mask/1", "no mask/2", "no mask/2_mask", "mask/1_mask", "mask/2_mask", "mask/4_mask"], [], ""),
+        (["run/1", "run/1_depth", "run/5", "sea/2_depth", "sea/3_depth"], ["run/1_depth"], "sea/2_depth"),
+        (["pose/yoga", "pose/yoga_pose", "pose/tree_pose", "run/1"], [], ""),
+        (
+            [f"{way}/{way}{how}" for way in ("walk", "run") for how in ("", "_fast", "_normal", "_slow")],
+            [],
+            "run/run_normal",
+        ),
+        (["a/video", "a/video_u", "a/video_v", "b/clip", "b/clip_x"], [], ""),
+        (["a/a", "a/a_label", "b/1"], [], "a/a_label"),
+        (["a/1", "a/1_normal", "b/2", "b/2_normal"], ["a/1_normal", "b/2_normal"], ""),
+    ],
+)
+def test_words_of_ordinary_names_leave_no_video_out(
+    tmp_path: Path, names: list[str], left_out: list[str], doubted: str
+) -> None:
+    touch(tmp_path, *(f"{name}.mp4" for name in names))
+    dataset = read(tmp_path)
+    assert used(dataset) == {f"{name}.mp4" for name in names if name not in left_out}
+    assert {name for name, _ in dataset.dropped} == {f"{tmp_path}/{name}.mp4" for name in left_out}
+    told = doubts(dataset)
+    assert (f"such as {tmp_path}/{doubted}.mp4" in told[0]) if doubted else told == []
 
 
 def test_names_with_such_words_are_videos_where_nothing_else_is_called_alike(tmp_path: Path) -> None:
