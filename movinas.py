@@ -234,23 +234,26 @@ def train(
     if output is None:
         raise SettingsError("--output is missing", hint="give a folder for the trained network")
     from proxy_train.recipe import Recipe
+    from proxy_train.training.training_run import holds_training
     from results.commands.written_files import require_files, require_unread
     from results.member import FILES
     from search_space.architecture.by_name import read_architecture
     from search_space.architecture.parts import ClipShape
-    from searcher.standalone.single_training import CHECKPOINT, SingleTraining, parse_views
+    from searcher.standalone.single_training import CHECKPOINT, TRAINING_FILES, SingleTraining, parse_views
 
     if weights is not None:
         require_unread(
             output, [weights, weights.parent] if weights.is_file() else [weights], option="--output"
         )
-    require_files(output, FILES, own=lambda file: (file.parent / CHECKPOINT).is_dir(), option="--output")
+    training = output / CHECKPOINT
+    for place, names in ((output, FILES), (training, TRAINING_FILES)):
+        require_files(place, names, own=lambda _: holds_training(training), option="--output")
     network = read_architecture(architecture)
     wanted = SingleTraining(
         network if clip is None else network.with_input(ClipShape.parse(clip)),
         _data_settings(data, cache, on_demand=on_demand),
         Recipe.from_yaml(recipe) if recipe else Recipe.model_validate({}),
-        output / CHECKPOINT,
+        training,
         epochs or 20,
         seed=seed,
         device=device,

@@ -50,6 +50,17 @@ def read_checkpoint(folder: Path, name: str = LATEST) -> Checkpoint | None:
         ) from error
 
 
+def is_checkpoint(path: Path) -> bool:
+    """Return whether a file says that :func:`write_checkpoint` wrote it; only its head is read."""
+    if not path.is_file():
+        return False
+    try:
+        with safe_open(path, framework="pt") as file:
+            return isinstance(json.loads((file.metadata() or {})["facts"]), dict)
+    except (SafetensorError, KeyError, ValueError, RecursionError, OSError):
+        return False
+
+
 @torch.no_grad()
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Return the optimizer's state as named tensors: ``optimizer.<parameter number>.<name>``."""

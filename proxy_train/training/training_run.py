@@ -14,7 +14,7 @@ from proxy_train.distributed import Group
 from proxy_train.fidelity import FidelityKey
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
-from proxy_train.training.checkpoint import BEST, Checkpoint, read_checkpoint
+from proxy_train.training.checkpoint import BEST, LATEST, Checkpoint, is_checkpoint, read_checkpoint
 from proxy_train.training.initial_weights import InitialWeights
 from proxy_train.training.training import Training
 from search_space.architecture.json_fields import ArchitectureJson
@@ -23,6 +23,7 @@ from search_space.json_files import from_json, to_json
 from search_space.progress import ProgressCallback, ignore_progress
 
 LOG = "log.jsonl"
+_LONGEST_LINE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +216,24 @@ def read_training_log(folder: Path) -> list[EpochLine]:
         for number, line in enumerate(text.splitlines(keepends=True), 1)
         if line.endswith("\n")
     ]
+
+
+def holds_training(folder: Path) -> bool:
+    """Return whether a training wrote into a folder: its checkpoint, best weights or log are there.
+
+    One of them is enough: a checkpoint that was damaged may have been deleted, so that it is trained again.
+    """
+    if any(is_checkpoint(folder / name) for name in (LATEST, BEST)):
+        return True
+    path = folder / LOG
+    try:
+        if not path.is_file():
+            return False
+        with path.open(encoding="utf-8") as file:
+            _epoch_line(file.readline(_LONGEST_LINE), str(path))
+    except (OSError, ValueError, RecursionError, RecordError):
+        return False
+    return True
 
 
 def _epoch_line(text: str, where: str) -> EpochLine:

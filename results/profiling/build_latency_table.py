@@ -63,7 +63,7 @@ def build_table(
     Args:
         space: space of stream networks.
         path: file of the table; an existing one of the same space, device, runtime and threads is
-            continued.
+            continued, and an empty file is written over.
         runtime: ``pytorch``, or a name of ``runtimes.registry.RUNTIMES``.
         threads: number of threads of the runtime.
         effort: amount of measurements.
@@ -105,7 +105,7 @@ def processor() -> str:
 
 def _existing(path: Path, empty: LatencyTable) -> LatencyTable:
     """Read the table that a path has, or return the empty one; refuse a table of something else."""
-    if not path.exists():
+    if not path.exists() or (path.is_file() and path.stat().st_size == 0):
         return empty
     table = LatencyTable.read(path)
     for key, value in table.subject.items():

@@ -15,9 +15,10 @@ from proxy_train.evaluation.evaluation import predict
 from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
+from proxy_train.training.checkpoint import BEST, LATEST
 from proxy_train.training.initial_weights import InitialWeights
 from proxy_train.training.training import Training
-from proxy_train.training.training_run import EpochLine, TrainingRun
+from proxy_train.training.training_run import LOG, EpochLine, TrainingRun
 from proxy_train.training.widths import narrowed
 from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError, SettingsError
@@ -33,6 +34,8 @@ from searcher.standalone.group_training import train_in_group
 
 CHECKPOINT = "checkpoint"
 """Name of the folder of a training, beside what it results in."""
+TRAINING_FILES = (LATEST, BEST, LOG, "evaluation.json", "classes.json", "left_out.json")
+"""Names of the files in it that a training replaces."""
 
 
 @dataclass(frozen=True)

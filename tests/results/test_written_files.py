@@ -11,9 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
+from safetensors.torch import save_file
 
 import movinas
+from proxy_train.training.checkpoint import BEST, LATEST, Checkpoint, write_checkpoint
+from proxy_train.training.training_run import LOG
 from results.commands.written_files import require_file, require_folder
 from results.inference.annotated_video import annotated_video, is_annotated_video
 from results.plots.style import is_picture, write_picture
@@ -21,6 +25,7 @@ from results.report.from_folders import is_page
 from results.report.page import page
 from search_space.cost.latency_table import LatencyTable, is_table
 from search_space.errors import DataError, SettingsError
+from searcher.standalone.single_training import TRAINING_FILES
 from tests.proxy_train.data.test_refused_by_the_disk import as_nobody
 from tests.proxy_train.video_files import content
 
@@ -37,6 +42,8 @@ FOLDERS = {
     "pictures": ("report", "nowhere", "--pictures"),
     "frontier": ("frontier",),
 }
+
+LINE = '{"epoch": 1, "loss": 2.5, "learning_rate": 0.1, "seconds": 1.0, "data_seconds": 0.5, "score": 0.2}\n'
 
 
 @pytest.fixture
@@ -160,12 +167,56 @@ def test_a_network_is_not_trained_over_another_one(
     told = refused(monkeypatch, capsys, *FOLDERS["train"], "folder")
     assert f"--output folder holds {name}, which this command did not write" in told and "  remedy: " in told
     assert (Path("folder") / name).read_text() == "content"
-    (Path("folder") / "checkpoint").touch()  # other programs call a file so
+    training = Path("folder") / "checkpoint"
+    training.touch()  # other programs call a file so
     assert name in refused(monkeypatch, capsys, *FOLDERS["train"], "folder")
-    (Path("folder") / "checkpoint").unlink()
-    (Path("folder") / "checkpoint").mkdir()
+    training.unlink()
+    training.mkdir()
+    # They call a folder so, too, and what is in it.
+    assert name in refused(monkeypatch, capsys, *FOLDERS["train"], "folder")
+    save_file({"weights": torch.zeros(2)}, training / LATEST)
+    for line in ("", "step 1\n", '{"step": 1}\n', "[" * 99_999, "\0\n"):
+        (training / LOG).write_text(line)
+        told = refused(monkeypatch, capsys, *FOLDERS["train"], "folder")
+        assert f"--output folder holds {name}, which this command did not write" in told
     # It has been trained there before; what is missing is told later.
+    (training / LOG).write_text(LINE)
     assert "nowhere" in refused(monkeypatch, capsys, *FOLDERS["train"], "folder")
+    (training / LOG).write_text("")
+    for checkpoint in (LATEST, BEST):
+        write_checkpoint(training, Checkpoint({}, {"epoch": 1}), checkpoint)
+        assert "nowhere" in refused(monkeypatch, capsys, *FOLDERS["train"], "folder")
+        (training / checkpoint).unlink()
+
+
+@pytest.mark.usefixtures("_places")
+@pytest.mark.parametrize("name", TRAINING_FILES)
+def test_a_training_does_not_write_over_files_of_another_program(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    training = Path("folder") / "checkpoint"
+    training.mkdir()
+    (training / "model.pt").write_text("content")
+    assert "nowhere" in refused(monkeypatch, capsys, *FOLDERS["train"], "folder"), "nothing is in the way"
+    (training / name).write_text("content")
+    told = refused(monkeypatch, capsys, *FOLDERS["train"], "folder")
+    assert f"--output {training} holds {name}, which this command did not write" in told
+    assert (training / name).read_text() == "content"
+
+
+@pytest.mark.usefixtures("_places")
+@pytest.mark.parametrize("kind", ["a file", "a link to absent, which leads nowhere"])
+def test_a_place_that_is_no_folder_for_a_training_is_refused(
+    kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    training = Path("folder") / "checkpoint"
+    if kind == "a file":
+        training.write_text("content")
+    else:
+        training.symlink_to("absent")
+    told = refused(monkeypatch, capsys, *FOLDERS["train"], "folder")
+    assert told.startswith(f"movinas: --output {training} cannot be written: {training} is {kind}")
+    assert "  remedy: " in told
 
 
 def test_what_can_be_written_is_not_refused(tmp_path: Path) -> None:

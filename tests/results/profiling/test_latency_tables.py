@@ -145,6 +145,7 @@ def test_the_command_says_how_good_a_table_is(
     monkeypatch.setattr(TimingEffort, "__init__", _small(TimingEffort.__init__))
     monkeypatch.setattr(SearchSpace, "from_yaml", classmethod(lambda _cls, _source: TINY))
     path = tmp_path / "table.json"
+    path.touch()  # an empty file holds nothing to go on with, and nothing to lose
     monkeypatch.setattr(
         sys, "argv", ["movinas", "latency-table", "tiny", "--output", str(path), "--networks", "3"]
     )

@@ -95,6 +95,19 @@ def test_a_fit_finds_what_networks_take(tmp_path: Path) -> None:
     assert LatencyTable.read(tmp_path / "table.json") == fitted
 
 
+@pytest.mark.parametrize(("number", "place"), [(1, 1), (2, 2), (3, 3), (10, 9), (50, 45)])
+def test_at_least_nine_of_ten_errors_are_within_the_error_of_nine_of_ten(number: int, place: int) -> None:
+    known = replace(table(), constant=1.0, factors=dict.fromkeys(KINDS, 1.0))
+    predicted = known.predict(SPACE.smallest())
+    # The first errs by 1 %, the second by 2 %, ...
+    timed = [
+        TimedNetwork(SPACE.smallest().text, predicted / (1 + percent / 100))
+        for percent in range(1, number + 1)
+    ]
+    told = replace(known, held_out=tuple(reversed(timed))).text()
+    assert f"{place}.0 % (9 of 10), {number}.0 % (largest)" in told
+
+
 def test_networks_that_a_table_does_not_know_are_refused() -> None:
     known = table().fitted(truth([SPACE.smallest().text, SPACE.largest().text]))
     with pytest.raises(SpaceError, match="has no stem"):
