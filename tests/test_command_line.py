@@ -127,6 +127,7 @@ def test_bad_settings_are_refused_before_work_starts(
         ["dashboard", "nowhere"],
         ["export", "nowhere", "video.mp4"],
         ["export", "nowhere", "video.mp4", "--int8", "--float16"],
+        ["export", "nowhere", "video.mp4", "--int8", "--most-lost", "1"],
         ["stream", "nowhere", "video.mp4"],
         ["profile", "A9"],
         ["train", "A0", "--output", "out", "--data", "nowhere"],
@@ -146,7 +147,7 @@ def test_what_is_not_there_is_named(
     told = capsys.readouterr().err
     named = next(word for word in reversed(words) if word in told)
     assert (
-        named in ("nowhere", "gigantic", "A9", "A0=lots", "video.mp4", "8x32", "--float16")
+        named in ("nowhere", "gigantic", "A9", "A0=lots", "video.mp4", "8x32", "--float16", "1")
         and "remedy: " in told
     )
     assert list(tmp_path.iterdir()) == []

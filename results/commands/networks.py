@@ -47,11 +47,11 @@ def export(
         typer.Option(help="Calibrate int8 on this data set, and measure the export's accuracy on it."),
     ] = None,
     most_lost: Annotated[
-        float,
+        float | None,
         typer.Option(
-            min=0, help="Points of top-1 that fewer bits may lose on --data; else no file is written."
+            min=0, help="Points of top-1 that fewer bits may lose on --data (0.5); else no file is written."
         ),
-    ] = 0.5,
+    ] = None,
     clips: Annotated[int, typer.Option(min=1, help="Largest number of its videos.")] = 200,
     cache: Annotated[Path, typer.Option(help="Folder of data that was made before.")] = DEFAULT_CACHE,
     streams: Annotated[
@@ -65,13 +65,22 @@ def export(
     """Export a network for a runtime, if it computes there what it computes in PyTorch."""
     from results.browser.browser_page import write_browser_page
     from results.commands.written_files import require_folder
-    from results.export.export import ExportClips, ExportTarget, export_network, frames_compared
+    from results.export.export import (
+        MOST_LOST,
+        ExportClips,
+        ExportTarget,
+        export_network,
+        frames_compared,
+    )
     from results.member import load_member
     from searcher.evaluator.pictures import example_clip, labelled_clips
 
     wanted, precision = _form(form), _precision(int8=int8, float16=float16)
+    if most_lost is not None and (data is None or precision == "float32"):
+        raise SettingsError(f"--most-lost {most_lost:g}", hint="give it with --data and --int8 or --float16")
+    lost = MOST_LOST if most_lost is None else most_lost / 100
     targets = [
-        ExportTarget(name, wanted, precision, streams=streams, most_lost=most_lost / 100)
+        ExportTarget(name, wanted, precision, streams=streams, most_lost=lost)
         for name in runtime or [DEFAULT_RUNTIME]
     ]
     if page is not None:

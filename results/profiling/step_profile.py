@@ -112,7 +112,13 @@ def profile_step(
         if path is not None and path.suffix in SUFFIXES:
             sidecar = Sidecar.read(sidecar_of(path))
             if runtime not in {PYTORCH, sidecar.runtime}:
-                raise SettingsError(f"--runtime {runtime}", hint=f"{path} is for {sidecar.runtime}")
+                raise SettingsError(
+                    f"--runtime {runtime}: {path} is for {sidecar.runtime}", hint="leave the option out"
+                )
+            if precision not in {"float32", sidecar.precision}:
+                raise SettingsError(
+                    f"--{precision}: {path} is {sidecar.precision}", hint="leave the option out"
+                )
             runtime, precision, unit = sidecar.runtime, sidecar.precision, sidecar.unit
         else:
             path = prepared(subject, runtime, precision, Path(scratch))
