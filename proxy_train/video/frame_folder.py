@@ -28,6 +28,7 @@ _NO_PICTURES = frozenset(
     | {"thumbnail", "saliency", "alpha"}
 )
 
+_KINDS = _NO_PICTURES | _PICTURES
 # Words of several letters: names of random letters hold any one, and between digits any two.
 _LONG, _SHORT = (
     [word for word in sorted(_NO_PICTURES) if len(word) in sizes] for sizes in (range(3, 99), (2,))
@@ -49,7 +50,7 @@ def kind_in(name: str) -> frozenset[str]:
 def without_kind(name: str) -> tuple[str, ...]:
     """Return the words and numbers of a name without those that tell a kind of images: ``depth``, ``rgb``."""
     parts = re.findall(r"[^\W\d_]+|\d+", name.lower())
-    return tuple(part for part in parts if part not in _NO_PICTURES | _PICTURES)
+    return tuple(part for part in parts if part not in _KINDS)
 
 
 def names_against(names: Sequence[str]) -> list[int]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from results.runtimes.int8 import gains
+from results.runtimes.int8 import DenseLayer, in_8_bits
 from results.runtimes.runtime import Compute, Program, Runtime, first_line, quiet
 from results.runtimes.sidecar import Precision
 from search_space.errors import ExportError
@@ -32,7 +32,7 @@ class _LiteRt(Runtime):
     modules = ("litert_torch", "ai_edge_quantizer.quantizer")
     remark = " into an environment of its own: it pins older packages"
     suffix = ".tflite"
-    packages = ("litert-torch", "ai-edge-litert")
+    packages = ("litert-torch", "ai-edge-litert", "ai-edge-quantizer")
     precisions: tuple[Precision, ...] = ("float32", "float16", "int8")
     channels_last = True
 
@@ -144,21 +144,20 @@ def _write_shrunk(path: Path, recipe: Any, ranges: Any = None) -> None:
 
 
 def _layers_in_8_bits(path: Path) -> list[tuple[str, str]]:
-    """Return operation and output of the dense layers that gain, or of all of them if none does."""
+    """Return operation and output of the dense layers that are to be computed in 8 bits."""
     tools = importlib.import_module("ai_edge_litert.tools.flatbuffer_utils")
     model = tools.read_model(str(path))
     (graph,) = model.subgraphs
-    every, gaining = [], []
+    layers: list[tuple[tuple[str, str], DenseLayer]] = []
     for operator in graph.operators:
         operation = tools.opcode_to_name(model, operator.opcodeIndex)
         if operation not in _DENSE:
             continue
         weight, output = graph.tensors[operator.inputs[1]], graph.tensors[operator.outputs[0]]
-        layer, outputs = (operation, output.name.decode()), int(weight.shape[0])
-        every.append(layer)
-        if gains(math.prod(weight.shape[1:]), outputs, math.prod(output.shape) // outputs):
-            gaining.append(layer)
-    return gaining or every
+        outputs = int(weight.shape[0])
+        dense = DenseLayer(math.prod(weight.shape[1:]), outputs, math.prod(output.shape) // outputs)
+        layers.append(((operation, output.name.decode()), dense))
+    return in_8_bits(layers)
 
 
 def _numbered(word: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from results.runtimes.int8 import gains
+from results.runtimes.int8 import DenseLayer, in_8_bits
 
 _SMALLEST = 256
 """Elements from which a weight is stored in 16 bits: for fewer, the node that converts it back is larger."""
@@ -40,9 +40,7 @@ def halve_weights(path: Path) -> None:
 
 
 def layers_in_8_bits(path: Path) -> list[str]:
-    """Return the names of the dense layers of a file that are to be computed in 8 bits.
-
-    These are the layers that gain, or all of them if none does: whoever asks for 8 bits gets them.
+    """Return the names of the dense layers of a file that are to be computed in 8 bits (``int8.in_8_bits``).
 
     Args:
         path: file of a network whose shapes are written down or can be inferred.
@@ -53,14 +51,12 @@ def layers_in_8_bits(path: Path) -> list[str]:
         value.name: [each.dim_value for each in value.type.tensor_type.shape.dim]
         for value in (*graph.value_info, *graph.output)
     }
-    every, gaining = [], []
+    layers: list[tuple[str, DenseLayer]] = []
     for node in graph.node:
         groups = next((each.i for each in node.attribute if each.name == "group"), 1)
         if node.op_type not in {"Conv", "Gemm", "MatMul"} or node.input[1] not in weights or groups != 1:
             continue
-        every.append(node.name)
         image, size = shapes[node.output[0]], math.prod(weights[node.input[1]])
         outputs = image[1] if node.op_type == "Conv" else image[-1]
-        if gains(size // outputs, outputs, math.prod(image) // outputs):
-            gaining.append(node.name)
-    return gaining or every
+        layers.append((node.name, DenseLayer(size // outputs, outputs, math.prod(image) // outputs)))
+    return in_8_bits(layers)

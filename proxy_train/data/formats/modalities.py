@@ -79,25 +79,25 @@ def _videos_beside(
     return found
 
 
-def find_beside(names: Collection[str]) -> dict[str, str]:
+def find_beside(names: Collection[str], against: Collection[str]) -> dict[str, str]:
     """Return those of a folder's videos that are no pictures, each with the one that has these.
 
     ``clip1_depth`` is none beside ``clip1`` or ``clip1_rgb``: its name is the same but for a word.
 
     Args:
         names: names of a folder's video files, without suffix, and of its folders of frames.
+        against: those of them that speak against pictures (see ``names_against``).
     """
-    every = sorted(names)
-    against = names_against(every)
-    lowered = [name.lower() for name in every] if against else []
+    every = sorted(names) if against else []
+    lowered = [name.lower() for name in every]
     found: dict[str, str] = {}
-    for number in against:
-        key = without_kind(every[number])
+    for name in against:
+        key = without_kind(name)
         # Nearly all names are other ones, which a part of the name tells at once.
         part = max(key, key=len, default="")
         for other, low in zip(every, lowered, strict=True):
             if part in low and not _words(other) and without_kind(other) == key:
-                found[every[number]] = other
+                found[name] = other
     return found
 
 
@@ -162,7 +162,7 @@ def _kinds(every: Sequence[Contents], above: int) -> dict[frozenset[str], _Kind]
     for folder, names in _video_names(every).items():
         known = list(names)
         against = [known[number] for number in names_against(known)]
-        beside = find_beside(names) if against else {}
+        beside = find_beside(names, against)
         meant = frozenset[str]().union(*map(kind_in, folder[:above]))
         seen: set[frozenset[str]] = set()
         for name in against:

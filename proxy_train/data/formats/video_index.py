@@ -14,8 +14,8 @@ from proxy_train.data.labels import plain
 from proxy_train.video.frame_folder import SortedImages, names_against, rank_of, sort_images
 from proxy_train.video.video import Video
 
-# How a row names a video, from the exact to the loose: a looser name does not get the video of a better one.
 _AT_A_TIME = 10_000  # names, of half a million
+# How a row names a video, from the exact to the loose: a looser name does not get the video of a better one.
 _AT_PATH, _BELOW, _OTHER_SUFFIX, _BY_NAME, _OTHER_CASE = range(5)
 _SEEN = Video(Path())
 """Stands for any video while rows are surveyed: making hundreds of thousands takes seconds."""
@@ -221,10 +221,9 @@ class VideoIndex:
             # To look through the names of all videos would take longer than to read this folder again.
             names = os.listdir(folder)  # noqa: PTH208
             beside = {stem: name for name in names if (stem := _stem(name)) in self._paths}
-            pictures = find_beside(beside)
-            for path in doubtful_paths:
-                if (other := pictures.get(_stem(path[len(folder) :]))) is not None:
-                    self._doubted.setdefault(path, f"{folder}{beside[other]} is beside it")
+            stems = {_stem(path[len(folder) :]): path for path in doubtful_paths}
+            for stem, other in find_beside(beside, stems).items():
+                self._doubted.setdefault(stems[stem], f"{folder}{beside[other]} is beside it")
         listing.notes += doubtful(self._doubted)
 
     def _unless_named_better(self, path: str, name: str, rank: int) -> Video | None:

@@ -231,4 +231,6 @@ def test_a_step_is_profiled_in_its_runtime(member: Path) -> None:
     assert all(word in found.text() for word in ("onnx", "one thread", "95th percentile", "memory"))
     with pytest.raises(SettingsError, match="--runtime litert"):
         profile_step(Subject.of(str(member / "step.onnx"), 0), 5, "litert", 1, "float32")
+    with pytest.raises(SettingsError, match=r"--int8: .*step\.onnx is float32"):
+        profile_step(Subject.of(str(member / "step.onnx"), 0), 5, "pytorch", 1, "int8")
     assert Subject.of("A0-stream", 7).classes == 7
