@@ -8,6 +8,9 @@ runs as a stream.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 import torch.nn.functional as F
@@ -317,8 +320,23 @@ def _spatial(channels: int, kernel: Kernel, stride: int, options: Options) -> Co
     )
 
 
+_DRAWS = ContextVar("whether new layers draw their weights", default=True)
+
+
+@contextmanager
+def undrawn() -> Iterator[None]:
+    """Leave the kernels of layers that are built in the block undefined, since others follow at once."""
+    token = _DRAWS.set(False)
+    try:
+        yield
+    finally:
+        _DRAWS.reset(token)
+
+
 def he_normal(weight: Tensor) -> None:
     """Initialise by He's normal distribution over the fan-in, truncated at two deviations as in Keras."""
+    if not _DRAWS.get():
+        return
     fan_in = math.prod(weight.shape[1:])
     # Truncation takes 12 % of the standard deviation; this restores it.
     deviation = math.sqrt(2.0 / fan_in) / 0.87962566103423978

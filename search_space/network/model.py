@@ -35,6 +35,48 @@ class MoViNet(nn.Module):
     def __init__(
         self, architecture: Architecture, head: Head, *, dropout: float = 0.0, stochastic_depth: float = 0.0
     ) -> None:
+        options = architecture.options
+        stem = ConvNorm(3, architecture.stem, 3, stride=STEM_STRIDE, activation=options.activation)
+        count = len(architecture.layers)
+        blocks: dict[str, Bottleneck] = {}
+        width = architecture.stem
+        for index, stage in enumerate(architecture.stages):
+            for position, layer in enumerate(stage.layers):
+                name = f"block{index}_layer{position}"
+                blocks[name] = Bottleneck(
+                    width,
+                    stage.width,
+                    layer,
+                    stage.stride if position == 0 else 1,
+                    options,
+                    drop=stochastic_depth * (len(blocks) + 1) / count,
+                    name=name,
+                )
+                width = stage.width
+        self._assemble(architecture, head, stem, blocks, PoolHead(width, architecture, head.outputs, dropout))
+
+    @classmethod
+    def of_parts(
+        cls,
+        architecture: Architecture,
+        head: Head,
+        stem: ConvNorm,
+        blocks: Mapping[str, Bottleneck],
+        pool_head: PoolHead,
+    ) -> MoViNet:
+        """Return the network that consists of layers that exist, which it then shares with their owner."""
+        network = cls.__new__(cls)
+        network._assemble(architecture, head, stem, blocks, pool_head)
+        return network
+
+    def _assemble(
+        self,
+        architecture: Architecture,
+        head: Head,
+        stem: ConvNorm,
+        blocks: Mapping[str, Bottleneck],
+        pool_head: PoolHead,
+    ) -> None:
         super().__init__()
         self.architecture = architecture
         self.head_type = head
@@ -44,33 +86,9 @@ class MoViNet(nn.Module):
         self._known_shapes: tuple[tuple[int, int, int], dict[str, tuple[int, ...]]] | None = None
         # Made at the first frame of a folded network.
         self._frame_step: FrameStep | None = None
-        options = architecture.options
-        self.stem = ConvNorm(3, architecture.stem, 3, stride=STEM_STRIDE, activation=options.activation)
-        count = sum(len(stage.layers) for stage in architecture.stages)
-        blocks: list[Bottleneck] = []
-        width = architecture.stem
-        for index, stage in enumerate(architecture.stages):
-            for position, layer in enumerate(stage.layers):
-                blocks.append(
-                    Bottleneck(
-                        width,
-                        stage.width,
-                        layer,
-                        stage.stride if position == 0 else 1,
-                        options,
-                        drop=stochastic_depth * (len(blocks) + 1) / count,
-                        name=f"block{index}_layer{position}",
-                    )
-                )
-                width = stage.width
-        self.blocks = nn.ModuleDict(
-            {
-                f"block{index}_layer{position}": blocks.pop(0)
-                for index, stage in enumerate(architecture.stages)
-                for position in range(len(stage.layers))
-            }
-        )
-        self.head = PoolHead(width, architecture, head.outputs, dropout)
+        self.stem = stem
+        self.blocks = nn.ModuleDict(dict(blocks))
+        self.head = pool_head
 
     @property
     def causal(self) -> bool:

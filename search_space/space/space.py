@@ -105,6 +105,21 @@ class SearchSpace:
             return self
         return SearchSpace(parse_settings(Document(self.name, self.to_dict() | {"classes": classes}, {})))
 
+    def with_clip(self, clip: ClipShape) -> SearchSpace:
+        """Return the networks of the space that take clips of one shape, as a space.
+
+        Raises:
+            SpaceError: no network of the space takes such clips.
+        """
+        if clip not in self.clips:
+            raise SpaceError(
+                f"clips of {clip} are not in the space", hint=f"there are {', '.join(map(str, self.clips))}"
+            )
+        if len(self.clips) == 1:
+            return self
+        only = {"input": {"frames": [clip.frames], "size": [clip.size], "fps": [clip.fps]}, "budgets": {}}
+        return SearchSpace(parse_settings(Document(self.name, self.to_dict() | only, {})))
+
     def __reduce__(self) -> tuple[object, ...]:
         return (SearchSpace, (self.settings,))
 

@@ -1,0 +1,304 @@
+"""The training of a space's shared weights, epoch by epoch, that resumes exactly after any interruption.
+
+At first only the largest network learns, on the largest clips: weights that many networks share while none
+of them has learnt anything do not leave chance. Then every update trains several networks of one clip shape
+by the sandwich rule (Yu and Huang 2019): the largest on the labels; the smallest, and some that are drawn
+evenly over the logarithm of the cost, on the labels and on what the largest answered (in-place distillation).
+One network at a time is in memory.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from proxy_train.clips.batches import Batch, Batches, Prefetcher
+from proxy_train.clips.targets import head_for
+from proxy_train.distributed import Group
+from proxy_train.evaluation.evaluation import Metrics, evaluate
+from proxy_train.recipe import Recipe
+from proxy_train.store.prepared_data import PreparedData
+from proxy_train.supernet.norms import estimate_norms
+from proxy_train.supernet.settings import SupernetSettings
+from proxy_train.training.checkpoint import (
+    Checkpoint,
+    optimizer_tensors,
+    read_checkpoint,
+    restore_optimizer,
+    write_checkpoint,
+)
+from proxy_train.training.optimizers import clip_gradients, make_optimizer, set_rate
+from proxy_train.training.schedule import rate_at
+from proxy_train.training.training import EpochReport
+from proxy_train.training.updates import Diverged
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.parts import ClipShape
+from search_space.errors import RecordError, SettingsError
+from search_space.network.heads import Head
+from search_space.network.model import MoViNet
+from search_space.network.sharing.supernet import Supernet
+from search_space.progress import ProgressCallback, ignore_progress
+from search_space.space.space import SearchSpace
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+_NORM_BATCHES = 4
+_NORM_SEED = 2**31
+
+
+class SupernetTraining:
+    """A training of the weights that the networks of ``space`` share; ``save`` writes its checkpoint.
+
+    Args:
+        space: the search space, with the data's number of classes.
+        stores: prepared data of each clip shape of the space.
+        recipe: recipe of the training; its length is that of ``settings``.
+        settings: what is particular to a supernet.
+        seed: seed of the weights, the order of clips, augmentation, and the networks that are drawn.
+        folder: folder of the checkpoint; None keeps nothing.
+        device: device of torch.
+        group: processes that train together; None is a single process.
+
+    Raises:
+        SettingsError: data is missing for a clip shape, or the recipe does not fit a supernet.
+        RecordError: the folder holds another training, or a damaged one.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        stores: Mapping[ClipShape, PreparedData],
+        recipe: Recipe,
+        settings: SupernetSettings,
+        *,
+        seed: int,
+        folder: Path | None = None,
+        device: str = "cpu",
+        group: Group | None = None,
+    ) -> None:
+        _check_recipe(recipe)
+        missing = [clip for clip in space.clips if clip not in stores]
+        if missing:
+            raise SettingsError(
+                f"no data is prepared for clips of {missing[0]}", hint="prepare the data for the whole space"
+            )
+        self.space, self.recipe, self.settings, self.seed, self.folder = space, recipe, settings, seed, folder
+        self.device, self.epoch = device, 0
+        self._group, self._stores = group or Group(), {clip: stores[clip] for clip in space.clips}
+        self.supernet = Supernet(space, self.head, kernels=settings.kernels, seed=seed).to(device)
+        self._spaces = {clip: space.with_clip(clip) for clip in space.clips}
+        self._ends = {clip: (part.largest(), part.smallest()) for clip, part in self._spaces.items()}
+        self._batches = {
+            # Clips of each shape in an order of their own.
+            clip: Batches(data, recipe, np.arange(len(data.split("train"))), seed + number, group)
+            for number, (clip, data) in enumerate(self._stores.items())
+        }
+        self._optimizer = make_optimizer(self.supernet, recipe)
+        own = None if folder is None else read_checkpoint(folder)
+        if own is not None:
+            self._restore(own)
+
+    @property
+    def head(self) -> Head:
+        """Meaning of the networks' outputs."""
+        return head_for(next(iter(self._stores.values())))
+
+    @property
+    def steps_an_epoch(self) -> int:
+        """The number of updates in an epoch: as many as one network's training has."""
+        return min(len(batches) for batches in self._batches.values())
+
+    def train_epoch(self, on_batch: ProgressCallback = ignore_progress) -> EpochReport:
+        """Make the updates of one epoch.
+
+        Args:
+            on_batch: callback that gets the number of updates of the epoch.
+
+        Returns:
+            A report whose loss is the largest networks'.
+
+        Raises:
+            Diverged: a loss became NaN or infinite.
+            SettingsError: the last epoch is reached.
+        """
+        if self.epoch >= self.settings.epochs:
+            raise SettingsError(f"this training ends after {self.settings.epochs} epochs")
+        began, waited, total = time.perf_counter(), 0.0, torch.zeros((), device=self.device)
+        first, rate = self.epoch * self.steps_an_epoch, 0.0
+        with Prefetcher(self._epoch_batches()) as prefetched:
+            started = time.perf_counter()
+            for number, (clip, batch) in enumerate(prefetched):
+                waited += time.perf_counter() - started
+                rate = self._rate(first + number)
+                total += self._update(self._drawn(clip, first + number), batch, rate)
+                on_batch(number + 1, self.steps_an_epoch)
+                started = time.perf_counter()
+        mean = float(total) / self.steps_an_epoch
+        if not math.isfinite(mean):
+            raise Diverged(f"the loss is {mean} in epoch {self.epoch + 1}", hint="lower recipe.learning_rate")
+        self.epoch += 1
+        return EpochReport(self.epoch, mean, rate, time.perf_counter() - began, waited)
+
+    def network(self, architecture: Architecture) -> MoViNet:
+        """Return a stand-alone network with the present weights, and statistics estimated for it.
+
+        Raises:
+            SpaceError: the architecture is not in the space.
+        """
+        return inherited(self.supernet, architecture, self._stores[architecture.input], self.recipe)
+
+    def evaluate(self, architecture: Architecture, split: str = "val") -> Metrics:
+        """Evaluate a network of the space with the present weights."""
+        data = self._stores[architecture.input]
+        size = min(32, self.recipe.micro_batch or 32)
+        return evaluate(self.network(architecture), data, split, batch_size=size, device=self.device)
+
+    def save(self) -> None:
+        """Replace the folder's checkpoint by the present state; do nothing without a folder."""
+        if self.folder is None:
+            return
+        if self._group.leads:
+            tensors = {f"model.{name}": value for name, value in self.supernet.state_dict().items()}
+            tensors |= optimizer_tensors(self._optimizer)
+            write_checkpoint(self.folder, Checkpoint(tensors, {**self._identity(), "epoch": self.epoch}))
+        self._group.wait()
+
+    def _epoch_batches(self) -> Iterator[tuple[ClipShape, Batch]]:
+        """Yield the batches of an epoch, of every clip shape in turn."""
+        clips = list(self._batches)
+        if self._only_the_largest:
+            clips = [max(clips, key=lambda clip: (clip.size, clip.frames))]
+        of_clip = {clip: batches.epoch(self.epoch)[1] for clip, batches in self._batches.items()}
+        for number in range(self.steps_an_epoch):
+            clip = clips[(self.epoch * self.steps_an_epoch + number) % len(clips)]
+            yield clip, next(of_clip[clip]).to(self.device)
+
+    def _drawn(self, clip: ClipShape, step: int) -> list[Architecture]:
+        """Return the networks of an update: the largest first."""
+        rng = np.random.default_rng([self.seed, step])
+        largest, smallest = self._ends[clip]
+        if self._only_the_largest:
+            return [largest]
+        space = self._spaces[clip]
+        return [largest, *(space.sample_at(rng) for _ in range(self.settings.networks)), smallest]
+
+    def _update(self, networks: list[Architecture], batch: Batch, rate: float) -> Tensor:
+        """Update the shared weights by the sum of the networks' losses; return the largest one's loss."""
+        self._optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=self.device)
+        size = self.recipe.micro_batch or len(batch.clips)
+        for first in range(0, len(batch.clips), size):
+            rows = slice(first, min(first + size, len(batch.clips)))
+            share = (rows.stop - rows.start) / batch.whole
+            part, answers = Batch(batch.clips[rows], batch.labels.part(rows), batch.whole), None
+            for architecture in networks:
+                network = self.supernet.network(architecture).train()
+                self.supernet.load_into(network)
+                with self._autocast():
+                    logits = network(part.clips)
+                    loss = self._loss(logits, part, answers)
+                (loss * share).backward()  # type: ignore[no-untyped-call]
+                self.supernet.add_gradients(network)
+                if answers is None:
+                    answers = logits.detach()
+                    total += loss.detach() * share
+        self._group.sum_gradients(self.supernet.parameters())
+        if self.recipe.clip_norm is not None:
+            clip_gradients(self._optimizer, self.recipe.clip_norm)
+        set_rate(self._optimizer, rate)
+        self._optimizer.step()
+        return self._group.sum(total) if self._group.size > 1 else total
+
+    def _loss(self, logits: Tensor, batch: Batch, answers: Tensor | None) -> Tensor:
+        labelled = batch.labels.loss(self.supernet.head_type, logits, self.recipe.label_smoothing)
+        weight = self.settings.distillation
+        if answers is None or weight == 0:
+            return labelled
+        return (1 - weight) * labelled + weight * _distance(self.supernet.head_type, logits, answers)
+
+    def _autocast(self) -> torch.autocast:
+        precision = self.recipe.precision
+        kind = torch.device(self.device).type
+        return torch.autocast(kind, _DTYPES[precision], enabled=precision != "float32")
+
+    @property
+    def _only_the_largest(self) -> bool:
+        return self.epoch < round(self.settings.largest_first * self.settings.epochs)
+
+    def _rate(self, step: int) -> float:
+        steps = self.steps_an_epoch * self.settings.epochs
+        warmup = round(self.steps_an_epoch * self.recipe.warmup_epochs)
+        return self.settings.rate * rate_at(step, steps, warmup, self.recipe)
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        for key, value in self._identity().items():
+            if checkpoint.facts.get(key) != value:
+                raise RecordError(
+                    f"{self.folder}: holds a training with {key} {checkpoint.facts.get(key)}, not {value}",
+                    hint="use another folder, or delete this one",
+                )
+        tensors = checkpoint.tensors.items()
+        prefix = "model."
+        weights = {name.removeprefix(prefix): value for name, value in tensors if name.startswith(prefix)}
+        self.supernet.load_state_dict(weights)
+        restore_optimizer(self._optimizer, checkpoint.tensors)
+        self.epoch = int(checkpoint.facts["epoch"])
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "space": self.space.digest,
+            "data": [data.identity for data in self._stores.values()],
+            "recipe": self.recipe.model_dump(),
+            "settings": self.settings.model_dump(),
+            "seed": self.seed,
+        }
+
+
+def inherited(supernet: Supernet, architecture: Architecture, data: PreparedData, recipe: Recipe) -> MoViNet:
+    """Return a stand-alone network with a supernet's weights, its statistics estimated on training clips.
+
+    Args:
+        supernet: the shared weights.
+        architecture: the network.
+        data: prepared data of the network's clip shape.
+        recipe: recipe whose augmentation and batch size the clips have.
+
+    Raises:
+        SpaceError: the architecture is not in the space.
+    """
+    network = supernet.extract(architecture)
+    device = str(supernet.stem.weight.device)
+    batches = Batches(data, recipe, np.arange(len(data.split("train"))), _NORM_SEED, None).epoch(0)[1]
+    estimate_norms(network, (batch.to(device).clips for batch in islice(batches, _NORM_BATCHES)))
+    return network
+
+
+def _distance(head: Head, logits: Tensor, answers: Tensor) -> Tensor:
+    """Return the cross-entropy of logits with another network's answers, of each group of outputs."""
+    if head.kind == "multi-label":
+        return F.binary_cross_entropy_with_logits(logits, answers.float().sigmoid())
+    pairs = zip(head.split(logits), head.split(answers), strict=True)
+    return torch.stack([F.cross_entropy(own, other.float().softmax(-1)) for own, other in pairs]).sum()
+
+
+def _check_recipe(recipe: Recipe) -> None:
+    unfit = {
+        "ema": recipe.ema > 0,
+        "stream_frames": recipe.stream_frames is not None,
+        "batch_norm": recipe.batch_norm == "frozen",
+        "precision": recipe.precision == "float16",
+    }
+    for name, wrong in unfit.items():
+        if wrong:
+            raise SettingsError(
+                f"recipe.{name} is {getattr(recipe, name)!r}, which a supernet's training does not know",
+                hint="leave it out" if name != "precision" else "use bfloat16 or float32",
+            )
