@@ -85,7 +85,7 @@ class PilotPlan(Plan):
         recipe: dict[str, Any] | None = None
         if trial.rate != 1:
             changed = own.model_copy(update={"learning_rate": own.learning_rate * trial.rate})
-            recipe = changed.model_dump(mode="json")
+            recipe = changed.identity()
         run_dir, digest = self._training.run_dir, architecture.digest
         return Job(
             architecture,

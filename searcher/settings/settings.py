@@ -353,7 +353,7 @@ class Settings(SettingsModel):
                 mode="json", exclude={"cache", "source"} | (set() if self.data.columns else {"columns"})
             ),
             "space": self.space.digest,
-            "recipe": self.recipe.model_dump(mode="json"),
+            "recipe": self.recipe.identity(),
             "search": search,
         }
 
