@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from proxy_train.data import moving_digits
+from proxy_train.data.digit_scenes import CLASSES
 from proxy_train.data.settings import DataSettings, load_dataset
 from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
@@ -42,7 +43,7 @@ BATCH = 16
 
 def classes_of(half: int) -> list[str]:
     """Return every second pair of twins, from the first or the second on: 8 of the 16 classes."""
-    return [name for index, name in enumerate(moving_digits.CLASSES) if index // 2 % 2 == half]
+    return [name for index, name in enumerate(CLASSES) if index // 2 % 2 == half]
 
 
 def link(digits: Path, folder: Path, classes: Sequence[str], clips: int | None, seed: int) -> DataSettings:
