@@ -230,8 +230,8 @@ def train(
     """Train one network, from scratch or from given weights, or a run's family; run it again to resume."""
     given = {name for name in context.params if _is_given(context, name)}
     if (Path(architecture) / "family.json").is_file():
-        _refuse_all(given - {"architecture", "epochs", "address"}, f"the family of {architecture}")
-        family(Path(architecture), chosen=True, epochs=epochs, address=address)
+        _refuse_all(given - {"architecture", "epochs", "teacher", "address"}, f"the family of {architecture}")
+        family(Path(architecture), chosen=True, epochs=epochs, teacher=teacher, address=address)
         return
     _refuse_all(given & {"address"}, "one network, which is trained here")
     if output is None:

@@ -322,7 +322,8 @@ class Training:
             "architecture": self.architecture.text,
             "data": self.data.identity,
             "recipe": self.recipe.identity(),
-            "horizon": asdict(self.horizon),
+            # Those of older versions have neither weights nor a teacher.
+            "horizon": {key: value for key, value in asdict(self.horizon).items() if value != ""},
             "seed": self.seed,
             "initial": None if self._initial is None else self._initial.digest,
             "teacher": None if self._teacher is None else self._teacher.digest,
