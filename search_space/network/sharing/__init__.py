@@ -1,1 +1,1 @@
-"""Weights that one network takes over from another: the first channels and layers of it."""
+"""Weights that networks share: those that one inherits from another, and those in the names of others."""
