@@ -6,13 +6,14 @@ to build the network that they fit.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from search_space.architecture.architecture import Architecture
-from search_space.architecture.parts import BASE, STREAM, Layer, Options, Stage
+from search_space.architecture.parts import BASE, STREAM, Layer, Stage
 from search_space.errors import NetworkError
 from search_space.network.layers import HARD_SIGMOID_SLOPE
 from search_space.network.model import STEM_STRIDE, MoViNet
@@ -60,7 +61,8 @@ def port_config(architecture: Architecture) -> dict[str, Any]:
         NetworkError: the port has no such network.
     """
     require_port_form(architecture)
-    width, blocks = architecture.stem, []
+    width = architecture.stem
+    blocks: list[list[dict[str, Any]]] = []
     for stage in architecture.stages:
         blocks.append([])
         for place, layer in enumerate(stage.layers):
@@ -86,8 +88,7 @@ def require_port_form(architecture: Architecture) -> None:
         NetworkError: names what the port lacks.
     """
     options = architecture.options
-    gates = ("hard_sigmoid", "hard_sigmoid_keras") if options.causal else (BASE.gate,)
-    known = [Options(**_without_gate(STREAM if options.causal else BASE), gate=gate) for gate in gates]
+    known = (STREAM, replace(STREAM, gate="hard_sigmoid_keras")) if options.causal else (BASE,)
     if options not in known:
         raise NetworkError(
             f"the port has no network with {options}",
@@ -114,11 +115,6 @@ def _lacking(stage: Stage, layer: Layer, *, stride: int) -> str:
     if stride > layer.kernel.space:
         return f"its stride of {stride} is wider than its kernel {layer.kernel}"
     return ""
-
-
-def _without_gate(options: Options) -> dict[str, Any]:
-    names = ("convolution", "squeeze", "activation", "causal", "position_encoding")
-    return {name: getattr(options, name) for name in names}
 
 
 def _convolution(inputs: int, outputs: int, size: tuple[int, int, int], stride: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import STREAM, ClipShape, Kernel, Layer, Stage
 from search_space.architecture.published import published
 from search_space.errors import NetworkError
-from search_space.network.folding import deploy
+from search_space.network.folding import fold
 from search_space.network.model import build
 from search_space.network.official_weights import load_port
 from search_space.network.sharing.port_weights import port_config, port_state_dict
@@ -78,12 +78,14 @@ def test_what_the_port_lacks_is_refused(architecture: Architecture, said: str) -
 
 def test_a_folded_network_is_refused() -> None:
     with pytest.raises(NetworkError, match="folded"):
-        port_state_dict(deploy(build(small(Layer(Kernel(3, 3), 16)), 7).eval()))
+        port_state_dict(fold(build(small(Layer(Kernel(3, 3), 16)), 7).eval()))
 
 
 def as_cfg(config: dict[str, Any]) -> SimpleNamespace:
     """Return a configuration as the port's constructor takes it: attributes and tuples."""
-    parts = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
+    parts: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in config.items()
+    }
     for key in ("conv1", "conv7", "dense9"):
         if key in parts:
             parts[key] = as_cfg(parts[key])
