@@ -17,6 +17,7 @@ from results.commands.live_runs import launch, log, status, stop
 from results.commands.networks import export, latency_table, profile, stream
 from results.commands.spaces import list_spaces, show_space
 from results.commands.studies import proxy_validity, simulate
+from results.commands.weights import weights
 from search_space.errors import MovinasError, SettingsError
 from search_space.escapes import escaped
 from search_space.files import DEFAULT_CACHE
@@ -166,6 +167,7 @@ app.command()(family)
 app.command()(report)
 app.command()(dashboard)
 app.command()(export)
+app.command()(weights)
 app.command()(profile)
 app.command()(stream)
 app.command()(latency_table)

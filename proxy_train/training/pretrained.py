@@ -60,7 +60,13 @@ class Pretrained:
 
     @classmethod
     def _member(cls, folder: Path) -> Pretrained:
-        described = folder / "architecture.json"
+        described, config = folder / "architecture.json", folder / "config.json"
+        if config.is_file() and not described.is_file():
+            # A folder as the Hugging Face hub has it.
+            content = read_json(config, dict[str, Any], error=NetworkError, hint=_HINT)
+            architecture = Architecture.from_json(content.get("architecture"))
+            named = tuple(map(str, content.get("labels", ())))
+            return cls(str(folder), (architecture,), InitialWeights(folder), named)
         if not described.is_file():
             raise SettingsError(f"{folder}: there is no trained network, no {described.name}", hint=_HINT)
         content = read_json(described, dict[str, Any], error=NetworkError, hint=_HINT)
