@@ -42,7 +42,8 @@ def hub_network() -> Any:
 
         @classmethod
         def _from_pretrained(cls, *, strict: bool = True, **arguments: Any) -> Any:
-            # The client's own default leaves tensors that do not fit as they were, and says nothing.
-            return super()._from_pretrained(strict=strict, **arguments)
+            # The client's own default leaves tensors that do not fit as they were, and says nothing; some of
+            # its versions leave the network in training.
+            return super()._from_pretrained(strict=strict, **arguments).eval()
 
     return HubNetwork
