@@ -17,6 +17,7 @@ from results.commands.live_runs import launch, log, status, stop
 from results.commands.networks import export, latency_table, profile, stream
 from results.commands.spaces import list_spaces, show_space
 from results.commands.studies import proxy_validity, simulate
+from results.commands.weights import weights
 from search_space.errors import MovinasError, SettingsError
 from search_space.escapes import escaped
 from search_space.files import DEFAULT_CACHE
@@ -166,6 +167,7 @@ app.command()(family)
 app.command()(report)
 app.command()(dashboard)
 app.command()(export)
+app.command()(weights)
 app.command()(profile)
 app.command()(stream)
 app.command()(latency_table)
@@ -205,6 +207,9 @@ def train(
     weights: Annotated[
         Path | None, typer.Option(help="Initial weights: a member's folder, a file, an official checkpoint.")
     ] = None,
+    teacher: Annotated[
+        str | None, typer.Option(help="Network to learn from: a member's folder, or NETWORK=WEIGHTS.")
+    ] = None,
     promote: Annotated[Path | None, typer.Option(help="Folder of a shorter training to resume.")] = None,
     processes: Annotated[
         int, typer.Option(min=1, help="Processes that train together, each on a GPU if there are any.")
@@ -227,13 +232,14 @@ def train(
     """Train one network, from scratch or from given weights, or a run's family; run it again to resume."""
     given = {name for name in context.params if _is_given(context, name)}
     if (Path(architecture) / "family.json").is_file():
-        _refuse_all(given - {"architecture", "epochs", "address"}, f"the family of {architecture}")
-        family(Path(architecture), chosen=True, epochs=epochs, address=address)
+        _refuse_all(given - {"architecture", "epochs", "teacher", "address"}, f"the family of {architecture}")
+        family(Path(architecture), chosen=True, epochs=epochs, teacher=teacher, address=address)
         return
     _refuse_all(given & {"address"}, "one network, which is trained here")
     if output is None:
         raise SettingsError("--output is missing", hint="give a folder for the trained network")
     from proxy_train.recipe import Recipe
+    from proxy_train.training.pretrained import Pretrained
     from proxy_train.training.training_run import holds_training
     from results.commands.written_files import require_files, require_unread
     from results.member import FILES
@@ -241,10 +247,12 @@ def train(
     from search_space.architecture.parts import ClipShape
     from searcher.standalone.single_training import CHECKPOINT, TRAINING_FILES, SingleTraining, parse_views
 
-    if weights is not None:
-        require_unread(
-            output, [weights, weights.parent] if weights.is_file() else [weights], option="--output"
-        )
+    taught = None if teacher is None else Pretrained.parse(teacher)
+    for source in (weights, None if taught is None else taught.weights.path):
+        if source is not None:
+            require_unread(
+                output, [source, source.parent] if source.is_file() else [source], option="--output"
+            )
     training = output / CHECKPOINT
     for place, names in ((output, FILES), (training, TRAINING_FILES)):
         require_files(place, names, own=lambda _: holds_training(training), option="--output")
@@ -264,6 +272,7 @@ def train(
         width=width,
         keep_best=keep_best,
         views=None if views is None else parse_views(views),
+        teacher=taught,
     )
     _train(wanted, output)
 
@@ -283,7 +292,11 @@ def _train(wanted: SingleTraining, output: Path) -> None:
         trained = train_single(
             wanted,
             TrainingListeners(
-                making, preparing, lambda epoch: terminal.say(epoch.text(wanted.epochs)), updates
+                making,
+                preparing,
+                lambda epoch: terminal.say(epoch.text(wanted.epochs)),
+                updates,
+                terminal.say,
             ),
         )
     terminal.say(trained.text())
@@ -294,7 +307,7 @@ def _train(wanted: SingleTraining, output: Path) -> None:
         recipe_yaml=wanted.recipe.text(),
         labels=trained.classes,
         metrics=trained.metrics,
-        trained={"epochs": wanted.epochs, "seed": wanted.seed, **trained.facts},
+        trained={"seed": wanted.seed, **trained.facts},
     )
     score = f"{trained.score.name} {100 * trained.metrics['top1']:.1f} %"
     terminal.say(f"{output}: {score} on {trained.data}'s {trained.split} split")

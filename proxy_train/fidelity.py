@@ -10,7 +10,9 @@ from pydantic import PlainSerializer, PlainValidator
 
 from search_space.errors import SettingsError
 
-_KEY = re.compile(r"e(\d+)-f(\d+)-s(\d+)-p(\d+(?:\.\d+)?)(?:-w(\d+(?:\.\d+)?))?")
+_KEY = re.compile(
+    r"e(\d+)-f(\d+)-s(\d+)-p(\d+(?:\.\d+)?)(?:-w(\d+(?:\.\d+)?))?(?:-i([0-9a-f]{8}))?(?:-t([0-9a-f]{8}))?"
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -18,7 +20,9 @@ class Fidelity:
     """``epochs`` of training on ``share`` of the training clips, each ``frames`` of ``size`` x ``size``
     pixels, by a network with ``width`` times its channels.
 
-    It is part of a measurement's identity: two accuracies are comparable only at the same fidelity.
+    ``weights`` and ``teacher`` are the first 8 digits of the digests of weights that networks inherit, and of
+    a teacher's; empty if there are none. A fidelity is part of a measurement's identity: two accuracies are
+    comparable only at the same fidelity.
 
     Raises:
         SettingsError: a number is out of range.
@@ -29,6 +33,8 @@ class Fidelity:
     size: int
     share: float = 1.0
     width: float = 1.0
+    weights: str = ""
+    teacher: str = ""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "frames", "size"):
@@ -46,10 +52,13 @@ class Fidelity:
     def key(self) -> str:
         """A word such as ``e4-f16-s48-p100``: epochs, frames, size, percent of the clips.
 
-        The percentage of the channels follows, such as ``-w50``, unless it is 100.
+        The percentage of the channels follows, such as ``-w50``, unless it is 100, and the digests of
+        inherited weights and of a teacher, after ``-i`` and ``-t``.
         """
-        width = "" if self.width == 1 else f"-w{_percent(self.width)}"
-        return f"e{self.epochs}-f{self.frames}-s{self.size}-p{_percent(self.share)}{width}"
+        more = "" if self.width == 1 else f"-w{_percent(self.width)}"
+        more += f"-i{self.weights}" if self.weights else ""
+        more += f"-t{self.teacher}" if self.teacher else ""
+        return f"e{self.epochs}-f{self.frames}-s{self.size}-p{_percent(self.share)}{more}"
 
     @classmethod
     def parse(cls, key: str) -> Fidelity:
@@ -57,9 +66,10 @@ class Fidelity:
         match = _KEY.fullmatch(key)
         if match is None:
             raise SettingsError(f"{key!r} is not a fidelity", hint="it looks like e4-f16-s48-p100")
-        epochs, frames, size, share, width = match.groups()
-        fractions = (round(float(percent) / 100, 8) for percent in (share, width or "100"))
-        return cls(int(epochs), int(frames), int(size), *fractions)
+        epochs, frames, size, share, width, weights, teacher = match.groups()
+        shares, channels = (round(float(percent) / 100, 8) for percent in (share, width or "100"))
+        numbers = int(epochs), int(frames), int(size)
+        return cls(*numbers, shares, channels, weights or "", teacher or "")
 
     def after(self, epochs: int) -> Fidelity:
         """Return the fidelity that is spent after some of the epochs."""

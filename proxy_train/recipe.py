@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from search_space.errors import SettingsError
 
 _PRESETS = Path(__file__).parent / "presets"
+_LATER = {"layer_decay", "frozen_trunk_epochs", "patience", "distillation", "temperature"}
 
 
 class Recipe(BaseModel):
@@ -28,6 +29,27 @@ class Recipe(BaseModel):
     )
     matrix_rate: float = Field(
         default=5.0, gt=0, description="factor of the learning rate of muon's matrices"
+    )
+    layer_decay: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="factor of the learning rate from a layer to the one before; the classifier has it all",
+    )
+    frozen_trunk_epochs: int = Field(
+        default=0, ge=0, description="first epochs, in which only the classifier is trained on given weights"
+    )
+    patience: int | None = Field(
+        default=None,
+        ge=1,
+        description="epochs without a better validation score after which a training stops; the best weights"
+        " are kept",
+    )
+    distillation: float = Field(
+        default=0.5, ge=0, le=1, description="weight of a teacher's outputs in the loss, if there is one"
+    )
+    temperature: float = Field(
+        default=2.0, gt=0, description="divisor of the logits of teacher and network in distillation"
     )
     momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum of rmsprop and sgd (Nesterov's)")
     batch_size: int = Field(default=32, ge=1, description="clips a step, of all processes together")
@@ -117,6 +139,31 @@ class Recipe(BaseModel):
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"]) or "recipe"
             raise SettingsError(f"recipe {source}: {key}: {first['msg']} (got {first['input']!r})") from error
+
+    def check_weights(self, *, given: bool) -> None:
+        """Refuse a recipe that only trains well what is trained already, if no weights are given.
+
+        Raises:
+            SettingsError: the trunk of a network without trained weights would be frozen.
+        """
+        if self.frozen_trunk_epochs and not given:
+            raise SettingsError(
+                f"recipe.frozen_trunk_epochs is {self.frozen_trunk_epochs} for trainings from scratch",
+                hint="give initial weights (train --weights, a search's weights), or set it to 0",
+            )
+
+    def identity(self) -> dict[str, Any]:
+        """Return what a training must share to be resumed: every field in JSON types.
+
+        Fields that older versions did not have are left out where they change nothing, so that what was begun
+        with those versions goes on.
+        """
+        known = self.model_dump(mode="json")
+        return {
+            name: value
+            for name, value in known.items()
+            if name not in _LATER or value != type(self).model_fields[name].default
+        }
 
     def text(self) -> str:
         """Return every field as YAML, so that it stands alone."""

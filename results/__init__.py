@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from results.pipeline import run
     from results.profiling.build_latency_table import TimingEffort, build_table
     from results.profiling.step_profile import StepProfile, Subject, profile_step
+    from results.publishing.hub_folder import write_hub_folder
+    from results.publishing.hub_network import hub_network
+    from results.publishing.port_files import write_port_files
     from results.report.from_folders import read_run, report_runs
     from results.report.report import write_report
     from results.report.run_view import Run
@@ -74,6 +77,9 @@ else:
             "Subject",
             "profile_step",
         ),
+        "results.publishing.hub_folder": ("write_hub_folder",),
+        "results.publishing.hub_network": ("hub_network",),
+        "results.publishing.port_files": ("write_port_files",),
         "results.report.from_folders": (
             "read_run",
             "report_runs",
@@ -121,6 +127,7 @@ __all__ = [
     "choose_family",
     "export_network",
     "frontier",
+    "hub_network",
     "hypervolume_history",
     "knee",
     "load_member",
@@ -133,7 +140,9 @@ __all__ = [
     "run",
     "runtime_named",
     "within",
+    "write_hub_folder",
     "write_member",
+    "write_port_files",
     "write_report",
 ]
 

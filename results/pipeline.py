@@ -44,7 +44,7 @@ from searcher.plan.job_plan import JobOutcome
 from searcher.record.records import Records
 from searcher.record.same_data import check_same_data
 from searcher.run.session import Session
-from searcher.settings.checks import check_settings
+from searcher.settings.checks import check_settings, check_teacher
 from searcher.settings.reading import load_settings
 from searcher.settings.settings import Settings
 
@@ -106,7 +106,12 @@ def open_data(settings: Settings, space: SearchSpace, watcher: Watcher) -> RunDa
 def open_session(
     settings: Settings, data: RunData, watcher: Watcher, address: str | None = None
 ) -> AbstractContextManager[Session]:
-    """Open the run of these settings for writing."""
+    """Open the run of these settings for writing.
+
+    Raises:
+        SettingsError: the family's teacher knows other classes.
+    """
+    check_teacher(settings, data.classes)
     evaluator = video_evaluator(
         data.paths,
         settings.recipe,
@@ -115,6 +120,8 @@ def open_session(
         data=settings.data,
         latency_table=settings.search.latency_table,
         processes=max(1, int(settings.search.gpus_per_trial)),
+        weights=settings.weights,
+        teacher=settings.family.teacher,
     )
     return Session.open(
         settings,

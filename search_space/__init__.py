@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from search_space.network.model import MoViNet, build, to_plain
     from search_space.network.official_weights import load_official, load_port, load_tensorflow
     from search_space.network.plain import PlainMoViNet
+    from search_space.network.sharing.inherited_weights import inherit
     from search_space.network.step_module import StepModule
     from search_space.network.stream_state import State, reset_streams, state_bytes
     from search_space.network.weights import load_weights, save_weights
@@ -78,6 +79,7 @@ else:
         "search_space.network.official_weights": ("load_official", "load_port", "load_tensorflow"),
         "search_space.network.plain": ("PlainMoViNet",),
         "search_space.network.stream_state": ("State", "reset_streams", "state_bytes"),
+        "search_space.network.sharing.inherited_weights": ("inherit",),
         "search_space.network.step_module": ("StepModule",),
         "search_space.network.weights": ("load_weights", "save_weights"),
         "search_space.space.profile": ("SpaceProfile", "profile_space", "released_budgets"),
@@ -124,6 +126,7 @@ __all__ = [
     "deploy",
     "family_coefficients",
     "fold",
+    "inherit",
     "load_official",
     "load_port",
     "load_tensorflow",

@@ -34,6 +34,7 @@ COMMANDS = [
     ["proxy-validity"],
     ["simulate"],
     ["export"],
+    ["weights"],
     ["profile"],
     ["stream"],
     ["latency-table"],

@@ -53,7 +53,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "inference",
         "browser export",
         "family profiling",
-        "plots text",
+        "plots publishing text",
         "report",
         "pipeline",
         "commands",

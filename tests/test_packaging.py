@@ -12,7 +12,7 @@ from packaging.version import Version
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # What `make test-oldest` installs.
-INSTALLED = ("dev", "bench", "postgresql")
+INSTALLED = ("dev", "bench", "hub", "postgresql")
 
 
 def lower_bounds() -> dict[str, Version]:

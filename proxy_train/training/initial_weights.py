@@ -12,19 +12,24 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from search_space.errors import NetworkError
+from search_space.architecture.architecture import Architecture
+from search_space.architecture.by_name import read_architecture
+from search_space.errors import ArchitectureError, NetworkError
 from search_space.network.heads import Head
 from search_space.network.model import MoViNet, build
 from search_space.network.official_weights import (
     load_official,
     load_port,
-    load_tensorflow,
     official_name,
     port_name,
+    read_tensorflow,
 )
 from search_space.network.weights import assign
 
 _CLASSIFIERS = ("classifier_head/classifier/", "classifier.3.", "head.classifier.")
+WEIGHT_FILES = ("weights.safetensors", "model.safetensors")
+"""Names of the weights in a member's folder, and in one that the Hugging Face hub expects."""
+_CLASSES = 600  # of the official release, for files that say nothing
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,9 @@ class InitialWeights:
     Args:
         path: a member's folder, a safetensors file (with this project's names, the official ones, or the
             PyTorch port's), or an official TensorFlow checkpoint or SavedModel.
+
+    Raises:
+        NetworkError: there are no files.
     """
 
     path: Path
@@ -58,45 +66,67 @@ class InitialWeights:
                 content.update(opened.read(2**20))
         object.__setattr__(self, "digest", content.hexdigest()[:16])
 
+    def network(self, architecture: Architecture) -> MoViNet:
+        """Return the trained network, with a classifier for the classes that it was trained on.
+
+        Args:
+            architecture: architecture that the weights belong to.
+
+        Raises:
+            NetworkError: the weights are unreadable, or of another architecture or form.
+        """
+        self._require_same_network(architecture)
+        tensors, source = self._tensors()
+        outputs = next((t.shape[0] for name, t in tensors.items() if _of_classifier(name)), _CLASSES)
+        network = build(architecture, Head.single_label(outputs), seed=0)
+        _load_named(network, tensors, source)
+        return network
+
     def load_into(self, network: MoViNet) -> bool:
         """Copy the weights into a network; return whether its classifier was among them.
 
         Raises:
             NetworkError: the weights are unreadable, or of another architecture or form.
         """
-        file = self.path / "weights.safetensors" if self.path.is_dir() else self.path
-        if not file.is_file():
-            return self._load_checkpoint(network)
+        trained = self.network(network.architecture)
+        fits = trained.classes == network.classes
+        _copy(trained, network, classifier=fits)
+        return fits
+
+    def _tensors(self) -> tuple[Mapping[str, Tensor], str]:
+        """Return the tensors by the names that they have, and the name of their file."""
+        files = [self.path / name for name in WEIGHT_FILES] if self.path.is_dir() else [self.path]
+        file = next((file for file in files if file.is_file()), None)
+        if file is None:
+            arrays = read_tensorflow(self.path)
+            tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+            return tensors, str(self.path)
         try:
-            tensors = load_file(file)
+            return load_file(file), str(file)
         except (OSError, SafetensorError) as error:
             raise NetworkError(
                 f"{file}: cannot read weights: {error}", hint="expected a safetensors file"
             ) from error
-        outputs = next((t.shape[0] for name, t in tensors.items() if _of_classifier(name)), network.classes)
-        fits = outputs == network.classes
-        target = network if fits else _build_like(network, outputs)
-        _load_named(target, tensors, str(file))
-        if not fits:
-            _copy_body(target, network)
-        return fits
 
-    def _load_checkpoint(self, network: MoViNet) -> bool:
+    def _require_same_network(self, architecture: Architecture) -> None:
+        """Refuse a member's folder that says that it holds another network."""
+        described = self.path / "architecture.json"
+        if not described.is_file():
+            return
         try:
-            load_tensorflow(network, self.path)
-        except NetworkError as error:
-            if "classifier" not in error.message:
-                raise
-        else:
-            return True
-        released = _build_like(network, 600)
-        load_tensorflow(released, self.path)
-        _copy_body(released, network)
-        return False
+            theirs = read_architecture(str(described))
+        except ArchitectureError as error:
+            raise NetworkError(error.message, hint=error.hint) from error
+        if theirs.with_input(architecture.input) != architecture:
+            raise NetworkError(
+                f"{self.path} holds the weights of {theirs.text}, not of {architecture.text}",
+                hint=f"train the network that they belong to: {described}",
+            )
 
 
 def _of_classifier(name: str) -> bool:
-    return any(part in name for part in _CLASSIFIERS) and name.rpartition("/")[2] != "kernel"
+    last = name.partition("#")[0].removesuffix(":0").rpartition("/")[2]
+    return any(part in name for part in _CLASSIFIERS) and last != "kernel"
 
 
 def _load_named(network: MoViNet, tensors: Mapping[str, Tensor], source: str) -> None:
@@ -115,14 +145,9 @@ def _load_named(network: MoViNet, tensors: Mapping[str, Tensor], source: str) ->
         )
 
 
-def _build_like(network: MoViNet, outputs: int) -> MoViNet:
-    """Return a network of the same architecture for another number of classes."""
-    return build(network.architecture, Head.single_label(outputs), seed=0)
-
-
 @torch.no_grad()
-def _copy_body(source: MoViNet, target: MoViNet) -> None:
+def _copy(source: MoViNet, target: MoViNet, *, classifier: bool) -> None:
     own = target.state_dict()
     for name, value in source.state_dict().items():
-        if not name.startswith("head.classifier."):
+        if classifier or not name.startswith("head.classifier."):
             own[name].copy_(value)

@@ -166,7 +166,8 @@ def orthogonal(matrices: Tensor, steps: int = 4) -> Tensor:
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """Return the recipe's optimizer over dense and depthwise kernels, ReZero scalars, and everything else.
 
-    Weight decay applies to the kernels; the classifier is part of everything else.
+    Weight decay applies to the kernels; the classifier is part of everything else. With ``layer_decay`` the
+    weights of every layer are groups of their own, whose rates fall towards the stem.
     """
     dense: list[Tensor] = []
     depthwise: list[Tensor] = []
@@ -190,6 +191,8 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if muon:
         groups[0]["orthogonal"] = True
     groups = [group for group in groups if group["params"]]
+    if recipe.layer_decay < 1:
+        groups = _by_layer(groups, layers_above(model), recipe.layer_decay)
     match recipe.optimizer:
         case "muon":
             return Muon(groups, rate)
@@ -200,6 +203,36 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         case "sgd":
             nesterov = recipe.momentum > 0
             return torch.optim.SGD(groups, rate, momentum=recipe.momentum, nesterov=nesterov, foreach=True)
+
+
+def layers_above(model: nn.Module) -> dict[Tensor, int]:
+    """Return the number of layers between each weight and the classifier, whose own number is 0.
+
+    A bottleneck is a layer, as are the head before the classifier (1) and the stem.
+    """
+    blocks = {name: None for name, _ in model.get_submodule("blocks").named_children()}
+    above = {name: 1 + len(blocks) - place for place, name in enumerate(blocks)}
+    numbers: dict[Tensor, int] = {}
+    for name, weight in model.named_parameters():
+        root, inside, *_ = name.split(".")
+        if root == "head":
+            numbers[weight] = int(inside != "classifier")
+        else:
+            numbers[weight] = above[inside] if root == "blocks" else len(blocks) + 2
+    return numbers
+
+
+def _by_layer(groups: list[dict[str, Any]], above: dict[Tensor, int], decay: float) -> list[dict[str, Any]]:
+    """Return the groups split by layer, the first layers last, with rates that fall by ``decay`` a layer."""
+    return [
+        {
+            **group,
+            "params": [weight for weight in group["params"] if above[weight] == number],
+            "factor": group["factor"] * decay**number,
+        }
+        for group in groups
+        for number in sorted({above[weight] for weight in group["params"]})
+    ]
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

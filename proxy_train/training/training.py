@@ -36,9 +36,11 @@ from proxy_train.training.checkpoint import (
     restore_optimizer,
     write_checkpoint,
 )
+from proxy_train.training.distillation import Teacher
 from proxy_train.training.initial_weights import InitialWeights
 from proxy_train.training.optimizers import make_optimizer
 from proxy_train.training.out_of_memory import is_out_of_memory, out_of_memory_error
+from proxy_train.training.pretrained import InheritedWeights
 from proxy_train.training.schedule import rate_at
 from proxy_train.training.updates import Diverged, Updater
 from proxy_train.training.weight_average import WeightAverage
@@ -88,9 +90,10 @@ class Training:
         initial: initial weights; by default random ones.
         promoted_from: folder of a training at another fidelity, with fewer epochs, from whose checkpoint this
             one resumes as long as ``folder`` has none.
+        teacher: network whose outputs are learned beside the labels.
 
     Raises:
-        SettingsError: the horizon does not fit the data, or the recipe does not fit the device.
+        SettingsError: the horizon does not fit the data, or the recipe does not fit the device or weights.
         RecordError: a folder holds another training, or a damaged one.
         NetworkError: the initial weights do not fit.
     """
@@ -106,8 +109,9 @@ class Training:
         folder: Path | None = None,
         device: str = "cpu",
         group: Group | None = None,
-        initial: InitialWeights | None = None,
+        initial: InitialWeights | InheritedWeights | None = None,
         promoted_from: Path | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         if (horizon.frames, horizon.size) != (data.frames, data.size):
             raise SettingsError(
@@ -119,12 +123,13 @@ class Training:
         self.epoch = 0
         self.history: tuple[Fidelity, ...] = ()
         """Fidelities that were spent before this training, oldest first; empty unless it was promoted."""
-        self._group, self._initial = group or Group(), initial
+        recipe.check_weights(given=initial is not None)
+        self._group, self._initial, self._teacher = group or Group(), initial, teacher
         self._indices = share_of(data.split("train"), horizon.share)
         self._batches = Batches(data, recipe, self._indices, seed, group)
         self._live = self._build()
         self._optimizer = make_optimizer(self._live, recipe)
-        self._updater = Updater(self._live, self._optimizer, recipe, device, self._group)
+        self._updater = Updater(self._live, self._optimizer, recipe, device, self._group, teacher)
         self._average = WeightAverage(self._live, recipe.ema) if recipe.ema else None
         self._begin(promoted_from)
 
@@ -201,6 +206,11 @@ class Training:
         mean = float(total) / self.steps_an_epoch
         return EpochReport(self.epoch, mean, rate, time.perf_counter() - began, waited)
 
+    def agreed(self, answer: bool) -> bool:
+        """Return the answer of the process that leads, in all processes; each of them has to ask."""
+        own = torch.tensor(float(answer and self.leads), device=self.device)
+        return bool(self._group.sum(own) > 0)
+
     def batches(self, epoch: int) -> tuple[int, Iterator[Batch]]:
         """Return a seed for dropout in an epoch, and an iterator over its batches on the device."""
         seed, batches = self._batches.epoch(epoch)
@@ -264,7 +274,9 @@ class Training:
     def _inherit(self, lower: Checkpoint, source: str, *, restore: bool) -> None:
         """Take over a training at another fidelity, whose epochs then belong to this one."""
         shared = {
-            key: value for key, value in self._identity().items() if key in ("recipe", "seed", "initial")
+            key: value
+            for key, value in self._identity().items()
+            if key in ("recipe", "seed", "initial", "teacher")
         }
         self._require_same(lower, shared, source)
         spent = Fidelity(**lower.facts["horizon"]).after(int(lower.facts["epoch"]))
@@ -309,10 +321,12 @@ class Training:
         return {
             "architecture": self.architecture.text,
             "data": self.data.identity,
-            "recipe": self.recipe.model_dump(),
-            "horizon": asdict(self.horizon),
+            "recipe": self.recipe.identity(),
+            # Those of older versions have neither weights nor a teacher.
+            "horizon": {key: value for key, value in asdict(self.horizon).items() if value != ""},
             "seed": self.seed,
             "initial": None if self._initial is None else self._initial.digest,
+            "teacher": None if self._teacher is None else self._teacher.digest,
             "history": [fidelity.key for fidelity in self.history],
         }
 
@@ -321,8 +335,16 @@ class Training:
         return rate_at(step, steps, round(self.steps_an_epoch * self.recipe.warmup_epochs), self.recipe)
 
     def _train_mode(self) -> None:
+        """Switch to training; in the first epochs with a frozen trunk, of the classifier alone."""
+        frozen = self.epoch < self.recipe.frozen_trunk_epochs
         self._live.train()
-        if self.recipe.batch_norm == "frozen":
+        for name, weight in self._live.named_parameters():
+            weight.requires_grad_(not frozen or name.startswith("head.classifier."))
+        if frozen:
+            # The head itself stays in training for its dropout.
+            for part in (self._live.stem, self._live.blocks, self._live.head.project):
+                part.eval()
+        elif self.recipe.batch_norm == "frozen":
             for module in self._live.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()

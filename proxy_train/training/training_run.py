@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,9 @@ from proxy_train.fidelity import FidelityKey
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
 from proxy_train.training.checkpoint import BEST, LATEST, Checkpoint, is_checkpoint, read_checkpoint
+from proxy_train.training.distillation import Teacher
 from proxy_train.training.initial_weights import InitialWeights
+from proxy_train.training.pretrained import PretrainedText
 from proxy_train.training.training import Training
 from search_space.architecture.json_fields import ArchitectureJson
 from search_space.errors import RecordError
@@ -65,6 +67,7 @@ class TrainingRun:
         folder: folder of checkpoints and log; the training resumes from them.
         initial: source of the initial weights.
         promoted_from: folder of a training at a lower fidelity to resume from.
+        teacher: trained network whose outputs are learned beside the labels.
     """
 
     architecture: ArchitectureJson
@@ -75,6 +78,7 @@ class TrainingRun:
     folder: AbsolutePath
     initial: AbsolutePath | None = None
     promoted_from: AbsolutePath | None = None
+    teacher: PretrainedText | None = None
 
     def to_json(self) -> str:
         """Return one line that ``from_json`` reads back."""
@@ -93,9 +97,10 @@ class TrainingRun:
 
     def begin(self, *, device: str = "cpu", group: Group | None = None) -> Training:
         """Return the training as it stands in ``folder``; raise what ``Training`` raises."""
+        data = PreparedData.open(self.data)
         return Training(
             self.architecture,
-            PreparedData.open(self.data),
+            data,
             self.recipe,
             horizon=self.horizon,
             seed=self.seed,
@@ -104,6 +109,7 @@ class TrainingRun:
             group=group,
             initial=None if self.initial is None else InitialWeights(self.initial),
             promoted_from=self.promoted_from,
+            teacher=None if self.teacher is None else Teacher(self.teacher, data.classes, device),
         )
 
     def finish(
@@ -114,6 +120,8 @@ class TrainingRun:
     ) -> None:
         """Train the remaining epochs; killed at any moment and resumed, a training leaves the same files.
 
+        With ``recipe.patience`` it stops early; ``best`` has the weights to use then.
+
         Args:
             training: the training, from ``begin``.
             on_epoch: callback that gets every finished epoch.
@@ -121,7 +129,9 @@ class TrainingRun:
         """
         leads = training.leads
         log = TrainingLog.open(self.folder, training.epoch) if leads else None
-        while training.epoch < self.horizon.epochs:
+        while training.epoch < self.horizon.epochs and not training.agreed(
+            log is not None and self._is_stalled(log.lines)
+        ):
             report = training.train_epoch(on_batch)
             # The log comes before the checkpoint: a kill between them trains the epoch again, to the same.
             if log is not None:
@@ -136,6 +146,21 @@ class TrainingRun:
         if log is not None:
             log.close()
 
+    def has_ended(self, epoch: int) -> bool:
+        """Return whether nothing is left to train after some epochs: all are done, or it stopped early."""
+        lines = [line for line in read_training_log(self.folder) if line.epoch <= epoch]
+        return epoch >= self.horizon.epochs or self._is_stalled(lines)
+
+    def _is_stalled(self, lines: Sequence[EpochLine]) -> bool:
+        """Return whether the score has not risen for as many epochs as the recipe's patience.
+
+        Epochs with a frozen trunk do not count: it is the rest of the training that they prepare.
+        """
+        if self.recipe.patience is None or not lines:
+            return False
+        best = max((line.epoch for line in lines if line.best), default=0)
+        return lines[-1].epoch - max(best, self.recipe.frozen_trunk_epochs) >= self.recipe.patience
+
     @property
     def best(self) -> Checkpoint | None:
         """The weights after the epoch with the best score, as ``model.<name>``."""
@@ -147,7 +172,7 @@ class TrainingLog:
 
     Args:
         folder: folder of the training.
-        lines: the lines that exist.
+        lines: the lines that exist; those of later epochs are added.
     """
 
     def __init__(self, folder: Path, lines: list[EpochLine]) -> None:
@@ -155,7 +180,7 @@ class TrainingLog:
         from tensorboardX import SummaryWriter
 
         self._path = folder / LOG
-        self._lines = lines
+        self.lines = lines
         # A killed process takes points with it that tensorboardX had in memory, flushed or not: all that
         # there is so far is written anew, and stands in the place of earlier files.
         self._events = SummaryWriter(str(folder / "events"), purge_step=lines[0].epoch if lines else None)
@@ -174,11 +199,11 @@ class TrainingLog:
     @property
     def best(self) -> float:
         """The best score so far."""
-        return max((line.score for line in self._lines), default=-1.0)
+        return max((line.score for line in self.lines), default=-1.0)
 
     def add(self, line: EpochLine) -> None:
         """Add an epoch."""
-        self._lines.append(line)
+        self.lines.append(line)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(to_json(line)) + "\n")
         self._draw(line)

@@ -10,6 +10,7 @@ from torch import Tensor
 from proxy_train.clips.targets import BatchLabels
 from proxy_train.distributed import Group
 from proxy_train.recipe import Recipe
+from proxy_train.training.distillation import Teacher, distillation_loss
 from proxy_train.training.optimizers import clip_gradients, set_rate
 from search_space.errors import MovinasError, SettingsError
 from search_space.network.model import MoViNet
@@ -34,6 +35,7 @@ class Updater:
         recipe: the recipe of the training.
         device: device of torch.
         group: the processes that share a batch.
+        teacher: network whose outputs are learned beside the labels.
 
     Raises:
         SettingsError: the device or the network cannot follow the recipe.
@@ -46,6 +48,7 @@ class Updater:
         recipe: Recipe,
         device: str,
         group: Group,
+        teacher: Teacher | None = None,
     ) -> None:
         self._kind = torch.device(device).type
         if recipe.precision == "float16" and self._kind == "cpu":
@@ -58,7 +61,7 @@ class Updater:
                 hint="only a stream network carries its state from part to part; leave it out",
             )
         self._network, self._optimizer, self._recipe, self._group = network, optimizer, recipe, group
-        self._weights = list(network.parameters())
+        self._weights, self._teacher = list(network.parameters()), teacher
         # Small float16 gradients vanish unless the loss is scaled up; other types need no scaling.
         self._scaler = torch.amp.GradScaler(self._kind, enabled=recipe.precision == "float16")
 
@@ -85,7 +88,8 @@ class Updater:
                 share = loss if weight == 1 else loss * weight
                 self._scaler.scale(share).backward()  # type: ignore[no-untyped-call]
                 total += share.detach()
-        self._group.sum_gradients(self._weights)
+        # A frozen weight stays without a gradient: a zero would move it by momentum and weight decay.
+        self._group.sum_gradients(weight for weight in self._weights if weight.requires_grad)
         if self._recipe.clip_norm is not None:
             self._scaler.unscale_(self._optimizer)
             clip_gradients(self._optimizer, self._recipe.clip_norm)
@@ -104,12 +108,12 @@ class Updater:
 
     def _losses(self, clips: Tensor, labels: BatchLabels) -> Iterator[Tensor]:
         """Yield the loss of some clips, or the losses of their parts, which add up to it."""
-        network, smoothing = self._network, self._recipe.label_smoothing
-        frames = self._recipe.stream_frames
+        network, frames = self._network, self._recipe.stream_frames
+        with self._autocast():
+            taught = None if self._teacher is None else self._teacher.logits(clips)
         if frames is None:
             with self._autocast():
-                logits = network(clips)
-                loss = labels.loss(network.head_type, logits, smoothing)
+                loss = self._loss(network(clips), labels, taught)
             yield loss
             return
         state: Mapping[str, Tensor] = network.initial_state(len(clips), (clips.shape[3], clips.shape[4]))
@@ -117,10 +121,19 @@ class Updater:
         for part in parts:
             with self._autocast():
                 logits, after = network.step(part, state)
-                loss = labels.loss(network.head_type, logits, smoothing) / len(parts)
+                loss = self._loss(logits, labels, taught) / len(parts)
             yield loss
             # No gradient goes back through the buffers (paper, section 3.2): memory is that of one part.
             state = {name: value.detach().to(state[name].dtype) for name, value in after.items()}
+
+    def _loss(self, logits: Tensor, labels: BatchLabels, taught: Tensor | None) -> Tensor:
+        """Return the mean loss of some clips: that of the labels, blended with that of a teacher's logits."""
+        head, recipe = self._network.head_type, self._recipe
+        loss = labels.loss(head, logits, recipe.label_smoothing)
+        if taught is None:
+            return loss
+        distilled = distillation_loss(head, logits, taught, recipe.temperature)
+        return (1 - recipe.distillation) * loss + recipe.distillation * distilled
 
     def _autocast(self) -> torch.autocast:
         precision = self._recipe.precision

@@ -10,6 +10,7 @@ from torch import Tensor
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.scaling import Coefficients, scale_architecture
 from search_space.network.model import MoViNet
+from search_space.network.sharing.inherited_weights import first_channels
 
 
 def narrowed(architecture: Architecture, width: float) -> Architecture:
@@ -35,23 +36,11 @@ def widened(tensors: Mapping[str, Tensor], network: MoViNet) -> dict[str, Tensor
     Returns:
         All tensors of the wide network.
     """
+    # Two descriptors side by side, each of which grows.
     doubled = network.architecture.options.squeeze == "2plus3d"
-    wide: dict[str, Tensor] = {}
-    for name, initial in network.state_dict().items():
-        old, new = tensors[name].to(initial.device), initial.clone()
-        if old.shape == new.shape:
-            wide[name] = old.clone()
-            continue
-        rows = torch.arange(old.shape[0], device=new.device)
-        if new.ndim == 1:
-            new[rows] = old
-        else:
-            columns = torch.arange(old.shape[1], device=new.device)
-            if doubled and name.endswith("squeeze.reduce.weight"):
-                # Two descriptors side by side, each of which grew.
-                half = old.shape[1] // 2
-                columns[half:] += (new.shape[1] - old.shape[1]) // 2
-            new[rows] = 0
-            new[rows[:, None], columns[None]] = old
-        wide[name] = new
-    return wide
+    return {
+        name: first_channels(
+            tensors[name], initial, side_by_side=doubled and name.endswith("squeeze.reduce.weight")
+        )
+        for name, initial in network.state_dict().items()
+    }

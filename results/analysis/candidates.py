@@ -166,7 +166,7 @@ def _numbered(names: Sequence[str]) -> Indices:
 
 
 def _schedules(rows: Sequence[Measurement]) -> tuple[Indices, tuple[Fidelity, ...]]:
-    """Return the number of each row's schedule, and a fidelity of each: epochs, shares of data and width.
+    """Return the number of each row's schedule, and a fidelity of each: epochs, shares, inherited weights.
 
     The clip is not part of it: every network is trained on the one that it is made for.
     """
@@ -178,6 +178,10 @@ def _schedules(rows: Sequence[Measurement]) -> tuple[Indices, tuple[Fidelity, ..
         values = np.fromiter(map(attrgetter(name), fidelities), np.float64, len(fidelities))
         distinct = np.unique(values)
         code = code * len(distinct) + np.searchsorted(distinct, values)
+    if any(fidelity.weights or fidelity.teacher for fidelity in fidelities):
+        origins = np.array([f"{fidelity.weights}-{fidelity.teacher}" for fidelity in fidelities])
+        distinct_origins, origin = np.unique(origins, return_inverse=True)
+        code = code * len(distinct_origins) + origin
     codes = np.unique(code)
     first = [fidelities[int(np.argmax(code == number))] for number in codes]
     order = sorted(range(len(first)), key=lambda index: thoroughness(first[index]))

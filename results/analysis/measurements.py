@@ -22,12 +22,12 @@ def thoroughness(fidelity: Fidelity) -> tuple[float, ...]:
 
 
 def schedule(key: str) -> str:
-    """Return what two fidelities share if they can be compared: epochs and shares, such as ``e4-p100``.
+    """Return what two fidelities share if they can be compared: epochs, shares, weights: ``e4-p100``.
 
     The clip is not part of it: every network is trained on the one that it is made for, whose cost is in its
     multiply-adds.
     """
-    return "-".join(part for part in key.split("-") if part[0] in "epw")
+    return "-".join(part for part in key.split("-") if part[0] in "epwit")
 
 
 def fidelities(measurements: Iterable[Measurement]) -> list[Fidelity]:

@@ -50,6 +50,9 @@ def family(
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Epochs of the trainings (default: the run's).")
     ] = None,
+    teacher: Annotated[
+        str | None, typer.Option(help="Network to learn from: a member's folder, or NETWORK=WEIGHTS.")
+    ] = None,
     address: Annotated[str | None, typer.Option(help="Address of a Ray cluster: auto, or HOST:PORT.")] = None,
 ) -> None:
     """Choose a family from a confirmed run (by your budgets), train it, export it, and report."""
@@ -61,8 +64,9 @@ def family(
     budgets, terminal = Budgets.parse(budget) if budget else None, Terminal()
     if chosen and budgets:
         raise SettingsError("--chosen and --budget", hint="give one of them")
-    length = {} if epochs is None else {"family.epochs": epochs}
-    with reopen(run, terminal, length, address) as (session, data):
+    given = {"family.epochs": epochs, "family.teacher": teacher}
+    changes = {key: value for key, value in given.items() if value is not None}
+    with reopen(run, terminal, changes, address) as (session, data):
         selected = Family.read(run / "family.json") if chosen else choose_run_family(session, data, budgets)
         if train:
             make_family(session, data, terminal, family=selected)

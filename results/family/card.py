@@ -19,6 +19,7 @@ def card(
     latency: Latency | None = None,
     origin: str = "",
     score: Score | None = None,
+    running: str = "",
 ) -> str:
     """Return the card as Markdown.
 
@@ -28,6 +29,7 @@ def card(
         latency: time of one frame in PyTorch, if it was measured.
         origin: origin of the network, if a search did not measure it.
         score: score of its run; by default what the member's own metrics tell.
+        running: how to run it, where that is not by a member's folder.
     """
     score = score or score_of([member.metrics])
     sections = [
@@ -37,7 +39,7 @@ def card(
         "## Input\n\n" + _input(member),
         f"## Labels\n\n{len(member.labels)}: " + ", ".join(_plain(label) for label in member.labels),
         "## How it was trained\n\n" + _training(member),
-        "## How to run it\n\n" + _running(member, export),
+        "## How to run it\n\n" + (running or _running(member, export)),
         "## Limits\n\n" + _limits(member),
     ]
     return "\n\n".join(sections) + "\n"

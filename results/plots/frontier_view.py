@@ -199,6 +199,8 @@ def fidelity_words(fidelities: Iterable[Fidelity]) -> dict[str, str]:
         parts = [f"{fidelity.epochs} epoch{'s' if fidelity.epochs != 1 else ''}"]
         if len({f.share for f in distinct}) > 1:
             parts.append(f"{100 * fidelity.share:.0f} % of the data")
+        if len({f.weights for f in distinct}) > 1:
+            parts.append(f"from weights {fidelity.weights}" if fidelity.weights else "from scratch")
         words[fidelity.key] = ", ".join(parts)
     return words
 

@@ -14,6 +14,8 @@ from proxy_train.data.settings import DataSettings, load_dataset
 from proxy_train.distributed import Group
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
+from proxy_train.training.distillation import Teacher
+from proxy_train.training.pretrained import InheritedWeights
 from proxy_train.training.training import Training
 from search_space.architecture.parts import ClipShape
 from search_space.cost.latency_table import LatencyTable
@@ -23,6 +25,7 @@ from search_space.progress import ignore_progress
 from searcher.evaluator.clips import prepare_clip
 from searcher.evaluator.latency import latency
 from searcher.evaluator.noted_epochs import note_epoch, noted_epochs
+from searcher.evaluator.pretrained import pretrained
 from searcher.evaluator.repeats import together
 from searcher.evaluator.team import team
 from searcher.plan.job import EpochResult, EvaluatorSpec, Job, JobStage
@@ -37,8 +40,10 @@ def video_evaluator(
     data: DataSettings | None = None,
     latency_table: Path | None = None,
     processes: int = 1,
+    weights: str | None = None,
+    teacher: str | None = None,
 ) -> EvaluatorSpec:
-    """Return the evaluator by name, as it is sent to workers.
+    """Return the evaluator by name, as it is sent to workers; its parameters are the parts of the settings.
 
     Args:
         stores: folder of prepared data for each clip shape.
@@ -49,6 +54,8 @@ def video_evaluator(
         latency_table: file of a table that predicts latencies; by default workers measure them.
         processes: number of processes that train one network together on the worker's machine, each on a GPU
             if there are any.
+        weights: trained network that candidates inherit from, if their fidelity says so.
+        teacher: trained network that finished networks learn from, if their fidelity says so.
     """
     return EvaluatorSpec(
         "searcher.evaluator.video_evaluator:VideoEvaluator",
@@ -60,6 +67,8 @@ def video_evaluator(
             "data": None if data is None else data.model_dump(mode="json"),
             "latency_table": None if latency_table is None else str(latency_table.absolute()),
             "processes": processes,
+            "weights": weights,
+            "teacher": teacher,
         },
     )
 
@@ -67,7 +76,7 @@ def video_evaluator(
 class VideoEvaluator:
     """An evaluator that trains one job after another; prepared data stays mapped between them.
 
-    Its arguments are those of :func:`video_evaluator`, in JSON types.
+    Its parameters are those of :func:`video_evaluator`, in JSON types.
     """
 
     def __init__(
@@ -79,11 +88,14 @@ class VideoEvaluator:
         data: Mapping[str, Any] | None = None,
         latency_table: str | None = None,
         processes: int = 1,
+        weights: str | None = None,
+        teacher: str | None = None,
     ) -> None:
         self._arguments = {
             "stores": dict(stores), "recipe": dict(recipe), "device": device, "timed": timed, "data": data,
-            "latency_table": latency_table,
+            "latency_table": latency_table, "weights": weights, "teacher": teacher,
         }  # fmt: skip
+        self._weights, self._teacher = weights, teacher
         self._processes = processes
         self._table = None if latency_table is None else LatencyTable.read(Path(latency_table))
         self._stores, self._timed = stores, timed
@@ -113,9 +125,12 @@ class VideoEvaluator:
         stage = job.stages[number]
         horizon = stage.horizon
         clip = ClipShape(horizon.frames, horizon.size, job.architecture.input.fps)
+        data = self._data(str(clip))
+        weights = pretrained(self._weights, horizon.weights, "weights")
+        teacher = pretrained(self._teacher, horizon.teacher, "family.teacher")
         return Training(
             job.architecture,
-            self._data(str(clip)),
+            data,
             self._recipe if job.recipe is None else Recipe.model_validate(job.recipe),
             horizon=horizon,
             seed=job.seed,
@@ -123,6 +138,8 @@ class VideoEvaluator:
             device=self._device,
             promoted_from=job.stages[number - 1].folder if number else None,
             group=group,
+            initial=None if weights is None else InheritedWeights(weights),
+            teacher=None if teacher is None else Teacher(teacher, data.classes, self._device),
         )
 
     def _run_stage(self, job: Job, stage: JobStage, training: Training) -> Iterator[EpochResult]:

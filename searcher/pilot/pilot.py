@@ -69,7 +69,7 @@ def run_pilot(session: Session, data: RunData) -> Findings:
         session.records,
         task,
         networks,
-        PilotTraining(session.run_dir, settings.seed, settings.recipe, session.drop),
+        PilotTraining(session.run_dir, settings.seed, settings.recipe, session.drop, settings.inherited),
         space.classes,
         session.on_event,
     )

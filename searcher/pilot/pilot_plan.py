@@ -28,12 +28,14 @@ class PilotTraining:
         seed: seed of the run.
         recipe: recipe of the run.
         drop: function that removes the folder of a training that has ended.
+        weights: digest of the weights that networks inherit, as ``Fidelity`` has it.
     """
 
     run_dir: Path
     seed: int
     recipe: Recipe
     drop: Callable[[Path], None]
+    weights: str = ""
 
 
 class PilotPlan(Plan):
@@ -85,11 +87,11 @@ class PilotPlan(Plan):
         recipe: dict[str, Any] | None = None
         if trial.rate != 1:
             changed = own.model_copy(update={"learning_rate": own.learning_rate * trial.rate})
-            recipe = changed.model_dump(mode="json")
+            recipe = changed.identity()
         run_dir, digest = self._training.run_dir, architecture.digest
         return Job(
             architecture,
-            Fidelity(trial.epochs, clip.frames, clip.size),
+            Fidelity(trial.epochs, clip.frames, clip.size, weights=self._training.weights),
             seed,
             "pilot",
             job_folder(run_dir, digest, seed, "pilot", epochs=trial.epochs, recipe=recipe),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -159,6 +159,7 @@ def job_folder(
     *,
     epochs: int | None = None,
     recipe: Mapping[str, Any] | None = None,
+    origin: Sequence[str] = (),
 ) -> Path:
     """Return the folder of a training's checkpoint.
 
@@ -172,12 +173,14 @@ def job_folder(
         purpose: part of the run that the training belongs to.
         epochs: epochs of the schedule, if they are part of the name.
         recipe: JSON of the training's recipe, if it is part of the name.
+        origin: digests of the weights that it begins with and of its teacher, if they are part of the name.
     """
     name = f"{digest}-s{seed}-{purpose}"
     if epochs is not None:
         name += f"-e{epochs}"
     if recipe is not None:
         name += "-" + hashlib.sha256(json.dumps(dict(recipe), sort_keys=True).encode()).hexdigest()[:8]
+    name += "".join(f"-{digest}" for digest in origin if digest)
     return run_dir / "checkpoints" / name
 
 

@@ -7,7 +7,7 @@ import math
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -49,6 +49,7 @@ class CandidateTraining:
         minutes: time limit of one training in minutes; None for no limit.
         drop: function that removes the checkpoints of a candidate that will not be resumed.
         repeats: number of trainings of each candidate, with seeds of their own, whose mean counts.
+        weights: digest of the weights that candidates inherit, as ``Fidelity`` has it.
     """
 
     run_dir: Path
@@ -57,6 +58,7 @@ class CandidateTraining:
     minutes: float | None = None
     drop: Callable[[Path], None] = _remove
     repeats: int = 1
+    weights: str = ""
 
     def folder(self, candidate: Candidate) -> Path:
         """Return the folder of a candidate's checkpoints."""
@@ -65,7 +67,9 @@ class CandidateTraining:
     def job(self, candidate: Candidate) -> Job:
         """Return the training of a candidate, from its first rung to its last."""
         architecture = Architecture.parse(candidate.architecture)
-        fidelities = tuple(rung.fidelity(architecture.input) for rung in self.rungs)
+        fidelities = tuple(
+            replace(rung.fidelity(architecture.input), weights=self.weights) for rung in self.rungs
+        )
         return Job(
             architecture=architecture,
             fidelity=fidelities[-1],

@@ -193,6 +193,7 @@ class Session:
                 search.time_limit_minutes,
                 self.drop,
                 search.repeats,
+                self.settings.inherited,
             ),
             SearchLimits(search.trials, search.budget_minutes),
             search.workers,
@@ -310,9 +311,17 @@ class Session:
         """
         length = self.settings.family.epochs if epochs is None else epochs
         job_seed = self.settings.seed if seed is None else seed
-        fidelity = Fidelity(length, architecture.input.frames, architecture.input.size)
+        clip, teacher = architecture.input, self.settings.taught if purpose == "family" else ""
+        weights = self.settings.inherited
+        fidelity = Fidelity(length, clip.frames, clip.size, weights=weights, teacher=teacher)
         folder = job_folder(
-            self.run_dir, architecture.digest, job_seed, purpose, epochs=length, recipe=recipe
+            self.run_dir,
+            architecture.digest,
+            job_seed,
+            purpose,
+            epochs=length,
+            recipe=recipe,
+            origin=(weights, teacher),
         )
         return Job(architecture, fidelity, job_seed, purpose, folder, recipe=recipe)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from proxy_train.training.distillation import Teacher
+from proxy_train.training.pretrained import Pretrained
 from search_space.cost.latency_table import LatencyTable
-from search_space.errors import SettingsError, SpaceError
+from search_space.errors import MovinasError, SettingsError, SpaceError
 from search_space.file_kind import obstacle
+from search_space.network.sharing.inherited_weights import require_same_form
 from search_space.space.space import SearchSpace
 from searcher.cluster.address import resolve
 from searcher.cluster.checkpoint_mirror import Mirror
@@ -55,6 +59,7 @@ def check_settings(
     _check_costs(settings, space)
     _check_states(settings, space)
     _check_seeds(settings, space, has_classes=has_classes)
+    _check_trained_networks(settings, space)
     if has_classes:
         # Parameters and bytes depend on the number of classes, which the file of a space need not have.
         _check_windows(settings, space)
@@ -197,6 +202,42 @@ def _check_seeds(settings: Settings, space: SearchSpace, *, has_classes: bool) -
         domain = SpaceDomain(space, settings.windows(space), search.objectives)
         for entry in named:
             usable_networks(entry, domain, startup=search.startup)
+
+
+def _check_trained_networks(settings: Settings, space: SearchSpace) -> None:
+    """Check that the recipe suits a search, and that its networks can inherit the weights."""
+    recipe = settings.recipe
+    if recipe.patience is not None:
+        raise SettingsError(
+            f"recipe.patience is {recipe.patience}, but a search compares networks after equal epochs",
+            hint="leave it out; movinas train stops early",
+        )
+    recipe.check_weights(given=settings.weights is not None)
+    try:
+        if settings.weights is not None:
+            _, architecture = Pretrained.parse(settings.weights).state()
+            for network in (space.smallest(), space.largest()):
+                require_same_form(architecture, network)
+    except MovinasError as error:
+        raise SettingsError(f"weights: {error.message}", hint=error.hint) from error
+
+
+def check_teacher(settings: Settings, classes: Sequence[str]) -> None:
+    """Check that the family's teacher, if there is one, knows the classes of the data.
+
+    Args:
+        settings: settings of the run.
+        classes: names of the data's classes, by label.
+
+    Raises:
+        SettingsError: it knows others, or cannot be read.
+    """
+    if settings.family.teacher is None:
+        return
+    try:
+        Teacher(Pretrained.parse(settings.family.teacher), classes)
+    except MovinasError as error:
+        raise SettingsError(f"family.teacher: {error.message}", hint=error.hint) from error
 
 
 def _check_storage(settings: Settings) -> None:

@@ -19,10 +19,10 @@ from searcher.cluster.trackers import Tracker
 from searcher.objectives import CONSTRAINABLE, KNOWN_COSTS, Objectives
 from searcher.promotion.rung import Rung, require_rising
 from searcher.record.storage import SCHEMES, without_password
+from searcher.settings.phases import ConfirmationSettings, FamilySettings
 from searcher.settings.pilot_settings import Pilot, PilotSettings, open_keys
 from searcher.settings.values import (
     Count,
-    FamilyBudgets,
     Macs,
     ObjectiveName,
     RecipeField,
@@ -30,6 +30,7 @@ from searcher.settings.values import (
     SeedEntries,
     SettingsModel,
     Space,
+    TrainedNetworkName,
     Window,
     Windows,
 )
@@ -178,28 +179,6 @@ class SearchSettings(SettingsModel):
         return self
 
 
-class ConfirmationSettings(SettingsModel):
-    """The ``confirmation`` part: longer and repeated trainings of the provisional frontier."""
-
-    epochs: Count = Field(default=12, description="epochs of each training, at least those of the last rung")
-    seeds: Count = Field(
-        default=2,
-        description="mean number of trainings of a member: one each, and the others where they tell most",
-    )
-    members: Count = Field(default=8, description="highest number of candidates")
-
-
-class FamilySettings(SettingsModel):
-    """The ``family`` part: budgets of the members, and the length of their training."""
-
-    budgets: FamilyBudgets = Field(
-        default=None,
-        description="upper limits by name, such as {A0: 2e6}, {phone: 5ms} or {fast: 25%}, or paper;"
-        " by default spread over the frontier",
-    )
-    epochs: Count = Field(default=16, description="epochs of the final training")
-
-
 class Settings(SettingsModel):
     """All settings of a run."""
 
@@ -239,6 +218,11 @@ class Settings(SettingsModel):
     recipe: RecipeField = Field(
         default_factory=lambda: Recipe.model_validate({}),
         description="training recipe: a preset, a YAML file, or its fields",
+    )
+    weights: TrainedNetworkName | None = Field(
+        default=None,
+        description="trained network whose first channels and layers every training begins with: a member's"
+        " folder, or NETWORK=WEIGHTS",
     )
     pilot: Pilot = Field(
         default=PilotSettings(), description="small trainings before the search; false for none"
@@ -324,6 +308,16 @@ class Settings(SettingsModel):
                 windows[name] = window.low or 0.0, window.high or NO_LIMIT
         return windows
 
+    @property
+    def inherited(self) -> str:
+        """Digest of ``weights`` as a fidelity has it; empty if every training begins at random."""
+        return "" if self.weights is None else _digest_of(self.weights)[:8]
+
+    @property
+    def taught(self) -> str:
+        """Digest of ``family.teacher`` as a fidelity has it; empty without one."""
+        return "" if self.family.teacher is None else _digest_of(self.family.teacher)[:8]
+
     def objectives(self) -> Objectives:
         """Return the objectives and soft constraints of the search."""
         return Objectives(self.search.objectives, self.search.constraints)
@@ -343,6 +337,7 @@ class Settings(SettingsModel):
             exclude_defaults=True,
         )
         # Not known before the pilot has planned them; the record takes over the plan then.
+        known = {} if self.weights is None else {"weights": _digest_of(self.weights)}
         search |= {
             key: "auto" for key in ("rungs", "startup", "repeats") if f"search.{key}" in self.open_keys
         }
@@ -353,8 +348,9 @@ class Settings(SettingsModel):
                 mode="json", exclude={"cache", "source"} | (set() if self.data.columns else {"columns"})
             ),
             "space": self.space.digest,
-            "recipe": self.recipe.model_dump(mode="json"),
+            "recipe": self.recipe.identity(),
             "search": search,
+            **known,
         }
 
     @property
@@ -380,3 +376,11 @@ class Settings(SettingsModel):
         for part, name in (key.split(".") for key in self.open_keys if key != "search.rungs"):
             del data[part][name]
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+
+
+def _digest_of(network: str) -> str:
+    """Return the digest of a trained network's weights."""
+    # torch takes seconds to load, and most settings name no trained network.
+    from proxy_train.training.pretrained import Pretrained
+
+    return Pretrained.parse(network).digest

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -63,6 +64,16 @@ RecipeField = Annotated[Recipe, BeforeValidator(_recipe)]
 
 Space = Annotated[SearchSpace, BeforeValidator(_space), PlainSerializer(SearchSpace.to_dict, dict)]
 """A search space, read once: later changes of its file do not affect a run that has started."""
+
+
+def _absolute(text: str) -> str:
+    """Return the name of a trained network with an absolute path: workers have folders of their own."""
+    network, equals, place = text.rpartition("=")
+    return f"{network}{equals}{Path(place).expanduser().absolute()}"
+
+
+TrainedNetworkName = Annotated[str, Field(min_length=1), AfterValidator(_absolute)]
+"""A member's folder, or ``NETWORK=WEIGHTS``."""
 
 
 def _budgets_text(budgets: Budgets | None) -> dict[str, float | str] | None:

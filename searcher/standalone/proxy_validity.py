@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -222,7 +222,10 @@ def prepare_study(
     )
     space = settings.space.with_classes(len(data.classes))
     chosen = spread(space, *settings.window(space), networks, settings.seed)
-    jobs = _jobs(_folder(settings), chosen, (cheap, expensive), seeds, settings.seed)
+    jobs = tuple(
+        replace(job, fidelity=replace(job.fidelity, weights=settings.inherited))
+        for job in _jobs(_folder(settings), chosen, (cheap, expensive), seeds, settings.seed)
+    )
     stores = dict(data.paths)
     for job in jobs:
         clip = ClipShape(job.fidelity.frames, job.fidelity.size, job.architecture.input.fps)
@@ -251,7 +254,13 @@ def proxy_validity(study: Study, on_event: OnEvent = ignore) -> Validity:
         keep_same_data(records, study.folder, study.contents)
         plan = JobPlan(records, "validity", classes, study.jobs, workers=search.workers, on_event=on_event)
         cluster.run(
-            plan, video_evaluator(study.stores, settings.recipe, requested_device(search.gpus_per_trial))
+            plan,
+            video_evaluator(
+                study.stores,
+                settings.recipe,
+                requested_device(search.gpus_per_trial),
+                weights=settings.weights,
+            ),
         )
         outcomes = plan.outcomes()
     validity = summarise(

@@ -16,7 +16,9 @@ from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
 from proxy_train.training.checkpoint import BEST, LATEST
+from proxy_train.training.distillation import Teacher
 from proxy_train.training.initial_weights import InitialWeights
+from proxy_train.training.pretrained import Pretrained
 from proxy_train.training.training import Training
 from proxy_train.training.training_run import LOG, EpochLine, TrainingRun
 from proxy_train.training.widths import narrowed
@@ -57,14 +59,16 @@ class SingleTraining:
         processes: processes that train together, each on a GPU of its own if ``device`` is one.
         share: share of the training clips, in (0, 1].
         width: share of the network's channels, in (0, 1].
-        keep_best: whether the weights of the best validation score are kept instead of the last ones.
+        keep_best: whether the weights of the best validation score are kept instead of the last ones; so they
+            are if the recipe stops early.
         views: clips and crops that the finished network is evaluated on in addition.
+        teacher: trained network of the same classes whose outputs are learned beside the labels.
 
     Attributes:
         horizon: fidelity of the finished training.
 
     Raises:
-        SettingsError: epochs, share or width are out of range.
+        SettingsError: epochs, share or width are out of range, or the recipe needs weights and has none.
     """
 
     architecture: Architecture
@@ -81,9 +85,11 @@ class SingleTraining:
     width: float = 1.0
     keep_best: bool = False
     views: Views | None = None
+    teacher: Pretrained | None = None
     horizon: Fidelity = field(init=False)
 
     def __post_init__(self) -> None:
+        self.recipe.check_weights(given=self.weights is not None)
         clip = self.architecture.input
         horizon = Fidelity(self.epochs, clip.frames, clip.size, self.share, self.width)
         object.__setattr__(self, "horizon", horizon)
@@ -99,6 +105,7 @@ class SingleTraining:
             self.folder,
             self.weights,
             None if self.promoted_from is None else self.promoted_from / CHECKPOINT,
+            self.teacher,
         )
 
 
@@ -112,12 +119,14 @@ class TrainingListeners:
         on_epoch: function that receives every finished epoch.
         on_batch: function that receives the number of updates of an epoch; not called if several processes
             train.
+        say: function that receives sentences about what the training begins and ends with.
     """
 
     making: ProgressCallback = ignore_progress
     preparing: ProgressCallback = ignore_progress
     on_epoch: Callable[[EpochLine], None] = lambda _: None
     on_batch: ProgressCallback = ignore_progress
+    say: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -130,6 +139,8 @@ class TrainedNetwork:
         classes: names of the classes, by label.
         data: name of the data set.
         split: split that the metrics were measured on.
+        epochs: number of finished epochs.
+        kept: epoch whose weights these are.
         assessments: figures with confidence intervals, by way of evaluation: ``centre``, ``views``,
             ``stream``.
     """
@@ -139,6 +150,8 @@ class TrainedNetwork:
     classes: tuple[str, ...]
     data: str
     split: str
+    epochs: int
+    kept: int
     assessments: Mapping[str, Assessment] = field(default_factory=dict)
 
     @property
@@ -148,8 +161,9 @@ class TrainedNetwork:
 
     @property
     def facts(self) -> dict[str, str | int | float]:
-        """Data set and split that the figures were measured on."""
-        return {"data set": self.data, "accuracy measured on": self.split}
+        """Data set and split that the figures were measured on, and the epochs of the training."""
+        kept = {} if self.kept == self.epochs else {"weights of epoch": self.kept}
+        return {"data set": self.data, "accuracy measured on": self.split, "epochs": self.epochs, **kept}
 
     def text(self) -> str:
         """Return every figure with its interval."""
@@ -178,30 +192,53 @@ def train_single(
     """Train one network, or resume its training; a checkpoint is written after every epoch.
 
     Args:
-        wanted: description of the training.
+        request: description of the training.
         listeners: functions that receive progress.
 
     Raises:
         DataError: there are no usable videos.
+        NetworkError: the weights are of another network.
+        SettingsError: the teacher knows other classes, or the recipe does not fit.
         RecordError: the folder holds another training.
         Diverged: the loss is NaN.
         OutOfMemory: a batch does not fit; names the size that would.
     """
-    if request.weights is not None:
-        InitialWeights(request.weights)  # wrong weights are refused before hours of decoding
+    # What is wrong with weights is said before hours of decoding.
+    outputs = _outputs_of_weights(request)
     dataset = load_dataset(request.data, workers=cpus(), progress=listeners.making)
+    if request.teacher is not None:
+        Teacher(request.teacher, dataset.classes)
+    if outputs not in (None, len(dataset.classes)):
+        listeners.say(
+            f"{request.weights} was trained on {outputs} classes, {dataset.name} has {len(dataset.classes)}:"
+            " the classifier starts from scratch"
+        )
     data = prepare_clip(dataset, request.data, request.architecture.input, decoders(), listeners.preparing)
     run = request.run_over(data)
     training = _trained(request, run, listeners)
-    model = _best_of(run, data) if request.keep_best else training.model
-    return _evaluated(request, model, dataset, data)
+    model, kept = training.model, training.epoch
+    if request.keep_best or request.recipe.patience is not None:
+        model, kept = _best_of(run, data)
+    if training.epoch < request.epochs:
+        listeners.say(
+            f"stopped after epoch {training.epoch} of {request.epochs}: the score did not rise for"
+            f" {request.recipe.patience} epochs; the weights of epoch {kept} are kept"
+        )
+    return _evaluated(request, model, dataset, data, (training.epoch, kept))
+
+
+def _outputs_of_weights(request: SingleTraining) -> int | None:
+    """Return the number of classes of the initial weights, if there are any; refuse those that do not fit."""
+    if request.weights is None:
+        return None
+    return InitialWeights(request.weights).network(narrowed(request.architecture, request.width)).classes
 
 
 def _trained(request: SingleTraining, run: TrainingRun, listeners: TrainingListeners) -> Training:
     """Return the finished training."""
     retain_freed_memory()
     training = run.begin(device=request.device)
-    if request.processes == 1 or training.epoch >= request.epochs:
+    if request.processes == 1 or run.has_ended(training.epoch):
         run.finish(training, listeners.on_epoch, listeners.on_batch)
         return training
     threads = max(1, cpus() // request.processes)
@@ -211,18 +248,18 @@ def _trained(request: SingleTraining, run: TrainingRun, listeners: TrainingListe
     return run.begin(device=request.device)
 
 
-def _best_of(run: TrainingRun, data: PreparedData) -> MoViNet:
-    """Return the network with the best weights of a run."""
+def _best_of(run: TrainingRun, data: PreparedData) -> tuple[MoViNet, int]:
+    """Return the network with the best weights of a run, and their epoch."""
     best = run.best
     if best is None:
         raise RecordError(f"{run.folder} has no best weights", hint="train into an empty folder")
     model = build(narrowed(run.architecture, run.horizon.width), head_for(data))
     model.load_state_dict({name.removeprefix("model."): value for name, value in best.tensors.items()})
-    return model.eval()
+    return model.eval(), int(best.facts["epoch"])
 
 
 def _evaluated(
-    request: SingleTraining, model: MoViNet, dataset: Dataset, data: PreparedData
+    request: SingleTraining, model: MoViNet, dataset: Dataset, data: PreparedData, epochs: tuple[int, int]
 ) -> TrainedNetwork:
     """Evaluate a trained network; write its figures and the list of videos that were not used."""
     split = final_split(data.readable(dataset))
@@ -237,4 +274,6 @@ def _evaluated(
     figures = {name: assessment.to_json() for name, assessment in assessments.items()}
     write_json(request.folder / "evaluation.json", figures)
     dataset.write_report(request.folder, data.broken)
-    return TrainedNetwork(model.cpu().eval(), metrics, dataset.classes, dataset.name, split, assessments)
+    return TrainedNetwork(
+        model.cpu().eval(), metrics, dataset.classes, dataset.name, split, *epochs, assessments
+    )

@@ -157,7 +157,12 @@ def test_bad_recipes_name_the_key(tmp_path: Path, text: str, message: str) -> No
 
 @pytest.mark.parametrize(
     ("fidelity", "key"),
-    [(Fidelity(4, 16, 48), "e4-f16-s48-p100"), (Fidelity(1, 8, 32, 0.125), "e1-f8-s32-p12.5")],
+    [
+        (Fidelity(4, 16, 48), "e4-f16-s48-p100"),
+        (Fidelity(1, 8, 32, 0.125), "e1-f8-s32-p12.5"),
+        (Fidelity(1, 8, 32, weights="0123abcd"), "e1-f8-s32-p100-i0123abcd"),
+        (Fidelity(1, 8, 32, 1, 0.5, "0123abcd", "fedc9876"), "e1-f8-s32-p100-w50-i0123abcd-tfedc9876"),
+    ],
 )
 def test_fidelity_key_round_trips(fidelity: Fidelity, key: str) -> None:
     assert fidelity.key == key

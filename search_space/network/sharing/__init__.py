@@ -1,1 +1,1 @@
-"""Weights that the networks of a space share: the supernet, and what one network inherits from another."""
+"""Weights that networks share: a supernet, what one network inherits from another, and other programs' names."""

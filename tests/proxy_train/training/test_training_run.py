@@ -168,7 +168,7 @@ def test_runs_and_logs_that_are_written_already_are_read(tmp_path: Path) -> None
     assert (run.data, run.folder) == (Path("/data/prepared"), Path("/runs/one"))
     assert (run.seed, run.initial, run.promoted_from) == (3, None, Path("/runs/lower"))
     again = json.loads(run.to_json())
-    assert again | {"recipe": None} == json.loads(WRITTEN_RUN) | {"recipe": None}
+    assert again | {"recipe": None} == json.loads(WRITTEN_RUN) | {"recipe": None, "teacher": None}
     (tmp_path / "log.jsonl").write_text(WRITTEN_LINE + "\n")
     (line,) = read_training_log(tmp_path)
     assert line == replace(EpochLine(1, 2.5, 0.01, 3.25, 0.5, 0.25, best=True), metrics=line.metrics)

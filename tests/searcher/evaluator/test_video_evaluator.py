@@ -41,6 +41,8 @@ class Counting:
     device: str
     promoted_from: Path | None = None
     group: None = None
+    initial: None = None
+    teacher: None = None
     epoch: int = 0
 
     def __post_init__(self) -> None:

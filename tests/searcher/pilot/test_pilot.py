@@ -24,8 +24,9 @@ from searcher.pilot.trials import LONG
 from searcher.pilot.verdict import NothingLearns
 from searcher.promotion.rung import Rung
 from searcher.record.records import Records
+from searcher.settings.phases import ConfirmationSettings
 from searcher.settings.reading import load_settings
-from searcher.settings.settings import ConfirmationSettings, Settings
+from searcher.settings.settings import Settings
 from tests.proxy_train.moving_videos import write_motions
 from tests.searcher.pilot.on_videos import Serial, session_on, settings_on
 

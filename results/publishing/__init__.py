@@ -1,0 +1,1 @@
+"""Trained networks in the conventions that other programs load from."""
