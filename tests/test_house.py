@@ -27,6 +27,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "cost",
         "sampling",
         "space",
+        "supernet",
     ),
     "proxy_train": (
         "distributed fidelity metric_names processes recipe video",
@@ -35,6 +36,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "clips",
         "evaluation",
         "training",
+        "supernet",
     ),
     "searcher": (
         "hypervolume_box objectives pareto reliability",

@@ -45,9 +45,9 @@ from search_space.architecture.parts import ClipShape
 from search_space.errors import RecordError, SettingsError
 from search_space.network.heads import Head
 from search_space.network.model import MoViNet
-from search_space.network.sharing.supernet import Supernet
 from search_space.progress import ProgressCallback, ignore_progress
 from search_space.space.space import SearchSpace
+from search_space.supernet.supernet import Supernet
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _NORM_BATCHES = 4

@@ -1,1 +1,1 @@
-"""Weights that networks share: a supernet, what one network inherits from another, and other programs' names."""
+"""Weights that networks share: those that one inherits from another, and those in the names of others."""

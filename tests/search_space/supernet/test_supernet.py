@@ -17,8 +17,8 @@ from search_space.architecture.parts import Kernel
 from search_space.errors import SpaceError
 from search_space.network.layers import make_divisible
 from search_space.network.model import MoViNet, build
-from search_space.network.sharing.supernet import KernelSharing, Supernet
 from search_space.space.space import SearchSpace
+from search_space.supernet.supernet import KernelSharing, Supernet
 
 PRESETS = ("quickstart", "a0-stream", "t0")
 CLASSES = 5

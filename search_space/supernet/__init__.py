@@ -1,0 +1,1 @@
+"""The weights that all networks of a space share."""
