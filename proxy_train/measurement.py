@@ -10,7 +10,7 @@ import numpy as np
 
 from proxy_train.fidelity import Fidelity
 
-Purpose = Literal["search", "confirmation", "family", "validity", "pilot"]
+Purpose = Literal["search", "confirmation", "family", "validity", "pilot", "supernet"]
 Status = Literal["complete", "failed", "cancelled"]
 Key = tuple[str, str, int]
 

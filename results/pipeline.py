@@ -44,6 +44,7 @@ from searcher.plan.job_plan import JobOutcome
 from searcher.record.records import Records
 from searcher.record.same_data import check_same_data
 from searcher.run.session import Session
+from searcher.run.supernet_job import supernet_spec
 from searcher.settings.checks import check_settings, check_teacher
 from searcher.settings.reading import load_settings
 from searcher.settings.settings import Settings
@@ -79,6 +80,9 @@ def run(settings: Settings, watcher: Watcher, address: str | None = None) -> Pat
             with watcher.phase("Pilot"):
                 findings = run_pilot(session, data)
             settle(session, findings, watcher.say)
+        if settings.supernet is not None:
+            with watcher.phase("Supernet"):
+                session.train_supernet()
         with watcher.phase("Search"):
             session.search()
         with watcher.phase("Confirmation"):
@@ -122,6 +126,7 @@ def open_session(
         processes=max(1, int(settings.search.gpus_per_trial)),
         weights=settings.weights,
         teacher=settings.family.teacher,
+        supernet=supernet_spec(settings, len(data.classes)),
     )
     return Session.open(
         settings,

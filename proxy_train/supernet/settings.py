@@ -10,7 +10,10 @@ Count = Annotated[int, Field(strict=True, ge=1)]
 
 
 class SupernetSettings(BaseModel):
-    """What is particular to the training of shared weights; everything else is the run's recipe."""
+    """The ``supernet`` part: one training of weights that all networks share, in place of many short ones.
+
+    Everything else about it is the run's recipe.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -34,6 +37,11 @@ class SupernetSettings(BaseModel):
         default="cropped",
         description="whether each kernel has depthwise weights of its own, or small ones are a part of the"
         " largest",
+    )
+    fine_tuning_rate: float = Field(
+        default=0.5,
+        gt=0,
+        description="factor of the recipe's learning rate in trainings that begin with the shared weights",
     )
     rate: float = Field(
         default=0.3, gt=0, description="factor of the recipe's learning rate, for weights of many networks"

@@ -36,6 +36,7 @@ from proxy_train.training.checkpoint import (
     restore_optimizer,
     write_checkpoint,
 )
+from proxy_train.training.initial_weights import WeightSource
 from proxy_train.training.optimizers import clip_gradients, make_optimizer, set_rate
 from proxy_train.training.schedule import rate_at
 from proxy_train.training.training import EpochReport
@@ -57,6 +58,8 @@ _NORM_SEED = 2**31
 class SupernetTraining:
     """A training of the weights that the networks of ``space`` share; ``save`` writes its checkpoint.
 
+    Its parameters are the identity of the training, its place, and its processes.
+
     Args:
         space: the search space, with the data's number of classes.
         stores: prepared data of each clip shape of the space.
@@ -66,6 +69,7 @@ class SupernetTraining:
         folder: folder of the checkpoint; None keeps nothing.
         device: device of torch.
         group: processes that train together; None is a single process.
+        initial: weights that the largest network of the space begins with; by default random ones.
 
     Raises:
         SettingsError: data is missing for a clip shape, or the recipe does not fit a supernet.
@@ -83,6 +87,7 @@ class SupernetTraining:
         folder: Path | None = None,
         device: str = "cpu",
         group: Group | None = None,
+        initial: WeightSource | None = None,
     ) -> None:
         _check_recipe(recipe)
         missing = [clip for clip in space.clips if clip not in stores]
@@ -103,8 +108,18 @@ class SupernetTraining:
         }
         self._optimizer = make_optimizer(self.supernet, recipe)
         own = None if folder is None else read_checkpoint(folder)
+        self._initial = initial
         if own is not None:
             self._restore(own)
+        elif initial is not None:
+            largest = self.supernet.extract(space.largest())
+            initial.load_into(largest)
+            self.supernet.store(largest)
+
+    @property
+    def model(self) -> Supernet:
+        """The shared weights."""
+        return self.supernet
 
     @property
     def head(self) -> Head:
@@ -155,8 +170,9 @@ class SupernetTraining:
         """
         return inherited(self.supernet, architecture, self._stores[architecture.input], self.recipe)
 
-    def evaluate(self, architecture: Architecture, split: str = "val") -> Metrics:
-        """Evaluate a network of the space with the present weights."""
+    def evaluate(self, architecture: Architecture | None = None, split: str = "val") -> Metrics:
+        """Evaluate a network of the space with the present weights, by default the largest one."""
+        architecture = architecture or self.space.largest()
         data = self._stores[architecture.input]
         size = min(32, self.recipe.micro_batch or 32)
         return evaluate(self.network(architecture), data, split, batch_size=size, device=self.device)
@@ -259,6 +275,7 @@ class SupernetTraining:
             "recipe": self.recipe.model_dump(),
             "settings": self.settings.model_dump(),
             "seed": self.seed,
+            "initial": None if self._initial is None else self._initial.digest,
         }
 
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -30,6 +31,23 @@ _CLASSIFIERS = ("classifier_head/classifier/", "classifier.3.", "head.classifier
 WEIGHT_FILES = ("weights.safetensors", "model.safetensors")
 """Names of the weights in a member's folder, and in one that the Hugging Face hub expects."""
 _CLASSES = 600  # of the official release, for files that say nothing
+
+
+class WeightSource(Protocol):
+    """Where the initial weights of a training come from."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of the weights; others have another one."""
+        ...
+
+    def load_into(self, network: MoViNet) -> bool:
+        """Copy the weights into a network; return whether its classifier was among them.
+
+        Raises:
+            NetworkError: the weights are unreadable, or do not fit the network.
+        """
+        ...
 
 
 @dataclass(frozen=True)

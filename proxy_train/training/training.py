@@ -37,10 +37,9 @@ from proxy_train.training.checkpoint import (
     write_checkpoint,
 )
 from proxy_train.training.distillation import Teacher
-from proxy_train.training.initial_weights import InitialWeights
+from proxy_train.training.initial_weights import WeightSource
 from proxy_train.training.optimizers import make_optimizer
 from proxy_train.training.out_of_memory import is_out_of_memory, out_of_memory_error
-from proxy_train.training.pretrained import InheritedWeights
 from proxy_train.training.schedule import rate_at
 from proxy_train.training.updates import Diverged, Updater
 from proxy_train.training.weight_average import WeightAverage
@@ -109,7 +108,7 @@ class Training:
         folder: Path | None = None,
         device: str = "cpu",
         group: Group | None = None,
-        initial: InitialWeights | InheritedWeights | None = None,
+        initial: WeightSource | None = None,
         promoted_from: Path | None = None,
         teacher: Teacher | None = None,
     ) -> None:

@@ -204,6 +204,12 @@ class Supernet(nn.Module):
             weight.copy_(place.view(self._shared[place.name]).reshape(weight.shape))
 
     @torch.no_grad()
+    def store(self, network: MoViNet) -> None:
+        """Copy the weights of a network of the space into the shared ones: the opposite of ``load_into``."""
+        for weight, place in self._placed(network):
+            place.view(self._shared[place.name]).copy_(weight.view(place.shape))
+
+    @torch.no_grad()
     def add_gradients(self, network: MoViNet) -> None:
         """Add a network's gradients to those of the shared weights, and drop them there."""
         for weight, place in self._placed(network):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,18 @@ import torch
 
 from proxy_train.data.settings import DataSettings, load_dataset
 from proxy_train.distributed import Group
+from proxy_train.evaluation.evaluation import evaluate
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
+from proxy_train.supernet.training import SupernetTraining
 from proxy_train.training.distillation import Teacher
+from proxy_train.training.initial_weights import WeightSource
 from proxy_train.training.pretrained import InheritedWeights
 from proxy_train.training.training import Training
 from search_space.architecture.parts import ClipShape
 from search_space.cost.latency_table import LatencyTable
 from search_space.errors import DataError, SettingsError
+from search_space.network.model import MoViNet
 from search_space.network.weights import save_weights
 from search_space.progress import ignore_progress
 from searcher.evaluator.clips import prepare_clip
@@ -27,6 +32,7 @@ from searcher.evaluator.latency import latency
 from searcher.evaluator.noted_epochs import note_epoch, noted_epochs
 from searcher.evaluator.pretrained import pretrained
 from searcher.evaluator.repeats import together
+from searcher.evaluator.shared_weights import SharedWeights, SupernetSpec
 from searcher.evaluator.team import team
 from searcher.plan.job import EpochResult, EvaluatorSpec, Job, JobStage
 
@@ -42,6 +48,7 @@ def video_evaluator(
     processes: int = 1,
     weights: str | None = None,
     teacher: str | None = None,
+    supernet: SupernetSpec | None = None,
 ) -> EvaluatorSpec:
     """Return the evaluator by name, as it is sent to workers; its parameters are the parts of the settings.
 
@@ -56,6 +63,7 @@ def video_evaluator(
             if there are any.
         weights: trained network that candidates inherit from, if their fidelity says so.
         teacher: trained network that finished networks learn from, if their fidelity says so.
+        supernet: weights that the networks share; candidates are then measured with them.
     """
     return EvaluatorSpec(
         "searcher.evaluator.video_evaluator:VideoEvaluator",
@@ -69,6 +77,7 @@ def video_evaluator(
             "processes": processes,
             "weights": weights,
             "teacher": teacher,
+            "supernet": None if supernet is None else supernet.to_json(),
         },
     )
 
@@ -90,10 +99,12 @@ class VideoEvaluator:
         processes: int = 1,
         weights: str | None = None,
         teacher: str | None = None,
+        supernet: Mapping[str, Any] | None = None,
     ) -> None:
         self._arguments = {
             "stores": dict(stores), "recipe": dict(recipe), "device": device, "timed": timed, "data": data,
             "latency_table": latency_table, "weights": weights, "teacher": teacher,
+            "supernet": supernet,
         }  # fmt: skip
         self._weights, self._teacher = weights, teacher
         self._processes = processes
@@ -102,6 +113,9 @@ class VideoEvaluator:
         self._settings = None if data is None else DataSettings.model_validate(data)
         self._recipe = Recipe.model_validate(recipe)
         self._device = device
+        self._shared: SharedWeights | None = None
+        if supernet is not None:
+            self._shared = SharedWeights(SupernetSpec.from_json(supernet), self._recipe, device)
         self._open: dict[str, PreparedData] = {}
 
     def __call__(self, job: Job) -> Generator[EpochResult, None, None]:
@@ -109,12 +123,15 @@ class VideoEvaluator:
         if job.repeats > 1:
             yield from together([self(training) for training in job.trainings])
             return
+        if job.purpose == "search" and self._shared is not None:
+            yield self._measure(job, self._shared)
+            return
         for number, stage in enumerate(job.stages):
             if not set(stage.rungs) <= set(job.measured):
                 with team(self._arguments, job, number, self._processes, self._device) as group:
                     yield from self._run_stage(job, stage, self.training(job, number, group))
 
-    def training(self, job: Job, number: int, group: Group | None = None) -> Training:
+    def training(self, job: Job, number: int, group: Group | None = None) -> Training | SupernetTraining:
         """Return the training of a stage, which resumes from its own folder or that of the stage before.
 
         Args:
@@ -124,9 +141,10 @@ class VideoEvaluator:
         """
         stage = job.stages[number]
         horizon = stage.horizon
+        if job.purpose == "supernet":
+            return self._supernet_training(job, group)
         clip = ClipShape(horizon.frames, horizon.size, job.architecture.input.fps)
         data = self._data(str(clip))
-        weights = pretrained(self._weights, horizon.weights, "weights")
         teacher = pretrained(self._teacher, horizon.teacher, "family.teacher")
         return Training(
             job.architecture,
@@ -138,23 +156,58 @@ class VideoEvaluator:
             device=self._device,
             promoted_from=job.stages[number - 1].folder if number else None,
             group=group,
-            initial=None if weights is None else InheritedWeights(weights),
+            initial=self._initial(horizon.weights, data),
             teacher=None if teacher is None else Teacher(teacher, data.classes, self._device),
         )
 
-    def _run_stage(self, job: Job, stage: JobStage, training: Training) -> Iterator[EpochResult]:
+    def _initial(self, digest: str, data: PreparedData) -> WeightSource | None:
+        """Return the weights that a fidelity names by a digest; None if it names none."""
+        if digest and self._shared is not None:
+            return self._shared.initial(digest, data)
+        weights = pretrained(self._weights, digest, "weights")
+        return None if weights is None else InheritedWeights(weights)
+
+    def _supernet_training(self, job: Job, group: Group | None) -> SupernetTraining:
+        assert self._shared is not None, "only runs with a supernet train one"
+        stores = {ClipShape.parse(clip): self._data(clip) for clip in self._stores}
+        weights = pretrained(self._weights, job.fidelity.weights, "weights")
+        return self._shared.training(
+            job, stores, None if weights is None else InheritedWeights(weights), group
+        )
+
+    def _measure(self, job: Job, shared: SharedWeights) -> EpochResult:
+        """Return the result of a candidate with the shared weights, which is not trained."""
+        started = time.perf_counter()
+        clip = ClipShape(job.fidelity.frames, job.fidelity.size, job.architecture.input.fps)
+        data = self._data(str(clip))
+        network = shared.network(job, data)
+        figures = evaluate(network, data, device=self._device).by_name
+        figures |= {"top1": figures.get("mean_ap", figures["top1"])}
+        if self._timed:
+            figures |= self._latency(network, job)
+        return EpochResult(job.fidelity.epochs, time.perf_counter() - started, figures)
+
+    def _run_stage(
+        self, job: Job, stage: JobStage, training: Training | SupernetTraining
+    ) -> Iterator[EpochResult]:
         """Run the rest of a stage; yield the result of every epoch."""
         started = time.perf_counter()
         if training.epoch in stage.rungs and training.epoch not in job.measured:
             yield self._result(job, training, started)
         while training.epoch < stage.rungs[-1]:
             started = time.perf_counter()
-            report = training.train_epoch()
+            with self._threads(job):
+                report = training.train_epoch()
             if job.purpose == "pilot":
                 note_epoch(stage.folder, report)
             # Before the evaluation, so that no epoch is trained twice.
             training.save()
             yield self._result(job, training, started)
+
+    def _threads(self, job: Job) -> AbstractContextManager[None]:
+        """Return the threads of a job's training: a supernet's has the machine for itself."""
+        alone = job.purpose == "supernet" and self._shared is not None
+        return self._shared.threads() if alone and self._shared is not None else nullcontext()
 
     def _data(self, clip: str) -> PreparedData:
         """Return the prepared data of a clip shape, opened once."""
@@ -184,7 +237,7 @@ class VideoEvaluator:
             )
         return data
 
-    def _result(self, job: Job, training: Training, started: float) -> EpochResult:
+    def _result(self, job: Job, training: Training | SupernetTraining, started: float) -> EpochResult:
         """Return the result of the last epoch; at a rung, evaluate the network and keep final weights."""
         if training.epoch not in job.rungs:
             return EpochResult(training.epoch, time.perf_counter() - started)
@@ -195,11 +248,11 @@ class VideoEvaluator:
         figures = {"top1": metrics.score, "top5": metrics.top5, "loss": metrics.loss, **metrics.more}
         if job.purpose == "pilot":
             figures |= noted_epochs(job.folder, training.epoch, time.perf_counter() - evaluated)
-        elif self._timed:
-            figures |= self._latency(training, job)
+        elif self._timed and isinstance(training, Training):
+            figures |= self._latency(training.model, job)
         return EpochResult(training.epoch, time.perf_counter() - started, figures)
 
-    def _latency(self, training: Training, job: Job) -> dict[str, float]:
+    def _latency(self, network: MoViNet, job: Job) -> dict[str, float]:
         if self._table is None:
-            return latency(training.model, job.architecture.input)
+            return latency(network, job.architecture.input)
         return {"latency_ms": self._table.predict(job.architecture), "latency_frames": 1.0}

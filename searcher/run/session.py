@@ -13,13 +13,14 @@ from proxy_train.data.contents import Contents
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Purpose
 from search_space.architecture.architecture import Architecture
-from search_space.errors import SettingsError
+from search_space.errors import RecordError, SettingsError
 from search_space.files import replacing
 from search_space.space.space import SearchSpace
 from searcher.cluster.capacity import Capacity, FaultTolerance
 from searcher.cluster.checkpoint_mirror import Mirror
 from searcher.cluster.cluster import Cluster
 from searcher.cluster.heartbeat import Heartbeat
+from searcher.evaluator.shared_weights import digest_of
 from searcher.objectives import Score, score_of
 from searcher.plan.confirmation import Confirmed, choose_members, longest_epochs, summarise
 from searcher.plan.confirmation_plan import MOST_SEEDS, ConfirmationPlan, Member
@@ -34,6 +35,7 @@ from searcher.record.candidate import Candidate
 from searcher.record.records import Records
 from searcher.record.same_data import keep_same_data
 from searcher.run.run_log import RunLog
+from searcher.run.supernet_job import fine_tuning_recipe, supernet_job
 from searcher.settings.settings import Settings
 from searcher.strategies.registry import create_strategy
 from searcher.strategies.space_domain import SpaceDomain
@@ -162,6 +164,34 @@ class Session:
         """
         self._cluster.run(plan, self._evaluator)
 
+    def train_supernet(self) -> JobOutcome | None:
+        """Train the weights that all networks share, if the settings ask for them.
+
+        Returns:
+            The outcome, whose metrics are the largest network's; None without a supernet.
+
+        Raises:
+            RecordError: the training failed; gives the reason.
+            KeyboardInterrupt: the user pressed Ctrl-C; see ``search``.
+        """
+        if self.settings.supernet is None:
+            return None
+        outcome = self._train("supernet", [supernet_job(self.settings, self.space)])[0]
+        if outcome.failed:
+            raise RecordError(
+                f"the supernet could not be trained: {outcome.measurement.reason}",
+                hint="mend it and run the same command again; if the settings are at fault, start a new run",
+            )
+        return outcome
+
+    @property
+    def _shared(self) -> str:
+        """Digest of the trained supernet's weights as a fidelity has it; empty if the run has none."""
+        if self.settings.supernet is None:
+            return ""
+        weights = supernet_job(self.settings, self.space).weights
+        return digest_of(weights) if weights.is_file() else ""
+
     def search(self) -> PhaseProgress:
         """Propose, train and promote candidates until the search ends.
 
@@ -177,6 +207,7 @@ class Session:
             raise SettingsError(
                 f"{', '.join(self.settings.open_keys)} are not planned yet", hint="run the pilot first"
             )
+        self.train_supernet()
         search = self.settings.search
         low, high = self.settings.window(self.space)
         domain = SpaceDomain(self.space, self.settings.windows(self.space), search.objectives)
@@ -193,7 +224,7 @@ class Session:
                 search.time_limit_minutes,
                 self.drop,
                 search.repeats,
-                self.settings.inherited,
+                self._shared or self.settings.inherited,
             ),
             SearchLimits(search.trials, search.budget_minutes),
             search.workers,
@@ -276,9 +307,13 @@ class Session:
         Raises:
             KeyboardInterrupt: the user pressed Ctrl-C; see ``search``.
         """
+        return self._train("family", jobs)
+
+    def _train(self, purpose: Purpose, jobs: Sequence[Job]) -> list[JobOutcome]:
+        """Train a list of jobs; see ``train``."""
         plan = JobPlan(
             self.records,
-            "family",
+            purpose,
             self.space.classes,
             jobs,
             workers=self.settings.search.workers,
@@ -313,6 +348,10 @@ class Session:
         job_seed = self.settings.seed if seed is None else seed
         clip, teacher = architecture.input, self.settings.taught if purpose == "family" else ""
         weights = self.settings.inherited
+        part = self.settings.confirmation if purpose == "confirmation" else self.settings.family
+        if self._shared and part.inherit and self.space.contains(architecture):
+            weights = self._shared
+            recipe = fine_tuning_recipe(self.settings) if recipe is None else recipe
         fidelity = Fidelity(length, clip.frames, clip.size, weights=weights, teacher=teacher)
         folder = job_folder(
             self.run_dir,

@@ -16,6 +16,9 @@ class ConfirmationSettings(SettingsModel):
         description="mean number of trainings of a member: one each, and the others where they tell most",
     )
     members: Count = Field(default=8, description="highest number of candidates")
+    inherit: bool = Field(
+        default=True, description="whether trainings begin with a supernet's weights, if there is one"
+    )
 
 
 class FamilySettings(SettingsModel):
@@ -27,6 +30,9 @@ class FamilySettings(SettingsModel):
         " by default spread over the frontier",
     )
     epochs: Count = Field(default=16, description="epochs of the final training")
+    inherit: bool = Field(
+        default=True, description="whether trainings begin with a supernet's weights, if there is one"
+    )
     teacher: TrainedNetworkName | None = Field(
         default=None,
         description="trained network of the same classes that the final trainings learn from: a member's"

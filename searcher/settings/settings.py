@@ -13,12 +13,14 @@ from pydantic import Field, field_validator, model_validator
 
 from proxy_train.data.settings import DataSettings
 from proxy_train.recipe import Recipe
+from proxy_train.supernet.settings import SupernetSettings
 from search_space.space.space import SearchSpace
 from searcher.cluster.machine import auto_workers
 from searcher.cluster.trackers import Tracker
 from searcher.objectives import CONSTRAINABLE, KNOWN_COSTS, Objectives
 from searcher.promotion.rung import Rung, require_rising
 from searcher.record.storage import SCHEMES, without_password
+from searcher.settings.one_shot import with_one_rung
 from searcher.settings.phases import ConfirmationSettings, FamilySettings
 from searcher.settings.pilot_settings import Pilot, PilotSettings, open_keys
 from searcher.settings.values import (
@@ -224,6 +226,10 @@ class Settings(SettingsModel):
         description="trained network whose first channels and layers every training begins with: a member's"
         " folder, or NETWORK=WEIGHTS",
     )
+    supernet: SupernetSettings | None = Field(
+        default=None,
+        description="one training of weights that all networks share, in place of candidates' own; {}",
+    )
     pilot: Pilot = Field(
         default=PilotSettings(), description="small trainings before the search; false for none"
     )
@@ -251,6 +257,11 @@ class Settings(SettingsModel):
         search = data.get("search", {}) if isinstance(data, dict) and data.get("hours") is not None else None
         return data | {"search": {"rungs": "auto", **search}} if isinstance(search, dict) else data
 
+    @model_validator(mode="before")
+    @classmethod
+    def _measured_once(cls, data: Any) -> Any:
+        return with_one_rung(data) if isinstance(data, dict) and data.get("supernet") is not None else data
+
     @model_validator(mode="after")
     def _the_pilot_plans(self) -> Self:
         if self.open_keys and self.pilot is None:
@@ -274,7 +285,7 @@ class Settings(SettingsModel):
                 f"search.startup {search.startup} is more than search.trials {search.trials}:"
                 " lower search.startup"
             )
-        if search.rungs and "confirmation.epochs" not in still_open:
+        if search.rungs and self.supernet is None and "confirmation.epochs" not in still_open:
             last, epochs = search.rungs[-1].epochs, self.confirmation.epochs
             if epochs < last:
                 raise ValueError(
@@ -341,7 +352,9 @@ class Settings(SettingsModel):
         search |= {
             key: "auto" for key in ("rungs", "startup", "repeats") if f"search.{key}" in self.open_keys
         }
-        return {
+        # Records of older versions have no supernet.
+        shared = {} if self.supernet is None else {"supernet": self.supernet.model_dump(mode="json")}
+        return shared | {
             "seed": self.seed,
             # Records of older versions have no columns.
             "data": self.data.model_dump(

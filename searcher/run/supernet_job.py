@@ -1,0 +1,49 @@
+"""The supernet of a run: its training as a job, and what its evaluator knows of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proxy_train.fidelity import Fidelity
+from search_space.space.space import SearchSpace
+from searcher.evaluator.shared_weights import SupernetSpec
+from searcher.plan.job import Job, job_folder
+from searcher.settings.settings import Settings
+
+
+def supernet_job(settings: Settings, space: SearchSpace) -> Job:
+    """Return the training of a run's shared weights; its architecture is the largest network's.
+
+    Args:
+        settings: settings of a run with a supernet.
+        space: search space with the data set's number of classes.
+    """
+    assert settings.supernet is not None, "asked for only where there is one"
+    largest, epochs, seed = space.largest(), settings.supernet.epochs, settings.seed
+    run_dir, clip, weights = settings.run_dir.absolute(), largest.input, settings.inherited
+    folder = job_folder(run_dir, largest.digest, seed, "supernet", epochs=epochs, origin=(weights,))
+    fidelity = Fidelity(epochs, clip.frames, clip.size, weights=weights)
+    return Job(largest, fidelity, seed, "supernet", folder)
+
+
+def supernet_spec(settings: Settings, classes: int) -> SupernetSpec | None:
+    """Return what the evaluator of a run knows of its supernet; None if the run has none.
+
+    Args:
+        settings: settings of the run.
+        classes: number of classes of the data set.
+    """
+    if settings.supernet is None:
+        return None
+    space, search = settings.space.with_classes(classes), settings.search
+    weights = supernet_job(settings, space).weights
+    return SupernetSpec(
+        space, settings.supernet, weights, settings.mirror(), search.workers * search.cpus_per_trial
+    )
+
+
+def fine_tuning_recipe(settings: Settings) -> dict[str, Any]:
+    """Return the recipe, in JSON types, of trainings that begin with the shared weights."""
+    assert settings.supernet is not None, "asked for only where there is one"
+    rate = settings.recipe.learning_rate * settings.supernet.fine_tuning_rate
+    return settings.recipe.model_copy(update={"learning_rate": rate}).identity()

@@ -1,0 +1,204 @@
+"""Runs by a supernet: one training of shared weights, candidates measured with them, others that begin so."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from proxy_train.fidelity import Fidelity
+from search_space.errors import MovinasError, RecordError, SettingsError
+from search_space.network.model import build
+from search_space.network.weights import save_weights
+from search_space.supernet.supernet import Supernet
+from searcher.evaluator.run_data import RunData
+from searcher.evaluator.shared_weights import digest_of
+from searcher.evaluator.video_evaluator import VideoEvaluator, video_evaluator
+from searcher.plan.job import Job
+from searcher.run.session import Session
+from searcher.run.supernet_job import supernet_job, supernet_spec
+from searcher.settings.reading import load_settings
+from searcher.settings.settings import Settings
+from searcher.testing.domains import SPACE
+from tests.proxy_train.moving_videos import write_motions
+from tests.searcher.pilot.on_videos import Serial, session_on, settings_on
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("few") / "videos"
+    write_motions(folder, train=4, val=2)
+    return folder
+
+
+def settings_of(videos: Path, tmp_path: Path, **changes: Any) -> Settings:
+    parts: dict[str, Any] = {
+        "pilot": False,
+        "search": {"trials": 6, "startup": 4, "workers": 1, "seeds": []},
+        "supernet": {"epochs": 2, "networks": 1},
+        "confirmation": {"epochs": 1, "seeds": 1, "members": 2},
+        "family": {"epochs": 1},
+    }
+    return settings_on(videos, tmp_path / "runs", **(parts | changes))
+
+
+def use_evaluator(session: Session, data: RunData) -> None:
+    settings = session.settings
+    spec = supernet_spec(settings, session.space.classes)
+    session._evaluator = video_evaluator(data.paths, settings.recipe, weights=settings.weights, supernet=spec)
+
+
+def evaluator_of(session: Session, data: RunData, processes: int = 1) -> VideoEvaluator:
+    settings = session.settings
+    spec = supernet_spec(settings, session.space.classes)
+    made = video_evaluator(data.paths, settings.recipe, supernet=spec, processes=processes).build()
+    assert isinstance(made, VideoEvaluator)
+    return made
+
+
+def test_a_run_trains_shared_weights_once_and_measures_with_them(videos: Path, tmp_path: Path) -> None:
+    settings = settings_of(videos, tmp_path)
+    assert [rung.epochs for rung in settings.search.rungs] == [2] and settings.pilot is None
+    with session_on(settings, Serial()) as (session, data):
+        use_evaluator(session, data)
+        session.search()
+        confirmed = session.confirm()
+        (outcome,) = session.train([session.job(SPACE.smallest())])
+        assert not outcome.failed, outcome.measurement.reason
+        weights = supernet_job(settings, session.space).weights
+        mark, before = digest_of(weights), weights.stat().st_mtime_ns
+        counts = Counter(each.purpose for each in session.records.measurements())
+        assert (counts["supernet"], counts["search"], counts["family"]) == (1, 6, 1)
+        assert confirmed and counts["confirmation"] == 2
+        for each in session.records.measurements():
+            assert each.status == "complete", each
+            assert each.fidelity.weights == ("" if each.purpose == "supernet" else mark), each
+            assert each.fidelity.epochs == {"supernet": 2, "search": 2}.get(each.purpose, 1)
+        rate = settings.recipe.learning_rate
+        assert outcome.job.recipe is not None
+        assert outcome.job.recipe["learning_rate"] == pytest.approx(0.5 * rate)
+        candidate = session.records.candidates()[0]
+    with session_on(settings, Serial()) as (session, data):
+        use_evaluator(session, data)
+        session.search()
+        assert Counter(each.purpose for each in session.records.measurements()) == counts
+        assert weights.stat().st_mtime_ns == before
+        # What a candidate got is what the shared weights give.
+        evaluator = evaluator_of(session, data)
+        measured = session.records.measurements("search")[0]
+        architecture = session.space.decode(candidate.genotype)
+        job = Job(architecture, measured.fidelity, 0, "search", tmp_path / "job")
+        (result,) = evaluator(job)
+        assert result.metrics is not None
+        assert result.metrics["top1"] == measured.metrics["top1"]
+        assert result.metrics["loss"] == pytest.approx(measured.metrics["loss"], abs=1e-6)
+
+
+def test_trainings_begin_with_the_shared_weights_or_at_random(videos: Path, tmp_path: Path) -> None:
+    settings = settings_of(videos, tmp_path, family={"epochs": 1, "inherit": False})
+    with session_on(settings, Serial()) as (session, data):
+        use_evaluator(session, data)
+        session.train_supernet()
+        evaluator, small = evaluator_of(session, data), SPACE.smallest()
+        weights = supernet_job(settings, session.space).weights
+        supernet = Supernet(session.space, 4, kernels="cropped")
+        supernet.load_state_dict(load_file(weights))
+        expected = supernet.extract(small)
+        begun = evaluator.training(session.job(small, purpose="confirmation", seed=3), 0).model
+        for name, value in expected.named_parameters():
+            assert torch.equal(begun.state_dict()[name], value), name
+        alone = session.job(small)
+        assert alone.fidelity.weights == "" and alone.recipe is None
+        scratch = evaluator.training(alone, 0).model.state_dict()
+        name = "head.hidden.weight"
+        assert not torch.equal(scratch[name], expected.state_dict()[name])
+        # A scaled network need not be in the space.
+        outside = replace(small, hidden=small.hidden + 8)
+        assert session.job(outside, purpose="confirmation").fidelity.weights == ""
+
+
+def test_shared_weights_begin_with_those_of_a_network(videos: Path, tmp_path: Path) -> None:
+    source = tmp_path / "largest.safetensors"
+    trained = build(SPACE.largest(), 4, seed=5)
+    save_weights(trained, source)
+    settings = settings_of(videos, tmp_path, weights=f"{SPACE.largest().text}={source}")
+    with session_on(settings, Serial()) as (session, data):
+        job = supernet_job(settings, session.space)
+        assert job.fidelity.weights == settings.inherited
+        spec = supernet_spec(settings, session.space.classes)
+        evaluator = video_evaluator(
+            data.paths, settings.recipe, weights=settings.weights, supernet=spec
+        ).build()
+        assert isinstance(evaluator, VideoEvaluator)
+        begun = evaluator.training(job, 0).model
+        assert isinstance(begun, Supernet)
+        for name, value in begun.extract(session.space.largest()).named_parameters():
+            assert torch.equal(value, trained.state_dict()[name]), name
+
+
+def test_lost_or_changed_weights_are_named(videos: Path, tmp_path: Path) -> None:
+    settings = settings_of(videos, tmp_path)
+    with session_on(settings, Serial()) as (session, data):
+        small = SPACE.smallest()
+        clip = small.input
+        fidelity = Fidelity(2, clip.frames, clip.size, weights="0123abcd")
+        job = Job(small, fidelity, 0, "search", tmp_path / "job")
+        with pytest.raises(RecordError, match=r"weights\.safetensors: the supernet's weights .*0123abcd"):
+            list(evaluator_of(session, data)(job))
+        use_evaluator(session, data)
+        session.train_supernet()
+        with pytest.raises(RecordError, match=r"digest 0123abcd"):
+            list(evaluator_of(session, data)(job))
+
+
+def test_several_processes_train_shared_weights(videos: Path, tmp_path: Path) -> None:
+    settings = settings_of(videos, tmp_path, supernet={"epochs": 1, "networks": 1, "largest_first": 0})
+    with session_on(settings, Serial()) as (session, data):
+        job = supernet_job(settings, session.space)
+        results = list(evaluator_of(session, data, processes=2)(job))
+        assert [result.epoch for result in results] == [1]
+        alone = replace(job, folder=tmp_path / "alone")
+        list(evaluator_of(session, data)(alone))
+        # The sums of two processes are those of one, but for the statistics of halved batches.
+        one, two = load_file(alone.weights), load_file(job.weights)
+        begun = Supernet(session.space, 4, kernels="cropped", seed=job.seed).state_dict()
+        name = "head.classifier.bias"
+        moved, together = one[name] - begun[name], two[name] - begun[name]
+        assert torch.dot(moved, together) > 0.5 * moved.norm() * together.norm() > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"search": {"rungs": [2, 4]}}, "a supernet measures candidates once: leave search.rungs out"),
+        ({"search": {"repeats": 2}}, "with the same weights: leave search.repeats out"),
+        ({"pilot": {"networks": 3}}, "a pilot trains single networks: leave it out"),
+        ({"hours": 2}, "hours plans short trainings"),
+        ({"supernet": {"epochs": 0}}, "supernet.epochs"),
+        ({"supernet": {"kernel": "own"}}, "kernel: there is no such setting"),
+    ],
+)
+def test_what_a_supernet_does_not_know_is_refused(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(json.dumps({"supernet": {}, "search": {}} | changes))
+    with pytest.raises(MovinasError, match=said):
+        load_settings(file)
+
+
+def test_the_supernet_is_part_of_what_a_run_is(videos: Path, tmp_path: Path) -> None:
+    settings = settings_of(videos, tmp_path)
+    (tmp_path / "run.yaml").write_text(settings.to_yaml())
+    assert load_settings(tmp_path / "run.yaml").identity() == settings.identity()
+    assert settings.identity()["supernet"]["epochs"] == 2
+    assert "supernet" not in settings_on(videos, tmp_path / "runs").identity()
+    with session_on(settings, Serial()):
+        pass
+    other = settings_of(videos, tmp_path, supernet={"epochs": 3, "networks": 1})
+    with pytest.raises(SettingsError, match="supernet"), session_on(other):
+        pass
