@@ -25,7 +25,7 @@ class SupernetSettings(BaseModel):
         description="share of the epochs in which only the largest network learns, on the largest clips",
     )
     networks: Annotated[int, Field(strict=True, ge=0)] = Field(
-        default=4, description="networks drawn for each update, beside the largest and the smallest one"
+        default=3, description="networks drawn for each update, beside the largest and the smallest one"
     )
     distillation: float = Field(
         default=0.5,

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from proxy_train.clips.targets import head_for
 from proxy_train.distributed import Group
@@ -25,7 +22,6 @@ from search_space.network.weights import load_weights
 from search_space.space.space import SearchSpace
 from search_space.supernet.supernet import Supernet
 from searcher.cluster.checkpoint_mirror import Mirror
-from searcher.cluster.machine import cpus
 from searcher.plan.job import Job
 
 DIGITS = 8
@@ -41,14 +37,12 @@ class SupernetSpec:
         settings: settings of the shared weights' training.
         weights: file of the trained weights, which exists once they are trained.
         mirror: address of the checkpoints in an object store; None if the run's folder has them.
-        threads: number of threads of the training, at most those of its machine.
     """
 
     space: SearchSpace
     settings: SupernetSettings
     weights: Path
     mirror: str | None = None
-    threads: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON types that ``from_json`` reads."""
@@ -57,7 +51,6 @@ class SupernetSpec:
             "settings": self.settings.model_dump(mode="json"),
             "weights": str(self.weights.absolute()),
             "mirror": self.mirror,
-            "threads": self.threads,
         }
 
     @classmethod
@@ -68,7 +61,6 @@ class SupernetSpec:
             SupernetSettings.model_validate(data["settings"]),
             Path(data["weights"]),
             data["mirror"],
-            int(data["threads"]),
         )
 
 
@@ -110,16 +102,6 @@ class SharedWeights:
             group=group,
             initial=initial,
         )
-
-    @contextmanager
-    def threads(self) -> Iterator[None]:
-        """Compute with the threads of a supernet's training in the block."""
-        before = torch.get_num_threads()
-        torch.set_num_threads(max(before, min(self._spec.threads, cpus())))
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
 
     def network(self, job: Job, data: PreparedData) -> MoViNet:
         """Return the network of a job with the trained weights, and statistics estimated for it.

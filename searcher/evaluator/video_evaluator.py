@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -196,18 +195,12 @@ class VideoEvaluator:
             yield self._result(job, training, started)
         while training.epoch < stage.rungs[-1]:
             started = time.perf_counter()
-            with self._threads(job):
-                report = training.train_epoch()
+            report = training.train_epoch()
             if job.purpose == "pilot":
                 note_epoch(stage.folder, report)
             # Before the evaluation, so that no epoch is trained twice.
             training.save()
             yield self._result(job, training, started)
-
-    def _threads(self, job: Job) -> AbstractContextManager[None]:
-        """Return the threads of a job's training: a supernet's has the machine for itself."""
-        alone = job.purpose == "supernet" and self._shared is not None
-        return self._shared.threads() if alone and self._shared is not None else nullcontext()
 
     def _data(self, clip: str) -> PreparedData:
         """Return the prepared data of a clip shape, opened once."""

@@ -35,11 +35,9 @@ def supernet_spec(settings: Settings, classes: int) -> SupernetSpec | None:
     """
     if settings.supernet is None:
         return None
-    space, search = settings.space.with_classes(classes), settings.search
+    space = settings.space.with_classes(classes)
     weights = supernet_job(settings, space).weights
-    return SupernetSpec(
-        space, settings.supernet, weights, settings.mirror(), search.workers * search.cpus_per_trial
-    )
+    return SupernetSpec(space, settings.supernet, weights, settings.mirror())
 
 
 def fine_tuning_recipe(settings: Settings) -> dict[str, Any]:
