@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from results.commands.ends import REFUSALS, Commands, ready_streams
+from results.commands.evaluation import evaluate
 from results.commands.finished_runs import dashboard, family, report
 from results.commands.live_runs import launch, log, status, stop
 from results.commands.networks import export, latency_table, profile, stream
@@ -165,6 +166,7 @@ app.command()(launch)
 app.command()(family)
 app.command()(report)
 app.command()(dashboard)
+app.command()(evaluate)
 app.command()(export)
 app.command()(profile)
 app.command()(stream)
@@ -233,13 +235,14 @@ def train(
     _refuse_all(given & {"address"}, "one network, which is trained here")
     if output is None:
         raise SettingsError("--output is missing", hint="give a folder for the trained network")
+    from proxy_train.clips.views import Views
     from proxy_train.recipe import Recipe
     from proxy_train.training.training_run import holds_training
     from results.commands.written_files import require_files, require_unread
     from results.member import FILES
     from search_space.architecture.by_name import read_architecture
     from search_space.architecture.parts import ClipShape
-    from searcher.standalone.single_training import CHECKPOINT, TRAINING_FILES, SingleTraining, parse_views
+    from searcher.standalone.single_training import CHECKPOINT, TRAINING_FILES, SingleTraining
 
     if weights is not None:
         require_unread(
@@ -263,7 +266,7 @@ def train(
         share=share,
         width=width,
         keep_best=keep_best,
-        views=None if views is None else parse_views(views),
+        views=None if views is None else Views.parse(views),
     )
     _train(wanted, output)
 

@@ -31,6 +31,7 @@ COMMANDS = [
     ["report"],
     ["dashboard"],
     ["train"],
+    ["evaluate"],
     ["proxy-validity"],
     ["simulate"],
     ["export"],

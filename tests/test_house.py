@@ -54,7 +54,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "browser export",
         "family profiling",
         "plots text",
-        "report",
+        "evaluation report",
         "pipeline",
         "commands",
     ),

@@ -21,7 +21,7 @@ from proxy_train.training.training import Training
 from proxy_train.training.training_run import LOG, EpochLine, TrainingRun
 from proxy_train.training.widths import narrowed
 from search_space.architecture.architecture import Architecture
-from search_space.errors import RecordError, SettingsError
+from search_space.errors import RecordError
 from search_space.files import write_json
 from search_space.network.allocator import retain_freed_memory
 from search_space.network.model import MoViNet, build
@@ -158,18 +158,6 @@ class TrainedNetwork:
             for name, assessment in self.assessments.items()
         ]
         return "\n".join(parts)
-
-
-def parse_views(text: str) -> Views:
-    """Read ``CLIPSxCROPS``, such as ``10x3``.
-
-    Raises:
-        SettingsError: the text is of another form, or there are no such views.
-    """
-    clips, cross, crops = text.partition("x")
-    if not (cross and clips.isdigit() and crops.isdigit()):
-        raise SettingsError(f"--views cannot be {text!r}", hint="write CLIPSxCROPS, such as 10x3")
-    return Views(int(clips), int(crops))
 
 
 def train_single(
