@@ -16,6 +16,7 @@ from results.commands.evaluation import evaluate
 from results.commands.finished_runs import dashboard, family, report
 from results.commands.live_runs import launch, log, status, stop
 from results.commands.networks import export, latency_table, profile, stream
+from results.commands.reproduction import reproduce
 from results.commands.spaces import list_spaces, show_space
 from results.commands.studies import proxy_validity, simulate
 from search_space.errors import MovinasError, SettingsError
@@ -167,6 +168,7 @@ app.command()(family)
 app.command()(report)
 app.command()(dashboard)
 app.command()(evaluate)
+app.command()(reproduce)
 app.command()(export)
 app.command()(profile)
 app.command()(stream)

@@ -32,6 +32,7 @@ COMMANDS = [
     ["dashboard"],
     ["train"],
     ["evaluate"],
+    ["reproduce"],
     ["proxy-validity"],
     ["simulate"],
     ["export"],

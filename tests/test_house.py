@@ -55,7 +55,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "family profiling",
         "plots text",
         "evaluation report",
-        "pipeline",
+        "pipeline reproduction",
         "commands",
     ),
 }

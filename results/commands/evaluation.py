@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -96,7 +97,7 @@ def evaluate(
         )
     shape = None if clip is None else ClipShape.parse(clip)
     subjects = tuple(
-        Subject.open(network, given[index] if given else None, clip=shape, stream=stream)
+        replace(Subject.open(network, given[index] if given else None, clip=shape, stream=stream), side=side)
         for index, network in enumerate(networks)
     )
     wanted = Views.parse(views)
@@ -111,7 +112,7 @@ def evaluate(
     require_files(folder, (*FILES, HEADER), own=lambda _: any(map(is_header, headers)), option="--output")
     with terminal.bar("Writing MovingDigits-16") as making:
         videos = JudgedVideos.open(settings, split, skip_missing=skip_missing, making=making)
-    evaluation = Evaluation(subjects, videos, folder, wanted, names, side, device, processes, address)
+    evaluation = Evaluation(subjects, videos, folder, wanted, names, device, processes, address)
     evaluated = evaluate_network(evaluation, terminal)
     write_evaluation(evaluated, folder)
     if as_json:

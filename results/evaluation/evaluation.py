@@ -39,8 +39,6 @@ class Evaluation:
             resumed.
         views: views of each video, whose probabilities are averaged.
         names: names of the outputs, in place of the networks' own.
-        side: pixels that the short side of frames is scaled to; by default the clip's and the data set's
-            margin.
         device: device as torch names it.
         processes: number of processes that work.
         address: address of a Ray cluster that works instead.
@@ -51,7 +49,6 @@ class Evaluation:
     folder: Path
     views: Views = field(default_factory=Views)
     names: OutputNames | None = None
-    side: int | None = None
     device: str = "cpu"
     processes: int = 1
     address: str | None = None
@@ -76,7 +73,7 @@ class Evaluation:
 
     def header(self, subject: Subject, head: Head) -> ScoreHeader:
         """Return the identity of a network's scores."""
-        dataset, reader = self.videos.dataset, self.videos.reader(subject.clip, self.views, self.side)
+        dataset, reader = self.videos.dataset, self.videos.reader(subject.clip, self.views, subject.side)
         return ScoreHeader(
             network=subject.network,
             weights=subject.weights_digest,
@@ -189,7 +186,7 @@ def evaluate_network(evaluation: Evaluation, watcher: Watcher) -> Evaluated:
         folder = evaluation.folder / f"{number}-{subject.name}" if len(opened) > 1 else evaluation.folder
         scoring = Scoring(
             network,
-            evaluation.videos.reader(subject.clip, evaluation.views, evaluation.side),
+            evaluation.videos.reader(subject.clip, evaluation.views, subject.side),
             head,
             evaluation.processes,
             evaluation.device.startswith("cuda"),

@@ -90,6 +90,8 @@ class Subject:
         clip: shape of its clips.
         names: names of its outputs, if it has any.
         stream: whether it is fed frame by frame.
+        side: pixels that the short side of frames is scaled to; by default the clip's and the data set's
+            margin.
     """
 
     source: str
@@ -101,6 +103,7 @@ class Subject:
     clip: ClipShape
     names: OutputNames | None
     stream: bool
+    side: int | None = None
 
     @classmethod
     def open(

@@ -32,6 +32,15 @@ from searcher.evaluator.run_data import final_split, finished_metrics
 from searcher.objectives import Score, score_of
 from searcher.standalone.group_training import train_in_group
 
+__all__ = [
+    "CHECKPOINT",
+    "TRAINING_FILES",
+    "Recipe",
+    "SingleTraining",
+    "TrainedNetwork",
+    "TrainingListeners",
+    "train_single",
+]
 CHECKPOINT = "checkpoint"
 """Name of the folder of a training, beside what it results in."""
 TRAINING_FILES = (LATEST, BEST, LOG, "evaluation.json", "classes.json", "left_out.json")
