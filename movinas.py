@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from results.commands.ends import REFUSALS, Commands, ready_streams
+from results.commands.evaluation import evaluate
 from results.commands.finished_runs import dashboard, family, report
 from results.commands.live_runs import launch, log, status, stop
 from results.commands.networks import export, latency_table, profile, stream
+from results.commands.reproduction import reproduce
 from results.commands.spaces import list_spaces, show_space
 from results.commands.studies import proxy_validity, simulate
 from results.commands.weights import weights
@@ -166,6 +168,8 @@ app.command()(launch)
 app.command()(family)
 app.command()(report)
 app.command()(dashboard)
+app.command()(evaluate)
+app.command()(reproduce)
 app.command()(export)
 app.command()(weights)
 app.command()(profile)
@@ -238,6 +242,7 @@ def train(
     _refuse_all(given & {"address"}, "one network, which is trained here")
     if output is None:
         raise SettingsError("--output is missing", hint="give a folder for the trained network")
+    from proxy_train.clips.views import Views
     from proxy_train.recipe import Recipe
     from proxy_train.training.pretrained import Pretrained
     from proxy_train.training.training_run import holds_training
@@ -245,7 +250,7 @@ def train(
     from results.member import FILES
     from search_space.architecture.by_name import read_architecture
     from search_space.architecture.parts import ClipShape
-    from searcher.standalone.single_training import CHECKPOINT, TRAINING_FILES, SingleTraining, parse_views
+    from searcher.standalone.single_training import CHECKPOINT, TRAINING_FILES, SingleTraining
 
     taught = None if teacher is None else Pretrained.parse(teacher)
     for source in (weights, None if taught is None else taught.weights.path):
@@ -271,7 +276,7 @@ def train(
         share=share,
         width=width,
         keep_best=keep_best,
-        views=None if views is None else parse_views(views),
+        views=None if views is None else Views.parse(views),
         teacher=taught,
     )
     _train(wanted, output)

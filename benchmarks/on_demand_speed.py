@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -70,7 +71,7 @@ def scaled() -> Architecture:
     return network.with_input(type(clip)(16, 64, 5))
 
 
-def write_videos(root: Path, count: int) -> None:
+def write_videos(root: Path, count: int, *, seconds: int = 10) -> None:
     """Two classes, a quarter of each to validate with."""
     from sklearn.datasets import load_sample_images
 
@@ -88,7 +89,8 @@ def write_videos(root: Path, count: int) -> None:
             assert isinstance(stream, av.VideoStream)
             stream.width, stream.height, stream.pix_fmt = 340, 256, "yuv420p"
             stream.codec_context.thread_count = 1
-            for y, x in zip(top.clip(0, 170).astype(int), left.clip(0, 299).astype(int), strict=True):
+            way = zip(top.clip(0, 170).astype(int), left.clip(0, 299).astype(int), strict=True)
+            for y, x in islice(way, 25 * seconds):
                 picture = photograph[y : y + 256, x : x + 340] + rng.normal(0, 3, (256, 340, 1))
                 frame = av.VideoFrame.from_ndarray(picture.clip(0, 255).astype(np.uint8), format="rgb24")
                 container.mux(stream.encode(frame))

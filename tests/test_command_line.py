@@ -31,6 +31,8 @@ COMMANDS = [
     ["report"],
     ["dashboard"],
     ["train"],
+    ["evaluate"],
+    ["reproduce"],
     ["proxy-validity"],
     ["simulate"],
     ["export"],

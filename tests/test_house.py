@@ -56,8 +56,8 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "browser export",
         "family profiling",
         "plots publishing text",
-        "report",
-        "pipeline",
+        "evaluation report",
+        "pipeline reproduction",
         "commands",
     ),
 }

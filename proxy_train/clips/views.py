@@ -40,6 +40,23 @@ class Views:
                 hint="take 1 or more clips, and 1 or 3 crops; the whole video is one clip",
             )
 
+    @classmethod
+    def parse(cls, text: str) -> Views:
+        """Read ``CLIPSxCROPS``, such as ``10x3``, or ``whole`` for all frames of each video as one clip.
+
+        Raises:
+            SettingsError: the text is of another form, or there are no such views.
+        """
+        if text == "whole":
+            return cls(whole=True)
+        clips, cross, crops = text.partition("x")
+        if not (cross and clips.isascii() and clips.isdigit() and crops.isascii() and crops.isdigit()):
+            raise SettingsError(f"--views cannot be {text!r}", hint="write CLIPSxCROPS, such as 10x3")
+        return cls(int(clips), int(crops))
+
+    def __str__(self) -> str:
+        return "whole" if self.whole else f"{self.clips}x{self.crops}"
+
     @property
     def count(self) -> int:
         """The number of views of a video."""
@@ -47,7 +64,18 @@ class Views:
 
     def frames(self, split: Split, index: int, frames: int) -> int:
         """Return the number of frames of a view of a video."""
-        return max(frames, int(split.lengths[index])) if self.whole else frames
+        return self.frames_of(int(split.lengths[index]), frames)
+
+    def frames_of(self, length: int, frames: int) -> int:
+        """Return the number of frames of a view of a video of ``length`` frames, for clips of ``frames``."""
+        return max(frames, length) if self.whole else frames
+
+    def starts(self, length: int, frames: int) -> list[int]:
+        """Return the first frame of each clip of ``frames`` frames in a video of ``length`` frames."""
+        free = max(0, length - frames)
+        if self.clips == 1:
+            return [free // 2]
+        return [round(free * number / (self.clips - 1)) for number in range(self.clips)]
 
     def frame_ranges(
         self, split: Split, indices: npt.NDArray[np.int64], frames: int, size: int
@@ -55,9 +83,7 @@ class Views:
         """Yield the ranges of frames that ``batch`` reads."""
         for index in indices.tolist():
             length = self.frames(split, index, frames)
-            free = max(0, int(split.lengths[index]) - length)
-            for number in range(self.clips):
-                start = free // 2 if self.clips == 1 else round(free * number / (self.clips - 1))
+            for start in self.starts(int(split.lengths[index]), length):
                 yield FrameRange(index, start, length, size if self.crops == 3 else 0)
 
     def batch(

@@ -220,7 +220,29 @@ def _merge(logits: Tensor, views: int, head: Head) -> Tensor:
     """Map logits (clips * views, outputs) to those (clips, outputs) of the mean probabilities."""
     if views == 1:
         return logits
-    means = [p.reshape(-1, views, p.shape[1]).mean(1).clamp(min=_LEAST) for p in head.probabilities(logits)]
+    return _logits_of([p.reshape(-1, views, p.shape[1]).mean(1) for p in head.probabilities(logits)], head)
+
+
+def merge_views(
+    logits: npt.NDArray[np.float32], weights: Sequence[int], head: Head
+) -> npt.NDArray[np.float32]:
+    """Return the logits (outputs,) of the mean probabilities of a video's views.
+
+    Args:
+        logits: (views, outputs).
+        weights: number of equal views that each stands for; a single view's logits stay what they are.
+        head: meaning of the outputs.
+    """
+    if sum(weights) == 1:
+        return logits.reshape(-1)
+    weight = torch.tensor(weights, dtype=torch.float64)[:, None] / sum(weights)
+    means = [(p * weight).sum(0, keepdim=True) for p in head.probabilities(torch.from_numpy(logits).double())]
+    return np.asarray(_logits_of(means, head)[0].numpy(), np.float32)
+
+
+def _logits_of(probabilities: Sequence[Tensor], head: Head) -> Tensor:
+    """Return logits (clips, outputs) that give the probabilities of each group of outputs."""
+    means = [part.clamp(min=_LEAST) for part in probabilities]
     if head.kind == "multi-label":
         return torch.logit(means[0], _LEAST)
     return torch.cat([mean.log() for mean in means], 1)

@@ -182,8 +182,14 @@ def decode_apart(chunk: DecodeChunk) -> Decoded:
     return decoded
 
 
-def decode(item: VideoItem, plan: DecodePlan) -> KeptFrames:
+def decode(item: VideoItem, plan: DecodePlan, *, square: bool = True) -> KeptFrames:
     """Return the middle ``plan.keep`` frames of an item.
+
+    Args:
+        item: the video, or a part of one.
+        plan: the part that is kept.
+        square: cut each frame to its centre square; otherwise frames are whole, the smaller side of
+            ``plan.side`` pixels.
 
     Raises:
         DataError: it cannot be read.
@@ -193,14 +199,18 @@ def decode(item: VideoItem, plan: DecodePlan) -> KeptFrames:
         if announced:
             begin, expected = _middle(item, plan, announced)
             frames = _kept(
-                item.video.frames(plan.fps, plan.side, start=begin, end=item.end, opened=opened), plan
+                item.video.frames(
+                    plan.fps, plan.side, start=begin, end=item.end, square=square, opened=opened
+                ),
+                plan,
             )
             if abs(len(frames) - expected) <= 1 and len(frames):
                 return KeptFrames(frames, begin, "")
     # The header is wrong about the length, or says nothing.
     measured = item.video.measure()
     begin, _ = _middle(item, plan, measured.duration)
-    frames = _kept(item.video.frames(plan.fps, plan.side, start=begin, end=item.end), plan)
+    stream = item.video.frames(plan.fps, plan.side, start=begin, end=item.end, square=square)
+    frames = _kept(stream, plan)
     if not len(frames):
         start = item.start or 0.0
         raise DataError(f"{item.path}: no frame from {start:g} s on: it ends at {measured.duration:.2f} s")

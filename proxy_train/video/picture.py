@@ -127,10 +127,24 @@ def picture(
     return np.ascontiguousarray(decoded.orientation.upright(pixels))
 
 
-def three_squares(pixels: Frame, size: int) -> Frame:
-    """Return the squares at the beginning, in the middle and at the end of a picture's long side.
+def three_corners(shape: tuple[int, ...], size: int) -> list[tuple[int, int]]:
+    """Return top and left of the squares at the beginning, in the middle and at the end of the long side.
 
-    The middle one is what is left if the picture is cut to its centre square, and that to ``size``.
+    The middle one is what is left if a picture is cut to its centre square, and that to ``size``.
+
+    Args:
+        shape: height and width of the picture in pixels, at least ``size``, and whatever follows.
+        size: pixels of a square's side.
+    """
+    height, width = shape[:2]
+    side = min(height, width)
+    across = (side - size) // 2
+    along = (0, (max(height, width) - side) // 2 + across, max(height, width) - size)
+    return [(across, at) if width >= height else (at, across) for at in along]
+
+
+def three_squares(pixels: Frame, size: int) -> Frame:
+    """Return the squares of ``three_corners``.
 
     Args:
         pixels: uint8 (height, width, 3), both at least ``size``.
@@ -139,9 +153,5 @@ def three_squares(pixels: Frame, size: int) -> Frame:
     Returns:
         uint8 (3, size, size, 3): left, centre and right, or top, centre and bottom.
     """
-    height, width, _ = pixels.shape
-    side = min(height, width)
-    across = (side - size) // 2
-    along = (0, (max(height, width) - side) // 2 + across, max(height, width) - size)
-    corners = [(across, at) if width >= height else (at, across) for at in along]
+    corners = three_corners(pixels.shape, size)
     return np.stack([pixels[top : top + size, left : left + size] for top, left in corners])

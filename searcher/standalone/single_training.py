@@ -23,7 +23,7 @@ from proxy_train.training.training import Training
 from proxy_train.training.training_run import LOG, EpochLine, TrainingRun
 from proxy_train.training.widths import narrowed
 from search_space.architecture.architecture import Architecture
-from search_space.errors import RecordError, SettingsError
+from search_space.errors import RecordError
 from search_space.files import write_json
 from search_space.network.allocator import retain_freed_memory
 from search_space.network.model import MoViNet, build
@@ -34,6 +34,15 @@ from searcher.evaluator.run_data import final_split, finished_metrics
 from searcher.objectives import Score, score_of
 from searcher.standalone.group_training import train_in_group
 
+__all__ = [
+    "CHECKPOINT",
+    "TRAINING_FILES",
+    "Recipe",
+    "SingleTraining",
+    "TrainedNetwork",
+    "TrainingListeners",
+    "train_single",
+]
 CHECKPOINT = "checkpoint"
 """Name of the folder of a training, beside what it results in."""
 TRAINING_FILES = (LATEST, BEST, LOG, "evaluation.json", "classes.json", "left_out.json")
@@ -172,18 +181,6 @@ class TrainedNetwork:
             for name, assessment in self.assessments.items()
         ]
         return "\n".join(parts)
-
-
-def parse_views(text: str) -> Views:
-    """Read ``CLIPSxCROPS``, such as ``10x3``.
-
-    Raises:
-        SettingsError: the text is of another form, or there are no such views.
-    """
-    clips, cross, crops = text.partition("x")
-    if not (cross and clips.isdigit() and crops.isdigit()):
-        raise SettingsError(f"--views cannot be {text!r}", hint="write CLIPSxCROPS, such as 10x3")
-    return Views(int(clips), int(crops))
 
 
 def train_single(

@@ -24,7 +24,6 @@ from searcher.standalone.single_training import (
     SingleTraining,
     TrainedNetwork,
     TrainingListeners,
-    parse_views,
     train_single,
 )
 
@@ -88,7 +87,7 @@ def test_the_best_weights_can_be_kept(videos: DataSettings, tmp_path: Path) -> N
 @pytest.mark.parametrize("views", ["10", "x3", "2x2", "0x1", "axb"])
 def test_views_that_make_no_sense_are_refused(views: str) -> None:
     with pytest.raises(SettingsError, match=r"CLIPSxCROPS|1 or 3 crops"):
-        parse_views(views)
+        Views.parse(views)
 
 
 @pytest.mark.parametrize("on_demand", [False, True])

@@ -1,0 +1,1 @@
+"""Published claims about MoViNets: what each says, the run that tests it, and the verdict."""
