@@ -44,10 +44,11 @@ from searcher.plan.job_plan import JobOutcome
 from searcher.record.records import Records
 from searcher.record.same_data import check_same_data
 from searcher.run.session import Session
-from searcher.run.supernet_job import supernet_spec
 from searcher.settings.checks import check_settings, check_teacher
 from searcher.settings.reading import load_settings
 from searcher.settings.settings import Settings
+from searcher.supernet.supernet_check import check_supernet
+from searcher.supernet.supernet_job import supernet_spec
 
 
 def run(settings: Settings, watcher: Watcher, address: str | None = None) -> Path:
@@ -71,6 +72,7 @@ def run(settings: Settings, watcher: Watcher, address: str | None = None) -> Pat
     data = open_data(settings, settings.space, watcher)
     space = settings.space.with_classes(len(data.classes))
     check_settings(settings, space, address=address)
+    check_supernet(settings)
     budgets = settings.family.budgets
     watcher.say(space_text(profile_space(space, budgets.macs if budgets else None)))
     with open_session(settings, data, watcher, address) as session:

@@ -45,6 +45,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "plan",
         "cluster",
         "evaluator settings",
+        "supernet",
         "run simulation standalone",
         "pilot",
         "testing",

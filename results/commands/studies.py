@@ -12,7 +12,7 @@ import typer
 def proxy_validity(
     settings: Annotated[str | None, typer.Argument(help="YAML file or preset (default: quickstart).")] = None,
     cheap: Annotated[
-        str, typer.Option(help="The cheap training: epochs=, share=, frames=, size=, width=")
+        str, typer.Option(help="The cheap training: epochs=, share=, frames=, size=, width=; or supernet")
     ] = "epochs=3",
     expensive: Annotated[
         str, typer.Option(help="The expensive training, which stands for the truth.")

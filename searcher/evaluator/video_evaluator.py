@@ -122,7 +122,9 @@ class VideoEvaluator:
         if job.repeats > 1:
             yield from together([self(training) for training in job.trainings])
             return
-        if job.purpose == "search" and self._shared is not None:
+        # In a study, only what is measured so has weights.
+        in_supernet = job.purpose == "search" or (job.purpose == "validity" and job.fidelity.weights)
+        if in_supernet and self._shared is not None:
             yield self._measure(job, self._shared)
             return
         for number, stage in enumerate(job.stages):
@@ -182,6 +184,8 @@ class VideoEvaluator:
         network = shared.network(job, data)
         figures = evaluate(network, data, device=self._device).by_name
         figures |= {"top1": figures.get("mean_ap", figures["top1"])}
+        if job.purpose == "validity":
+            save_weights(network, job.weights)
         if self._timed:
             figures |= self._latency(network, job)
         return EpochResult(job.fidelity.epochs, time.perf_counter() - started, figures)

@@ -35,10 +35,10 @@ from searcher.record.candidate import Candidate
 from searcher.record.records import Records
 from searcher.record.same_data import keep_same_data
 from searcher.run.run_log import RunLog
-from searcher.run.supernet_job import fine_tuning_recipe, supernet_job
 from searcher.settings.settings import Settings
 from searcher.strategies.registry import create_strategy
 from searcher.strategies.space_domain import SpaceDomain
+from searcher.supernet.supernet_job import fine_tuning_recipe, supernet_job
 
 _LOG = logging.getLogger(__name__)
 

@@ -38,6 +38,9 @@ from searcher.reliability import Reliability, TrainingResult, reliability
 from searcher.settings.checks import check_settings
 from searcher.settings.settings import Settings
 from searcher.standalone.relative_fidelity import RelativeFidelity
+from searcher.standalone.supernet_study import measured_by, with_supernet
+from searcher.supernet.supernet_check import STUDY
+from searcher.supernet.supernet_job import supernet_job, supernet_spec
 
 
 class StudiedNetwork(NamedTuple):
@@ -110,8 +113,8 @@ class Validity:
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON types."""
         return {
-            "cheap": asdict(self.cheap),
-            "dear": asdict(self.expensive),
+            "cheap": self.cheap.to_json(),
+            "dear": self.expensive.to_json(),
             "k": self.k,
             "saving": self.saving,
             "seeds": self.seeds,
@@ -209,6 +212,8 @@ def prepare_study(
             f"the cheap training, {cheap.text}, does not cost less than the expensive one, {expensive.text}",
             hint="give --cheap fewer epochs or smaller shares than --expensive",
         )
+    if cheap.shared:
+        settings, cheap = with_supernet(settings, cheap)
     if seeds < 1:
         raise SettingsError(f"{seeds} seeds train nothing", hint="give 1 or more; 2 tell the reliability")
     check_settings(settings)
@@ -244,7 +249,7 @@ def proxy_validity(study: Study, on_event: OnEvent = ignore) -> Validity:
     """
     settings, search = study.settings, study.settings.search
     identity = {key: value for key, value in settings.identity().items() if key != "search"}
-    spent = {"cheap": asdict(study.cheap), "dear": asdict(study.expensive)}
+    spent = {"cheap": study.cheap.to_json(), "dear": study.expensive.to_json()}
     identity |= {"macs": search.macs.model_dump(), **spent}
     classes = len(study.contents.classes)
     with (
@@ -252,19 +257,32 @@ def proxy_validity(study: Study, on_event: OnEvent = ignore) -> Validity:
         Cluster(Capacity(search.workers, search.cpus_per_trial, search.gpus_per_trial)) as cluster,
     ):
         keep_same_data(records, study.folder, study.contents)
-        plan = JobPlan(records, "validity", classes, study.jobs, workers=search.workers, on_event=on_event)
-        cluster.run(
-            plan,
-            video_evaluator(
-                study.stores,
-                settings.recipe,
-                requested_device(search.gpus_per_trial),
-                weights=settings.weights,
-            ),
+        evaluator = video_evaluator(
+            study.stores,
+            settings.recipe,
+            requested_device(search.gpus_per_trial),
+            weights=settings.weights,
+            supernet=supernet_spec(settings, classes, study.folder) if study.cheap.shared else None,
         )
+        jobs, shared = study.jobs, 0.0
+        if study.cheap.shared:
+            space = settings.space.with_classes(classes)
+            trained = JobPlan(
+                records, "supernet", classes, [supernet_job(settings, space, study.folder)], on_event=on_event
+            )
+            cluster.run(trained, evaluator)
+            jobs, shared = measured_by(trained.outcomes()[0], jobs)
+        plan = JobPlan(records, "validity", classes, jobs, workers=search.workers, on_event=on_event)
+        cluster.run(plan, evaluator)
         outcomes = plan.outcomes()
     validity = summarise(
-        outcomes, study.cheap, study.expensive, classes, seeds=study.seeds, seed=settings.seed
+        outcomes,
+        study.cheap,
+        study.expensive,
+        classes,
+        seeds=study.seeds,
+        seed=settings.seed,
+        shared_seconds=shared,
     )
     write_json(study.folder / "validity.json", validity.to_json())
     return validity
@@ -272,7 +290,7 @@ def proxy_validity(study: Study, on_event: OnEvent = ignore) -> Validity:
 
 def _folder(settings: Settings) -> Path:
     """Return the folder of a run's study."""
-    return settings.run_dir.absolute() / "validity"
+    return settings.run_dir.absolute() / STUDY
 
 
 def _jobs(
@@ -309,6 +327,7 @@ def summarise(
     *,
     seeds: int = 1,
     seed: int = 0,
+    shared_seconds: float = 0.0,
 ) -> Validity:
     """Return the result of a study.
 
@@ -320,6 +339,7 @@ def summarise(
         classes: number of classes of the data set.
         seeds: number of trainings of each network each way.
         seed: seed of the confidence intervals.
+        shared_seconds: time of the supernet's training, of which every network has a part.
 
     Raises:
         SettingsError: fewer than 5 networks could be trained both ways.
@@ -354,8 +374,11 @@ def summarise(
         for name, values in (("cheap training", low), ("multiply-adds", macs), ("parameters", parameters))
     }
     spent = [float(np.mean(side)) for side in seconds]
+    spent[0] += shared_seconds / (len(rows) * seeds)
     saving = spent[1] / spent[0] if spent[0] else math.nan
-    reliabilities = reliability(trainings[0]), reliability(trainings[1])
+    # One supernet gives a network the same accuracy every time, which says nothing of its reliability.
+    cheap_reliability = None if cheap.shared else reliability(trainings[0])
+    reliabilities = cheap_reliability, reliability(trainings[1])
     score = score_of(outcome.measurement.metrics for outcome in outcomes)
     return Validity(
         cheap, expensive, tuple(rows), agreements, k, tuple(failed), saving, seeds, reliabilities, score

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from proxy_train.fidelity import Fidelity
 from search_space.architecture.parts import ClipShape
 from search_space.errors import SettingsError
+
+SUPERNET = "supernet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class RelativeFidelity:
         frames: share of the frames of the network's own clip.
         size: share of the side of the network's own clip.
         width: share of the network's channels.
+        shared: whether it is a supernet's training, of whose epochs every network has a part.
 
     Raises:
         SettingsError: a number is out of range.
@@ -30,9 +33,10 @@ class RelativeFidelity:
     frames: float = 1.0
     size: float = 1.0
     width: float = 1.0
+    shared: bool = False
 
     def __post_init__(self) -> None:
-        for part in fields(self):
+        for part in fields(self)[:-1]:
             value = getattr(self, part.name)
             if not (value >= 1 if part.name == "epochs" else 0 < value <= 1):
                 raise SettingsError(
@@ -42,12 +46,14 @@ class RelativeFidelity:
 
     @classmethod
     def parse(cls, text: str) -> RelativeFidelity:
-        """Read ``epochs=4,share=0.5,width=0.5``.
+        """Read ``epochs=4,share=0.5,width=0.5``, or ``supernet``, whose epochs are those of the settings.
 
         Raises:
             SettingsError: the text is of another form.
         """
-        names = {part.name for part in fields(cls)}
+        if text.strip() == SUPERNET:
+            return cls(1, shared=True)
+        names = {part.name for part in fields(cls)[:-1]}
         try:
             pairs = dict(part.strip().split("=") for part in text.split(","))
             values: dict[str, Any] = {k: int(v) if k == "epochs" else float(v) for k, v in pairs.items()}
@@ -56,20 +62,31 @@ class RelativeFidelity:
         if "epochs" not in values or not values.keys() <= names:
             raise SettingsError(
                 f"{text!r} is not a fidelity",
-                hint="write epochs=4, and optionally share=, frames=, size=, width= from 0 to 1",
+                hint="write epochs=4, and optionally share=, frames=, size=, width= from 0 to 1; or supernet",
             )
         return cls(**values)
 
     @property
     def work(self) -> float:
-        """About the work of a training, where one epoch of the whole is 1: channels count twice."""
+        """About the work of a training, where one epoch of the whole is 1: channels count twice.
+
+        That of a network in a supernet is 0: it is only measured.
+        """
+        if self.shared:
+            return 0.0
         return self.epochs * self.share * self.frames * self.size**2 * self.width**2
 
     @property
     def text(self) -> str:
         """The fidelity as ``parse`` reads it, without shares of 1."""
-        parts = {part.name: getattr(self, part.name) for part in fields(self)}
+        if self.shared:
+            return SUPERNET
+        parts = {part.name: getattr(self, part.name) for part in fields(self)[:-1]}
         return ",".join(f"{k}={v:g}" for k, v in parts.items() if k == "epochs" or v != 1)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON types; what is not shared says so by leaving it out."""
+        return {key: value for key, value in asdict(self).items() if key != "shared" or value}
 
     def fidelity(self, clip: ClipShape) -> Fidelity:
         """Return the fidelity for a network that is made for ``clip``."""

@@ -22,9 +22,9 @@ from searcher.evaluator.shared_weights import digest_of
 from searcher.evaluator.video_evaluator import VideoEvaluator, video_evaluator
 from searcher.plan.job import Job
 from searcher.run.session import Session
-from searcher.run.supernet_job import supernet_job, supernet_spec
 from searcher.settings.reading import load_settings
 from searcher.settings.settings import Settings
+from searcher.supernet.supernet_job import supernet_job, supernet_spec
 from searcher.testing.domains import SPACE
 from tests.proxy_train.moving_videos import write_motions
 from tests.searcher.pilot.on_videos import Serial, session_on, settings_on

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from proxy_train.fidelity import Fidelity
@@ -11,33 +12,36 @@ from searcher.plan.job import Job, job_folder
 from searcher.settings.settings import Settings
 
 
-def supernet_job(settings: Settings, space: SearchSpace) -> Job:
+def supernet_job(settings: Settings, space: SearchSpace, folder: Path | None = None) -> Job:
     """Return the training of a run's shared weights; its architecture is the largest network's.
 
     Args:
         settings: settings of a run with a supernet.
         space: search space with the data set's number of classes.
+        folder: folder of checkpoints; by default the run's.
     """
     assert settings.supernet is not None, "asked for only where there is one"
     largest, epochs, seed = space.largest(), settings.supernet.epochs, settings.seed
-    run_dir, clip, weights = settings.run_dir.absolute(), largest.input, settings.inherited
-    folder = job_folder(run_dir, largest.digest, seed, "supernet", epochs=epochs, origin=(weights,))
+    run_dir = settings.run_dir.absolute() if folder is None else folder
+    clip, weights = largest.input, settings.inherited
+    own = job_folder(run_dir, largest.digest, seed, "supernet", epochs=epochs, origin=(weights,))
     fidelity = Fidelity(epochs, clip.frames, clip.size, weights=weights)
-    return Job(largest, fidelity, seed, "supernet", folder)
+    return Job(largest, fidelity, seed, "supernet", own)
 
 
-def supernet_spec(settings: Settings, classes: int) -> SupernetSpec | None:
+def supernet_spec(settings: Settings, classes: int, folder: Path | None = None) -> SupernetSpec | None:
     """Return what the evaluator of a run knows of its supernet; None if the run has none.
 
     Args:
         settings: settings of the run.
         classes: number of classes of the data set.
+        folder: folder of checkpoints; by default the run's, which may be in an object store.
     """
     if settings.supernet is None:
         return None
     space = settings.space.with_classes(classes)
-    weights = supernet_job(settings, space).weights
-    return SupernetSpec(space, settings.supernet, weights, settings.mirror())
+    weights = supernet_job(settings, space, folder).weights
+    return SupernetSpec(space, settings.supernet, weights, settings.mirror() if folder is None else None)
 
 
 def fine_tuning_recipe(settings: Settings) -> dict[str, Any]:

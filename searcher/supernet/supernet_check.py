@@ -1,0 +1,55 @@
+"""The check of a study of a supernet, before a search rests on it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from search_space.errors import RecordError, SettingsError
+from search_space.json_files import read_json
+from searcher.settings.settings import Settings
+
+STUDY = "validity"
+"""Name of the folder of a run's study, and of its result without the suffix."""
+
+
+def check_supernet(settings: Settings) -> None:
+    """Refuse a search by a supernet whose study says that it tells no more than the costs.
+
+    A run without a study is not refused.
+
+    Args:
+        settings: settings of the run.
+
+    Raises:
+        SettingsError: among networks of like cost, the supernet's accuracies agree no better with those of
+            trainings than the multiply-adds do.
+        RecordError: the study's result is damaged.
+    """
+    file = settings.run_dir.absolute() / STUDY / f"{STUDY}.json"
+    if settings.supernet is None or not file.is_file():
+        return
+    told, costs = _agreements(file)
+    if told is None or (not math.isnan(told) and told > costs):
+        return
+    raise SettingsError(
+        f"{file}: among networks of like cost the supernet ranks as trainings do by tau {told:.2f}, the"
+        f" multiply-adds by {costs:.2f}: a search by it would find nothing that costs do not tell",
+        hint="train it longer (supernet.epochs) and study it again, or search by short trainings (leave"
+        " supernet out)",
+    )
+
+
+def _agreements(file: Path) -> tuple[float | None, float]:
+    """Return tau at like cost of the supernet, None if the study had none, and of the multiply-adds."""
+    damaged = "delete it, and study the supernet again: movinas proxy-validity --cheap supernet"
+    content = read_json(file, dict[str, Any], error=RecordError, hint=damaged)
+    try:
+        if not content["cheap"].get("shared", False):
+            return None, 0.0
+        ranks = content["agreements"]
+        told, costs = (ranks[name]["within"] for name in ("cheap training", "multiply-adds"))
+        return float(math.nan if told is None else told), float(0.0 if costs is None else costs)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise RecordError(f"{file}: not the result of a study: {error!r}", hint=damaged) from error
