@@ -3,9 +3,9 @@
     OMP_NUM_THREADS=1 python -m benchmarks.one_shot --seeds 0 1 2 3 4
 
 For each seed, the search is run with short trainings and with a supernet, in turn, each with its
-confirmation. The CPU time is that of this process, everything counted. The hypervolume is that of the confirmed means of
-accuracy, in one box for both: the space's range of multiply-adds on a logarithmic scale. Interrupted, the
-same command goes on; several processes may share the work by other seeds.
+confirmation. The CPU time is that of this process, everything counted. The hypervolume is that of the
+confirmed means of accuracy, in one box for both: the space's range of multiply-adds on a logarithmic scale.
+Interrupted, the same command goes on; several processes may share the work by other seeds.
 """
 
 from __future__ import annotations

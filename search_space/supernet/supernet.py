@@ -29,8 +29,10 @@ from search_space.network.pool_head import PoolHead
 from search_space.space.space import SearchSpace
 
 KernelSharing = Literal["own", "cropped"]
-KEPT = 16
+KEPT = 32
 """Weights in layers that are kept built, as a multiple of the shared ones: building them takes time."""
+MOST_KEPT = 2**26
+"""Largest number of weights in layers that are kept built: 256 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +252,7 @@ class Supernet(nn.Module):
         part = _Part(module, [(value, self._place(full, value, kernels)) for full, value in named])
         self._parts[key] = part
         self._kept += part.size
-        while self._kept > KEPT * self.parameter_count and len(self._parts) > 1:
+        while self._kept > min(KEPT * self.parameter_count, MOST_KEPT) and len(self._parts) > 1:
             self._kept -= self._parts.popitem(last=False)[1].size
         return part
 
