@@ -118,7 +118,9 @@ def main() -> None:
 
 @app.command()
 def search(
-    settings: Annotated[str | None, typer.Argument(help="YAML file or preset (default: quickstart).")] = None,
+    settings: Annotated[
+        str | None, typer.Argument(help="YAML file or preset (default: quickstart; trainings with --data).")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run and its folder.")] = None,
     output: Annotated[Path | None, typer.Option(help="Folder that holds all runs.")] = None,
     workers: Annotated[int | None, typer.Option(help="Number of trainings at a time.")] = None,

@@ -78,8 +78,8 @@ def search(settings: Settings, work: Path) -> dict[str, Any]:
 def main() -> None:
     """Run both searches for each seed, and print a line for each and the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--short", default="quickstart", help="settings with short trainings")
-    parser.add_argument("--shared", default="one-shot", help="settings with a supernet")
+    parser.add_argument("--short", default="trainings", help="settings with short trainings")
+    parser.add_argument("--shared", default="quickstart", help="settings with a supernet")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--work", type=Path, default=Path("build/one-shot"))
     options = parser.parse_args()

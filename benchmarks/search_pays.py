@@ -1,6 +1,6 @@
 """Whether a search pays: the networks that several methods choose in equal CPU time, all trained alike.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.search_pays --data quickstart --minutes 30 --searches 5
+    OMP_NUM_THREADS=1 python -m benchmarks.search_pays --data trainings --minutes 30 --searches 5
 
 ``search`` is the search as the settings say, with its confirmation. ``random`` is the same pipeline with
 stratified random proposals and no seeds. ``plain`` is what Optuna and Ray give without this project: multi-
@@ -323,7 +323,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", default="quickstart", help="settings file or preset, of any kind of data")
+    parser.add_argument("--data", default="trainings", help="settings file or preset, of any kind of data")
     parser.add_argument("--work", type=Path, default=Path("runs/search_pays"), help="folder of all results")
     parser.add_argument("--minutes", type=float, default=30.0, help="CPU minutes of a search")
     parser.add_argument("--searches", type=int, default=5, help="searches of each method")

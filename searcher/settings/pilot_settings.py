@@ -81,7 +81,7 @@ def without_schedule(data: dict[str, Any], keep: Collection[str]) -> dict[str, A
     dropped = (dropped | {"search.strategy", "search.reduction"}) - set(keep)
     left: dict[str, Any] = {}
     for part, content in data.items():
-        if part == "pilot" and "pilot" not in keep:
+        if part in ("pilot", "supernet") and part not in keep:
             continue
         if isinstance(content, dict):
             left[part] = {name: value for name, value in content.items() if f"{part}.{name}" not in dropped}

@@ -15,6 +15,8 @@ from searcher.settings.pilot_settings import without_schedule
 from searcher.settings.settings import Settings
 
 DEFAULT = "quickstart"
+OF_OTHER_VIDEOS = "trainings"
+"""Preset for videos of one's own, where none is named: a pilot shows first that networks learn from them."""
 _PRESETS = Path(__file__).parents[1] / "presets"
 
 
@@ -27,13 +29,14 @@ def load_settings(source: str | Path | None = None, overrides: Mapping[str, Any]
     """Read settings from a YAML file, a preset, or the embedded default.
 
     Args:
-        source: path of a file, or name of a preset; None for ``quickstart``.
+        source: path of a file, or name of a preset; None for ``quickstart``, or for ``trainings`` if the
+            overrides name other videos, rungs, repeats or a pilot.
         overrides: values by dotted key, such as ``{"search.trials": 8}``, which replace those of the file.
 
     Raises:
         SettingsError: the file cannot be read, a key is unknown or repeated, or a value is wrong.
     """
-    name = DEFAULT if source is None else str(source)
+    name = _default(overrides or {}) if source is None else str(source)
     path = _PRESETS / f"{name}.yaml" if name in preset_names() else Path(name).expanduser()
     try:
         document = read_yaml(path.read_text(encoding="utf-8"), str(path))
@@ -50,6 +53,12 @@ def load_settings(source: str | Path | None = None, overrides: Mapping[str, Any]
     for key, value in (overrides or {}).items():
         _override(data, key, value)
     return parse_settings(Document(document.source, data, document.lines), overrides or {})
+
+
+def _default(overrides: Collection[str]) -> str:
+    """Return the preset of a search of which only the overrides are given."""
+    others = {"data", "data.kind", "data.root", "search.rungs", "search.repeats", "pilot"}
+    return DEFAULT if others.isdisjoint(overrides) else OF_OTHER_VIDEOS
 
 
 def parse_settings(document: Document, overrides: Collection[str] = ()) -> Settings:

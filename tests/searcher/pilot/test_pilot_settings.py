@@ -77,6 +77,7 @@ def test_what_is_not_given_is_planned_for_a_time(tmp_path: Path) -> None:
 def test_a_preset_is_no_wish_where_a_time_is_given() -> None:
     plain, timed = load_settings("quickstart"), load_settings("quickstart", {"hours": 8.0})
     assert plain.open_keys == () and set(timed.open_keys) == SEARCH | REST
+    assert plain.supernet is not None and timed.supernet is None
     assert timed.search.strategy == "predictor" and timed.pilot == PilotSettings()
     assert timed.data == plain.data and timed.space.digest == plain.space.digest
     given = load_settings(None, {"hours": 8.0, "search.trials": 99})
