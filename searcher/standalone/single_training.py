@@ -101,7 +101,7 @@ class SingleTraining:
         if self.weights is not None:
             facts["weights of"] = InitialWeights(self.weights).name
         if self.teacher is not None:
-            facts["teacher"] = self.teacher.weights.name
+            facts["teacher"] = self.teacher.name
         return facts
 
     def run_over(self, data: PreparedData) -> TrainingRun:
