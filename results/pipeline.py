@@ -196,6 +196,7 @@ def _family_training(settings: Settings, data: RunData, outcomes: Mapping[str, J
             "data set": data.dataset.name,
             "epochs": settings.family.epochs,
             "accuracy measured on": f"{data.final_split} split",
+            **settings.origins(),
         },
     )
 

@@ -329,6 +329,11 @@ class Settings(SettingsModel):
         """Digest of ``family.teacher`` as a fidelity has it; empty without one."""
         return "" if self.family.teacher is None else _digest_of(self.family.teacher)[:8]
 
+    def origins(self) -> dict[str, str]:
+        """Return the names of inherited weights and of a teacher, for people, if there are any."""
+        given = {"inherits from": self.weights, "teacher": self.family.teacher}
+        return {key: Path(text).name for key, text in given.items() if text is not None}
+
     def objectives(self) -> Objectives:
         """Return the objectives and soft constraints of the search."""
         return Objectives(self.search.objectives, self.search.constraints)
