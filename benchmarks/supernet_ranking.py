@@ -66,6 +66,7 @@ def main() -> None:
     near = np.abs(np.subtract.outer(macs, macs)) <= np.log(LIKE)
     accuracy = final.loc[digests].to_numpy(dtype=np.float64)
     table = video_table(1)
+    assert table.worth is not None, "this table has one"
     worth = np.array([dict(zip(table.digests, table.worth, strict=True))[digest] for digest in digests])
 
     def like(one: Floats, two: Floats) -> float:
