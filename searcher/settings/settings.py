@@ -260,7 +260,7 @@ class Settings(SettingsModel):
     @model_validator(mode="before")
     @classmethod
     def _measured_once(cls, data: Any) -> Any:
-        return with_one_rung(data) if isinstance(data, dict) and data.get("supernet") is not None else data
+        return with_one_rung(data) if isinstance(data, dict) else data
 
     @model_validator(mode="after")
     def _the_pilot_plans(self) -> Self:
