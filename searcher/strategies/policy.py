@@ -29,10 +29,8 @@ class PolicySampling(Strategy):
         if not self._policy:
             return super().propose(history, taken)
         rng = np.random.default_rng([self.seed, len(history)])
-        if history:
-            design = self.idea(history, rng)
-        else:
-            design = self.domain.project([int(np.argmax(row)) for row in self._policy], rng)
+        best = self.domain.project([int(np.argmax(row)) for row in self._policy], rng)
+        design = self.idea(history, rng) if best.digest in taken else best
         return self._new_design(design, taken, len(history), rng)
 
     def idea(self, history: Sequence[Observation], rng: np.random.Generator) -> Design:

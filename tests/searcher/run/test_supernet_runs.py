@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Measurement, Purpose
+from proxy_train.supernet.tunas import CONTROLLER
 from search_space.errors import MovinasError, RecordError, SettingsError
 from search_space.network.model import build
 from search_space.network.weights import save_weights
@@ -26,7 +27,7 @@ from searcher.run.session import Session
 from searcher.settings.reading import load_settings
 from searcher.settings.settings import Settings
 from searcher.supernet.supernet_check import require_learnt
-from searcher.supernet.supernet_job import supernet_job, supernet_spec
+from searcher.supernet.supernet_job import read_policy, supernet_job, supernet_spec
 from searcher.testing.domains import SPACE
 from tests.proxy_train.moving_videos import write_motions
 from tests.searcher.pilot.on_videos import Serial, session_on, settings_on
@@ -182,6 +183,12 @@ def test_several_processes_train_shared_weights(videos: Path, tmp_path: Path) ->
         ({"search": {"repeats": 2}}, "with the same weights: leave search.repeats out"),
         ({"pilot": {"networks": 3}}, "a pilot trains single networks: leave it out"),
         ({"hours": 2}, "hours plans short trainings"),
+        ({"search": {"strategy": "tunas"}}, "strategy tunas and supernet.target belong together"),
+        ({"supernet": {"target": 1e6}}, "strategy tunas and supernet.target belong together"),
+        (
+            {"search": {"strategy": "tunas"}, "supernet": None},
+            "strategy tunas needs a supernet with a target",
+        ),
         ({"supernet": {"epochs": 0}}, "supernet.epochs"),
         ({"supernet": {"kernel": "own"}}, "kernel: there is no such setting"),
     ],
@@ -243,3 +250,27 @@ def test_few_clips_tell_nothing(videos: Path, tmp_path: Path) -> None:
     with session_on(settings_of(videos, tmp_path)) as (session, data):
         session.records.append(measured(0.25, "supernet"))
         require_learnt(session.records, data.largest_store)
+
+
+def test_tunas_proposes_what_its_controller_has_learnt(videos: Path, tmp_path: Path) -> None:
+    target = 0.5 * sum(SPACE.macs_range())
+    settings = settings_of(
+        videos,
+        tmp_path,
+        search={"strategy": "tunas", "trials": 4, "workers": 1, "seeds": [], "startup": 2},
+        supernet={"epochs": 4, "target": target, "controller_rate": 0.5},
+    )
+    with session_on(settings, Serial()) as (session, data):
+        use_evaluator(session, data)
+        session.search()
+        job = supernet_job(settings, session.space)
+        written = json.loads((job.folder / CONTROLLER).read_text())
+        candidates = session.records.candidates()
+        assert candidates[0].architecture == written["architecture"]
+        assert len({each.digest for each in candidates}) == 4
+        policy = read_policy(job, session.space)
+        assert policy == written["policy"] and any(max(row) - min(row) > 1e-3 for row in policy)
+        for damage in ("{}", '{"policy": [[1.0]], "genes": []}'):
+            (job.folder / CONTROLLER).write_text(damage)
+            with pytest.raises(RecordError, match=r"controller\.json: not the policy of this space"):
+                read_policy(job, session.space)
