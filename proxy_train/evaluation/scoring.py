@@ -24,8 +24,8 @@ from search_space.errors import DataError
 from search_space.network.heads import Head
 
 _COLLECT = 50
-"""Videos after which garbage is collected: decoders are in circles of few Python objects and much memory, which
-Python would collect after thousands of videos."""
+"""Videos after which garbage is collected: decoders are in circles of few objects and much memory, which
+Python itself would collect after thousands of videos."""
 Logits = npt.NDArray[np.float32]
 
 
