@@ -314,7 +314,7 @@ def _train(wanted: SingleTraining, output: Path) -> None:
         recipe_yaml=wanted.recipe.text(),
         labels=trained.classes,
         metrics=trained.metrics,
-        trained={"seed": wanted.seed, **trained.facts},
+        trained={**wanted.facts, **trained.facts},
     )
     score = f"{trained.score.name} {100 * trained.metrics['top1']:.1f} %"
     terminal.say(f"{output}: {score} on {trained.data}'s {trained.split} split")

@@ -47,7 +47,7 @@ from searcher.run.session import Session
 from searcher.settings.checks import check_settings, check_teacher
 from searcher.settings.reading import load_settings
 from searcher.settings.settings import Settings
-from searcher.supernet.supernet_check import check_supernet
+from searcher.supernet.supernet_check import check_supernet, require_learnt
 from searcher.supernet.supernet_job import supernet_spec
 
 
@@ -85,8 +85,11 @@ def run(settings: Settings, watcher: Watcher, address: str | None = None) -> Pat
         if settings.supernet is not None:
             with watcher.phase("Supernet"):
                 session.train_supernet()
+            require_learnt(session.records, data.largest_store)
         with watcher.phase("Search"):
             session.search()
+        if settings.supernet is not None:
+            require_learnt(session.records, data.largest_store)
         with watcher.phase("Confirmation"):
             candidates = session.confirm()
         measurements = session.records.measurements("confirmation")
@@ -193,6 +196,7 @@ def _family_training(settings: Settings, data: RunData, outcomes: Mapping[str, J
             "data set": data.dataset.name,
             "epochs": settings.family.epochs,
             "accuracy measured on": f"{data.final_split} split",
+            **settings.origins(),
         },
     )
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from search_space.space.profile import SpaceProfile, profile_space, released_budgets
     from search_space.space.scaling import scale_space
     from search_space.space.space import SearchSpace
+    from search_space.supernet.supernet import Supernet
 else:
     from search_space.lazy_names import lazy_names
 
@@ -85,6 +86,7 @@ else:
         "search_space.space.profile": ("SpaceProfile", "profile_space", "released_budgets"),
         "search_space.space.scaling": ("scale_space",),
         "search_space.space.space": ("SearchSpace",),
+        "search_space.supernet.supernet": ("Supernet",),
     }
     __getattr__ = lazy_names(__name__, _MODULES)
 
@@ -119,6 +121,7 @@ __all__ = [
     "State",
     "StepModule",
     "Stopped",
+    "Supernet",
     "TemporalEnsemble",
     "build",
     "compare_with_fvcore",

@@ -33,6 +33,20 @@ class SupernetSettings(BaseModel):
         le=1,
         description="weight of the largest network's answers, as targets of the others",
     )
+    target: float | None = Field(
+        default=None,
+        gt=0,
+        description="multiply-adds that a controller learns to reach while the weights are trained, as TuNAS"
+        " does (strategy: tunas)",
+    )
+    penalty: float = Field(
+        default=-0.1,
+        lt=0,
+        description="weight of a network's relative distance from the target in the controller's reward",
+    )
+    controller_rate: float = Field(
+        default=0.02, gt=0, description="learning rate of the controller at first; it ends at 10 times that"
+    )
     kernels: Literal["own", "cropped"] = Field(
         default="cropped",
         description="whether each kernel has depthwise weights of its own, or small ones are a part of the"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -103,7 +104,7 @@ class SupernetTraining:
         self._ends = {clip: (part.largest(), part.smallest()) for clip, part in self._spaces.items()}
         self._batches = {
             # Clips of each shape in an order of their own.
-            clip: Batches(data, recipe, np.arange(len(data.split("train"))), seed + number, group)
+            clip: Batches(data, recipe, self._clips(data), seed + number, group)
             for number, (clip, data) in enumerate(self._stores.items())
         }
         self._optimizer = make_optimizer(self.supernet, recipe)
@@ -144,8 +145,7 @@ class SupernetTraining:
             Diverged: a loss became NaN or infinite.
             SettingsError: the last epoch is reached.
         """
-        if self.epoch >= self.settings.epochs:
-            raise SettingsError(f"this training ends after {self.settings.epochs} epochs")
+        self._require_unfinished()
         began, waited, total = time.perf_counter(), 0.0, torch.zeros((), device=self.device)
         first, rate = self.epoch * self.steps_an_epoch, 0.0
         with Prefetcher(self._epoch_batches()) as prefetched:
@@ -156,6 +156,14 @@ class SupernetTraining:
                 total += self._update(self._drawn(clip, first + number), batch, rate)
                 on_batch(number + 1, self.steps_an_epoch)
                 started = time.perf_counter()
+        return self._finish_epoch(total, rate, began, waited)
+
+    def _require_unfinished(self) -> None:
+        if self.epoch >= self.settings.epochs:
+            raise SettingsError(f"this training ends after {self.settings.epochs} epochs")
+
+    def _finish_epoch(self, total: Tensor, rate: float, began: float, waited: float) -> EpochReport:
+        """Count an epoch; report it by the sum of its updates' losses, and the times."""
         mean = float(total) / self.steps_an_epoch
         if not math.isfinite(mean):
             raise Diverged(f"the loss is {mean} in epoch {self.epoch + 1}", hint="lower recipe.learning_rate")
@@ -182,10 +190,27 @@ class SupernetTraining:
         if self.folder is None:
             return
         if self._group.leads:
-            tensors = {f"model.{name}": value for name, value in self.supernet.state_dict().items()}
-            tensors |= optimizer_tensors(self._optimizer)
-            write_checkpoint(self.folder, Checkpoint(tensors, {**self._identity(), "epoch": self.epoch}))
+            facts = {**self._identity(), "epoch": self.epoch}
+            write_checkpoint(self.folder, Checkpoint(self._tensors(), facts))
         self._group.wait()
+
+    def _clips(self, data: PreparedData) -> npt.NDArray[np.int64]:
+        """Return the indices of the training clips that the weights are trained on."""
+        return np.arange(len(data.split("train")), dtype=np.int64)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Return everything that changes from update to update."""
+        tensors = {f"model.{name}": value for name, value in self.supernet.state_dict().items()}
+        return tensors | optimizer_tensors(self._optimizer)
+
+    def _load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restore what ``_tensors`` returned."""
+        prefix = "model."
+        weights = {
+            name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)
+        }
+        self.supernet.load_state_dict(weights)
+        restore_optimizer(self._optimizer, tensors)
 
     def _epoch_batches(self) -> Iterator[tuple[ClipShape, Batch]]:
         """Yield the batches of an epoch, of every clip shape in turn."""
@@ -261,11 +286,7 @@ class SupernetTraining:
                     f"{self.folder}: holds a training with {key} {checkpoint.facts.get(key)}, not {value}",
                     hint="use another folder, or delete this one",
                 )
-        tensors = checkpoint.tensors.items()
-        prefix = "model."
-        weights = {name.removeprefix(prefix): value for name, value in tensors if name.startswith(prefix)}
-        self.supernet.load_state_dict(weights)
-        restore_optimizer(self._optimizer, checkpoint.tensors)
+        self._load(checkpoint.tensors)
         self.epoch = int(checkpoint.facts["epoch"])
 
     def _identity(self) -> dict[str, Any]:

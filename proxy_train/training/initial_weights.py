@@ -84,6 +84,11 @@ class InitialWeights:
                 content.update(opened.read(2**20))
         object.__setattr__(self, "digest", content.hexdigest()[:16])
 
+    @property
+    def name(self) -> str:
+        """Name for people, without the folders of this machine: the last part of the path, and the digest."""
+        return f"{self.path.name} ({self.digest[:8]})"
+
     def network(self, architecture: Architecture) -> MoViNet:
         """Return the trained network, with a classifier for the classes that it was trained on.
 

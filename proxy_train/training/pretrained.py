@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import PlainSerializer, PlainValidator
 from torch import Tensor
 
-from proxy_train.training.initial_weights import InitialWeights
+from proxy_train.training.initial_weights import WEIGHT_FILES, InitialWeights
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.by_name import read_architecture
 from search_space.errors import ArchitectureError, NetworkError, SettingsError
@@ -66,7 +67,7 @@ class Pretrained:
             content = read_json(config, dict[str, Any], error=NetworkError, hint=_HINT)
             architecture = Architecture.from_json(content.get("architecture"))
             named = tuple(map(str, content.get("labels", ())))
-            return cls(str(folder), (architecture,), InitialWeights(folder), named)
+            return cls(str(folder), (architecture,), _weights_in(folder), named)
         if not described.is_file():
             raise SettingsError(f"{folder}: there is no trained network, no {described.name}", hint=_HINT)
         content = read_json(described, dict[str, Any], error=NetworkError, hint=_HINT)
@@ -75,12 +76,20 @@ class Pretrained:
         if (folder / "member.json").is_file():
             member = read_json(folder / "member.json", dict[str, Any], error=NetworkError, hint=_HINT)
             labels = tuple(map(str, member.get("labels", ())))
-        return cls(str(folder), networks, InitialWeights(folder), labels)
+        return cls(str(folder), networks, _weights_in(folder), labels)
 
     @property
     def digest(self) -> str:
-        """Digest of the weights."""
-        return self.weights.digest
+        """Digest of the weights and nothing beside them, 16 hexadecimal digits."""
+        if not self.weights.path.is_file():
+            return self.weights.digest  # a TensorFlow checkpoint
+        with self.weights.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+    @property
+    def name(self) -> str:
+        """Name for people, without the folders of this machine."""
+        return f"{Path(self.text.rpartition('=')[2]).name} ({self.digest[:8]})"
 
     def load(self) -> MoViNet | Ensemble:
         """Return the network with its weights, for the classes that it was trained on, ready to evaluate.
@@ -92,7 +101,7 @@ class Pretrained:
             return self.weights.network(self.architectures[0]).eval()
         networks = [build(architecture, len(self.labels)) for architecture in self.architectures]
         ensemble = Ensemble(networks)
-        load_weights(ensemble, self.weights.path / "weights.safetensors")
+        load_weights(ensemble, self.weights.path)
         return ensemble.eval()
 
     def state(self) -> tuple[Mapping[str, Tensor], Architecture]:
@@ -105,6 +114,12 @@ class Pretrained:
         if not isinstance(network, MoViNet):
             raise NetworkError(f"{self.text} is an ensemble", hint="give one of its networks")
         return network.state_dict(), network.architecture
+
+
+def _weights_in(folder: Path) -> InitialWeights:
+    """Return the weights of a folder, by their file: what else is written there does not change them."""
+    files = (folder / name for name in WEIGHT_FILES)
+    return InitialWeights(next((file for file in files if file.is_file()), folder / WEIGHT_FILES[0]))
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def simulate(
         str, typer.Argument(help="Problem: synthetic, nasbench201-cifar10, a run's folder, ...")
     ] = "synthetic",
     strategy: Annotated[
-        list[str] | None, typer.Option(help="Strategy, repeat (default: all but gp).")
+        list[str] | None, typer.Option(help="Strategy, repeat (default: all but gp and tunas).")
     ] = None,
     evaluations: Annotated[int, typer.Option(min=1, help="Number of candidates in all.")] = 200,
     workers: Annotated[int, typer.Option(min=1, help="Number of trainings at a time.")] = 1,

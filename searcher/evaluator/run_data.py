@@ -102,6 +102,11 @@ class RunData:
         self.dataset.write_report(folder, tuple(sorted(broken)))
 
     @property
+    def largest_store(self) -> PreparedData:
+        """Prepared data of the largest clips."""
+        return self.stores[max(self.stores, key=lambda clip: (clip.size, clip.frames))]
+
+    @property
     def paths(self) -> dict[ClipShape, Path]:
         """Folders of the prepared data, by the shape of its clips."""
         return {clip: data.path for clip, data in (*self.stores.items(), *self.smaller.items())}

@@ -14,6 +14,7 @@ from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
 from proxy_train.supernet.settings import SupernetSettings
 from proxy_train.supernet.training import SupernetTraining, inherited
+from proxy_train.supernet.tunas import TunasTraining
 from proxy_train.training.initial_weights import WeightSource
 from search_space.architecture.parts import ClipShape
 from search_space.errors import RecordError
@@ -91,7 +92,8 @@ class SharedWeights:
         group: Group | None,
     ) -> SupernetTraining:
         """Return the training of the shared weights, which resumes from the job's folder."""
-        return SupernetTraining(
+        kind = SupernetTraining if self._spec.settings.target is None else TunasTraining
+        return kind(
             self._spec.space,
             stores,
             self._recipe,

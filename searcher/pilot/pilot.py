@@ -63,7 +63,7 @@ def run_pilot(session: Session, data: RunData) -> Findings:
     low, high = settings.window(space)
     networks = spread(space, low, high, settings.pilot.networks, settings.seed)
     networks.sort(key=lambda network: macs(network, space.classes))
-    store = data.stores[max(data.stores, key=lambda clip: (clip.size, clip.frames))]
+    store = data.largest_store
     task = task_of(settings, networks, store, (low, high), space.classes)
     plan = PilotPlan(
         session.records,

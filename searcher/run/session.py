@@ -36,9 +36,10 @@ from searcher.record.records import Records
 from searcher.record.same_data import keep_same_data
 from searcher.run.run_log import RunLog
 from searcher.settings.settings import Settings
+from searcher.strategies.policy import PolicySampling
 from searcher.strategies.registry import create_strategy
 from searcher.strategies.space_domain import SpaceDomain
-from searcher.supernet.supernet_job import fine_tuning_recipe, supernet_job
+from searcher.supernet.supernet_job import fine_tuning_recipe, read_policy, supernet_job
 
 _LOG = logging.getLogger(__name__)
 
@@ -212,9 +213,12 @@ class Session:
         low, high = self.settings.window(self.space)
         domain = SpaceDomain(self.space, self.settings.windows(self.space), search.objectives)
         self._begin(domain)
+        strategy = create_strategy(search.strategy, domain, seed=self.settings.seed, startup=search.startup)
+        if isinstance(strategy, PolicySampling) and self.settings.supernet is not None:
+            strategy.follow(read_policy(supernet_job(self.settings, self.space), self.space))
         plan = SearchPlan(
             self.records,
-            create_strategy(search.strategy, domain, seed=self.settings.seed, startup=search.startup),
+            strategy,
             ParetoHalving([rung.epochs for rung in search.rungs], search.reduction, low, high),
             self.space,
             CandidateTraining(

@@ -10,11 +10,16 @@ from proxy_train.supernet.settings import SupernetSettings
 def with_one_rung(data: dict[str, Any]) -> dict[str, Any]:
     """Return a run's settings, as given, with the one rung at which a supernet's candidates are measured.
 
-    There is no pilot then: it is about trainings of single networks.
+    Without a supernet nothing changes. With one there is no pilot: it is about trainings of single networks.
 
     Raises:
         ValueError: something is given that only short trainings have.
     """
+    if data.get("supernet") is None:
+        search = data.get("search")
+        if isinstance(search, dict) and search.get("strategy") == "tunas":
+            raise ValueError("strategy tunas needs a supernet with a target: supernet: {target: 3e6}")
+        return data
     given, default = data["supernet"], SupernetSettings.model_fields["epochs"].default
     if isinstance(given, SupernetSettings):
         given = given.model_dump()
@@ -30,6 +35,12 @@ def with_one_rung(data: dict[str, Any]) -> dict[str, Any]:
     if search.get("repeats") not in (None, 1):
         raise ValueError(
             "a supernet measures every candidate with the same weights: leave search.repeats out"
+        )
+    target = given.get("target") if isinstance(given, dict) else None
+    if (search.get("strategy") == "tunas") != (target is not None):
+        raise ValueError(
+            "strategy tunas and supernet.target belong together: give the multiply-adds that the network is"
+            " to have, or leave both out"
         )
     if data.get("pilot") not in (None, False):
         raise ValueError("a pilot trains single networks: leave it out with a supernet")

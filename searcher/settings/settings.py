@@ -35,6 +35,7 @@ from searcher.settings.values import (
     TrainedNetworkName,
     Window,
     Windows,
+    digest_of_network,
 )
 from searcher.strategies.registry import is_strategy_name, strategy_names
 
@@ -260,7 +261,7 @@ class Settings(SettingsModel):
     @model_validator(mode="before")
     @classmethod
     def _measured_once(cls, data: Any) -> Any:
-        return with_one_rung(data) if isinstance(data, dict) and data.get("supernet") is not None else data
+        return with_one_rung(data) if isinstance(data, dict) else data
 
     @model_validator(mode="after")
     def _the_pilot_plans(self) -> Self:
@@ -322,12 +323,17 @@ class Settings(SettingsModel):
     @property
     def inherited(self) -> str:
         """Digest of ``weights`` as a fidelity has it; empty if every training begins at random."""
-        return "" if self.weights is None else _digest_of(self.weights)[:8]
+        return "" if self.weights is None else digest_of_network(self.weights)[:8]
 
     @property
     def taught(self) -> str:
         """Digest of ``family.teacher`` as a fidelity has it; empty without one."""
-        return "" if self.family.teacher is None else _digest_of(self.family.teacher)[:8]
+        return "" if self.family.teacher is None else digest_of_network(self.family.teacher)[:8]
+
+    def origins(self) -> dict[str, str]:
+        """Return the names of inherited weights and of a teacher, for people, if there are any."""
+        given = {"inherits from": self.weights, "teacher": self.family.teacher}
+        return {key: Path(text).name for key, text in given.items() if text is not None}
 
     def objectives(self) -> Objectives:
         """Return the objectives and soft constraints of the search."""
@@ -348,7 +354,7 @@ class Settings(SettingsModel):
             exclude_defaults=True,
         )
         # Not known before the pilot has planned them; the record takes over the plan then.
-        known = {} if self.weights is None else {"weights": _digest_of(self.weights)}
+        known = {} if self.weights is None else {"weights": digest_of_network(self.weights)}
         search |= {
             key: "auto" for key in ("rungs", "startup", "repeats") if f"search.{key}" in self.open_keys
         }
@@ -389,11 +395,3 @@ class Settings(SettingsModel):
         for part, name in (key.split(".") for key in self.open_keys if key != "search.rungs"):
             del data[part][name]
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
-
-
-def _digest_of(network: str) -> str:
-    """Return the digest of a trained network's weights."""
-    # torch takes seconds to load, and most settings name no trained network.
-    from proxy_train.training.pretrained import Pretrained
-
-    return Pretrained.parse(network).digest

@@ -123,3 +123,11 @@ class Windows(SettingsModel):
     activation_bytes: Window = Field(
         default=Window(), description="bytes of activations at the peak of a clip"
     )
+
+
+def digest_of_network(network: str) -> str:
+    """Return the digest of a trained network's weights."""
+    # torch takes seconds to load, and most settings name no trained network.
+    from proxy_train.training.pretrained import Pretrained
+
+    return Pretrained.parse(network).digest

@@ -103,6 +103,16 @@ class SingleTraining:
         horizon = Fidelity(self.epochs, clip.frames, clip.size, self.share, self.width)
         object.__setattr__(self, "horizon", horizon)
 
+    @property
+    def facts(self) -> dict[str, str | int | float]:
+        """Seed, initial weights and teacher in a few words each."""
+        facts: dict[str, str | int | float] = {"seed": self.seed}
+        if self.weights is not None:
+            facts["weights of"] = InitialWeights(self.weights).name
+        if self.teacher is not None:
+            facts["teacher"] = self.teacher.name
+        return facts
+
     def run_over(self, data: PreparedData) -> TrainingRun:
         """Return the training over the prepared videos."""
         return TrainingRun(

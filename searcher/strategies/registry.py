@@ -17,6 +17,7 @@ _BUILT_IN = {
     "nsga2": "searcher.strategies.optuna_samplers:Nsga2",
     "nsga3": "searcher.strategies.optuna_samplers:Nsga3",
     "gp": "searcher.strategies.optuna_samplers:GaussianProcess",
+    "tunas": "searcher.strategies.policy:PolicySampling",
     "predictor": "searcher.strategies.predictor.predictor:Predictor",
 }
 _REGISTERED: dict[str, type[Strategy]] = {}

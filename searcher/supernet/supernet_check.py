@@ -1,4 +1,4 @@
-"""The check of a study of a supernet, before a search rests on it."""
+"""What a supernet has to have learnt before a search, or what follows it, rests on it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import math
 from pathlib import Path
 from typing import Any
 
+from proxy_train.evaluation.chance import chance_of
+from proxy_train.metric_names import TOP1
+from proxy_train.store.prepared_data import PreparedData
 from search_space.errors import RecordError, SettingsError
 from search_space.json_files import read_json
+from searcher.record.records import Records
 from searcher.settings.settings import Settings
 
 STUDY = "validity"
@@ -39,6 +43,43 @@ def check_supernet(settings: Settings) -> None:
         hint="train it longer (supernet.epochs) and study it again, or search by short trainings (leave"
         " supernet out)",
     )
+
+
+def require_learnt(records: Records, store: PreparedData) -> None:
+    """Refuse to go on where the shared weights have learnt nothing, or only some networks' part of them.
+
+    Where the validation clips are too few to tell, nothing is refused.
+
+    Args:
+        records: record of a run with a trained supernet.
+        store: prepared data of one of its clip shapes.
+
+    Raises:
+        SettingsError: the largest network's accuracy is no more than chance, or that of most candidates.
+    """
+    chance = chance_of(store)
+    if not chance.tells:
+        return
+    remedy = (
+        "train it longer (supernet.epochs), or leave supernet out: short trainings begin with a pilot, which"
+        " tells what is wrong; start it under another name, since this record keeps its supernet"
+    )
+    for largest in records.measurements("supernet"):
+        accuracy = largest.metrics.get(TOP1, math.nan)
+        if largest.status == "complete" and not chance.left_by(accuracy):
+            raise SettingsError(
+                f"the supernet has learnt nothing: its largest network reaches {accuracy:.1%}, chance"
+                f" {chance.level:.1%}",
+                hint=remedy,
+            )
+    found = [each.metrics[TOP1] for each in records.measurements("search") if each.status == "complete"]
+    learnt = sum(map(chance.left_by, found))
+    if learnt < len(found) / 2:
+        raise SettingsError(
+            f"of {len(found)} candidates only {learnt} do better in the supernet than chance"
+            f" ({chance.level:.1%}): their order says nothing",
+            hint=remedy,
+        )
 
 
 def _agreements(file: Path) -> tuple[float | None, float]:

@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from proxy_train.fidelity import Fidelity
+from proxy_train.supernet.tunas import CONTROLLER
+from search_space.errors import RecordError
+from search_space.json_files import read_json
 from search_space.space.space import SearchSpace
 from searcher.evaluator.shared_weights import SupernetSpec
 from searcher.plan.job import Job, job_folder
@@ -42,6 +45,26 @@ def supernet_spec(settings: Settings, classes: int, folder: Path | None = None) 
     space = settings.space.with_classes(classes)
     weights = supernet_job(settings, space, folder).weights
     return SupernetSpec(space, settings.supernet, weights, settings.mirror() if folder is None else None)
+
+
+def read_policy(job: Job, space: SearchSpace) -> list[list[float]]:
+    """Return the policy that a controller has learnt: probabilities of each gene's choices.
+
+    Args:
+        job: training of the shared weights, which has ended.
+        space: search space.
+
+    Raises:
+        RecordError: the file is missing, damaged, or of another space.
+    """
+    hint = "delete the folder; the supernet is then trained again"
+    file = job.folder / CONTROLLER
+    content = read_json(file, dict[str, Any], error=RecordError, hint=hint)
+    policy = content.get("policy")
+    fits = isinstance(policy, list) and [len(row) for row in policy] == [g.choices for g in space.genes]
+    if not fits or content.get("genes") != [gene.name for gene in space.genes]:
+        raise RecordError(f"{file}: not the policy of this space", hint=hint)
+    return [[float(value) for value in row] for row in policy or []]
 
 
 def fine_tuning_recipe(settings: Settings) -> dict[str, Any]:

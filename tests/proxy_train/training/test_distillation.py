@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 
 from proxy_train.data.digit_scenes import CLASSES
 from proxy_train.fidelity import Fidelity
@@ -79,6 +80,23 @@ def test_a_teacher_gives_its_logits_in_the_order_of_the_data(
     logits = teacher.logits(clips)
     assert not logits.requires_grad and not network.training
     torch.testing.assert_close(logits, network(clips).detach().flip(1))
+
+
+def test_a_teacher_is_its_weights_and_nothing_beside_them(
+    small_architecture: Architecture, tmp_path: Path
+) -> None:
+    folder = write_teacher(tmp_path / "teacher", small_architecture)
+    digest = Pretrained.parse(folder).digest
+    (folder / "step.onnx").write_text("exported later")
+    assert Pretrained.parse(folder).digest == digest
+    tensors = load_file(folder / "weights.safetensors")
+    # The last bytes of the file, as of a network of which only the end was trained.
+    tensors[max(tensors)] += 1
+    save_file(tensors, folder / "weights.safetensors")
+    assert Pretrained.parse(folder).digest != digest
+    (folder / "weights.safetensors").unlink()
+    with pytest.raises(NetworkError, match=r"weights\.safetensors: there are no weights"):
+        Pretrained.parse(folder)
 
 
 def test_ensembles_teach_too(small_architecture: Architecture, tmp_path: Path) -> None:

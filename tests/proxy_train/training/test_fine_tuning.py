@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from proxy_train.fidelity import Fidelity
@@ -197,3 +201,53 @@ def test_impossible_values_name_their_key(key: str, value: float, tmp_path: Path
     (tmp_path / "recipe.yaml").write_text(f"{key}: {value}\n")
     with pytest.raises(SettingsError, match=rf"recipe\.yaml: {key}"):
         Recipe.from_yaml(tmp_path / "recipe.yaml")
+
+
+_WORKER = """
+import sys
+from torch import distributed
+from proxy_train.distributed import Group
+from proxy_train.training.training_run import TrainingRun
+meeting, rank, *runs = sys.argv[1:]
+distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=int(rank), world_size=2)
+for text in runs:
+    run = TrainingRun.from_json(text)
+    training = run.begin(group=Group.current())
+    run.finish(training)
+    print(training.epoch, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_processes_freeze_and_stop_together(
+    hopeless: TrainingRun, weights: InitialWeights, tmp_path: Path
+) -> None:
+    recipe = Recipe(
+        optimizer="sgd", learning_rate=0.1, weight_decay=0.1, batch_size=16, frozen_trunk_epochs=1
+    )
+    frozen = replace(
+        hopeless,
+        recipe=recipe,
+        horizon=Fidelity(1, 8, 32),
+        folder=tmp_path / "frozen",
+        initial=weights.path,
+    )
+    texts = [run.to_json() for run in (hopeless, frozen)]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", _WORKER, str(tmp_path / "meeting"), str(rank), *texts],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        for rank in range(2)
+    ]
+    assert [process.communicate(timeout=300)[0].split() for process in processes] == [["3", "1"]] * 2
+    written, begun = read_checkpoint(frozen.folder), load_file(weights.path)
+    assert written is not None
+    moved = {
+        name
+        for name, value in begun.items()
+        if not torch.equal(written.tensors[f"model.{name}"], value) and "classifier" not in name
+    }
+    assert moved == set(), "neither momentum nor weight decay moves a frozen weight"

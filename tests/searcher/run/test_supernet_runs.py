@@ -13,6 +13,8 @@ import torch
 from safetensors.torch import load_file
 
 from proxy_train.fidelity import Fidelity
+from proxy_train.measurement import Measurement, Purpose
+from proxy_train.supernet.tunas import CONTROLLER
 from search_space.errors import MovinasError, RecordError, SettingsError
 from search_space.network.model import build
 from search_space.network.weights import save_weights
@@ -24,7 +26,8 @@ from searcher.plan.job import Job
 from searcher.run.session import Session
 from searcher.settings.reading import load_settings
 from searcher.settings.settings import Settings
-from searcher.supernet.supernet_job import supernet_job, supernet_spec
+from searcher.supernet.supernet_check import require_learnt
+from searcher.supernet.supernet_job import read_policy, supernet_job, supernet_spec
 from searcher.testing.domains import SPACE
 from tests.proxy_train.moving_videos import write_motions
 from tests.searcher.pilot.on_videos import Serial, session_on, settings_on
@@ -180,6 +183,12 @@ def test_several_processes_train_shared_weights(videos: Path, tmp_path: Path) ->
         ({"search": {"repeats": 2}}, "with the same weights: leave search.repeats out"),
         ({"pilot": {"networks": 3}}, "a pilot trains single networks: leave it out"),
         ({"hours": 2}, "hours plans short trainings"),
+        ({"search": {"strategy": "tunas"}}, "strategy tunas and supernet.target belong together"),
+        ({"supernet": {"target": 1e6}}, "strategy tunas and supernet.target belong together"),
+        (
+            {"search": {"strategy": "tunas"}, "supernet": None},
+            "strategy tunas needs a supernet with a target",
+        ),
         ({"supernet": {"epochs": 0}}, "supernet.epochs"),
         ({"supernet": {"kernel": "own"}}, "kernel: there is no such setting"),
     ],
@@ -202,3 +211,66 @@ def test_the_supernet_is_part_of_what_a_run_is(videos: Path, tmp_path: Path) -> 
     other = settings_of(videos, tmp_path, supernet={"epochs": 3, "networks": 1})
     with pytest.raises(SettingsError, match="supernet"), session_on(other):
         pass
+
+
+def measured(accuracy: float, purpose: Purpose) -> Measurement:
+    """Return a measurement of the smallest network."""
+    small = SPACE.smallest()
+    costs = {"macs": 1e5, "parameters": 1e4, "state_bytes": 1e3, "activation_bytes": 1e3}
+    metrics = {"top1": accuracy, "top5": accuracy, "loss": 1.0, **costs}
+    return Measurement(small.digest, small.text, Fidelity(2, 8, 16), 0, purpose, "complete", metrics)
+
+
+@pytest.mark.parametrize(
+    ("largest", "candidates", "said"),
+    [
+        (0.25, [], r"learnt nothing: its largest network reaches 25\.0%, chance 25\.0%"),
+        (0.9, [0.9, 0.25, 0.25], r"of 3 candidates only 1 do better in the supernet than chance"),
+        (0.9, [0.9, 0.8, 0.25], ""),
+        (0.9, [], ""),
+    ],
+)
+def test_a_run_goes_on_only_with_weights_that_have_learnt(
+    largest: float, candidates: list[float], said: str, tmp_path: Path
+) -> None:
+    write_motions(tmp_path / "videos", train=2, val=16)
+    with session_on(settings_of(tmp_path / "videos", tmp_path)) as (session, data):
+        found: list[tuple[Purpose, float]] = [("supernet", largest)]
+        found += [("search", accuracy) for accuracy in candidates]
+        for seed, (purpose, accuracy) in enumerate(found):
+            session.records.append(replace(measured(accuracy, purpose), seed=seed))
+        if said:
+            with pytest.raises(SettingsError, match=said):
+                require_learnt(session.records, data.largest_store)
+        else:
+            require_learnt(session.records, data.largest_store)
+
+
+def test_few_clips_tell_nothing(videos: Path, tmp_path: Path) -> None:
+    with session_on(settings_of(videos, tmp_path)) as (session, data):
+        session.records.append(measured(0.25, "supernet"))
+        require_learnt(session.records, data.largest_store)
+
+
+def test_tunas_proposes_what_its_controller_has_learnt(videos: Path, tmp_path: Path) -> None:
+    target = 0.5 * sum(SPACE.macs_range())
+    settings = settings_of(
+        videos,
+        tmp_path,
+        search={"strategy": "tunas", "trials": 4, "workers": 1, "seeds": [], "startup": 2},
+        supernet={"epochs": 4, "target": target, "controller_rate": 0.5},
+    )
+    with session_on(settings, Serial()) as (session, data):
+        use_evaluator(session, data)
+        session.search()
+        job = supernet_job(settings, session.space)
+        written = json.loads((job.folder / CONTROLLER).read_text())
+        candidates = session.records.candidates()
+        assert candidates[0].architecture == written["architecture"]
+        assert len({each.digest for each in candidates}) == 4
+        policy = read_policy(job, session.space)
+        assert policy == written["policy"] and any(max(row) - min(row) > 1e-3 for row in policy)
+        for damage in ("{}", '{"policy": [[1.0]], "genes": []}'):
+            (job.folder / CONTROLLER).write_text(damage)
+            with pytest.raises(RecordError, match=r"controller\.json: not the policy of this space"):
+                read_policy(job, session.space)

@@ -56,6 +56,8 @@ def test_a_network_is_fine_tuned_for_other_classes_and_learns_from_a_teacher(
     assert f"{source} was trained on 7 classes, videos has 4: the classifier starts from scratch" in told
     assert "stopped after epoch 2 of 9: the score did not rise for 1 epochs" in " ".join(told.split())
     member = json.loads((tmp_path / "tuned" / "member.json").read_text())
+    assert member["trained"]["weights of"].startswith("source (") and "tmp" not in str(member["trained"])
+    assert member["trained"]["teacher"].startswith("teacher (")
     assert member["trained"]["epochs"] == 2 and member["trained"]["weights of epoch"] == 1
     model, _ = movinas.load_member(tmp_path / "tuned")
     theirs = build(NETWORK, 7, seed=5).state_dict()

@@ -60,6 +60,10 @@ class TestPredictor(StrategyContract):
     strategy = "predictor"
 
 
+class TestTunas(StrategyContract):
+    strategy = "tunas"
+
+
 class TestGaussianProcess(StrategyContract):
     """Optuna's Gaussian processes take seconds for each proposal beyond the startup."""
 
