@@ -62,12 +62,15 @@ def reproduce(
     """Test a published claim, from its data to a verdict; without a claim, list all with their state."""
     from results.commands.terminal import Terminal
     from results.commands.written_files import require_files
+    from results.evaluation.written import FILES
     from results.reproduction.claim import claim_named
     from results.reproduction.page import FILE as PAGE
     from results.reproduction.page import write_page
-    from results.reproduction.run import Changes, Reproduction, run_claim
-    from results.reproduction.verdict import FILE, Verification
+    from results.reproduction.request import RUN, Changes, Reproduction, owns
+    from results.reproduction.run import run_claim
+    from results.reproduction.verdict import FILE
     from search_space.architecture.parts import ClipShape
+    from searcher.standalone.score_record import HEADER
 
     terminal = Terminal()
     if claim is None:
@@ -77,13 +80,10 @@ def reproduce(
         return
     chosen, folder = claim_named(claim), output or RUNS / claim
 
-    def is_own(_: Path) -> bool:
-        try:
-            return Verification.read(folder).claim == chosen.id
-        except RecordError:
-            return False
-
-    require_files(folder, (FILE, PAGE), own=is_own, option="--output")
+    names = (FILE, PAGE, RUN) if chosen.data is None else (FILE, PAGE, RUN, HEADER, *FILES)
+    require_files(folder, names, own=lambda _: owns(folder, chosen), option="--output")
+    if data is not None and chosen.data is None:
+        raise SettingsError(f"--data: of no use for {claim}", hint="leave that out")
     changes = Changes(epochs, None if clip is None else ClipShape.parse(clip), side, views, recipe)
     settings = (
         None

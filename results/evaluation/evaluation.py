@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from results.evaluation.label_join import LabelJoin, OutputNames, join_labels
+from results.evaluation.label_join import LabelJoin, OutputNames, join_labels, require_agreement
 from results.evaluation.label_shift import ShiftGuard
 from results.evaluation.subject import Subject
 from results.provenance import versions
 from results.watcher import Watcher
 from search_space.errors import DataError, RecordError, SettingsError
 from search_space.network.heads import Head
+from searcher.cluster.machine import require_device
 from searcher.standalone.judged_videos import Assessment, JudgedVideos, Predictions, Views, figures_of
 from searcher.standalone.score_record import Scored, ScoreHeader, ScoreRecord
 from searcher.standalone.video_scoring import Scoring, score_all
@@ -57,12 +58,19 @@ class Evaluation:
         if len({subject.source + str(subject.weights) for subject in self.subjects}) < len(self.subjects):
             raise SettingsError("a network is given twice", hint="an ensemble is made of different networks")
 
+        if self.address is None:
+            require_device(self.device)
+
     def join(self) -> LabelJoin:
         """Return the join of the data set's classes with the networks' outputs.
 
         Raises:
-            DataError: names do not fit, or the networks of an ensemble have other outputs each.
+            DataError: names do not fit, contradict a network's own, or the networks of an ensemble have other
+                outputs each.
         """
+        for subject in self.subjects:
+            if self.names is not None and subject.names is not None:
+                require_agreement(self.names, subject.names)
         joins = [join_labels(self.videos, self.names or subject.names) for subject in self.subjects]
         if any(join.outputs != joins[0].outputs or join.groups != joins[0].groups for join in joins):
             raise DataError(
@@ -161,7 +169,8 @@ def hardware(device: str) -> dict[str, str | int]:
     if device.startswith("cuda"):
         import torch
 
-        name = torch.cuda.get_device_name(device)
+        if torch.cuda.is_available():  # else the machines of a cluster have them
+            name = torch.cuda.get_device_name(device)
     return {"machine": platform.machine(), "cpus": os.cpu_count() or 1, "device": name}
 
 
@@ -175,8 +184,9 @@ def evaluate_network(evaluation: Evaluation, watcher: Watcher) -> Evaluated:
     began, join = time.monotonic(), evaluation.join()
     head = Head(evaluation.videos.kind, join.groups)
     opened = [subject.opened(head, evaluation.device) for subject in evaluation.subjects]
-    for network in opened:
-        network(1, 0)  # wrong weights are refused before videos are decoded
+    for subject in evaluation.subjects:
+        # Wrong weights are refused before videos are decoded; the driver of a cluster may have no GPU.
+        subject.opened(head)(1, 0)
     headers = tuple(evaluation.header(subject, head) for subject in evaluation.subjects)
     watcher.say(join.note)
     logits, now = [], 0

@@ -153,6 +153,31 @@ def join_labels(videos: JudgedVideos, names: OutputNames | None) -> LabelJoin:
     return LabelJoin(names.names, tuple(found), (len(names.names),), True, note)
 
 
+def require_agreement(given: OutputNames, own: OutputNames) -> None:
+    """Refuse names that contradict those that a network has itself: others are fine, others' order is not.
+
+    Args:
+        given: names that the user gives.
+        own: names of the network.
+
+    Raises:
+        DataError: they are not as many, or the same names in another order.
+    """
+    if len(given.names) != len(own.names):
+        raise DataError(
+            f"{given.source} names {len(given.names)} outputs, and {own.source} has {len(own.names)}",
+            hint="it knows its names: leave --labels out",
+        )
+    moved = [n for n, at in given.numbers.items() if own.numbers.get(n, at) != at]
+    if moved and given.numbers.keys() == own.numbers.keys():
+        name = moved[0]
+        raise DataError(
+            f"{given.source}: {name!r} is output {given.numbers[name]}, and {own.source} has it as output "
+            f"{own.numbers[name]}",
+            hint="it knows its names: leave --labels out",
+        )
+
+
 def _quoted(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")
 

@@ -9,6 +9,7 @@ from results.evaluation.classifiers import ExportClassifier, TorchClassifier
 from results.evaluation.label_join import OutputNames
 from results.inference.runners import ClipRunner, ExportRunner
 from results.member import MEMBER, load_member, read_member
+from results.publishing.hub_folder import hub_labels
 from results.runtimes.registry import SUFFIXES
 from results.runtimes.sidecar import Sidecar, sidecar_of
 from search_space.architecture.by_name import read_architecture
@@ -147,11 +148,19 @@ class Subject:
         shape = clip or architecture.input
         name = path.stem if source.endswith(".json") else source if len(source) < 16 else architecture.digest
         digests = architecture.with_input(shape).digest, weights_digest(weights)
-        return cls(source, name, weights, *digests, PYTORCH, shape, None, stream)
+        return cls(source, name, weights, *digests, PYTORCH, shape, _names_beside(weights), stream)
 
     def opened(self, head: Head, device: str = "cpu") -> OpenedNetwork:
         """Return what opens it with outputs of a meaning."""
         return OpenedNetwork(self.source, self.weights, head, self.clip, self.stream, device)
+
+
+def _names_beside(weights: Path) -> OutputNames | None:
+    """Return the names of the outputs that a member's folder or one of the hub has; None of anything else."""
+    if (weights / MEMBER).is_file():
+        return OutputNames.of_labels(read_member(weights).labels, str(weights))
+    labels = hub_labels(weights)
+    return None if labels is None else OutputNames.of_labels(labels, str(weights))
 
 
 def _cannot_stream(source: str | Path) -> NetworkError:

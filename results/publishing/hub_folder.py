@@ -6,6 +6,7 @@ it; ``hub_network`` has the class for that.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,17 @@ def is_hub_file(path: Path) -> bool:
     except (OSError, UnicodeDecodeError):
         return False
     return f'"library_name": "{LIBRARY}"' in text
+
+
+def hub_labels(folder: Path) -> tuple[str, ...] | None:
+    """Return the names of the outputs that a folder's config gives; None if it is no folder of the hub."""
+    if not is_hub_file(folder / CONFIG):
+        return None
+    try:
+        labels = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("labels")
+    except ValueError:
+        return None
+    return tuple(map(str, labels)) if isinstance(labels, list) else None
 
 
 def model_card(member: Member, *, license_name: str | None = None) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,15 @@ from results.evaluation.subject import Subject
 from results.evaluation.written import write_evaluation
 from results.member import MEMBER, write_member
 from results.provenance import versions
-from results.reproduction.claim import Claim, ClaimedData
+from results.reproduction.claim import ClaimedData
 from results.reproduction.costs import measure_costs
+from results.reproduction.request import Reproduction, require_same_run
 from results.reproduction.verdict import Measured, Verification, judge
 from results.watcher import Watcher
-from search_space.architecture.parts import ClipShape
 from search_space.architecture.published import published
 from search_space.errors import RecordError, SettingsError
-from search_space.files import write_json
-from search_space.json_files import read_json
 from searcher.standalone.given_network import weights_digest
-from searcher.standalone.judged_videos import DataSettings, JudgedVideos, Views
+from searcher.standalone.judged_videos import JudgedVideos, Views
 from searcher.standalone.single_training import (
     CHECKPOINT,
     Recipe,
@@ -31,96 +30,6 @@ from searcher.standalone.single_training import (
     TrainingListeners,
     train_single,
 )
-
-RUN = "run.json"
-
-
-@dataclass(frozen=True)
-class Changes:
-    """What a run does otherwise than the claim, to try it out: the verdict names every one of them.
-
-    Args:
-        epochs: length of the training.
-        clip: shape of all networks' clips.
-        side: pixels of the short side of frames.
-        views: views of each video.
-        recipe: recipe of the training.
-    """
-
-    epochs: int | None = None
-    clip: ClipShape | None = None
-    side: int | None = None
-    views: str | None = None
-    recipe: str | None = None
-
-    def differences(self, claim: Claim) -> tuple[str, ...]:
-        """Return a sentence for each setting that is not the claim's."""
-        training = claim.training
-        settings = (
-            ("epochs", self.epochs, training.epochs if training else None),
-            ("recipe", self.recipe, training.recipe if training else None),
-            ("clips", self.clip, _each(claim.clips)),
-            ("short side", self.side, _each(map(str, claim.side))),
-            ("views", self.views, claim.views),
-        )
-        return tuple(
-            f"{name}: {given}, and not {own}"
-            for name, given, own in settings
-            if given is not None and str(given) != str(own)
-        )
-
-
-@dataclass(frozen=True)
-class Reproduction:
-    """The run of one claim.
-
-    Args:
-        claim: claim to test.
-        folder: folder of everything; a run that it holds is resumed.
-        data: settings of the data set; None for a claim that needs none.
-        weights: weights of each network: those to judge, or the initial ones of the training.
-        trained: trained weights or members' folders to judge in place of a training.
-        changes: settings that are not the claim's.
-        skip_missing: whether the rest is judged on if annotated videos do not exist.
-        device: device as torch names it.
-        processes: number of processes that train and evaluate.
-        address: address of a Ray cluster that evaluates.
-        seed: seed of the training.
-    """
-
-    claim: Claim
-    folder: Path
-    data: DataSettings | None = None
-    weights: tuple[Path, ...] = ()
-    trained: tuple[Path, ...] = ()
-    changes: Changes = Changes()
-    skip_missing: bool = False
-    device: str = "cpu"
-    processes: int = 1
-    address: str | None = None
-    seed: int = 0
-
-    def missing(self) -> tuple[str, ...]:
-        """Return what a run needs and was not given."""
-        claim = self.claim
-        if claim.data is None:
-            return ()
-        count = len(claim.networks)
-        missing = [] if self.data else [f"{claim.data.name}: --data {claim.data.format}:FOLDER"]
-        if not claim.training and not self.weights:
-            missing.append(claim.weights)
-        for option, given in (("--weights", self.weights), ("--trained", self.trained)):
-            if given and len(given) != count:
-                networks = ", ".join(claim.networks)
-                raise SettingsError(
-                    f"{len(given)} {option} for {count} networks", hint=f"give one for each: {networks}"
-                )
-        return tuple(missing)
-
-    def clips(self) -> tuple[ClipShape, ...]:
-        """Return the shape of each network's clips."""
-        own = (ClipShape.parse(clip) for clip in self.claim.clips)
-        return tuple(self.changes.clip or clip for clip in own)
 
 
 def run_claim(request: Reproduction, watcher: Watcher) -> Verification:
@@ -130,8 +39,13 @@ def run_claim(request: Reproduction, watcher: Watcher) -> Verification:
         MovinasError: something that is given does not fit, before work starts.
     """
     began, claim = time.monotonic(), request.claim
+    request.check()
     missing = request.missing()
     if missing:
+        earlier = _earlier(request)
+        if earlier is not None:
+            watcher.say(f"nothing was run, for {'; '.join(missing)} is missing; an earlier run's verdict:")
+            return earlier
         verification = Verification(
             claim.id, "not run", claim.claimed, None, (), missing, claim.stated, claim.assumed
         )
@@ -141,6 +55,14 @@ def run_claim(request: Reproduction, watcher: Watcher) -> Verification:
         verification = _accuracy(request, claim.data, watcher, began)
     verification.write(request.folder)
     return verification
+
+
+def _earlier(request: Reproduction) -> Verification | None:
+    """Return the verdict that the folder holds, if something was measured for it."""
+    with suppress(RecordError):
+        found = Verification.read(request.folder)
+        return found if found.claim == request.claim.id and found.measured is not None else None
+    return None
 
 
 def _costs(request: Reproduction, watcher: Watcher, began: float) -> Verification:
@@ -171,7 +93,7 @@ def _accuracy(request: Reproduction, data: ClaimedData, watcher: Watcher, began:
             f"{claim.id} judges {claim.metric}, and {videos.dataset.name} has {videos.kind} labels",
             hint=f"give --data {data.format}:FOLDER",
         )
-    _require_same_run(request)
+    require_same_run(request)
     sources, initial = _networks(request, watcher, differences)
     evaluated = _evaluated(request, sources, videos, watcher)
     figure = evaluated.assessment.figures[claim.metric]
@@ -186,7 +108,7 @@ def _accuracy(request: Reproduction, data: ClaimedData, watcher: Watcher, began:
         tuple(differences),
         (),
         claim.stated,
-        (*claim.assumed, evaluated.join.note),
+        (*claim.assumed, *_given(request), evaluated.join.note),
         {name: estimate.value for name, estimate in evaluated.assessment.figures.items()},
         tuple(written["networks"]),
         written["versions"],
@@ -201,39 +123,11 @@ def _accuracy(request: Reproduction, data: ClaimedData, watcher: Watcher, began:
     )
 
 
-def _identity(request: Reproduction) -> dict[str, str]:
-    """Return what a run depends on, beside what training and evaluation compare themselves."""
-    claim, changes = request.claim, request.changes
-    recipe = (changes.recipe or claim.training.recipe) if claim.training else ""
-    return {
-        "claim": claim.id,
-        "epochs": str(changes.epochs or (claim.training.epochs if claim.training else 0)),
-        "recipe": Recipe.from_yaml(recipe).text() if recipe else "",
-        "clips": _each(map(str, request.clips())),
-        "short side": str(changes.side or _each(map(str, claim.side))),
-        "views": changes.views or claim.views,
-        "seed": str(request.seed),
-        "weights": " ".join(weights_digest(path) for path in request.weights),
-        "trained": " ".join(weights_digest(path) for path in request.trained),
-    }
-
-
-def _require_same_run(request: Reproduction) -> None:
-    """Refuse a folder that holds another run: its weights would be judged as this one's.
-
-    Raises:
-        RecordError: names what differs.
-    """
-    path, here = request.folder / RUN, _identity(request)
-    if path.is_file():
-        there = read_json(path, dict[str, str], error=RecordError, hint="give another --output")
-        different = next((key for key, value in here.items() if there.get(key) != value), None)
-        if different is not None:
-            raise RecordError(
-                f"{request.folder} holds a run with other {different}",
-                hint="give another --output, or the same settings",
-            )
-    write_json(path, here)
+def _given(request: Reproduction) -> tuple[str, ...]:
+    """Return what is assumed of weights that were given."""
+    if request.claim.training:
+        return ()
+    return (f"the weights that were given are {request.claim.weights.split(' (')[0]}: nothing proves it",)
 
 
 def _evaluated(
@@ -325,10 +219,6 @@ def _trained(request: Reproduction, index: int, watcher: Watcher) -> Path:
         trained={"epochs": training.epochs, "seed": request.seed, **trained.facts},
     )
     return folder
-
-
-def _each(texts: Iterable[str]) -> str:
-    return " and ".join(dict.fromkeys(texts))
 
 
 def _data_differences(data: ClaimedData, videos: JudgedVideos) -> list[str]:

@@ -7,6 +7,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from search_space.errors import SettingsError
+
 _AUTO_LIMIT = 16
 _PREFIX = "movinas-"
 
@@ -54,6 +56,34 @@ def local_device(gpus_per_trial: float) -> str:
     import torch
 
     return requested_device(gpus_per_trial) if torch.cuda.is_available() else "cpu"
+
+
+def require_device(name: str) -> None:
+    """Refuse a device that this process cannot compute on.
+
+    Args:
+        name: device as torch names it.
+
+    Raises:
+        SettingsError: torch knows no such device, or this machine has none.
+    """
+    import torch
+
+    try:
+        device = torch.device(name)
+        if device.type == "cuda":
+            count = torch.cuda.device_count()
+            if (device.index or 0) >= count:
+                raise SettingsError(
+                    f"--device {name}: torch {torch.__version__} finds {count} GPUs here",
+                    hint="give --device cpu, or install a torch with CUDA on a machine with a GPU",
+                )
+        else:
+            torch.empty(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise SettingsError(
+            f"--device {name}: {str(error).splitlines()[0]}", hint="give --device cpu, cuda or cuda:NUMBER"
+        ) from error
 
 
 def temporary_folder(kind: str) -> Path:

@@ -70,6 +70,10 @@ class ScoreRecord:
 
     Args:
         folder: folder of the header and the parts.
+
+    Attributes:
+        ids: identities of the videos that have scores. Those that could not be read are not among them: a
+            disk that failed once would leave them out for ever.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -77,7 +81,8 @@ class ScoreRecord:
         self._parts = sorted((folder / PARTS).glob("part-*.parquet"))
         self.ids: set[str] = set()
         for part in self._parts:
-            self.ids.update(_read(part, ["id"])["id"].to_pylist())
+            table = _read(part, ["id", "fault"])
+            self.ids.update(_scored(table["id"].to_pylist(), table["fault"].to_pylist()))
 
     @classmethod
     @contextmanager
@@ -115,14 +120,16 @@ class ScoreRecord:
             [pa.array(column, kind.type) for column, kind in zip(columns, _SCHEMA, strict=True)],
             schema=_SCHEMA,
         )
-        path = self.folder / PARTS / f"part-{len(self._parts):05d}.parquet"
+        # Not their number: a damaged part may have been removed.
+        last = int(self._parts[-1].stem.removeprefix("part-")) if self._parts else -1
+        path = self.folder / PARTS / f"part-{last + 1:05d}.parquet"
         with replacing(path) as temporary:
             pq.write_table(table, temporary)
         self._parts.append(path)
-        self.ids.update(ids)
+        self.ids.update(_scored(ids, columns[1]))
 
     def scores(self) -> Iterator[Scored]:
-        """Yield everything that is recorded, part by part."""
+        """Yield everything that is recorded, part by part; of a video tried again the last counts."""
         for part in self._parts:
             table = _read(part)
             logits = table["logits"].combine_chunks()
@@ -131,6 +138,11 @@ class ScoreRecord:
             ):
                 values = logits[row].values
                 yield Scored(name, None if values is None else values.to_numpy(), fault or "")
+
+
+def _scored(ids: Sequence[str], faults: Sequence[str | None]) -> Iterator[str]:
+    """Yield the identities of videos without a fault."""
+    return (name for name, fault in zip(ids, faults, strict=True) if not fault)
 
 
 def is_header(path: Path) -> bool:

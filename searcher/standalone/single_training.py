@@ -28,7 +28,7 @@ from search_space.files import write_json
 from search_space.network.allocator import retain_freed_memory
 from search_space.network.model import MoViNet, build
 from search_space.progress import ProgressCallback, ignore_progress
-from searcher.cluster.machine import cpus, decoders
+from searcher.cluster.machine import cpus, decoders, require_device
 from searcher.evaluator.clips import prepare_clip
 from searcher.evaluator.run_data import final_split, finished_metrics
 from searcher.objectives import Score, score_of
@@ -77,7 +77,8 @@ class SingleTraining:
         horizon: fidelity of the finished training.
 
     Raises:
-        SettingsError: epochs, share or width are out of range, or the recipe needs weights and has none.
+        SettingsError: epochs, share or width are out of range, the recipe needs weights and has none,
+            or there is no such device.
     """
 
     architecture: Architecture
@@ -98,6 +99,7 @@ class SingleTraining:
     horizon: Fidelity = field(init=False)
 
     def __post_init__(self) -> None:
+        require_device(self.device)
         self.recipe.check_weights(given=self.weights is not None)
         clip = self.architecture.input
         horizon = Fidelity(self.epochs, clip.frames, clip.size, self.share, self.width)

@@ -18,6 +18,7 @@ import torch
 import movinas
 from results.export.export import ExportTarget, export_network
 from results.member import write_member
+from results.publishing.hub_folder import write_hub_folder
 from search_space.network.model import MoViNet
 from search_space.network.weights import save_weights
 from searcher.standalone.score_record import PARTS
@@ -210,6 +211,7 @@ def test_an_ensemble_is_the_mean_of_its_networks_logits(
         ("base network", "needs whole clips"),
         ("no such split", "no labelled video in its test2 split"),
         ("foreign folder", "did not write"),
+        ("no such device", "--device gpu: "),
         ("too many weights", "2 --weights for 1 networks"),
     ],
 )
@@ -229,6 +231,8 @@ def test_what_does_not_fit_is_refused_before_work_starts(
         network, words = NETWORK.text.replace("stream_", "base_"), [*words, "--stream"]
     elif case == "no such split":
         words += ["--split", "test2"]
+    elif case == "no such device":
+        words += ["--device", "gpu"]
     elif case == "too many weights":
         words += ["--weights", weights]
     elif case == "foreign folder":
@@ -269,3 +273,36 @@ def test_missing_videos_are_refused_and_can_be_left_out(
     status, out, err = call(*words, "--output", tmp_path / "out", "--skip-missing")
     assert status == 0 and "1 annotated videos do not exist and do not count" in out, err
     assert len(pd.read_parquet(tmp_path / "out" / "predictions.parquet")) == 4
+
+
+@pytest.mark.parametrize("place", ["member", "hub"])
+def test_the_names_beside_weights_are_used(
+    place: str, trained: MoViNet, videos: Path, tmp_path: Path, call: Call
+) -> None:
+    order = [3, 1, 0, 4, 2]
+    names = tuple(list(COLOURS)[number] for number in order)
+    write_member(
+        tmp_path / "A2", "A2", with_outputs(trained, order), recipe_yaml="", labels=names, metrics={}
+    )
+    folder = tmp_path / "A2"
+    if place == "hub":
+        folder = write_hub_folder(folder, tmp_path / "hub")
+    words = (NETWORK.text, "--weights", folder, "--data", videos, "--output", tmp_path / "out")
+    status, out, err = call(*words)
+    assert status == 0 and "5 of 5 classes joined by name" in out, err
+    assert figures(tmp_path / "out")["top1"] > 0.8
+
+
+def test_labels_that_contradict_a_member_are_refused(
+    member: Path, videos: Path, tmp_path: Path, call: Call
+) -> None:
+    names = list(COLOURS)
+    cases = {
+        "'cyan' is output 0": [names[1], names[0], *names[2:]],
+        "names 6 outputs": ["background", *names],
+    }
+    for expected, lines in cases.items():
+        (tmp_path / "names.txt").write_text("\n".join(lines))
+        words = ("--data", videos, "--labels", tmp_path / "names.txt", "--output", tmp_path / "out")
+        status, _, err = call(member, *words)
+        assert status == 2 and expected in err and not (tmp_path / "out").exists()

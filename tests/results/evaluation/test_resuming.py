@@ -80,6 +80,29 @@ def test_two_at_once_are_refused_and_a_damaged_part_is_named(evaluation: Evaluat
     assert evaluate_network(evaluation, Terminal()).scored_now == 50
 
 
+def test_a_new_part_takes_no_other_s_place(evaluation: Evaluation, tmp_path: Path) -> None:
+    for patience in (7, 30):
+        with pytest.raises(KeyboardInterrupt):
+            evaluate_network(evaluation, Impatient(patience))
+    parts = tmp_path / "out" / PARTS
+    kept = (parts / "part-00001.parquet").read_bytes()
+    (parts / "part-00000.parquet").unlink()
+    assert evaluate_network(evaluation, Terminal()).scored_now == 50 - 23
+    assert (parts / "part-00001.parquet").read_bytes() == kept
+
+
+def test_a_video_that_could_not_be_read_is_tried_again(evaluation: Evaluation, tmp_path: Path) -> None:
+    subject = evaluation.subjects[0]
+    head = Head("single-label", evaluation.join().groups)
+    first = evaluation.videos.items[0]
+    scoring = Scoring(subject.opened(head), evaluation.videos.reader(subject.clip, evaluation.views), head)
+    with ScoreRecord.open(tmp_path / "out", evaluation.header(subject, head)) as record:
+        score_all(scoring, [replace(first, path=tmp_path / "unmounted.mp4")], record)
+        assert record.ids == set() and next(record.scores()).fault
+    found = evaluate_network(evaluation, Terminal())
+    assert found.unreadable == {} and found.scored_now == 50 and first.id in found.predictions.ids
+
+
 @pytest.mark.slow
 def test_a_killed_process_is_resumed(member: Path, videos: Path, tmp_path: Path) -> None:
     script = "import movinas, searcher.standalone.video_scoring as s; s._FLUSH_SECONDS = 0; movinas.main()"

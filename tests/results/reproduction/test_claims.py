@@ -61,6 +61,7 @@ def words(name: str, layouts: dict[str, Path], folder: Path) -> list[object]:
         return [*given, "--epochs", 1]
     for network in claim.networks:
         weights = folder / f"{network}.safetensors"
+        folder.mkdir(exist_ok=True)
         if not weights.exists():
             architecture = published(network).with_input(ClipShape(2, 32, 4))
             save_weights(build(architecture, len(COLOURS), seed=0), weights)
@@ -129,6 +130,19 @@ def epochs(folder: Path) -> int:
         (["kinetics600-a6", "--weights", "one"], ["1 --weights for 2 networks"]),
         (["kinetics600-a0-base", "--data", "ucf101:/videos"], ["kinetics:FOLDER"]),
         (["--data", "kinetics:/videos"], ["without a claim"]),
+        (
+            ["abstract-flops", "--clip", "2x32x4", "--weights", "w"],
+            ["--clip, --weights: of no use for abstract"],
+        ),
+        (["abstract-flops", "--data", "kinetics:/videos"], ["--data: of no use"]),
+        (["kinetics600-a0-base", "--epochs", "3", "--trained", "w"], ["--trained, --epochs: of no use"]),
+        (
+            ["epic-kitchens-100-a0", "--trained", "w", "--weights", "w"],
+            ["--weights: of no use for --trained"],
+        ),
+        (["epic-kitchens-100-a0", "--views", "0x1"], ["0 clips and 1 crops"]),
+        (["epic-kitchens-100-a0", "--side", "32"], ["frames of 32 pixels for clips of 172"]),
+        (["epic-kitchens-100-a0", "--device", "gpu"], ["--device gpu"]),
     ],
 )
 def test_what_does_not_fit_is_refused(
@@ -155,3 +169,30 @@ def test_without_data_it_says_what_is_missing(tmp_path: Path, call: Call) -> Non
     verdict = json.loads((tmp_path / "run" / "verification.json").read_text())
     assert verdict["state"] == "not run" and verdict["measured"] is None
     assert len(verdict["missing"]) == 2 and "Kinetics-600: --data kinetics:FOLDER" in verdict["missing"]
+
+
+def test_wrong_weights_bind_nobody_and_a_verdict_stays(
+    layouts: dict[str, Path], tmp_path: Path, call: Call
+) -> None:
+    given, right = words("kinetics600-a0-stream", layouts, tmp_path), tmp_path / "A0-stream.safetensors"
+    kept = right.read_bytes()
+    save_weights(build(published("A1-stream"), len(COLOURS), seed=0), right)
+    assert call(*given)[0] == 2
+    right.write_bytes(kept)
+    status, _, err = call(*given)
+    assert status == 0, err
+    file = tmp_path / "run" / "verification.json"
+    verdict = file.read_bytes()
+    assert "the weights that were given are the released checkpoint" in verdict.decode()
+    status, out, _ = call("kinetics600-a0-stream", "--output", tmp_path / "run")
+    assert status == 0 and "nothing was run" in out and "measured" in out and file.read_bytes() == verdict
+
+
+def test_what_another_program_wrote_stays(layouts: dict[str, Path], tmp_path: Path, call: Call) -> None:
+    for name in ("evaluation.json", "run.json", "wrong.csv"):
+        given = words("kinetics600-a0-stream", layouts, tmp_path / name)
+        (tmp_path / name / "run").mkdir()
+        (tmp_path / name / "run" / name).write_text("mine")
+        status, _, err = call(*given)
+        assert status == 2 and f"holds {name}, which this command did not write" in err
+        assert (tmp_path / name / "run" / name).read_text() == "mine"

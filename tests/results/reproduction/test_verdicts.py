@@ -12,7 +12,8 @@ from results.commands.terminal import Terminal
 from results.reproduction.claim import all_claims, claim_named, parse_claim
 from results.reproduction.costs import TEST_SIZE, counted, measure_macs
 from results.reproduction.page import write_page
-from results.reproduction.run import Changes, Reproduction, run_claim
+from results.reproduction.request import Changes, Reproduction
+from results.reproduction.run import run_claim
 from results.reproduction.verdict import Measured, Verification, judge
 from results.reproduction.x3d import SIZE, X3DXL
 from search_space.architecture.parts import ClipShape

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from search_space.errors import SettingsError
 from searcher.cluster import machine
 
 
@@ -19,3 +20,11 @@ def test_a_container_s_quota_counts(
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: limit)
     assert (machine.cpus(), machine.decoders()) == (expected, decoders)
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "xla", ""])
+def test_a_device_that_is_not_here_is_refused(name: str) -> None:
+    machine.require_device("cpu")
+    with pytest.raises(SettingsError, match=f"--device {name}:") as refused:
+        machine.require_device(name)
+    assert "--device cpu" in refused.value.hint
