@@ -43,13 +43,14 @@ class KnownNetwork:
     architecture: Architecture
 
 
-def find_seeds(entries: Sequence[str], domain: SpaceDomain, *, startup: int) -> Seeds:
+def find_seeds(entries: Sequence[str], domain: SpaceDomain, *, startup: int, inside: bool = False) -> Seeds:
     """Return what a search begins with, in the order of the entries.
 
     Args:
         entries: entries of ``search.seeds``.
         domain: networks that the search may propose, and its windows.
         startup: number of first proposals; the released family takes at most a third of it.
+        inside: whether seeds have to be in the space: a supernet has no others.
 
     Raises:
         SettingsError: an entry that names networks cannot be read, or none of its networks can be a
@@ -61,6 +62,10 @@ def find_seeds(entries: Sequence[str], domain: SpaceDomain, *, startup: int) -> 
         known, sentences = usable_networks(entry, domain, startup=startup)
         left_out += sentences
         for network in known:
+            exact = domain.space.contains(network.architecture)
+            if inside and not exact:
+                left_out.append(f"{network.origin}: it is not in the space, and the supernet has no other")
+                continue
             design = domain.near(network.architecture)
             if design.digest in networks:
                 left_out.append(
@@ -69,7 +74,7 @@ def find_seeds(entries: Sequence[str], domain: SpaceDomain, *, startup: int) -> 
                 continue
             networks[design.digest] = Seed(
                 genotype=design.genotype,
-                exact=domain.space.contains(network.architecture),
+                exact=exact,
                 digest=design.digest,
                 architecture=network.architecture.text,
                 macs=int(design.cost),

@@ -243,7 +243,8 @@ class Session:
         if self.records.seeds is not None or self.records.candidates():
             return
         search = self.settings.search
-        seeds = find_seeds(search.seeds, domain, startup=search.startup)
+        inside = self.settings.supernet is not None
+        seeds = find_seeds(search.seeds, domain, startup=search.startup, inside=inside)
         self.records.begin(seeds)
         for seed in seeds.networks:
             _LOG.info("the search begins with %s: %s", seed.origin, seed.architecture)

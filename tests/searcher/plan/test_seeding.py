@@ -311,3 +311,16 @@ def test_a_search_is_resumed_with_the_seeds_that_it_began_with(tmp_path: Path) -
 def test_damaged_seeds_of_a_record_are_named() -> None:
     with pytest.raises(RecordError, match=r"seeds is incomplete: it has no 'networks.0.genotype'"):
         Seeds.of_attribute({"asked": ["published"], "networks": [{"digest": 3}], "left_out": []})
+
+
+def test_a_supernet_begins_with_networks_of_its_space_alone() -> None:
+    own = (
+        "stream_8x16x4_s8_w8s2-71e24-a_w8s2-13e32-a_w16s2-53e128-13e128-abb_w32s1-13e128-a_"
+        "w96s2-53e128-71e128-ab_h160x128"
+    )
+    entries = ["published", own]
+    free, inside = (find_seeds(entries, DOMAIN, startup=16, inside=inside) for inside in (False, True))
+    assert not all(seed.exact for seed in free.networks)
+    assert all(seed.exact for seed in inside.networks) and own in [s.architecture for s in inside.networks]
+    gone = len(free.networks) - len(inside.networks)
+    assert sum("the supernet has no other" in sentence for sentence in inside.left_out) == gone > 0
