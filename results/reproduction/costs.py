@@ -1,7 +1,7 @@
 """The abstract's comparison of A5-stream with X3D-XL: multiply-adds and memory, measured here.
 
-X3D-XL is published with 35.84 GFLOPs for clips of 312 x 312 pixels, which it is trained with, and 48.4 for
-testing, 30 times a video. The network that is built here has both: the second one at 356 x 356 pixels.
+X3D-XL is published with 48.4 GFLOPs a view, 30 views a video. The network that is built here has that at 356
+x 356 pixels, which is therefore taken as the size, and 35.84 at 312, with which it is trained.
 """
 
 from __future__ import annotations
