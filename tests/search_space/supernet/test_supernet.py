@@ -58,10 +58,13 @@ def test_a_network_of_views_and_the_extracted_one_agree(
     close(shared(frames, architecture), alone(frames))
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize(
+    "preset", ["quickstart", *(pytest.param(name, marks=pytest.mark.slow) for name in PRESETS[1:])]
+)
 def test_every_choice_of_every_gene_can_be_extracted(preset: str) -> None:
     shared = supernet(preset)
     space, middle = shared.space, [gene.choices // 2 for gene in shared.space.genes]
+    frames = clip(frames=2, size=12)
     for place, gene in enumerate(space.genes):
         for choice in range(gene.choices):
             architecture = space.decode([*middle[:place], choice, *middle[place + 1 :]])
@@ -69,6 +72,7 @@ def test_every_choice_of_every_gene_can_be_extracted(preset: str) -> None:
             assert {name: tensor.shape for name, tensor in network.state_dict().items()} == {
                 name: tensor.shape for name, tensor in _skeleton(architecture).state_dict().items()
             }, f"{gene.name} {gene.labels[choice]}"
+            close(shared(frames, architecture), network.train()(frames))
 
 
 def _skeleton(architecture: Architecture) -> MoViNet:
