@@ -6,7 +6,6 @@ frames of a few videos, however many there are.
 
 from __future__ import annotations
 
-import gc
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,9 +22,6 @@ from proxy_train.store.decoding import Clips
 from search_space.errors import DataError
 from search_space.network.heads import Head
 
-_COLLECT = 50
-"""Videos after which garbage is collected: decoders are in circles of few objects and much memory, which
-Python itself would collect after thousands of videos."""
 Logits = npt.NDArray[np.float32]
 
 
@@ -156,9 +152,7 @@ def _read_ahead(
     waiting: deque[tuple[VideoItem, Future[VideoViews]]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="decoder") as pool:
         try:
-            for number, item in enumerate(items, 1):
-                if number % _COLLECT == 0:
-                    gc.collect()
+            for item in items:
                 waiting.append((item, pool.submit(reader.read, item)))
                 if len(waiting) > threads + 1:
                     yield _result(*waiting.popleft())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any, NamedTuple
 
 import av
@@ -18,6 +19,9 @@ _WIDEST = 8.0
 # The numbers of H.273. libswscale refuses a frame with any other one.
 _KNOWN_MATRICES = frozenset({0, 1, 2, 4, 5, 6, 7, 9})
 _BT2020_CONSTANT_LUMINANCE, _BT2020, _BT601 = 10, 9, 5
+_LOOKS = 16
+"""Frames whose side data is looked at before garbage is collected: PyAV's frame and its side data refer to
+each other, so that a frame that was asked for them keeps its picture until then. So few are asked."""
 _FATAL = frozenset({"yaf32be", "yaf32le"})
 
 
@@ -49,18 +53,31 @@ class Presentation:
         self._aspect = pixel_aspect(ratio)
         self._aspect_may_change = not ratio or ratio == self._context.sample_aspect_ratio
         self._orientation = UPRIGHT
+        # Where every picture is a key frame, only a container's matrix turns them: the same for all.
+        self._keys_tell = not self._context.codec.intra_only
+        self._rotation: int | None = None
+        self._looks = 0
 
     def of(self, frame: av.VideoFrame) -> DecodedPicture:
         """Return a frame, which has just been decoded, with what makes it what a player shows."""
-        orientation = _orientation(frame)
         if frame.key_frame and self._aspect_may_change:
             self._aspect = pixel_aspect(self._context.sample_aspect_ratio)
         # FFmpeg hands on a container's matrix with every frame, a bit stream's with the one that has it.
+        if frame.rotation != self._rotation or (frame.key_frame and self._keys_tell):
+            self._rotation = frame.rotation
+            self._look_at(frame)
+        return DecodedPicture(frame, self._aspect, self._orientation)
+
+    def _look_at(self, frame: av.VideoFrame) -> None:
+        """Take over the orientation that comes with a frame; a key frame without one is upright."""
+        self._looks += 1
+        if self._looks % _LOOKS == 0:
+            gc.collect(1)
+        orientation = _orientation(frame)
         if orientation is not None:
             self._orientation = orientation
         elif frame.key_frame:
             self._orientation = UPRIGHT
-        return DecodedPicture(frame, self._aspect, self._orientation)
 
 
 def _orientation(frame: av.VideoFrame) -> Orientation | None:
