@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from results.provenance import sha256, versions
+from results.provenance import versions
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.json_fields import ArchitectureJson, ArchitectureText
 from search_space.architecture.parts import ClipShape
 from search_space.cost.closed_form import compute_cost
 from search_space.errors import NetworkError
-from search_space.files import write_json, write_text
+from search_space.files import sha256, write_json, write_text
 from search_space.json_files import from_json, read_json, to_json
 from search_space.network.ensemble import Ensemble, networks_of
 from search_space.network.model import MoViNet, build

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from proxy_train.clips.batches import Batch, Batches, Prefetcher
@@ -37,6 +36,7 @@ from proxy_train.training.checkpoint import (
     restore_optimizer,
     write_checkpoint,
 )
+from proxy_train.training.distillation import distillation_loss
 from proxy_train.training.initial_weights import WeightSource
 from proxy_train.training.optimizers import clip_gradients, make_optimizer, set_rate
 from proxy_train.training.schedule import rate_at
@@ -108,6 +108,7 @@ class SupernetTraining:
             for number, (clip, data) in enumerate(self._stores.items())
         }
         self._optimizer = make_optimizer(self.supernet, recipe)
+        self._set_up()
         own = None if folder is None else read_checkpoint(folder)
         self._initial = initial
         if own is not None:
@@ -116,6 +117,9 @@ class SupernetTraining:
             largest = self.supernet.extract(space.largest())
             initial.load_into(largest)
             self.supernet.store(largest)
+
+    def _set_up(self) -> None:
+        """Make what a kind of training has beside the weights, before a checkpoint is read."""
 
     @property
     def model(self) -> Supernet:
@@ -263,7 +267,9 @@ class SupernetTraining:
         weight = self.settings.distillation
         if answers is None or weight == 0:
             return labelled
-        return (1 - weight) * labelled + weight * _distance(self.supernet.head_type, logits, answers)
+        return (1 - weight) * labelled + weight * distillation_loss(
+            self.supernet.head_type, logits, answers, 1.0
+        )
 
     def _autocast(self) -> torch.autocast:
         precision = self.recipe.precision
@@ -317,14 +323,6 @@ def inherited(supernet: Supernet, architecture: Architecture, data: PreparedData
     batches = Batches(data, recipe, np.arange(len(data.split("train"))), _NORM_SEED, None).epoch(0)[1]
     estimate_norms(network, (batch.to(device).clips for batch in islice(batches, _NORM_BATCHES)))
     return network
-
-
-def _distance(head: Head, logits: Tensor, answers: Tensor) -> Tensor:
-    """Return the cross-entropy of logits with another network's answers, of each group of outputs."""
-    if head.kind == "multi-label":
-        return F.binary_cross_entropy_with_logits(logits, answers.float().sigmoid())
-    pairs = zip(head.split(logits), head.split(answers), strict=True)
-    return torch.stack([F.cross_entropy(own, other.float().softmax(-1)) for own, other in pairs]).sum()
 
 
 def _check_recipe(recipe: Recipe) -> None:

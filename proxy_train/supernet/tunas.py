@@ -12,7 +12,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from itertools import count, islice
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -21,14 +20,12 @@ from torch import Tensor
 
 from proxy_train.clips.batches import Batch, Batches
 from proxy_train.clips.targets import BatchLabels
-from proxy_train.distributed import Group
+from proxy_train.evaluation import metrics
 from proxy_train.evaluation.evaluation import Metrics
-from proxy_train.recipe import Recipe
+from proxy_train.evaluation.metrics import Flags
 from proxy_train.store.prepared_data import PreparedData
 from proxy_train.supernet.controller import Controller
-from proxy_train.supernet.settings import SupernetSettings
 from proxy_train.supernet.training import SupernetTraining
-from proxy_train.training.initial_weights import WeightSource
 from proxy_train.training.training import EpochReport, share_of
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
@@ -37,7 +34,6 @@ from search_space.files import write_json
 from search_space.genes.space_genes import Genotype
 from search_space.network.heads import Head
 from search_space.progress import ProgressCallback, ignore_progress
-from search_space.space.space import SearchSpace
 
 CONTROLLER = "controller.json"
 """File of the policy, in the folder of the training."""
@@ -61,31 +57,17 @@ class TunasTraining(SupernetTraining):
         SettingsError: several processes train together, or as for ``SupernetTraining``.
     """
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        stores: Mapping[ClipShape, PreparedData],
-        recipe: Recipe,
-        settings: SupernetSettings,
-        *,
-        seed: int,
-        folder: Path | None = None,
-        device: str = "cpu",
-        group: Group | None = None,
-        initial: WeightSource | None = None,
-    ) -> None:
-        if group is not None and group.size > 1:
+    def _set_up(self) -> None:
+        if self._group.size > 1:
             raise SettingsError(
-                f"{group.size} processes train a supernet with a controller",
+                f"{self._group.size} processes train a supernet with a controller",
                 hint="set search.gpus_per_trial to 1 or less: each would learn a policy of its own",
             )
+        settings = self.settings
         assert settings.target is not None, "that is what the controller looks for"
-        self.controller = Controller(space, settings.target, settings.penalty)
-        super().__init__(
-            space, stores, recipe, settings, seed=seed, folder=folder, device=device, initial=initial
-        )
+        self.controller = Controller(self.space, settings.target, settings.penalty)
         self._held_out = {
-            clip: Batches(data, recipe, self._held(data), seed + number, None)
+            clip: Batches(data, self.recipe, self._held(data), self.seed + number, None)
             for number, (clip, data) in enumerate(self._stores.items())
         }
 
@@ -128,12 +110,12 @@ class TunasTraining(SupernetTraining):
         architecture = self.space.decode(genotype)
         network = self.supernet.network(architecture).train()
         self.supernet.load_into(network)
-        right, clips = 0.0, 0
+        right, clips = 0, 0
         with torch.no_grad(), self._autocast():
             for batch in islice(rewards[architecture.input], BATCHES):
                 there = batch.to(self.device)
                 hits = right_answers(self.supernet.head_type, network(there.clips), there.labels)
-                right, clips = right + float(hits.sum()), clips + len(hits)
+                right, clips = right + int(hits.sum()), clips + len(hits)
         # The rate grows tenfold over the part in which the controller learns.
         rate = self.settings.controller_rate * 10 ** ((progress - WARM_UP) / (1 - WARM_UP))
         self.controller.learn(genotype, right / clips, rate)
@@ -176,9 +158,14 @@ class TunasTraining(SupernetTraining):
         self.controller.restore(own)
 
 
-def right_answers(head: Head, logits: Tensor, labels: BatchLabels) -> Tensor:
-    """Return 1 for every clip that is classified rightly, as ``Metrics.top1`` counts, else 0: (batch,)."""
-    best = torch.stack([group.argmax(1) for group in head.split(logits)], 1)
+def right_answers(head: Head, logits: Tensor, labels: BatchLabels) -> Flags:
+    """Return which clips are classified rightly, as ``Metrics.top1`` counts: (batch,)."""
+    scores, own = (
+        [part.double().cpu().numpy() for part in head.probabilities(logits)],
+        labels.own.cpu().numpy(),
+    )
     if head.kind == "multi-label":
-        return labels.own.gather(1, best)[:, 0].float()
-    return (best == labels.own.reshape(best.shape)).all(1).float()
+        return metrics.any_hits(scores[0], own > 0.5, 1)
+    if head.kind == "verb-noun":
+        return metrics.action_hits(scores[0], scores[1], own, 1)
+    return metrics.hits(scores[0], own, 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from proxy_train.training.initial_weights import WEIGHT_FILES, InitialWeights
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.by_name import read_architecture
 from search_space.errors import ArchitectureError, NetworkError, SettingsError
+from search_space.files import sha256
 from search_space.json_files import read_json
 from search_space.network.ensemble import Ensemble
 from search_space.network.model import MoViNet, build
@@ -83,8 +83,7 @@ class Pretrained:
         """Digest of the weights and nothing beside them, 16 hexadecimal digits."""
         if not self.weights.path.is_file():
             return self.weights.digest  # a TensorFlow checkpoint
-        with self.weights.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        return sha256(self.weights.path)[:16]
 
     @property
     def name(self) -> str:

@@ -22,7 +22,6 @@ from results.export.comparison import (
     time_export,
 )
 from results.export.program import calibration_examples, fitted_frames, interface_of, make_program
-from results.provenance import sha256
 from results.runtimes.preprocessing import Preprocessing
 from results.runtimes.registry import companions_of, runtime_named
 from results.runtimes.runtime import Program
@@ -30,6 +29,7 @@ from results.runtimes.sidecar import Check, Form, Precision, Sidecar, sidecar_of
 from search_space.architecture.parts import ClipShape
 from search_space.cost.stopwatch import torch_threads
 from search_space.errors import ExportError
+from search_space.files import sha256
 from search_space.network.clip_module import ClipModule
 from search_space.network.ensemble import Ensemble, networks_of
 from search_space.network.folding import deploy

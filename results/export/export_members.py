@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from results.export.export import STEP, ExportResult, export_network
 from results.member import WEIGHTS, load_member, read_member
-from results.provenance import sha256
 from results.runtimes.registry import runtime_named
 from results.runtimes.sidecar import Sidecar, sidecar_of
 from search_space.errors import MovinasError
+from search_space.files import sha256
 from search_space.spawning import spawn_context
 
 _LOG = logging.getLogger(__name__)

@@ -9,10 +9,10 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from results.provenance import sha256
 from results.runtimes.registry import SUFFIXES, companions_of, runtime_named
 from results.runtimes.sidecar import Form, Sidecar, sidecar_of
 from search_space.errors import ExportError
+from search_space.files import sha256
 
 State = TypeVar("State")
 ArrayState = Mapping[str, NDArray[Any]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from proxy_train.supernet.tunas import TunasTraining
 from proxy_train.training.initial_weights import WeightSource
 from search_space.architecture.parts import ClipShape
 from search_space.errors import RecordError
+from search_space.files import sha256
 from search_space.network.model import MoViNet
 from search_space.network.weights import load_weights
 from search_space.space.space import SearchSpace
@@ -67,8 +67,7 @@ class SupernetSpec:
 
 def digest_of(weights: Path) -> str:
     """Return the digest of a file of weights, as a fidelity has it."""
-    with weights.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS]
+    return sha256(weights)[:DIGITS]
 
 
 class SharedWeights:

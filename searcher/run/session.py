@@ -72,6 +72,7 @@ class Session:
         self._cluster, self._evaluator, self._on_event = cluster, evaluator, on_event
         mirror = settings.mirror()
         self._mirror = None if mirror is None else Mirror(mirror)
+        self._shared_digest = ""
 
     @classmethod
     @contextmanager
@@ -188,10 +189,10 @@ class Session:
     @property
     def _shared(self) -> str:
         """Digest of the trained supernet's weights as a fidelity has it; empty if the run has none."""
-        if self.settings.supernet is None:
-            return ""
-        weights = supernet_job(self.settings, self.space).weights
-        return digest_of(weights) if weights.is_file() else ""
+        if self.settings.supernet is not None and not self._shared_digest:
+            weights = supernet_job(self.settings, self.space).weights
+            self._shared_digest = digest_of(weights) if weights.is_file() else ""
+        return self._shared_digest
 
     def search(self) -> PhaseProgress:
         """Propose, train and promote candidates until the search ends.

@@ -25,7 +25,6 @@ from results.family.outcome import read_outcomes
 from results.inference.runners import ClipRunner, ExportRunner
 from results.inference.streaming import StreamingClassifier, softmax
 from results.member import write_member
-from results.provenance import sha256
 from results.runtimes.preprocessing import Preprocessing
 from results.runtimes.registry import RUNTIMES
 from results.runtimes.runtime import quiet
@@ -33,6 +32,7 @@ from results.runtimes.sidecar import Sidecar
 from search_space.architecture.parts import BASE, STREAM, Options
 from search_space.collection import without_collection
 from search_space.errors import DataError, ExportError, NetworkError
+from search_space.files import sha256
 from search_space.network.ensemble import Ensemble
 from search_space.network.model import MoViNet
 from tests.results.synthetic import CLASSES, LABELS, SIZE, clip, clip_logits, network

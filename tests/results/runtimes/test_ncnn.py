@@ -13,12 +13,12 @@ import pytest
 
 from results.export.export import ExportTarget, export_network
 from results.inference.runners import ExportRunner
-from results.provenance import sha256
 from results.runtimes.ncnn import NCNN, _renamed
 from results.runtimes.onnx import ONNX, Onnx
 from results.runtimes.runtime import Program
 from results.runtimes.sidecar import Sidecar, sidecar_of
 from search_space.errors import ExportError
+from search_space.files import sha256
 from tests.results.synthetic import LABELS, clip, network
 
 GRAPH = """7767517
