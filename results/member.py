@@ -12,7 +12,7 @@ from search_space.architecture.architecture import Architecture
 from search_space.architecture.json_fields import ArchitectureJson, ArchitectureText
 from search_space.architecture.parts import ClipShape
 from search_space.cost.closed_form import compute_cost
-from search_space.errors import NetworkError
+from search_space.errors import ExportError, NetworkError
 from search_space.files import sha256, write_json, write_text
 from search_space.json_files import from_json, read_json, to_json
 from search_space.network.ensemble import Ensemble, networks_of
@@ -223,3 +223,17 @@ def load_member(folder: str | Path) -> tuple[MoViNet | Ensemble, Member]:
     model: MoViNet | Ensemble = networks[0] if len(networks) == 1 else Ensemble(networks)
     load_weights(model, weights)
     return model.eval(), member
+
+
+def load_network(folder: str | Path) -> tuple[MoViNet, Member]:
+    """Build the single network in ``folder`` with its weights; see ``load_member``.
+
+    Raises:
+        ExportError: it is an ensemble, which is no single network.
+    """
+    model, member = load_member(folder)
+    if not isinstance(model, MoViNet):
+        raise ExportError(
+            f"{folder} is an ensemble of {' and '.join(member.parts)}", hint="write each of its networks"
+        )
+    return model, member

@@ -12,6 +12,11 @@ import typer
 from search_space.errors import SettingsError
 from search_space.files import DEFAULT_CACHE
 
+Annotations = Annotated[Path | None, typer.Option(help="Annotation files, if they are not with the videos.")]
+SkipMissing = Annotated[
+    bool, typer.Option("--skip-missing", help="Judge on the rest if annotated videos do not exist.")
+]
+
 
 def evaluate(
     networks: Annotated[
@@ -62,12 +67,8 @@ def evaluate(
             help="Folder of scores and figures; resumed from it (default: runs/evaluation/NETWORK-DATA)."
         ),
     ] = None,
-    annotations: Annotated[
-        Path | None, typer.Option(help="Annotation files, if they are not with the videos.")
-    ] = None,
-    skip_missing: Annotated[
-        bool, typer.Option("--skip-missing", help="Judge on the rest if annotated videos do not exist.")
-    ] = False,
+    annotations: Annotations = None,
+    skip_missing: SkipMissing = False,
     processes: Annotated[
         int, typer.Option(min=1, help="Processes that work, each on a GPU if --device is cuda.")
     ] = 1,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from results.commands.evaluation import Annotations, SkipMissing
 from search_space.errors import RecordError, SettingsError
 from search_space.files import DEFAULT_CACHE
 
@@ -35,12 +36,8 @@ def reproduce(
         Path | None,
         typer.Option(help="Folder of the run; resumed from it (default: runs/reproduction/CLAIM)."),
     ] = None,
-    annotations: Annotated[
-        Path | None, typer.Option(help="Annotation files, if they are not with the videos.")
-    ] = None,
-    skip_missing: Annotated[
-        bool, typer.Option("--skip-missing", help="Judge on the rest if annotated videos do not exist.")
-    ] = False,
+    annotations: Annotations = None,
+    skip_missing: SkipMissing = False,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="To try it out: another length of the training.")
     ] = None,

@@ -13,10 +13,8 @@ from typing import Any
 import yaml
 
 from results.family.card import card
-from results.member import Member, load_member
-from search_space.errors import ExportError
+from results.member import Member, load_network
 from search_space.files import write_json, write_text
-from search_space.network.model import MoViNet
 from search_space.network.weights import save_weights
 from searcher.objectives import score_of
 
@@ -39,12 +37,7 @@ def write_hub_folder(member: str | Path, folder: str | Path, *, license_name: st
         NetworkError: there is no member, or it is damaged.
         ExportError: it is an ensemble, which is no single network.
     """
-    model, description = load_member(member)
-    if not isinstance(model, MoViNet):
-        raise ExportError(
-            f"{member} is an ensemble of {' and '.join(description.parts)}",
-            hint="write each of its networks",
-        )
+    model, description = load_network(member)
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
     save_weights(model, place / HUB_WEIGHTS)

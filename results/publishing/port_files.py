@@ -6,10 +6,8 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from results.member import load_member
-from search_space.errors import ExportError
+from results.member import load_network
 from search_space.files import replacing, write_json
-from search_space.network.model import MoViNet
 from search_space.network.sharing.port_weights import port_config, port_state_dict
 
 STATE_DICT, PORT_CONFIG = "movinets.safetensors", "movinets.json"
@@ -30,12 +28,7 @@ def write_port_files(member: str | Path, folder: str | Path) -> Path:
         NetworkError: there is no member, it is damaged, or the port has no such network.
         ExportError: it is an ensemble, which is no single network.
     """
-    model, description = load_member(member)
-    if not isinstance(model, MoViNet):
-        raise ExportError(
-            f"{member} is an ensemble of {' and '.join(description.parts)}",
-            hint="write each of its networks",
-        )
+    model, description = load_network(member)
     state, place = port_state_dict(model), Path(folder)
     place.mkdir(parents=True, exist_ok=True)
     with replacing(place / STATE_DICT) as temporary:
