@@ -86,7 +86,7 @@ class SharedNorm(nn.BatchNorm2d):
             return super().forward(input)
         assert self.running_mean is not None and self.running_var is not None
         x = input.float()  # half precision cannot hold the sums
-        own = torch.cat([x.sum((0, 2, 3)), x.new_tensor([x.numel() / x.shape[1]])])
+        own = torch.cat([x.sum((0, 2, 3)), x.new_full((1,), x.numel() / x.shape[1])])
         total = _differentiable_sum(own)
         count = total[-1].detach()
         mean = total[:-1] / count

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from proxy_train.clips.policies import auto_augment, rand_augment
+from proxy_train.clips.targets import on_device
 from proxy_train.recipe import Recipe
 from proxy_train.store.clip_origins import Pixels
 from proxy_train.store.prepared_data import PreparedData
@@ -176,7 +177,7 @@ def mixup(clips: Tensor, alpha: float, rng: np.random.Generator) -> Mixed:
     if alpha <= 0:
         return Mixed(clips, torch.arange(len(clips), device=clips.device), 1.0)
     weight = float(rng.beta(alpha, alpha))
-    partners = torch.from_numpy(rng.permutation(len(clips))).to(clips.device)
+    partners = on_device(torch.from_numpy(rng.permutation(len(clips))), str(clips.device))
     return Mixed(torch.lerp(clips[partners], clips, weight), partners, weight)
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from proxy_train.clips.augmentation import Augmentation, mixup
-from proxy_train.clips.targets import BatchLabels
+from proxy_train.clips.targets import BatchLabels, on_device
 from proxy_train.distributed import Group
 from proxy_train.recipe import Recipe
 from proxy_train.store.prepared_data import PreparedData
@@ -42,9 +42,8 @@ class Batch:
     whole: int
 
     def to(self, device: str) -> Batch:
-        """Return the batch on a device."""
-        clips = self.clips if device == "cpu" else self.clips.pin_memory()
-        return Batch(clips.to(device, non_blocking=True), self.labels.to(device), self.whole)
+        """Return the batch on a device; nothing waits for the copy, to a GPU from page-locked memory."""
+        return Batch(on_device(self.clips, device), self.labels.to(device), self.whole)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from proxy_train.store.prepared_data import PreparedData
@@ -37,9 +38,8 @@ class BatchLabels:
 
     def to(self, device: str) -> BatchLabels:
         """Return the labels on a device."""
-        return BatchLabels(
-            self.own.to(device), None if self.others is None else self.others.to(device), self.weight
-        )
+        others = None if self.others is None else on_device(self.others, device)
+        return BatchLabels(on_device(self.own, device), others, self.weight)
 
     def loss(self, head: Head, logits: Tensor, smoothing: float) -> Tensor:
         """Return the mean loss over the rows: a scalar.
@@ -50,3 +50,13 @@ class BatchLabels:
         if self.others is None:
             return loss
         return self.weight * loss + (1 - self.weight) * head.loss(logits, self.others, smoothing)
+
+
+def on_device(tensor: Tensor, device: str) -> Tensor:
+    """Return a tensor on a device; no thread waits for the copy.
+
+    From memory that the system may move, a copy to a GPU waits for all that the GPU has been given to do.
+    """
+    if torch.device(device).type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)

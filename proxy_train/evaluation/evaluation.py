@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from proxy_train.clips.targets import head_for
+from proxy_train.clips.targets import head_for, on_device
 from proxy_train.clips.views import Views
 from proxy_train.evaluation import metrics
 from proxy_train.metric_names import LOSS, MEAN_AP, NOUN_TOP1, TOP1, TOP5, VERB_TOP1
@@ -121,14 +121,16 @@ def evaluate(
     )
     if head.kind != "single-label":
         return _other_metrics(_collect(batches, part, head))
-    loss, right, among_five = 0.0, 0, 0
+    losses, right, among_five = list[Tensor](), list[Tensor](), list[Tensor]()
     for indices, logits in batches:
-        labels = torch.from_numpy(part.labels[indices]).to(device)
-        loss += float(F.cross_entropy(logits, labels, reduction="sum"))
+        labels = on_device(torch.from_numpy(part.labels[indices]), device)
+        losses.append(F.cross_entropy(logits, labels, reduction="sum"))
         best = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]
-        right += int(best[:, 0].sum())
-        among_five += int(best.any(1).sum())
-    return Metrics(right / len(part), among_five / len(part), loss / len(part), len(part))
+        right.append(best[:, 0].sum())
+        among_five.append(best.any(1).sum())
+    # Read at the end: a GPU would stand still between batches.
+    top1, top5, loss = (sum(torch.stack(parts).tolist()) / len(part) for parts in (right, among_five, losses))
+    return Metrics(top1, top5, loss, len(part))
 
 
 def predict(

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from proxy_train.clips.batches import Batch, Batches
-from proxy_train.clips.targets import BatchLabels
 from proxy_train.evaluation import metrics
 from proxy_train.evaluation.evaluation import Metrics
 from proxy_train.evaluation.metrics import Flags
@@ -110,15 +109,15 @@ class TunasTraining(SupernetTraining):
         architecture = self.space.decode(genotype)
         network = self.supernet.network(architecture).train()
         self.supernet.load_into(network)
-        right, clips = 0, 0
         with torch.no_grad(), self._autocast():
-            for batch in islice(rewards[architecture.input], BATCHES):
-                there = batch.to(self.device)
-                hits = right_answers(self.supernet.head_type, network(there.clips), there.labels)
-                right, clips = right + int(hits.sum()), clips + len(hits)
+            batches = list(islice(rewards[architecture.input], BATCHES))
+            logits = torch.cat([network(batch.to(self.device).clips) for batch in batches])
+        # The only value that an update reads: the next network is drawn from what the policy makes of it.
+        labels = torch.cat([batch.labels.own for batch in batches])
+        hits = right_answers(self.supernet.head_type, logits, labels)
         # The rate grows tenfold over the part in which the controller learns.
         rate = self.settings.controller_rate * 10 ** ((progress - WARM_UP) / (1 - WARM_UP))
-        self.controller.learn(genotype, right / clips, rate)
+        self.controller.learn(genotype, int(hits.sum()) / len(hits), rate)
 
     def _widened(self, genotype: Genotype, progress: float, rng: np.random.Generator) -> Genotype:
         """Return a genotype with the largest widths, with the warm-up's probability."""
@@ -158,12 +157,16 @@ class TunasTraining(SupernetTraining):
         self.controller.restore(own)
 
 
-def right_answers(head: Head, logits: Tensor, labels: BatchLabels) -> Flags:
-    """Return which clips are classified rightly, as ``Metrics.top1`` counts: (batch,)."""
-    scores, own = (
-        [part.double().cpu().numpy() for part in head.probabilities(logits)],
-        labels.own.cpu().numpy(),
-    )
+def right_answers(head: Head, logits: Tensor, labels: Tensor) -> Flags:
+    """Return which clips are classified rightly, as ``Metrics.top1`` counts: (batch,).
+
+    Args:
+        head: meaning of the outputs.
+        logits: outputs of a network, (batch, outputs).
+        labels: the clips' own labels, as the head takes them.
+    """
+    scores = [part.double().numpy() for part in head.probabilities(logits.cpu())]
+    own = labels.cpu().numpy()
     if head.kind == "multi-label":
         return metrics.any_hits(scores[0], own > 0.5, 1)
     if head.kind == "verb-noun":

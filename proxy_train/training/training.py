@@ -49,6 +49,9 @@ from search_space.errors import RecordError, SettingsError
 from search_space.network.model import MoViNet, build
 from search_space.progress import ProgressCallback, ignore_progress
 
+LOOK = 100
+"""Number of updates between two looks at a GPU's losses."""
+
 
 @dataclass(frozen=True, slots=True)
 class EpochReport:
@@ -175,7 +178,7 @@ class Training:
             on_batch: callback that gets the number of updates of the epoch.
 
         Raises:
-            Diverged: the loss became NaN or infinite; at once on a CPU, an update later on a GPU.
+            Diverged: the loss became NaN or infinite; on a GPU, up to ``LOOK`` updates before.
             OutOfMemory: a batch does not fit; the hint says which micro-batch would.
             SettingsError: the horizon is reached.
         """
@@ -184,25 +187,23 @@ class Training:
         began, waited = time.perf_counter(), 0.0
         total = torch.zeros((), device=self.device)
         first, rate = self.epoch * self.steps_an_epoch, 0.0
-        loss: Tensor | None = None
         self._train_mode()
         seed, batches = self.batches(self.epoch)
         with _seeded_torch(self.device, seed + self._group.rank), Prefetcher(batches) as prefetched:
             started = time.perf_counter()
             for number, batch in enumerate(prefetched):
                 waited += time.perf_counter() - started
-                before, rate = loss, self._rate(first + number)
-                loss = self._update(batch, rate)
+                rate = self._rate(first + number)
+                total += self._update(batch, rate)
                 if self._average is not None:
                     self._average.follow(self._live, first + number)
-                # On a GPU, this waits for the update before the one that has just begun.
-                self._require_finite(before if self.device != "cpu" else loss)
-                total += loss
+                # A sum stays infinite or NaN. Reading it waits for a GPU, which then has nothing to do.
+                if self.device == "cpu" or (number + 1) % LOOK == 0:
+                    self._require_finite(total)
                 on_batch(number + 1, self.steps_an_epoch)
                 started = time.perf_counter()
-        self._require_finite(loss)
+        mean = self._require_finite(total) / self.steps_an_epoch
         self.epoch += 1
-        mean = float(total) / self.steps_an_epoch
         return EpochReport(self.epoch, mean, rate, time.perf_counter() - began, waited)
 
     def agreed(self, answer: bool) -> bool:
@@ -358,11 +359,14 @@ class Training:
         size = min(self.recipe.micro_batch or len(batch.clips), len(batch.clips))
         raise out_of_memory_error(self._updater.attempt, batch.clips, batch.labels, size)
 
-    def _require_finite(self, loss: Tensor | None) -> None:
-        if loss is not None and not math.isfinite(float(loss)):
+    def _require_finite(self, total: Tensor) -> float:
+        """Return the sum of the losses so far."""
+        value = float(total)
+        if not math.isfinite(value):
             raise Diverged(
-                f"the loss is {float(loss)} in epoch {self.epoch + 1}", hint="lower recipe.learning_rate"
+                f"the loss is {value} in epoch {self.epoch + 1}", hint="lower recipe.learning_rate"
             )
+        return value
 
 
 def share_of(split: Split, share: float) -> npt.NDArray[np.int64]:
@@ -377,7 +381,7 @@ def share_of(split: Split, share: float) -> npt.NDArray[np.int64]:
 @contextmanager
 def _seeded_torch(device: str, seed: int) -> Iterator[None]:
     """Seed torch's generators for the block (dropout draws from them), and restore them after it."""
-    devices = [] if device == "cpu" else [torch.device(device)]
+    devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield

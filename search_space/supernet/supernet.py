@@ -244,8 +244,13 @@ class Supernet(nn.Module):
             self._parts.move_to_end(key)
             return self._parts[key]
         weight, name = self.stem.weight, str(key[0])
-        with undrawn():
-            module = build_part().to(weight.device, weight.dtype)
+        # Where it is used: weights that are made elsewhere and then copied make a GPU wait for them.
+        with undrawn(), torch.device("meta"):
+            module = build_part().to(weight.dtype)
+        module.to_empty(device=weight.device)
+        for norm in module.modules():
+            if isinstance(norm, nn.BatchNorm2d):
+                norm.reset_running_stats()
         kernels = {} if kernel is None else {name: kernel}
         prefix = name if kernel is None else f"blocks.{name}"
         named = [(f"{prefix}.{own}", value) for own, value in module.named_parameters()]

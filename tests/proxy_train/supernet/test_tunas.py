@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from proxy_train.clips.targets import BatchLabels
 from proxy_train.data import moving_digits
 from proxy_train.distributed import Group
 from proxy_train.recipe import Recipe
@@ -160,9 +159,9 @@ def test_several_processes_are_refused(data: Mapping[ClipShape, PreparedData]) -
 
 def test_right_answers_are_those_of_top1() -> None:
     logits = torch.tensor([[2.0, 0.0, 1.0, 3.0], [0.0, 1.0, 2.0, 1.0]])
-    single = right_answers(Head.single_label(4), logits, BatchLabels(torch.tensor([3, 0])))
+    single = right_answers(Head.single_label(4), logits, torch.tensor([3, 0]))
     assert single.tolist() == [1, 0]
-    pairs = BatchLabels(torch.tensor([[0, 1], [1, 1]]))
+    pairs = torch.tensor([[0, 1], [1, 1]])
     assert right_answers(Head.verb_noun(2, 2), logits, pairs).tolist() == [1, 0]
-    several = BatchLabels(torch.tensor([[0.0, 1, 0, 1], [1, 1, 0, 0]]))
+    several = torch.tensor([[0.0, 1, 0, 1], [1, 1, 0, 0]])
     assert right_answers(Head.multi_label(4), logits, several).tolist() == [1, 0]
