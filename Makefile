@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # thread.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: quickstart test test-all test-oldest test-newest docs clean
+.PHONY: quickstart test test-all test-gpu test-oldest test-newest docs clean
 
 # The stamp is older than the files that decide what is installed only when something has to be installed.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -26,6 +26,12 @@ test-all: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest -m "" $(PARALLEL)
+
+# On one CUDA device, in one process and in ten minutes: tests, then figures in build/gpu/gpu.html. Needs
+# PyTorch's CUDA build in $(VENV).
+test-gpu: $(VENV)/.installed
+	$(BIN)/pytest -m gpu
+	$(BIN)/python -m benchmarks.gpu
 
 # The lower bounds of pyproject.toml, and the newest releases: what users may have. Not part of CI.
 test-oldest: constraints-oldest.txt

@@ -25,8 +25,14 @@ settings.load_profile("movinas")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the files that say that they are long first: no process is left alone with one at the end."""
+    """Run the files that say that they are long first: no process is left alone with one at the end; skip
+    what needs a GPU where there is none."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    on_gpu = [item for item in items if item.get_closest_marker("gpu") is not None]
+    # Asking for a GPU takes seconds, and is only worth them for such tests.
+    if on_gpu and not torch.cuda.is_available():
+        for item in on_gpu:
+            item.add_marker(pytest.mark.skip(reason="PyTorch finds no CUDA device here"))
 
 
 @pytest.hookimpl(wrapper=True)
