@@ -1,9 +1,9 @@
 """Checkpoints in an object store, for clusters whose nodes share no file system.
 
-A training works in a folder of its own machine. Its files are copied to the store before an epoch counts as
-done, and a worker that resumes it, on any machine, starts with the files of the store. Stores are those of
-pyarrow: ``s3://``, ``gs://``, ``abfss://``, ``hdfs://``, ``file://``, with credentials from their own
-environment variables.
+A training works in a folder of its own machine. Its files are copied to the store while it goes on, those of
+a measured epoch before it counts as done (see ``background_push``), and a worker that resumes it, on any
+machine, starts with the files of the store. Stores are those of pyarrow: ``s3://``, ``gs://``, ``abfss://``,
+``hdfs://``, ``file://``, with credentials from their own environment variables.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from pyarrow.fs import FileSelector, FileSystem, FileType
 from search_space.errors import SettingsError
 
 _CHUNK = 1 << 20
+
+
+class StoreError(OSError):
+    """The error that an object store cannot be used, which may pass."""
 
 
 class Mirror:
@@ -72,9 +76,15 @@ class Mirror:
                 shutil.copyfileobj(source, file, _CHUNK)
             self._pushed[target] = _stamp(target)
 
-    def push(self, folder: Path, name: str) -> None:
-        """Copy the files of ``folder`` that have changed since the last copy to ``name`` in the store."""
-        for path in sorted(folder.rglob("*")):
+    def push(self, folder: Path, name: str, pattern: str = "*") -> None:
+        """Copy the files of ``folder`` that have changed since the last copy to ``name`` in the store.
+
+        Args:
+            folder: folder of this machine.
+            name: folder in the store.
+            pattern: pattern of the names of the files; others wait for another call.
+        """
+        for path in sorted(folder.rglob(pattern)):
             # Such names mark files that are being written; see search_space.files.
             if not path.is_file() or path.name.startswith("."):
                 continue
@@ -82,6 +92,15 @@ class Mirror:
             if self._pushed.get(path) != stamp:
                 self._write(path, f"{self._base}/{name}/{path.relative_to(folder).as_posix()}")
                 self._pushed[path] = stamp
+
+    def error(self, cause: Exception) -> StoreError:
+        """Return the error that the store cannot be used, which names it."""
+        if isinstance(cause, StoreError):
+            return cause
+        reason = " ".join(str(cause).split())[:300]
+        error = StoreError(f"the object store {self._uri} cannot be used: {reason}")
+        error.__cause__ = cause
+        return error
 
     def drop(self, name: str) -> None:
         """Remove the files under ``name`` from the store."""

@@ -9,8 +9,7 @@ import shutil
 import socket
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from ray import tune
 from proxy_train.store.clip_origins import LostVideoError
 from search_space.errors import MovinasError
 from search_space.network.allocator import retain_freed_memory
+from searcher.cluster.background_push import BackgroundPush
 from searcher.cluster.checkpoint_mirror import Mirror
 from searcher.cluster.machine import sweep, temporary_folder
 from searcher.plan.job import EpochResult, EvaluatorSpec, Job
@@ -41,7 +41,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         retain_freed_memory()
         self._evaluators: dict[str, Any] = {}
         self._epochs: Iterator[EpochResult] | None = None
-        self._copy: _LocalCopy | None = None
+        self._copy: BackgroundPush | None = None
         self._warnings = _Warnings()
         logging.getLogger().addHandler(self._warnings)
 
@@ -70,8 +70,8 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
                     self._epochs = self._evaluator()(self._job())
                 result = next(self._epochs)
                 if self._copy is not None:
-                    # Before the epoch is reported: an epoch that counts as done is never trained again.
-                    self._copy.mirror.push(self._copy.folder, self._copy.name)
+                    # Before a measurement is reported: what counts as done is never trained again.
+                    self._copy.keep(measured=result.metrics is not None)
                 return result
             except Exception as error:
                 # Without a retry, all trainings of the run would fail, one after another.
@@ -89,8 +89,9 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
             return job
         sweep()
         folder = temporary_folder("job")
-        self._copy = _LocalCopy(Mirror(self.config["mirror"]), folder, job.folder.name)
-        self._copy.mirror.pull(job.folder.name, folder)
+        mirror, patience = Mirror(self.config["mirror"]), float(self.config["retry_seconds"])
+        self._copy = BackgroundPush(mirror, folder, job.folder.name, patience)
+        self._copy.begin()
         return replace(job, folder=folder)
 
     def _origin_and_warnings(self) -> dict[str, Any]:
@@ -117,6 +118,7 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
             self._epochs.close()
         self._epochs = None
         if self._copy is not None:
+            self._copy.close()
             shutil.rmtree(self._copy.folder, ignore_errors=True)
             self._copy = None
 
@@ -136,21 +138,6 @@ def _disk_is_full(error: Exception) -> bool:
     if isinstance(error, OSError):
         return error.errno in full
     return any(os.strerror(number) in str(error) for number in full)
-
-
-@dataclass(frozen=True)
-class _LocalCopy:
-    """A copy of a job's folder on this machine.
-
-    Args:
-        mirror: store of the checkpoints.
-        folder: folder on this machine.
-        name: name of the job's folder in the store.
-    """
-
-    mirror: Mirror
-    folder: Path
-    name: str
 
 
 class _Warnings(logging.Handler):
