@@ -1,35 +1,57 @@
 #!/bin/bash
-# A search on Slurm: sbatch deploy/slurm.sh settings.yaml
+# Written by movinas launch --render slurm settings.yaml; change that file, and write this one again.
+# A search on Slurm: sbatch this file [OPTIONS OF movinas search]
 #
 # Where things live:
 #   videos, runs (record, checkpoints, results)   the file system that all nodes share, as the settings say
-#   decoded videos                                data.cache of the settings: the nodes' own disk, such as /scratch, or shared
-#   record, if settings name a database           PostgreSQL; PGPASSWORD or ~/.pgpass, never in the settings
+#   decoded videos                                /cache: the nodes' own disk, such as /scratch, or shared
+#   record, if settings name a database           PostgreSQL; PGPASSWORD where sbatch is called, or ~/.pgpass
 #
 # Before its time is over the job stops its run gracefully and puts itself into the queue again, and goes on where it
-# was. From a login node: movinas status RUN, movinas stop RUN.
-#SBATCH --job-name=movinas
-#SBATCH --nodes=4
+# was. Preempted, its trainings write their checkpoints within 30 s. From a login node: movinas status RUN, movinas stop RUN.
+#SBATCH --job-name=movinas-actions
+#SBATCH --nodes=8
 #SBATCH --ntasks-per-node=1
-#SBATCH --cpus-per-task=16
-#SBATCH --gpus-per-node=2
+#SBATCH --cpus-per-task=8
+#SBATCH --mem=32768M
 #SBATCH --time=24:00:00
+#SBATCH --gpus-per-node=1
 #SBATCH --signal=B:USR1@900
 #SBATCH --requeue
 #SBATCH --open-mode=append
-#SBATCH --output=movinas-%j.log
+#SBATCH --output=movinas-actions-%j.log
 
 set -euo pipefail
 
-settings=${1:?usage: sbatch slurm.sh SETTINGS [OPTIONS OF movinas search]}
-shift
+# Nodes of other users are on the same network: only this job knows the token.
+export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0
+export RAY_AUTH_TOKEN=${RAY_AUTH_TOKEN:-$(python -c 'import secrets; print(secrets.token_hex(32))')}
+settings=$(mktemp "${TMPDIR:-/tmp}/movinas-$SLURM_JOB_ID-XXXXXX.yaml")
+cat > "$settings" <<'SETTINGS'
+name: actions
+output: /shared/runs
+data:
+  kind: auto
+  root: /shared/videos
+  cache: /cache
+space: a0-stream
+search:
+  trials: 500
+  startup: 60
+  workers: auto
+  cpus_per_trial: 4
+  gpus_per_trial: 0.5
+  time_limit_minutes: 720
+  stall_minutes: 60
+SETTINGS
 
-export RAY_AUTH_MODE=${RAY_AUTH_MODE:-disabled} RAY_USAGE_STATS_ENABLED=0
 port=$((20000 + SLURM_JOB_ID % 20000))
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=${nodes[0]}
 address=$(srun --nodes=1 --ntasks=1 --nodelist="$head" hostname --ip-address | awk '{print $1}'):$port
-have=(--num-cpus="${SLURM_CPUS_PER_TASK:-1}" --num-gpus="${SLURM_GPUS_ON_NODE:-0}")
+have=(--num-cpus="${SLURM_CPUS_PER_TASK:-8}" --num-gpus="${SLURM_GPUS_ON_NODE:-1}")
+# Signals reach all processes of a step at once: this one keeps Ray alive until its trainings have written.
+node=(python -m searcher.cluster.leaving 25 -- ray start --block --disable-usage-stats)
 steps=()
 
 finish() {
@@ -38,11 +60,12 @@ finish() {
         kill "${steps[@]}" 2>/dev/null || true
         wait "${steps[@]}" 2>/dev/null || true
     fi
+    rm -f "$settings"
 }
 trap finish EXIT
 
-srun --nodes=1 --ntasks=1 --nodelist="$head" \
-    ray start --head --block --disable-usage-stats --include-dashboard=false \
+srun --nodes=1 --ntasks=1 --overlap --nodelist="$head" \
+    "${node[@]}" --head --include-dashboard=false \
     --node-ip-address="${address%:*}" --port="$port" "${have[@]}" &
 steps+=($!)
 
@@ -52,9 +75,9 @@ for _ in $(seq 60); do
     sleep 1
 done
 
-for node in "${nodes[@]:1}"; do
-    srun --nodes=1 --ntasks=1 --nodelist="$node" \
-        ray start --block --disable-usage-stats --address="$address" "${have[@]}" &
+for other in "${nodes[@]:1}"; do
+    srun --nodes=1 --ntasks=1 --overlap --nodelist="$other" \
+        env -u PGPASSWORD "${node[@]}" --address="$address" "${have[@]}" &
     steps+=($!)
 done
 
@@ -63,10 +86,8 @@ driver=$!
 
 again=no
 stop_and_requeue() {
-    # The run's folder is its output and its name; python reads them as the search does.
     again=yes
-    run=$(python -c "from searcher.settings.reading import load_settings; import sys; print(load_settings(sys.argv[1]).run_dir)" "$settings")
-    movinas stop "$run" --timeout 12 || true
+    movinas stop /shared/runs/actions --timeout 12 || true
     # It may have been decoding videos, which nobody has to finish, and which "stop" does not wait for.
     for _ in $(seq 30); do
         kill -0 "$driver" 2>/dev/null || return 0
@@ -75,6 +96,8 @@ stop_and_requeue() {
     kill "$driver" 2>/dev/null || true
 }
 trap stop_and_requeue USR1
+# Cancelled or preempted: Slurm itself decides whether the job comes back.
+trap 'kill "$driver" 2>/dev/null || true' TERM
 
 # A signal ends "wait" early: the driver's own end is what counts.
 status=0

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from proxy_train.recipe import Recipe
     from proxy_train.store.clip_origins import LostVideoError
     from proxy_train.store.prepared_data import PreparedData, prepare
+    from proxy_train.training.epoch_progress import EpochReport
     from proxy_train.training.initial_weights import InitialWeights
     from proxy_train.training.out_of_memory import OutOfMemory
-    from proxy_train.training.training import EpochReport, Training
+    from proxy_train.training.training import Training
     from proxy_train.training.training_run import EpochLine, TrainingRun, read_training_log
     from proxy_train.training.updates import Diverged
     from proxy_train.video.video import Video
@@ -39,7 +40,8 @@ else:
         "proxy_train.store.prepared_data": ("PreparedData", "prepare"),
         "proxy_train.training.initial_weights": ("InitialWeights",),
         "proxy_train.training.out_of_memory": ("OutOfMemory",),
-        "proxy_train.training.training": ("EpochReport", "Training"),
+        "proxy_train.training.epoch_progress": ("EpochReport",),
+        "proxy_train.training.training": ("Training",),
         "proxy_train.training.training_run": ("EpochLine", "TrainingRun", "read_training_log"),
         "proxy_train.training.updates": ("Diverged",),
         "proxy_train.video.video": ("Video",),

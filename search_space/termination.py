@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 _received = False
+_leaving = False
+
+
+class LeftEarly(Exception):  # noqa: N818 - no error: what was asked for happened
+    """The end of a training whose process was asked to leave: its checkpoint is written."""
+
+
+def ask_to_leave() -> None:
+    """Ask the trainings of this process to write what they have after the update under way, and to end."""
+    global _leaving  # noqa: PLW0603 - the whole process leaves
+    _leaving = True
+
+
+def is_leaving() -> bool:
+    """Return whether this process was asked to leave."""
+    return _leaving
 
 
 def interrupt_on_termination() -> None:
@@ -42,6 +58,29 @@ def restored_handlers() -> Iterator[None]:
                 signal.signal(number, handler)
             if before[signal.SIGTERM] is signal.SIG_DFL:
                 interrupt_on_termination()
+
+
+@contextmanager
+def on_termination(react: Callable[[], None]) -> Iterator[None]:
+    """Call a function at SIGTERM while the block runs, in place of interrupting it.
+
+    Outside of the main thread, which signals reach, do nothing.
+    """
+    if not in_main_thread():
+        yield
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        global _received  # noqa: PLW0603 - a signal belongs to the process
+        del number, frame
+        _received = True
+        react()
+
+    before = signal.signal(signal.SIGTERM, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def was_terminated() -> bool:

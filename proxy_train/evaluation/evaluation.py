@@ -23,6 +23,7 @@ from search_space.errors import DataError
 from search_space.network.ensemble import Ensemble, TemporalEnsemble
 from search_space.network.heads import Head
 from search_space.network.model import MoViNet
+from search_space.termination import LeftEarly, is_leaving
 
 CENTRE = Views()
 _LEAST = 1e-12
@@ -200,6 +201,8 @@ def _logits(
     read = part.read_all(chain.from_iterable(views.frame_ranges(part, indices, *clip) for indices in groups))
     with evaluating(model), torch.inference_mode():
         for indices in groups:
+            if is_leaving():
+                raise LeftEarly("during an evaluation")
             logits = classify(views.batch(part, indices, *clip, read).to(device)).float()
             if logits.shape[1] != len(data.classes):
                 raise DataError(

@@ -37,10 +37,16 @@ from proxy_train.training.checkpoint import (
     write_checkpoint,
 )
 from proxy_train.training.distillation import distillation_loss
+from proxy_train.training.epoch_progress import (
+    PARTIAL,
+    Departure,
+    EpochProgress,
+    EpochReport,
+    read_progress,
+)
 from proxy_train.training.initial_weights import WeightSource
 from proxy_train.training.optimizers import clip_gradients, make_optimizer, set_rate
 from proxy_train.training.schedule import rate_at
-from proxy_train.training.training import EpochReport
 from proxy_train.training.updates import Diverged
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
@@ -50,6 +56,7 @@ from search_space.network.model import MoViNet
 from search_space.progress import ProgressCallback, ignore_progress
 from search_space.space.space import SearchSpace
 from search_space.supernet.supernet import Supernet
+from search_space.termination import LeftEarly
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _NORM_BATCHES = 4
@@ -108,6 +115,7 @@ class SupernetTraining:
             for number, (clip, data) in enumerate(self._stores.items())
         }
         self._optimizer = make_optimizer(self.supernet, recipe)
+        self._progress = EpochProgress()
         self._set_up()
         own = None if folder is None else read_checkpoint(folder)
         self._initial = initial
@@ -117,6 +125,9 @@ class SupernetTraining:
             largest = self.supernet.extract(space.largest())
             initial.load_into(largest)
             self.supernet.store(largest)
+        if (partial := read_progress(folder, self._facts())) is not None:
+            self._progress, tensors = partial
+            self._load(tensors)
 
     def _set_up(self) -> None:
         """Make what a kind of training has beside the weights, before a checkpoint is read."""
@@ -137,7 +148,7 @@ class SupernetTraining:
         return min(len(batches) for batches in self._batches.values())
 
     def train_epoch(self, on_batch: ProgressCallback = ignore_progress) -> EpochReport:
-        """Make the updates of one epoch.
+        """Make the updates of one epoch, or after an interruption the rest of them.
 
         Args:
             on_batch: callback that gets the number of updates of the epoch.
@@ -148,17 +159,22 @@ class SupernetTraining:
         Raises:
             Diverged: a loss became NaN or infinite.
             SettingsError: the last epoch is reached.
+            LeftEarly: the process was asked to leave; with a folder, the updates so far are kept there.
         """
         self._require_unfinished()
-        began, waited, total = time.perf_counter(), 0.0, torch.zeros((), device=self.device)
-        first, rate = self.epoch * self.steps_an_epoch, 0.0
-        with Prefetcher(self._epoch_batches()) as prefetched:
+        done, departure = self._progress, Departure(self.device, self._group)
+        began, waited = time.perf_counter() - done.seconds, done.data_seconds
+        total, first, rate = done.loss(self.device), self.epoch * self.steps_an_epoch, 0.0
+        with Prefetcher(islice(self._epoch_batches(), done.updates, None)) as prefetched:
             started = time.perf_counter()
-            for number, (clip, batch) in enumerate(prefetched):
+            for number, (clip, batch) in enumerate(prefetched, done.updates):
                 waited += time.perf_counter() - started
                 rate = self._rate(first + number)
                 total += self._update(self._drawn(clip, first + number), batch, rate)
                 on_batch(number + 1, self.steps_an_epoch)
+                if departure.is_due() and number + 1 < self.steps_an_epoch:
+                    seconds = time.perf_counter() - began
+                    self._leave(EpochProgress(number + 1, seconds, waited, tensors={"loss": total}))
                 started = time.perf_counter()
         return self._finish_epoch(total, rate, began, waited)
 
@@ -171,7 +187,7 @@ class SupernetTraining:
         mean = float(total) / self.steps_an_epoch
         if not math.isfinite(mean):
             raise Diverged(f"the loss is {mean} in epoch {self.epoch + 1}", hint="lower recipe.learning_rate")
-        self.epoch += 1
+        self.epoch, self._progress = self.epoch + 1, EpochProgress()
         return EpochReport(self.epoch, mean, rate, time.perf_counter() - began, waited)
 
     def network(self, architecture: Architecture) -> MoViNet:
@@ -194,9 +210,18 @@ class SupernetTraining:
         if self.folder is None:
             return
         if self._group.leads:
-            facts = {**self._identity(), "epoch": self.epoch}
-            write_checkpoint(self.folder, Checkpoint(self._tensors(), facts))
+            write_checkpoint(self.folder, Checkpoint(self._tensors(), self._facts()))
+            (self.folder / PARTIAL).unlink(missing_ok=True)
         self._group.wait()
+
+    def _leave(self, progress: EpochProgress) -> None:
+        """Keep the part of an epoch that is done, and end."""
+        if self.folder is not None and self._group.leads:
+            progress.write(self.folder, self._tensors(), self._facts())
+        self._group.wait()
+        raise LeftEarly(
+            f"after {progress.updates} of {self.steps_an_epoch} updates of epoch {self.epoch + 1}"
+        )
 
     def _clips(self, data: PreparedData) -> npt.NDArray[np.int64]:
         """Return the indices of the training clips that the weights are trained on."""
@@ -294,6 +319,9 @@ class SupernetTraining:
                 )
         self._load(checkpoint.tensors)
         self.epoch = int(checkpoint.facts["epoch"])
+
+    def _facts(self) -> dict[str, Any]:
+        return {**self._identity(), "epoch": self.epoch}
 
     def _identity(self) -> dict[str, Any]:
         return {

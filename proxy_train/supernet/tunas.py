@@ -10,6 +10,7 @@ left out: one network at a time is in memory here.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import count, islice
 
@@ -25,7 +26,8 @@ from proxy_train.evaluation.metrics import Flags
 from proxy_train.store.prepared_data import PreparedData
 from proxy_train.supernet.controller import Controller
 from proxy_train.supernet.training import SupernetTraining
-from proxy_train.training.training import EpochReport, share_of
+from proxy_train.training.epoch_progress import Departure, EpochProgress, EpochReport
+from proxy_train.training.training import share_of
 from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
 from search_space.errors import SettingsError
@@ -77,18 +79,30 @@ class TunasTraining(SupernetTraining):
     def train_epoch(self, on_batch: ProgressCallback = ignore_progress) -> EpochReport:
         """Make the updates of one epoch, of weights and controller in turn; see ``SupernetTraining``."""
         self._require_unfinished()
-        began, total, rate = time.perf_counter(), torch.zeros((), device=self.device), 0.0
-        batches = {clip: each.epoch(self.epoch)[1] for clip, each in self._batches.items()}
-        rewards = {clip: self._endless(each) for clip, each in self._held_out.items()}
-        for number in range(self.steps_an_epoch):
+        done, departure = self._progress, Departure(self.device, self._group)
+        began, total, rate = time.perf_counter() - done.seconds, done.loss(self.device), 0.0
+        used = Counter(done.counts)
+        batches = {
+            clip: islice(each.epoch(self.epoch)[1], used[f"weights {clip}"], None)
+            for clip, each in self._batches.items()
+        }
+        rewards = {
+            clip: islice(self._endless(each), used[f"policy {clip}"], None)
+            for clip, each in self._held_out.items()
+        }
+        for number in range(done.updates, self.steps_an_epoch):
             step = self.epoch * self.steps_an_epoch + number
             progress = step / (self.steps_an_epoch * self.settings.epochs)
             rng, rate = np.random.default_rng([self.seed, step]), self._rate(step)
             drawn = self.space.decode(self._widened(self.controller.sample(rng), progress, rng))
             total += self._update([drawn], next(batches[drawn.input]).to(self.device), rate)
+            used[f"weights {drawn.input}"] += 1
             if progress >= WARM_UP:
-                self._learn(rewards, progress, rng)
+                used[f"policy {self._learn(rewards, progress, rng)}"] += BATCHES
             on_batch(number + 1, self.steps_an_epoch)
+            if departure.is_due() and number + 1 < self.steps_an_epoch:
+                seconds, tensors = time.perf_counter() - began, {"loss": total}
+                self._leave(EpochProgress(number + 1, seconds, counts=used, tensors=tensors))
         return self._finish_epoch(total, rate, began, 0.0)
 
     def save(self) -> None:
@@ -103,8 +117,8 @@ class TunasTraining(SupernetTraining):
 
     def _learn(
         self, rewards: Mapping[ClipShape, Iterator[Batch]], progress: float, rng: np.random.Generator
-    ) -> None:
-        """Let the controller learn from another network's accuracy."""
+    ) -> ClipShape:
+        """Let the controller learn from another network's accuracy; return the shape of its clips."""
         genotype = self.controller.sample(rng)
         architecture = self.space.decode(genotype)
         network = self.supernet.network(architecture).train()
@@ -118,6 +132,7 @@ class TunasTraining(SupernetTraining):
         # The rate grows tenfold over the part in which the controller learns.
         rate = self.settings.controller_rate * 10 ** ((progress - WARM_UP) / (1 - WARM_UP))
         self.controller.learn(genotype, int(hits.sum()) / len(hits), rate)
+        return architecture.input
 
     def _widened(self, genotype: Genotype, progress: float, rng: np.random.Generator) -> Genotype:
         """Return a genotype with the largest widths, with the warm-up's probability."""

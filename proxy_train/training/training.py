@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,15 @@ from proxy_train.training.checkpoint import (
     write_checkpoint,
 )
 from proxy_train.training.distillation import Teacher
+from proxy_train.training.epoch_progress import (
+    PARTIAL,
+    Departure,
+    EpochProgress,
+    EpochReport,
+    generators,
+    read_progress,
+    seeded_generators,
+)
 from proxy_train.training.initial_weights import WeightSource
 from proxy_train.training.optimizers import make_optimizer
 from proxy_train.training.out_of_memory import is_out_of_memory, out_of_memory_error
@@ -48,28 +57,10 @@ from search_space.architecture.architecture import Architecture
 from search_space.errors import RecordError, SettingsError
 from search_space.network.model import MoViNet, build
 from search_space.progress import ProgressCallback, ignore_progress
+from search_space.termination import LeftEarly
 
 LOOK = 100
 """Number of updates between two looks at a GPU's losses."""
-
-
-@dataclass(frozen=True, slots=True)
-class EpochReport:
-    """One finished epoch.
-
-    Args:
-        epoch: number of epochs that are finished.
-        loss: mean loss over its clips, with label smoothing.
-        learning_rate: learning rate of its last step.
-        seconds: wall-clock time.
-        data_seconds: the part of them spent waiting for clips.
-    """
-
-    epoch: int
-    loss: float
-    learning_rate: float
-    seconds: float
-    data_seconds: float
 
 
 class Training:
@@ -133,6 +124,7 @@ class Training:
         self._optimizer = make_optimizer(self._live, recipe)
         self._updater = Updater(self._live, self._optimizer, recipe, device, self._group, teacher)
         self._average = WeightAverage(self._live, recipe.ema) if recipe.ema else None
+        self._progress = EpochProgress()
         self._begin(promoted_from)
 
     def _build(self) -> MoViNet:
@@ -172,7 +164,7 @@ class Training:
         return len(self._batches)
 
     def train_epoch(self, on_batch: ProgressCallback = ignore_progress) -> EpochReport:
-        """Train on every training clip once.
+        """Train on every training clip once; on the rest of them after an interruption in between.
 
         Args:
             on_batch: callback that gets the number of updates of the epoch.
@@ -181,17 +173,22 @@ class Training:
             Diverged: the loss became NaN or infinite; on a GPU, up to ``LOOK`` updates before.
             OutOfMemory: a batch does not fit; the hint says which micro-batch would.
             SettingsError: the horizon is reached.
+            LeftEarly: the process was asked to leave; with a folder, the updates so far are kept there.
         """
         if self.epoch >= self.horizon.epochs:
             raise SettingsError(f"this training ends after {self.horizon.epochs} epochs")
-        began, waited = time.perf_counter(), 0.0
-        total = torch.zeros((), device=self.device)
+        done, departure = self._progress, Departure(self.device, self._group)
+        began, waited = time.perf_counter() - done.seconds, done.data_seconds
+        total, rank = done.loss(self.device), self._group.rank
         first, rate = self.epoch * self.steps_an_epoch, 0.0
         self._train_mode()
-        seed, batches = self.batches(self.epoch)
-        with _seeded_torch(self.device, seed + self._group.rank), Prefetcher(batches) as prefetched:
+        seed, batches = self.batches(self.epoch, done.updates)
+        with (
+            seeded_generators(self.device, seed + rank, done, rank),
+            Prefetcher(batches) as prefetched,
+        ):
             started = time.perf_counter()
-            for number, batch in enumerate(prefetched):
+            for number, batch in enumerate(prefetched, done.updates):
                 waited += time.perf_counter() - started
                 rate = self._rate(first + number)
                 total += self._update(batch, rate)
@@ -201,9 +198,12 @@ class Training:
                 if self.device == "cpu" or (number + 1) % LOOK == 0:
                     self._require_finite(total)
                 on_batch(number + 1, self.steps_an_epoch)
+                if departure.is_due() and number + 1 < self.steps_an_epoch:
+                    self._require_finite(total)
+                    self._leave(number + 1, total, time.perf_counter() - began, waited)
                 started = time.perf_counter()
         mean = self._require_finite(total) / self.steps_an_epoch
-        self.epoch += 1
+        self.epoch, self._progress = self.epoch + 1, EpochProgress()
         return EpochReport(self.epoch, mean, rate, time.perf_counter() - began, waited)
 
     def agreed(self, answer: bool) -> bool:
@@ -211,10 +211,10 @@ class Training:
         own = torch.tensor(float(answer and self.leads), device=self.device)
         return bool(self._group.sum(own) > 0)
 
-    def batches(self, epoch: int) -> tuple[int, Iterator[Batch]]:
-        """Return a seed for dropout in an epoch, and an iterator over its batches on the device."""
+    def batches(self, epoch: int, first: int = 0) -> tuple[int, Iterator[Batch]]:
+        """Return a seed for dropout in an epoch, and its batches from ``first`` on, on the device."""
         seed, batches = self._batches.epoch(epoch)
-        return seed, (batch.to(self.device) for batch in batches)
+        return seed, (batch.to(self.device) for batch in islice(batches, first, None))
 
     def evaluate(self, split: str = "val", *, streaming: bool = False) -> Metrics:
         """Evaluate ``model`` as it is now.
@@ -239,13 +239,29 @@ class Training:
         if self.folder is None:
             return
         if self._group.leads:
-            tensors = {f"model.{name}": value for name, value in self._live.state_dict().items()}
-            if self._average is not None:
-                averaged = self._average.model.state_dict()
-                tensors |= {f"average.{name}": value for name, value in averaged.items()}
-            tensors |= optimizer_tensors(self._optimizer) | self._updater.tensors()
-            write_checkpoint(self.folder, Checkpoint(tensors, {**self._identity(), "epoch": self.epoch}))
+            write_checkpoint(self.folder, Checkpoint(self._tensors(), self._facts()))
+            (self.folder / PARTIAL).unlink(missing_ok=True)
         self._group.wait()
+
+    def _leave(self, updates: int, total: Tensor, seconds: float, data_seconds: float) -> None:
+        """Keep the part of an epoch that is done, and end; all processes of the group do so together."""
+        tensors = {"loss": total, "generators": generators(self.device, self._group)}
+        if self.folder is not None and self._group.leads:
+            progress = EpochProgress(updates, seconds, data_seconds, tensors=tensors)
+            progress.write(self.folder, self._tensors(), self._facts())
+        self._group.wait()
+        raise LeftEarly(f"after update {updates} of epoch {self.epoch + 1}")
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Return everything that changes from update to update."""
+        tensors = {f"model.{name}": value for name, value in self._live.state_dict().items()}
+        if self._average is not None:
+            averaged = self._average.model.state_dict()
+            tensors |= {f"average.{name}": value for name, value in averaged.items()}
+        return tensors | optimizer_tensors(self._optimizer) | self._updater.tensors()
+
+    def _facts(self) -> dict[str, Any]:
+        return {**self._identity(), "epoch": self.epoch}
 
     def save_best(self, facts: Mapping[str, Any]) -> None:
         """Write the weights to use, beside the checkpoint, with facts about them."""
@@ -270,6 +286,9 @@ class Training:
         if own is not None:
             self._require_same(own, self._identity(), str(self.folder))
             self._restore(own)
+        if (partial := read_progress(self.folder, self._facts())) is not None:
+            self._progress, tensors = partial
+            self._restore(Checkpoint(tensors, {"epoch": self.epoch}))
 
     def _inherit(self, lower: Checkpoint, source: str, *, restore: bool) -> None:
         """Take over a training at another fidelity, whose epochs then belong to this one."""
@@ -376,15 +395,6 @@ def share_of(split: Split, share: float) -> npt.NDArray[np.int64]:
     groups = np.unique(split.labels, axis=0, return_inverse=True)[1].reshape(-1)
     of_class = [np.flatnonzero(groups == group) for group in range(int(groups.max()) + 1)]
     return np.sort(np.concatenate([part[: max(1, round(share * len(part)))] for part in of_class]))
-
-
-@contextmanager
-def _seeded_torch(device: str, seed: int) -> Iterator[None]:
-    """Seed torch's generators for the block (dropout draws from them), and restore them after it."""
-    devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield
 
 
 def _part(tensors: Any, prefix: str) -> dict[str, Tensor]:

@@ -87,18 +87,42 @@ def log(
 def launch(
     settings: Annotated[str, typer.Argument(help="YAML file or preset.")],
     address: Annotated[str, typer.Option(help="Address of the cluster's jobs: http://HEAD:8265.")] = "",
+    render: Annotated[
+        str, typer.Option(help="Write a scheduler's own file instead: kuberay, ray-up or slurm.")
+    ] = "",
+    output: Annotated[
+        Path | None, typer.Option(help="File that --render writes; by default NAME-rayjob.yaml and so on.")
+    ] = None,
     requirements: Annotated[
         Path | None, typer.Option(help="Packages that the cluster's nodes install first.")
     ] = None,
     env: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for driver and workers; repeat.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be submitted.")] = False,
 ) -> None:
-    """Submit a search to a Ray cluster as a job: this code and these settings travel with it."""
+    """Submit a search to a Ray cluster as a job, or write the file that a scheduler starts it from."""
     from searcher.run.launch import Submission, submit
 
+    if render:
+        typer.echo(_render(settings, render, output))
+        return
     if not address and not dry_run:
         raise SettingsError("--address is missing", hint="give http://HEAD:8265, the cluster's dashboard")
     submission = Submission.of(settings, requirements=requirements, env=env or ())
     typer.echo(submission.text())
     if not dry_run:
         typer.echo(submit(submission, address))
+
+
+def _render(settings: str, scheduler: str, output: Path | None) -> str:
+    """Write a scheduler's file; return what to do with it."""
+    from results.commands.written_files import require_file, require_unread
+    from search_space.files import write_text
+    from searcher.run.scheduler_files import SCHEDULERS, is_rendered, render
+    from searcher.settings.reading import load_settings
+
+    text, tool = render(settings, scheduler), SCHEDULERS[scheduler]
+    path = output if output is not None else Path(f"{load_settings(settings).name}-{tool.file}")
+    require_file(path, option="--output", own=is_rendered)
+    require_unread(path, [Path(settings)], option="--output")
+    write_text(path, text)
+    return f"wrote {path}; next: {tool.start} {path}"

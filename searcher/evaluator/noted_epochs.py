@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from proxy_train.training.training import EpochReport
+from proxy_train.training.epoch_progress import EpochReport
 from search_space.files import replacing
 
 _FILE = "epochs.json"

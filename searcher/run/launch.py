@@ -56,7 +56,7 @@ class Submission:
             SettingsError: the settings are wrong, have relative folders, or hold a password.
         """
         loaded = load_settings(settings)
-        _check_portable(loaded)
+        check_portable(loaded)
         packages: tuple[str, ...] = ()
         if requirements is not None:
             try:
@@ -144,8 +144,12 @@ def submit(submission: Submission, address: str) -> str:
     )
 
 
-def _check_portable(settings: Settings) -> None:
-    """Check that the settings hold no password and no relative folder."""
+def check_portable(settings: Settings) -> None:
+    """Check that settings can work on other machines, and tell their users nothing that they must not know.
+
+    Raises:
+        SettingsError: they have relative folders, or hold a password.
+    """
     if settings.storage is not None and make_url(settings.storage).password is not None:
         raise SettingsError(
             "storage holds a password, which a job would show to all users of the cluster",

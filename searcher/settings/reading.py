@@ -37,14 +37,8 @@ def load_settings(source: str | Path | None = None, overrides: Mapping[str, Any]
         SettingsError: the file cannot be read, a key is unknown or repeated, or a value is wrong.
     """
     name = _default(overrides or {}) if source is None else str(source)
-    path = _PRESETS / f"{name}.yaml" if name in preset_names() else Path(name).expanduser()
     try:
-        document = read_yaml(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            f"no settings can be read at {name!r}: {getattr(error, 'strerror', None) or error}",
-            hint=f"give a YAML file, or one of the presets {', '.join(preset_names())}",
-        ) from error
+        document = read_yaml(*settings_text(name))
     except SpaceError as error:
         raise SettingsError(error.message, hint=error.hint) from error
     data = document.data
@@ -53,6 +47,25 @@ def load_settings(source: str | Path | None = None, overrides: Mapping[str, Any]
     for key, value in (overrides or {}).items():
         _override(data, key, value)
     return parse_settings(Document(document.source, data, document.lines), overrides or {})
+
+
+def settings_text(name: str) -> tuple[str, str]:
+    """Return the text of settings, and the path of their file.
+
+    Args:
+        name: path of a file, or name of a preset.
+
+    Raises:
+        SettingsError: the file cannot be read.
+    """
+    path = _PRESETS / f"{name}.yaml" if name in preset_names() else Path(name).expanduser()
+    try:
+        return path.read_text(encoding="utf-8"), str(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"no settings can be read at {name!r}: {getattr(error, 'strerror', None) or error}",
+            hint=f"give a YAML file, or one of the presets {', '.join(preset_names())}",
+        ) from error
 
 
 def _default(overrides: Collection[str]) -> str:
@@ -107,6 +120,8 @@ def _explained(document: Document, error: ValidationError, overrides: Collection
     if isinstance(cause, MovinasError):
         return SettingsError(f"{place}: {cause.message}", hint=cause.hint)
     message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "secret":
+        return SettingsError(f"{place} holds a value", hint=message)
     if isinstance(first["input"], BaseModel | Mapping):
         return SettingsError(f"{place}: {message}")
     return SettingsError(f"{place} is {first['input']!r}", hint=message[0].lower() + message[1:])

@@ -20,6 +20,7 @@ from searcher.cluster.trackers import Tracker
 from searcher.objectives import CONSTRAINABLE, KNOWN_COSTS, Objectives
 from searcher.promotion.rung import Rung, require_rising
 from searcher.record.storage import SCHEMES, without_password
+from searcher.settings.cluster_settings import Cluster
 from searcher.settings.one_shot import with_one_rung
 from searcher.settings.phases import ConfirmationSettings, FamilySettings
 from searcher.settings.pilot_settings import Pilot, PilotSettings, open_keys
@@ -237,6 +238,7 @@ class Settings(SettingsModel):
     search: SearchSettings = Field(default_factory=SearchSettings)
     confirmation: ConfirmationSettings = Field(default_factory=ConfirmationSettings)
     family: FamilySettings = Field(default_factory=FamilySettings)
+    cluster: Cluster = None
 
     @field_validator("name")
     @classmethod

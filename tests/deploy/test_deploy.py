@@ -7,12 +7,14 @@ import re
 import shlex
 from importlib.metadata import version
 from importlib.resources import files
+from importlib.util import find_spec
 from typing import Any
 
 import jsonschema
 import pytest
 import yaml
 
+from searcher.run.scheduler_files import SCHEDULERS, render
 from searcher.settings.reading import load_settings
 from tests.deploy.deploy_files import DEPLOY, check_command
 
@@ -28,6 +30,12 @@ RAYJOB_FIELDS = {
 def documents(name: str) -> list[dict[str, Any]]:
     """The parts of a YAML file."""
     return list(yaml.safe_load_all((DEPLOY / name).read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_the_files_are_what_rendering_makes_of_the_settings(scheduler: str) -> None:
+    name = SCHEDULERS[scheduler].file
+    assert (DEPLOY / name).read_text(encoding="utf-8") == render(str(DEPLOY / "settings.yaml"), scheduler)
 
 
 def test_the_rayjob_is_whole_and_its_parts_name_each_other() -> None:
@@ -47,14 +55,18 @@ def test_the_rayjob_is_whole_and_its_parts_name_each_other() -> None:
             assert {mount["name"] for mount in container["volumeMounts"]} <= set(volumes)
             env = {each["name"]: each for each in container["env"]}
             assert env["RAY_AUTH_MODE"]["value"] == "disabled"
+            command = container["lifecycle"]["preStop"]["exec"]["command"]
+            assert find_spec(command[2]) and 0 < float(command[3]) < pod["terminationGracePeriodSeconds"]
         assert volumes["shared"]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
     head = cluster["headGroupSpec"]["template"]["spec"]
     mounts = {each["mountPath"] for each in head["containers"][0]["volumeMounts"]}
     settings = yaml.safe_load(config["data"]["settings.yaml"])
-    assert settings == yaml.safe_load((DEPLOY / "settings.yaml").read_text(encoding="utf-8"))
+    written = yaml.safe_load((DEPLOY / "settings.yaml").read_text(encoding="utf-8"))
+    assert settings == {key: value for key, value in written.items() if key != "cluster"}
     for path in (settings["output"], settings["data"]["root"], settings["data"]["cache"]):
         assert any(path == mount or path.startswith(f"{mount}/") for mount in mounts), path
-    assert "/etc/movinas" in mounts and config["metadata"]["name"] == "movinas-settings"
+    volumes = {volume["name"]: volume for volume in head["volumes"]}
+    assert "/etc/movinas" in mounts and volumes["settings"]["configMap"]["name"] == config["metadata"]["name"]
 
 
 def test_passwords_come_from_a_secret_and_only_the_head_has_them() -> None:
@@ -66,7 +78,7 @@ def test_passwords_come_from_a_secret_and_only_the_head_has_them() -> None:
         assert "PGPASSWORD" not in json.dumps(group)
     for path in DEPLOY.iterdir():
         assert not re.search(
-            r"PGPASSWORD[=:]\s*\S|://[^/\s:@]+:[^/\s@]+@", path.read_text(encoding="utf-8")
+            r"PGPASSWORD[=:]\s*[^\s${]|://[^/\s:@]+:[^/\s@]+@", path.read_text(encoding="utf-8")
         ), path
 
 
@@ -76,7 +88,7 @@ def test_the_settings_for_clusters_are_settings() -> None:
 
 
 def test_the_cloud_cluster_fits_rays_schema_and_its_commands_make_sense() -> None:
-    (config,) = documents("aws.yaml")
+    (config,) = documents("ray-up.yaml")
     schema = json.loads((files("ray.autoscaler") / "ray-schema.json").read_text())
     jsonschema.validate(config, schema)
     with pytest.raises(jsonschema.ValidationError):
@@ -86,7 +98,7 @@ def test_the_cloud_cluster_fits_rays_schema_and_its_commands_make_sense() -> Non
     assert any("--autoscaling-config" in command for command in config["head_start_ray_commands"])
     assert any("--address=$RAY_HEAD_IP" in command for command in config["worker_start_ray_commands"])
     mounted = " ".join(config["docker"]["run_options"])
-    assert "/shared:/shared" in mounted and "/cache:/cache" in mounted and "RAY_AUTH_MODE" in mounted
+    assert "/shared:/shared" in mounted and ":/cache" in mounted and "RAY_AUTH_MODE" in mounted
 
 
 def test_the_image_installs_what_the_project_says() -> None:
@@ -100,7 +112,7 @@ def test_the_image_installs_what_the_project_says() -> None:
     assert "\ncluster = [" in extras and "\npostgresql = [" in extras
 
 
-@pytest.mark.parametrize("name", ["rayjob.yaml", "aws.yaml", "slurm.sh"])
+@pytest.mark.parametrize("name", ["rayjob.yaml", "ray-up.yaml", "slurm.sh"])
 def test_every_file_says_where_things_live(name: str) -> None:
     text = (DEPLOY / name).read_text(encoding="utf-8")
     said = text.partition("Where things live:")[2][:800]

@@ -21,6 +21,7 @@ from search_space.architecture.parts import ClipShape
 from search_space.errors import MovinasError, RecordError, SettingsError
 from search_space.network.model import build
 from search_space.space.space import SearchSpace
+from tests.proxy_train.leaving import in_pieces
 
 RECIPE = Recipe(batch_size=8, learning_rate=0.02)
 SETTINGS = SupernetSettings(epochs=3, largest_first=0.34, networks=1)
@@ -88,6 +89,14 @@ def test_killed_after_any_epoch_it_ends_with_the_same_bits(given: Given, tmp_pat
     assert resumed.evaluate(architecture) == whole.evaluate(architecture)
     with pytest.raises(SettingsError, match="ends after 3 epochs"):
         resumed.train_epoch()
+
+
+def test_interrupted_after_every_update_it_ends_with_the_same_bits(given: Given, tmp_path: Path) -> None:
+    whole = given.training()
+    expected = [whole.train_epoch().loss for _ in range(2)]
+    resumed, losses, pieces = in_pieces(lambda: given.training(tmp_path), 2)
+    assert pieces == 2 * (whole.steps_an_epoch - 1) > 4 and losses == expected
+    assert all(torch.equal(value, weights_of(whole)[name]) for name, value in weights_of(resumed).items())
 
 
 def test_only_the_largest_learns_at_first(given: Given) -> None:

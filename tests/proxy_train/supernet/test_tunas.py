@@ -23,6 +23,7 @@ from search_space.architecture.parts import ClipShape
 from search_space.errors import SettingsError
 from search_space.network.heads import Head
 from search_space.space.space import SearchSpace
+from tests.proxy_train.leaving import in_pieces
 
 LAYERS = {"kernel": ["1x3x3", "3x3x3"], "expansion": {"ratios": [1, 2]}}
 SPACE = SearchSpace.from_dict(
@@ -130,6 +131,18 @@ def test_weights_and_policy_resume_bit_for_bit(
     assert written["genes"] == [gene.name for gene in SPACE.genes]
     assert all(sum(row) == pytest.approx(1) for row in written["policy"])
     assert resumed.evaluate() == whole.evaluate(whole.controller.best())
+
+
+def test_interrupted_after_every_update_weights_and_policy_go_on_bit_for_bit(
+    data: Mapping[ClipShape, PreparedData], tmp_path: Path
+) -> None:
+    whole = training(data)
+    expected = [whole.train_epoch().loss for _ in range(2)]
+    resumed, losses, pieces = in_pieces(lambda: training(data, tmp_path), 2)
+    assert pieces == 2 * (whole.steps_an_epoch - 1) > 2 and losses == expected
+    theirs = {**whole.controller.tensors(), **whole.supernet.state_dict()}
+    ours = {**resumed.controller.tensors(), **resumed.supernet.state_dict()}
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
 def test_the_controller_sees_clips_that_the_weights_do_not(data: Mapping[ClipShape, PreparedData]) -> None:
