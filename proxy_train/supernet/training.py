@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,7 @@ from search_space.termination import LeftEarly
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _NORM_BATCHES = 4
 _NORM_SEED = 2**31
+_DRAWN_FOR_MIDDLE = 32
 
 
 class SupernetTraining:
@@ -197,6 +199,15 @@ class SupernetTraining:
             SpaceError: the architecture is not in the space.
         """
         return inherited(self.supernet, architecture, self._stores[architecture.input], self.recipe)
+
+    @cached_property
+    def watched(self) -> dict[str, Architecture]:
+        """The networks whose accuracy tells how the training goes: the smallest, and one of middle cost."""
+        low, high = self.space.macs_range()
+        rng = np.random.default_rng(0)
+        drawn = [self.space.sample_at(rng) for _ in range(_DRAWN_FOR_MIDDLE)]
+        middle = min(drawn, key=lambda each: abs(math.log(self.space.macs(each) ** 2 / (low * high))))
+        return {"smallest": self.space.smallest(), "middle": middle}
 
     def evaluate(self, architecture: Architecture | None = None, split: str = "val") -> Metrics:
         """Evaluate a network of the space with the present weights, by default the largest one."""

@@ -155,7 +155,7 @@ def curves_figure(view: Curves) -> go.Figure:
         )
     for curve, color in zip(view.front, itertools.cycle(SERIES)):
         figure.add_trace(_curve(curve, color))
-    style(figure, "Learning curves of the search", "epochs", view.score.axis)
+    style(figure, view.title, "epochs", view.score.axis)
     figure.update_yaxes(tickformat=".0%")
     epochs = sorted({epoch for curve in (*view.front, *view.others) for epoch in curve.epochs})
     figure.update_xaxes(tickvals=epochs)

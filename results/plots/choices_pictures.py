@@ -109,7 +109,7 @@ def draw_curves(view: Curves) -> Draw:
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
-        frame(axes, "Learning curves of the search", "epochs", view.score.axis)
+        frame(axes, view.title, "epochs", view.score.axis)
         for curve in view.others:
             axes.plot(curve.epochs, curve.accuracies, color=GREY, linewidth=0.7, alpha=0.5)
         for curve, color in zip(view.front, itertools.cycle(SERIES)):

@@ -210,11 +210,10 @@ def _curves(run: Run) -> Plot:
     names = {m.digest: m.name for m in run.family.singles} if run.family else {}
     view = learning_curves(run.measurements, names)
     ends = ", ".join(f"{c.name} {units.percent(c.accuracies[-1])}" for c in view.front)
-    return Plot(
-        curves_figure(view),
-        draw_curves(view),
-        f"Accuracy over epochs of {view.count} candidates; of the frontier: {ends or 'none'}.",
-    )
+    words = f"Accuracy over epochs of {view.count} candidates; of the frontier: {ends or 'none'}."
+    if view.shared:
+        words = f"Accuracy over the epochs of the shared weights, in the end: {ends}."
+    return Plot(curves_figure(view), draw_curves(view), words)
 
 
 MAKERS: Mapping[str, Callable[[Run], Plot]] = {

@@ -33,6 +33,7 @@ from searcher.evaluator.pretrained import pretrained
 from searcher.evaluator.repeats import together
 from searcher.evaluator.shared_weights import SharedWeights, SupernetSpec
 from searcher.evaluator.team import team
+from searcher.evaluator.watched import watched_metric
 from searcher.plan.job import EpochResult, EvaluatorSpec, Job, JobStage
 
 
@@ -243,7 +244,12 @@ class VideoEvaluator:
         if training.epoch == job.fidelity.epochs and job.purpose not in ("search", "pilot"):
             save_weights(training.model, job.weights)
         figures = {"top1": metrics.score, "top5": metrics.top5, "loss": metrics.loss, **metrics.more}
-        if job.purpose == "pilot":
+        if isinstance(training, SupernetTraining):
+            figures |= {
+                watched_metric(name): training.evaluate(network).score
+                for name, network in training.watched.items()
+            }
+        elif job.purpose == "pilot":
             figures |= noted_epochs(job.folder, training.epoch, time.perf_counter() - evaluated)
         elif self._timed and isinstance(training, Training):
             figures |= self._latency(training.model, job)

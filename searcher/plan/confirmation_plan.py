@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from proxy_train.measurement import Measurement, mean_metrics
@@ -37,6 +37,20 @@ class Member:
     def digest(self) -> str:
         """Digest of the architecture."""
         return self.trainings[0].architecture.digest
+
+
+@dataclass(frozen=True, slots=True)
+class LaterMembers:
+    """Members that are chosen once the first training of every other member has ended.
+
+    Args:
+        count: most of them.
+        choose: function that returns them, given the metrics of the first training of each member that has
+            them, by digest. It returns the same for the same metrics, since a resumed plan asks again.
+    """
+
+    count: int
+    choose: Callable[[Mapping[str, Mapping[str, float]]], Sequence[Member]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +103,15 @@ class ConfirmationPlan(Plan):
     The first trainings start with the most expensive member, so that no long one is left for the end; then
     come trainings that an interruption stopped. What is chosen follows from the record and from what runs
     now. A member whose training failed in this session gets no more, and the training counts as used; one
-    that failed in an earlier session is tried again.
+    that failed in an earlier session is tried again. Later members join once all others have ended their
+    first training; what else is free until then is used as before.
 
     Args:
         records: record of the run, open for writing.
         classes: number of classes of the data set.
         members: candidates to confirm, all at the same number of epochs.
         total: number of all trainings, those in the record included.
+        later: members that are chosen by what the first ones tell; None for none.
         workers: number of jobs that run at a time, for the estimate of the time left.
         on_event: function that receives every start and measurement.
     """
@@ -107,17 +123,19 @@ class ConfirmationPlan(Plan):
         members: Sequence[Member],
         total: int,
         *,
+        later: LaterMembers | None = None,
         workers: int = 1,
         on_event: OnEvent = ignore,
     ) -> None:
         super().__init__(records, "confirmation", classes, workers, on_event)
-        self._members, self._total = list(members), total
+        self._members, self._total, self._later = list(members), total, later
         self._broken: set[str] = set()
         self._epochs = members[0].trainings[0].fidelity.epochs if members else 0
         self._reached: dict[str, int] = {}
 
     def choose(self) -> Job | None:
         """Return the next training; None if all are under way or done, or no member may have more."""
+        self._add_later()
         standings = self._standings()
         new = [standing.left[0] for standing in standings if standing.left and not standing.count]
         if new:
@@ -127,6 +145,21 @@ class ConfirmationPlan(Plan):
         allowed = [index for index, standing in enumerate(standings) if standing.left]
         begun = [job for index in allowed if (job := standings[index].left[0]).folder.is_dir()]
         return begun[0] if begun else standings[most_telling(self._contenders(standings), allowed)].left[0]
+
+    def _add_later(self) -> None:
+        """Let the later members join if every member has ended its first training, or can have none."""
+        if self._later is None:
+            return
+        first: dict[str, Mapping[str, float]] = {}
+        for standing in self._standings():
+            seed = standing.member.trainings[0].seed
+            of_first = next((each.metrics for each in standing.measured if each.seed == seed), None)
+            if of_first is not None:
+                first[standing.member.digest] = of_first
+            elif standing.running or standing.left:
+                return
+        self._members += self._later.choose(first)
+        self._later = None
 
     def _standings(self) -> list[_Standing]:
         """Return how far each member is."""
@@ -150,6 +183,8 @@ class ConfirmationPlan(Plan):
         """Return the number of trainings that are still to start, as far as can be told now."""
         used = sum(standing.count for standing in standings) + self.failed
         new = sum(1 for standing in standings if standing.left and not standing.count)
+        # Each of the later members has its first training kept for it.
+        used += 0 if self._later is None else self._later.count
         return min(max(self._total - used, new), sum(len(standing.left) for standing in standings))
 
     def _contenders(self, standings: Sequence[_Standing]) -> list[Contender]:
@@ -187,7 +222,7 @@ class ConfirmationPlan(Plan):
         """Return the progress of the confirmation."""
         standings = self._standings()
         done = sum(len(standing.measured) for standing in standings)
-        left = self._count_left(standings)
+        left = self._count_left(standings) + (0 if self._later is None else self._later.count)
         epochs = [self._epochs - self._reached.get(job.name, 0) for job in self.running]
         return PhaseProgress(
             phase=self.purpose,

@@ -6,6 +6,7 @@ import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,7 @@ from searcher.cluster.cluster import Cluster
 from searcher.cluster.heartbeat import Heartbeat
 from searcher.evaluator.shared_weights import digest_of
 from searcher.objectives import Score, score_of
-from searcher.plan.confirmation import Confirmed, choose_members, longest_epochs, summarise
-from searcher.plan.confirmation_plan import MOST_SEEDS, ConfirmationPlan, Member
+from searcher.plan.confirmation import Confirmed, longest_epochs, summarise
 from searcher.plan.events import OnEvent, PhaseProgress, ignore
 from searcher.plan.job import EvaluatorSpec, Job, job_folder
 from searcher.plan.job_plan import JobOutcome, JobPlan
@@ -31,9 +31,9 @@ from searcher.plan.plan import Plan
 from searcher.plan.search_plan import CandidateTraining, SearchLimits, SearchPlan
 from searcher.plan.seeding import check_same_seeds, find_seeds
 from searcher.promotion.halving import ParetoHalving
-from searcher.record.candidate import Candidate
 from searcher.record.records import Records
 from searcher.record.same_data import keep_same_data
+from searcher.run.members import confirmation_plan
 from searcher.run.run_log import RunLog
 from searcher.settings.settings import Settings
 from searcher.strategies.policy import PolicySampling
@@ -278,28 +278,11 @@ class Session:
                 f" {longest} epochs, and the longest one counts",
                 hint=f"set confirmation.epochs to {longest} or more, or give this run another name",
             )
-        candidates = choose_members(self.records.candidates(), settings.members, self.records.objectives)
-        members = [self._member(candidate, MOST_SEEDS * settings.seeds) for candidate in candidates]
-        plan = ConfirmationPlan(
-            self.records,
-            self.space.classes,
-            members,
-            settings.seeds * len(members),
-            workers=self.settings.search.workers,
-            on_event=self._on_event,
-        )
+        domain = SpaceDomain(self.space, self.settings.windows(self.space), self.settings.search.objectives)
+        training = partial(self.job, epochs=settings.epochs, purpose="confirmation")
+        plan = confirmation_plan(self.settings, self.records, domain, training, self._on_event)
         self._cluster.run(plan, self._evaluator)
         return summarise(self.records.measurements("confirmation"), settings.epochs, self.records.objectives)
-
-    def _member(self, candidate: Candidate, most: int) -> Member:
-        """Return a candidate with its possible trainings in the confirmation, at most ``most``."""
-        architecture = Architecture.parse(candidate.architecture)
-        epochs, first = self.settings.confirmation.epochs, self.settings.seed + 1
-        trainings = [
-            self.job(architecture, epochs, purpose="confirmation", seed=first + number)
-            for number in range(most)
-        ]
-        return Member(trainings, candidate.latest)
 
     def train(self, jobs: Sequence[Job]) -> list[JobOutcome]:
         """Train final networks, and fetch the weights that are only in an object store.

@@ -16,7 +16,9 @@ from searcher.settings.settings import Settings
 
 
 def supernet_job(settings: Settings, space: SearchSpace, folder: Path | None = None) -> Job:
-    """Return the training of a run's shared weights; its architecture is the largest network's.
+    """Return the training of a run's shared weights, measured after every epoch.
+
+    Its architecture is the largest network's.
 
     Args:
         settings: settings of a run with a supernet.
@@ -29,7 +31,7 @@ def supernet_job(settings: Settings, space: SearchSpace, folder: Path | None = N
     clip, weights = largest.input, settings.inherited
     own = job_folder(run_dir, largest.digest, seed, "supernet", epochs=epochs, origin=(weights,))
     fidelity = Fidelity(epochs, clip.frames, clip.size, weights=weights)
-    return Job(largest, fidelity, seed, "supernet", own)
+    return Job(largest, fidelity, seed, "supernet", own, rungs=tuple(range(1, epochs + 1)))
 
 
 def supernet_spec(settings: Settings, classes: int, folder: Path | None = None) -> SupernetSpec | None:

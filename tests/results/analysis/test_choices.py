@@ -127,6 +127,23 @@ def test_learning_curves_are_of_who_went_on() -> None:
         learning_curves([measurement("a", fidelity(2), {"top1": 0.5, "macs": 1.0})])
 
 
+def test_the_curves_of_shared_weights_are_of_the_networks_that_were_watched() -> None:
+    def epoch(number: int) -> Measurement:
+        scores = {"top1": 0.1 * number, "smallest_watched": 0.05 * number, "middle_watched": 0.08 * number}
+        return replace(measurement("big", fidelity(number), {**scores, "macs": 1e7}), purpose="supernet")
+
+    rows = [epoch(number) for number in (2, 1, 3)]
+    found = learning_curves([*rows, measurement("a", fidelity(3), {"top1": 0.5, "macs": 1.0})])
+    assert found.title == "Learning curves of the supernet"
+    assert {curve.name: curve.accuracies for curve in found.front} == {
+        "smallest": (0.05, 0.1, pytest.approx(0.15)),
+        "middle": (0.08, 0.16, 0.24),
+        "largest": (0.1, 0.2, pytest.approx(0.3)),
+    }
+    assert all(curve.epochs == (1, 2, 3) for curve in found.front)
+    assert learning_curves(whole_run()).title == "Learning curves of the search"
+
+
 def test_drawings_have_a_box_for_every_layer() -> None:
     drawing = draw_networks([("A0 <&>", PUBLISHED["A0-stream"]), ("A5", PUBLISHED["A5-base"])])
     layers = sum(len(PUBLISHED[name].layers) for name in ("A0-stream", "A5-base"))

@@ -14,7 +14,9 @@ from safetensors.torch import load_file
 
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Measurement, Purpose
+from proxy_train.supernet.training import SupernetTraining
 from proxy_train.supernet.tunas import CONTROLLER
+from results.analysis.learning_curves import learning_curves
 from search_space.errors import MovinasError, RecordError, SettingsError
 from search_space.network.model import build
 from search_space.network.weights import save_weights
@@ -77,12 +79,25 @@ def test_a_run_trains_shared_weights_once_and_measures_with_them(videos: Path, t
         weights = supernet_job(settings, session.space).weights
         mark, before = digest_of(weights), weights.stat().st_mtime_ns
         counts = Counter(each.purpose for each in session.records.measurements())
-        assert (counts["supernet"], counts["search"], counts["family"]) == (1, 6, 1)
+        assert (counts["supernet"], counts["search"], counts["family"]) == (2, 6, 1)
         assert confirmed and counts["confirmation"] == 2
+        epochs = [each.fidelity.epochs for each in session.records.measurements("supernet")]
+        assert epochs == [1, 2], "every epoch is in the record, for the curves of the watched networks"
         for each in session.records.measurements():
             assert each.status == "complete", each
             assert each.fidelity.weights == ("" if each.purpose == "supernet" else mark), each
-            assert each.fidelity.epochs == {"supernet": 2, "search": 2}.get(each.purpose, 1)
+            assert each.purpose == "supernet" or each.fidelity.epochs == (
+                2 if each.purpose == "search" else 1
+            )
+        curves = learning_curves(session.records.measurements())
+        assert curves.shared and [curve.name for curve in curves.front] == ["smallest", "middle", "largest"]
+        evaluator = evaluator_of(session, data)
+        supernet = evaluator.training(supernet_job(settings, session.space), 0)
+        assert isinstance(supernet, SupernetTraining)
+        for curve in curves.front[:2]:
+            network = supernet.watched[curve.name]
+            assert curve.epochs == (1, 2)
+            assert curve.accuracies[-1] == supernet.evaluate(network).top1
         rate = settings.recipe.learning_rate
         assert outcome.job.recipe is not None
         assert outcome.job.recipe["learning_rate"] == pytest.approx(0.5 * rate)
