@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import make_url
@@ -27,6 +27,7 @@ from search_space.errors import RecordError, SettingsError
 from search_space.files import write_text
 from search_space.json_files import read_json, to_json
 from searcher.record import journal_repair
+from searcher.record.bulk_storage import BulkStorage
 from searcher.record.optuna_logging import quiet_optuna
 
 FILE = "record.journal"
@@ -206,7 +207,7 @@ def open_database(url: str) -> BaseStorage:
     for attempt in range(5):
         try:
             with quiet_optuna():
-                return RDBStorage(_with_driver(url), engine_kwargs={"pool_pre_ping": True})
+                return BulkStorage(_with_driver(url), engine_kwargs={"pool_pre_ping": True})
         except (IntegrityError, ProgrammingError) as error:
             # Two drivers create the tables at the same moment: the second finds them at its next attempt.
             if attempt == 4:
