@@ -381,11 +381,9 @@ class Training:
     def _require_finite(self, total: Tensor) -> float:
         """Return the sum of the losses so far."""
         value = float(total)
-        if not math.isfinite(value):
-            raise Diverged(
-                f"the loss is {value} in epoch {self.epoch + 1}", hint="lower recipe.learning_rate"
-            )
-        return value
+        if math.isfinite(value):
+            return value
+        raise Diverged(f"the loss is {value} in epoch {self.epoch + 1}", hint="lower recipe.learning_rate")
 
 
 def share_of(split: Split, share: float) -> npt.NDArray[np.int64]:

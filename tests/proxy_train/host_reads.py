@@ -87,7 +87,10 @@ class HostReads(TorchDispatchMode):  # type: ignore[no-untyped-call]
         own = [
             frame
             for frame in traceback.extract_stack()[:-2]
-            if frame.filename.startswith(str(ROOT)) and not frame.filename.endswith("host_reads.py")
+            if frame.filename.startswith(str(ROOT))
+            # An environment inside of the project's folder is not the project.
+            and "site-packages" not in frame.filename
+            and not frame.filename.endswith("host_reads.py")
         ]
         at = own[-1] if own else traceback.extract_stack()[0]
         self.places.append(f"{Path(at.filename).name}:{at.lineno} {what}: {at.line}")
