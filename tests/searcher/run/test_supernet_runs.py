@@ -82,7 +82,7 @@ def test_a_run_trains_shared_weights_once_and_measures_with_them(videos: Path, t
         assert (counts["supernet"], counts["search"], counts["family"]) == (2, 6, 1)
         assert confirmed and counts["confirmation"] == 2
         epochs = [each.fidelity.epochs for each in session.records.measurements("supernet")]
-        assert epochs == [1, 2], "every epoch is in the record, for the curves of the watched networks"
+        assert epochs == [1, 2], "epochs are in the record, for the curves of the watched networks"
         for each in session.records.measurements():
             assert each.status == "complete", each
             assert each.fidelity.weights == ("" if each.purpose == "supernet" else mark), each
