@@ -46,7 +46,7 @@ def confirmed_volume(confirmed: tuple[Confirmed, ...], low: float, high: float) 
 
 
 def seconds_of_candidate(settings: Settings, meter: Meter) -> float:
-    """Return the CPU seconds of a candidate that was measured as thoroughly as any; call it after a search."""
+    """Return the CPU seconds of a candidate measured as thoroughly as any; call it after a search."""
     if settings.supernet is not None:
         return float(np.median([seconds for seconds, epochs in meter.networks.values() if epochs == 1]))
     last = settings.search.rungs[-1].epochs
