@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_space.errors import Stopped
-from search_space.termination import restored_handlers
+from search_space.termination import on_termination, restored_handlers
 from searcher.cluster.address import ClusterError, resolve
 from searcher.cluster.capacity import Capacity, FaultTolerance
 from searcher.cluster.heartbeat import Heartbeat
@@ -120,6 +120,8 @@ class Cluster:
         bridge = Bridge(plan, first, self.capacity, self._faults, trials, self._heartbeat)
         self._tune(bridge, evaluator)
         bridge.raise_error()
+        if bridge.terminated:
+            raise KeyboardInterrupt
         if bridge.stopping:
             raise Stopped
         if not bridge.over:
@@ -160,7 +162,7 @@ class Cluster:
                     callbacks=[Ticker(bridge), *callbacks(self._trackers, self._name)],
                 ),
             )
-            with restored_handlers():
+            with restored_handlers(), on_termination(bridge.terminate):
                 tuner.fit()
 
     def start(self) -> None:
