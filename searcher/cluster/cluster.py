@@ -137,6 +137,7 @@ class Cluster:
         from searcher.cluster.worker import TrialWorker
 
         capacity = self.capacity
+        _keep_keys_back()
         fixed = {
             "threads": capacity.cpus,
             "retry_seconds": self._faults.retry_seconds,
@@ -268,6 +269,18 @@ def _own_sessions() -> Iterator[None]:
         yield
     finally:
         subprocess.Popen.__init__ = original  # type: ignore[method-assign]
+
+
+def _keep_keys_back() -> None:
+    """Have Tune leave the keys of object stores to the environment of each node.
+
+    It would put the driver's into the command lines of all workers, which every user of a machine can read.
+    """
+    from ray.tune.execution import class_cache
+
+    class_cache.ENV_VARS_TO_PROPAGATE = {
+        name for name in class_cache.ENV_VARS_TO_PROPAGATE if not name.startswith("AWS_")
+    }
 
 
 @contextmanager

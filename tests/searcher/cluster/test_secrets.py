@@ -160,13 +160,9 @@ def test_nothing_that_is_secret_is_told(tmp_path: Path, in_url: bool) -> None:
             reading = env | {"PGPASSWORD": password}
             told += [movinas(*words, run, env=reading) for words in (("status",), ("log",), ("report",))]
             told.append(movinas("launch", settings, "--dry-run", env=env))
-            wrong = env | {"RAY_AUTH_TOKEN": "f" * 64, "PGPASSWORD": password}
-            other = settings_of(tmp_path, name="refused", storage=database.url)
-            refused = movinas("search", other, "--address", address, env=wrong)
-            assert refused.returncode != 0 and b"cannot be joined" in refused.stderr, refused.stderr[-2000:]
         dump = database.dump(password).encode()
         assert b"kept" in dump and list(Path(run).rglob("report.html"))
-    said = b"".join(each.stdout + each.stderr for each in (*told, refused))
+    said = b"".join(each.stdout + each.stderr for each in told)
     for texts in ([said], [dump], watch.seen):
         assert not [around for text in texts for around in telling(text)]
     assert any(b"raylet" in command for command in watch.seen), "it saw the cluster"
@@ -175,19 +171,19 @@ def test_nothing_that_is_secret_is_told(tmp_path: Path, in_url: bool) -> None:
     assert sum(1 for _ in session.rglob("*.out")) > 5, "Ray's logs are among what was searched"
 
 
-def test_a_worker_that_knows_no_token_or_speaks_no_tls_does_not_join(tmp_path: Path) -> None:
+def test_a_driver_with_another_token_with_none_or_without_tls_does_not_join(tmp_path: Path) -> None:
     session, tls = Path(tempfile.mkdtemp(prefix="mvs-", dir="/tmp")), certificates(tmp_path)
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": SECRETS["RAY_AUTH_TOKEN"]}
     search = settings_of(tmp_path)
     with head(session, tls | token) as address:
-        for wrong in (token, tls | {"RAY_AUTH_MODE": "disabled"}):
+        for wrong in (tls | token | {"RAY_AUTH_TOKEN": "f" * 64}, tls | {"RAY_AUTH_MODE": "disabled"}, token):
             env = {**os.environ, **wrong}
             with subprocess.Popen(
                 [sys.executable, "-m", "movinas", "search", search, "--address", address], cwd=ROOT, env=env,
                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
             ) as driver:  # fmt: skip
                 try:
-                    _, errors = driver.communicate(timeout=120)
+                    _, errors = driver.communicate(timeout=170)
                 except subprocess.TimeoutExpired:
                     os.killpg(driver.pid, signal.SIGKILL)
                     raise
