@@ -87,7 +87,7 @@ def worker(
     node = Node([*guard, *RAY, *own], log, env or {})
     try:
         # One after another: two that start at once on one machine take each other's answers.
-        until(lambda: "Ray runtime started" in log.read_text(), 60)
+        until(lambda: "Ray runtime started" in log.read_text())
         yield node
     finally:
         node.end()

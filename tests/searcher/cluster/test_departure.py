@@ -77,13 +77,13 @@ def test_a_node_that_has_to_go_leaves_its_checkpoints(
     with worker(address, tmp_path / "one") as one, worker(address, tmp_path / "two", guard=guard) as two:
         assert one.process.poll() is None
         with driver:
-            until(lambda: under_way(driver), 60)
+            until(lambda: under_way(driver))
             two.terminate(everybody=everybody)
             assert two.end(GRACE) < GRACE, "it was gone before its grace was over"
             assert halves(tmp_path) == 1, "it did not wait for the end of an epoch"
             with worker(address, tmp_path / "three"):
-                until(lambda: bool([line for _, line in read_log(driver.run) if line["event"] == "lost"]), 60)
-                driver.finish(120)
+                until(lambda: bool([line for _, line in read_log(driver.run) if line["event"] == "lost"]))
+                driver.finish()
     check_once(driver)
 
 
@@ -93,24 +93,24 @@ def test_a_driver_that_has_to_go_has_its_workers_leave_their_checkpoints(
     driver = driver_of(tmp_path, address)
     with worker(address, tmp_path / "one"), worker(address, tmp_path / "two"):
         with driver:
-            until(lambda: under_way(driver), 60)
+            until(lambda: under_way(driver))
             assert driver.process is not None
             driver.process.send_signal(signal.SIGTERM)
             driver.process.wait(GRACE)
         assert halves(tmp_path) == 2
         with driver:
-            driver.finish(120)
+            driver.finish()
     check_once(driver)
 
 
 def test_a_driver_on_one_machine_leaves_its_checkpoints(tmp_path: Path) -> None:
     driver = driver_of(tmp_path, None)
     with driver:
-        until(lambda: under_way(driver), 60)
+        until(lambda: under_way(driver))
         assert driver.process is not None
         os.kill(driver.process.pid, signal.SIGTERM)
         driver.process.wait(GRACE)
     assert halves(tmp_path) == 2
     with driver:
-        driver.finish(120)
+        driver.finish()
     check_once(driver)
