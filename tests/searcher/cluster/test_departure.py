@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 GRACE = 30.0
 UPDATES = 40
-SECONDS = 6.0
+SECONDS = 8.0
 """Of an epoch."""
 
 
@@ -44,8 +44,9 @@ def made(driver: Driver) -> list[str]:
 
 
 def under_way(driver: Driver, trainings: int = 2) -> bool:
-    """Whether so many trainings are in the middle of their first epoch."""
-    return len({line.split()[0] for line in made(driver)}) >= trainings and len(made(driver)) > UPDATES // 4
+    """Whether so many trainings are in the first half of an epoch, but not at its beginning."""
+    last = {line.split()[0]: int(line.split()[-1]) for line in made(driver)}
+    return sum(UPDATES // 20 < update < UPDATES // 2 for update in last.values()) >= trainings
 
 
 def halves(folder: Path) -> int:
