@@ -33,6 +33,7 @@ from searcher.settings.values import (
     SeedEntries,
     SettingsModel,
     Space,
+    StoreAddress,
     TrainedNetworkName,
     Window,
     Windows,
@@ -207,7 +208,7 @@ class Settings(SettingsModel):
         ge=0,
         description="minutes to wait on a full disk, a missing video or an unavailable database",
     )
-    checkpoints: str | None = Field(
+    checkpoints: StoreAddress | None = Field(
         default=None,
         description="object store of checkpoints, such as s3://bucket/folder; by default the run's folder",
     )
