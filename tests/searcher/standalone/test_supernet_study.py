@@ -53,8 +53,9 @@ def test_networks_are_measured_in_one_supernet(tmp_path: Path, monkeypatch: pyte
     found = proxy_validity.proxy_validity(study)
     assert len(found.networks) == 10 and found.failed == () and found.reliabilities[0] is None
     made = Records.reading(study.folder).measurements()
-    assert Counter(each.purpose for each in made) == {"supernet": 1, "validity": 20}
-    (trained,) = (each for each in made if each.purpose == "supernet")
+    assert Counter(each.purpose for each in made) == {"supernet": 2, "validity": 20}
+    trained = [each for each in made if each.purpose == "supernet"][-1]
+    assert trained.fidelity.epochs == 2
     cheap = [each for each in made if each.purpose == "validity" and each.fidelity.weights]
     dear = [each for each in made if each.purpose == "validity" and not each.fidelity.weights]
     assert len(cheap) == len(dear) == 10 and {each.fidelity.epochs for each in cheap} == {2}
