@@ -170,7 +170,7 @@ def published_networks(cost_name: str = "macs") -> tuple[NamedPoint, ...]:
 def _clouds(measurements: Sequence[Measurement], cost_name: str) -> tuple[Cloud, ...]:
     latest = Columns.of(measurements, "search").latest()
     fidelities, costs = latest.fidelities, latest.mean(cost_name)
-    words = fidelity_words(fidelities)
+    words = searched_words(fidelities, measurements)
     every = -(-len(latest) // _MOST_DRAWN) or 1
     first = max(0, len(CLOUD_COLORS) - 2 - len(fidelities))
     clouds = []
@@ -189,6 +189,13 @@ def _clouds(measurements: Sequence[Measurement], cost_name: str) -> tuple[Cloud,
             )
         )
     return tuple(cloud for cloud in clouds if cloud.count)
+
+
+def searched_words(fidelities: Iterable[Fidelity], measurements: Iterable[Measurement]) -> dict[str, str]:
+    """Return words for the fidelities of a search by key: those of a supernet are no trainings."""
+    if any(each.purpose == "supernet" for each in measurements):
+        return {each.key: f"in a supernet of {each.epochs} epochs" for each in fidelities}
+    return fidelity_words(fidelities)
 
 
 def fidelity_words(fidelities: Iterable[Fidelity]) -> dict[str, str]:
@@ -224,7 +231,7 @@ class Survival:
 def survival(measurements: Sequence[Measurement]) -> Survival:
     """Count the architectures that reached each rung."""
     columns = Columns.of(measurements, "search")
-    words = fidelity_words(columns.fidelities)
+    words = searched_words(columns.fidelities, measurements)
     return Survival(tuple(words[f.key] for f in columns.fidelities), columns.counts())
 
 

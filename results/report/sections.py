@@ -16,7 +16,7 @@ from results.analysis.measurements import of_purpose
 from results.export.export import ExportResult
 from results.family.family import FamilyMember
 from results.family.outcome import MemberOutcome
-from results.plots.frontier_view import fidelity_words
+from results.plots.frontier_view import searched_words
 from results.report.page import Cell, code, facts, guarded, listing, note, number, table, text
 from results.report.plots import MAKERS, wanted_plots
 from results.report.run_view import Run
@@ -287,7 +287,7 @@ def _export_row(name: str, result: ExportResult) -> list[Cell]:
 def candidates_part(run: Run) -> str:
     """Return every candidate, the best first."""
     candidates = Columns.of(run.measurements, "search").latest()
-    words = fidelity_words(candidates.fidelities)
+    words = searched_words(candidates.fidelities, run.measurements)
     best = np.argsort(-candidates.accuracy, kind="stable")[:_MOST_ROWS].tolist()
     members = [candidates[index] for index in best]
     if not members:

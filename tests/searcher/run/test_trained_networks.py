@@ -12,7 +12,7 @@ import torch
 from proxy_train.fidelity import Fidelity
 from results.analysis.candidates import Columns
 from results.analysis.measurements import schedule
-from results.plots.frontier_view import fidelity_words
+from results.plots.frontier_view import fidelity_words, searched_words
 from search_space.architecture.architecture import Architecture
 from search_space.errors import MovinasError, SettingsError
 from search_space.files import write_json
@@ -159,3 +159,7 @@ def test_measurements_with_and_without_weights_are_not_compared() -> None:
     assert len(columns.fidelities) == 2 and len(set(columns.schedule.tolist())) == 2
     words = fidelity_words([plain, inherited])
     assert words[plain.key] == "4 epochs, from scratch" and words[inherited.key].endswith("0123abcd")
+    search = measurement("a", inherited, metrics)
+    assert searched_words([inherited], [search]) == fidelity_words([inherited])
+    supernet = replace(measurement("b", plain, metrics), purpose="supernet")
+    assert searched_words([inherited], [supernet, search]) == {inherited.key: "in a supernet of 4 epochs"}
