@@ -77,7 +77,9 @@ class Records:
             self._check_identity(identity)
             if writable:
                 self.settle(identity)
-        self.channel = opened.channel or StudyChannel(self.storage, self._studies[self.name])
+        self.channel = opened.channel or StudyChannel(
+            self.storage, self._studies[self.name], opened.retrying.guard
+        )
         self.objectives = Objectives.of(self.identity)
         self._measurements: list[Measurement] = []
         self._candidates: list[Candidate] = []
@@ -93,6 +95,7 @@ class Records:
         storage: str | None = None,
         *,
         retry_seconds: float = 0.0,
+        checkpoints: str | None = None,
     ) -> Iterator[Records]:
         """Open or create the record of a run and hold its lease; see ``open_for_writing``.
 
@@ -101,12 +104,13 @@ class Records:
             identity: settings that decide what the measurements mean; see ``Settings.identity``.
             storage: address of a database; by default where the record is, or a journal in the folder.
             retry_seconds: seconds for which a write is retried.
+            checkpoints: address of the run's checkpoints in an object store, if they are in one.
 
         Raises:
             RecordError: another driver writes it, or it is damaged, of a newer version, or cannot be reached.
             SettingsError: the run was started with another identity or storage; names what differs.
         """
-        with open_for_writing(run_dir, storage, retry_seconds) as opened:
+        with open_for_writing(run_dir, storage, retry_seconds, checkpoints) as opened:
             yield cls(opened, writable=True, identity=identity)
 
     @classmethod

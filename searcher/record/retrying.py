@@ -45,7 +45,7 @@ class Retrying:
     def __init__(
         self, name: str, retry_seconds: float = 0.0, *, guard: Action = _nothing, mend: Action = _nothing
     ) -> None:
-        self._name, self._retry_seconds, self._guard, self._mend = name, retry_seconds, guard, mend
+        self._name, self._retry_seconds, self.guard, self._mend = name, retry_seconds, guard, mend
 
     def do(self, write: Callable[[], T], done: Callable[[], T | None] = lambda: None) -> T:
         """Return the result of ``write``, or of ``done`` if a failed attempt turns out to have been written.
@@ -60,7 +60,7 @@ class Retrying:
         """
         started, pause = time.monotonic(), _FIRST_PAUSE
         try:
-            self._guard()
+            self.guard()
             return write()
         except UNAVAILABLE as error:
             failure: Exception = error
@@ -69,7 +69,7 @@ class Retrying:
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
             try:
-                self._guard()
+                self.guard()
                 self._mend()
                 earlier = done()
                 return write() if earlier is None else earlier

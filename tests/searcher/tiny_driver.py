@@ -1,7 +1,7 @@
 """A driver process for the tests that kill one: a search and its confirmation on real workers.
 
 Usage: tiny_driver.py OUTPUT LOG SECONDS [key=value ...], where a key is one of the search's settings, or
-address, storage, or hang: the first characters of digests whose training hangs
+address, storage, checkpoints, or hang: the first characters of digests whose training hangs
 """
 
 from __future__ import annotations
@@ -47,14 +47,17 @@ def main() -> None:
     """Runs a search and its confirmation, and prints a line a measurement."""
     output, log, seconds, *rest = sys.argv[1:]
     search = {key: yaml.safe_load(value) for key, value in (pair.split("=", 1) for pair in rest)}
-    address, storage, hang = (search.pop(key, None) for key in ("address", "storage", "hang"))
+    address, storage, checkpoints, hang = (
+        search.pop(key, None) for key in ("address", "storage", "checkpoints", "hang")
+    )
 
     def show(event: Event) -> None:
         if isinstance(event, Measured):
             sys.stdout.write(f"{event.measurement.digest} {event.measurement.fidelity.key}\n")
             sys.stdout.flush()
 
-    settings = tiny_settings(Path(output), **search).model_copy(update={"storage": storage})
+    places = {"storage": storage, "checkpoints": checkpoints}
+    settings = tiny_settings(Path(output), **search).model_copy(update=places)
     evaluator = invented(Path(log), float(seconds), hang=hang or "")
     with (
         suppress(Stopped),
