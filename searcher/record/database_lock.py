@@ -32,7 +32,8 @@ SELECT set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalive
 """
 _ACQUIRE = "SELECT pg_try_advisory_lock(hashtext('movinas'), hashtext(%s))"
 _HOLDER = """
-SELECT pid, application_name, coalesce(extract(epoch FROM clock_timestamp() - state_change), 0)::float
+SELECT pid, application_name, coalesce(extract(epoch FROM clock_timestamp() - state_change), -1)::float,
+       client_addr IS DISTINCT FROM inet_client_addr()
 FROM pg_locks JOIN pg_stat_activity USING (pid)
 WHERE locktype = 'advisory' AND objsubid = 2 AND granted
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -61,7 +62,7 @@ class DatabaseLock:
     def __enter__(self) -> DatabaseLock:
         try:
             holder = self._acquire()
-            if holder is not None and holder.silent > _SILENT_SECONDS:
+            if holder is not None and holder.may_be_lost:
                 holder = self._await(holder)
         except SQLAlchemyError as error:
             raise unreachable(self._url, error) from error
@@ -76,14 +77,15 @@ class DatabaseLock:
 
     def _await(self, holder: _Holder) -> _Holder | None:
         """Wait for the server to notice that the lock's holder is lost; return it if it is not."""
-        _LOG.warning(
-            "%s, silent for %.0f s: waiting until the server gives it up", holder.name, holder.silent
-        )
+        _LOG.warning("%s: waiting for a sign of life, or for the server to give it up", self._held_by(holder))
         end = time.monotonic() + _TAKEOVER_SECONDS
-        last: _Holder | None = holder
-        while last is not None and time.monotonic() < end:
+        last, silent = holder, holder.silent
+        while silent <= last.silent and time.monotonic() < end:
             time.sleep(_PAUSE_SECONDS)
-            last = self._acquire()
+            silent, found = last.silent, self._acquire()
+            if found is None:
+                return None
+            last = found
         return last
 
     def _release(self) -> None:
@@ -123,7 +125,7 @@ class DatabaseLock:
                     self._connection = connection
                     return None
                 found = connection.exec_driver_sql(_HOLDER, (self._database.study,)).first()
-                holder = _Holder(0, "its driver", 0.0) if found is None else _Holder(*found)
+                holder = _Holder(0, "its driver", -1.0, False) if found is None else _Holder(*found)
                 if holder.name != self._name:
                     return holder
                 # Our own connection, which the server still counts as open.
@@ -142,9 +144,16 @@ class _Holder:
     Args:
         pid: number of its process on the server.
         name: name that its driver gave.
-        silent: seconds since its last statement; 0 if the server does not tell.
+        silent: seconds since its last statement; negative if the server does not tell.
+        elsewhere: whether it comes from another machine than ours.
     """
 
     pid: int
     name: str
     silent: float
+    elsewhere: bool
+
+    @property
+    def may_be_lost(self) -> bool:
+        """Whether the server may not know yet that its driver is gone; on one machine it knows at once."""
+        return self.silent >= 0 and (self.elsewhere or self.silent > _SILENT_SECONDS)

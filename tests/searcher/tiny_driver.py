@@ -1,7 +1,7 @@
 """A driver process for the tests that kill one: a search and its confirmation on real workers.
 
 Usage: tiny_driver.py OUTPUT LOG SECONDS [key=value ...], where a key is one of the search's settings, or
-address, storage, checkpoints, or hang: the first characters of digests whose training hangs
+name, address, storage, checkpoints, or hang: the first characters of digests whose training hangs
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def main() -> None:
     """Runs a search and its confirmation, and prints a line a measurement."""
     output, log, seconds, *rest = sys.argv[1:]
     search = {key: yaml.safe_load(value) for key, value in (pair.split("=", 1) for pair in rest)}
-    address, storage, checkpoints, hang = (
-        search.pop(key, None) for key in ("address", "storage", "checkpoints", "hang")
+    name, address, storage, checkpoints, hang = (
+        search.pop(key, None) for key in ("name", "address", "storage", "checkpoints", "hang")
     )
 
     def show(event: Event) -> None:
@@ -56,7 +56,7 @@ def main() -> None:
             sys.stdout.write(f"{event.measurement.digest} {event.measurement.fidelity.key}\n")
             sys.stdout.flush()
 
-    places = {"storage": storage, "checkpoints": checkpoints}
+    places = {"name": name or "tiny", "storage": storage, "checkpoints": checkpoints}
     settings = tiny_settings(Path(output), **search).model_copy(update=places)
     evaluator = invented(Path(log), float(seconds), hang=hang or "")
     with (

@@ -8,10 +8,12 @@ signatures.
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -142,7 +144,12 @@ class Site:
 
     def _start_ray(self, host: Host, words: list[str]) -> None:
         if host.name in self._started:
+            # As service managers do, with all that it has started.
             kill(self._started[host.name])
+            for pid, command in host.processes().items():
+                if "ray" in command:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
         ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
         own = [f"--node-ip-address={host.address}", "--object-store-memory=80000000"]
         loop = 'while true; do "$@"; sleep 1; done'
@@ -180,17 +187,19 @@ class Driver:
     Args:
         site: hosts of the search.
         seconds: seconds of an epoch.
+        name: name of the run.
         options: options of ``tiny_driver``.
     """
 
-    def __init__(self, site: Site, seconds: float, **options: object) -> None:
-        self.site, self._seconds, self._options = site, seconds, options
+    def __init__(self, site: Site, seconds: float, name: str = "tiny", **options: object) -> None:
+        self.site, self._seconds, self._name, self._options = site, seconds, name, options
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         """Starts it on the host that is the head."""
         site = self.site
         given = {
+            "name": self._name,
             "address": f"{site.head.address}:{RAY_PORT}",
             "storage": site.url,
             "checkpoints": site.checkpoints,
@@ -201,7 +210,7 @@ class Driver:
             sys.executable,
             str(Path(ROOT, "tests/searcher/tiny_driver.py")),
             "/tmp/runs",
-            "/tmp/epochs",
+            self._log,
         ]
         with (site.head.disk / "driver.log").open("a") as log:
             self.process = site.head.start(
@@ -223,17 +232,22 @@ class Driver:
             kill(self.process)
 
     @property
+    def _log(self) -> str:
+        """File of the epochs on each host."""
+        return f"/tmp/epochs-{self._name}"
+
+    @property
     def epochs(self) -> list[str]:
         """A line for each epoch that was trained, on any host."""
-        return [line for host in self.site.workers for line in lines(host.disk / "epochs")]
+        return [line for host in self.site.workers for line in lines(host.disk / Path(self._log).name)]
 
     def records(self) -> Records:
         """The record as it is now."""
-        return Records.reading_from(self.site.side_entrance, "tiny")
+        return Records.reading_from(self.site.side_entrance, self._name)
 
     def told(self) -> str:
         """What ``movinas status`` says, to somebody who has the database alone."""
-        return overview(Path("tiny"), self.site.side_entrance).text()
+        return overview(Path(self._name), self.site.side_entrance).text()
 
     def check(self, trials: int, *, redone: int) -> Records:
         """That nothing planned is lost or twice there, and no worker is left."""
