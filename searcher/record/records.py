@@ -19,7 +19,7 @@ from typing import Any
 import optuna
 import pandas as pd
 from optuna.distributions import BaseDistribution
-from optuna.storages import InMemoryStorage
+from optuna.storages import InMemoryStorage, JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
@@ -77,9 +77,8 @@ class Records:
             self._check_identity(identity)
             if writable:
                 self.settle(identity)
-        self.channel = opened.channel or StudyChannel(
-            self.storage, self._studies[self.name], opened.retrying.guard
-        )
+        study_id, guard = self._studies[self.name], opened.retrying.guard
+        self.channel = opened.channel or StudyChannel(self.storage, study_id, guard)
         self.objectives = Objectives.of(self.identity)
         self._measurements: list[Measurement] = []
         self._candidates: list[Candidate] = []
@@ -140,8 +139,7 @@ class Records:
 
     def _create(self, identity: Mapping[str, Any]) -> None:
         """Create the two studies with their identity, unless they exist."""
-        existing = {study.study_name for study in self.storage.get_all_studies()}
-        objectives = Objectives.of(identity)
+        existing, objectives = {s.study_name for s in self.storage.get_all_studies()}, Objectives.of(identity)
         for study, names in ((f"{self.name}/measurements", ("top1", "macs")), (self.name, objectives.names)):
             if study not in existing:
                 directions = [StudyDirection.MAXIMIZE] + [StudyDirection.MINIMIZE] * (len(names) - 1)
@@ -199,8 +197,8 @@ class Records:
         """
         assert self._writable, "only the driver plans"
         self._check_identity(identity)
-        if self._settled(identity) != self.identity:
-            study, settled = self._studies[self.name], self._settled(identity)
+        study, settled = self._studies[self.name], self._settled(identity)
+        if settled != self.identity:
             self._retrying.do(lambda: self.storage.set_study_user_attr(study, "identity", settled))
 
     @property
@@ -235,8 +233,7 @@ class Records:
     @property
     def identity(self) -> dict[str, Any]:
         """Settings that the run was started with, as far as they decide what its measurements mean."""
-        stored = self.storage.get_study_user_attrs(self._studies[self.name]).get("identity", {})
-        return dict(stored)
+        return dict(self.storage.get_study_user_attrs(self._studies[self.name]).get("identity", {}))
 
     @property
     def seeds(self) -> Seeds | None:
@@ -256,6 +253,7 @@ class Records:
                 trial.distributions = candidates[0].distributions
         self._candidates = [trial_candidate(trial) for trial in candidates]
         self._trial_ids = [trial._trial_id for trial in candidates]
+        self._closed = {number for number, trial in enumerate(candidates) if trial.state.is_finished()}
         self._by_digest = {candidate.digest: candidate for candidate in self._candidates}
         self._by_key: dict[Key, list[Measurement]] = {}
         self._of_network: dict[str, list[Measurement]] = {}
@@ -320,8 +318,8 @@ class Records:
         same = self.find(measurement.digest, measurement.fidelity, measurement.seed, measurement.purpose)
         if same is not None:
             return False
-        trial = measurement_trial(measurement)
-        self._add_trial(f"{self.name}/measurements", trial, len(self._measurements))
+        trial, number = measurement_trial(measurement), len(self._measurements)
+        self._add_trial(f"{self.name}/measurements", trial, number)
         self._measurements.append(measurement)
         self._add(measurement)
         return True
@@ -355,8 +353,9 @@ class Records:
             user_attrs=candidate_attributes(candidate),
         )
         trial_id = self._add_trial(self.name, trial, candidate.number)
-        # A journal makes objects of its own for each gene of each trial: a third of a search's memory.
-        self._retrying.do(lambda: self.storage.get_trial(trial_id)).distributions = trial.distributions
+        if isinstance(self.storage, JournalStorage):
+            # It makes objects of its own for each gene of each trial: a third of a search's memory.
+            self.storage.get_trial(trial_id).distributions = trial.distributions
         self._trial_ids.append(trial_id)
         self._candidates.append(candidate)
         self._by_digest[candidate.digest] = candidate
@@ -370,15 +369,17 @@ class Records:
 
     def close(self, number: int, state: CandidateState) -> None:
         """Record the final state of a candidate; its objectives are those at its highest rung."""
-        candidate, trial_id = self._candidates[number], self._trial_ids[number]
-        if not self._retrying.do(lambda: self.storage.get_trial(trial_id)).state.is_finished():
-            self._retrying.do(lambda: self._close(candidate, trial_id, state))
-            candidate.state = state
-
-    def _close(self, candidate: Candidate, trial_id: int, state: CandidateState) -> None:
-        if self.storage.get_trial(trial_id).state.is_finished():
-            # An earlier attempt was written, although it failed.
+        if number in self._closed:
             return
+        candidate, trial_id = self._candidates[number], self._trial_ids[number]
+        self._retrying.do(
+            lambda: self._close(candidate, trial_id, state),
+            lambda: self.storage.get_trial(trial_id).state.is_finished() or None,
+        )
+        self._closed.add(number)
+        candidate.state = state
+
+    def _close(self, candidate: Candidate, trial_id: int, state: CandidateState) -> bool:
         values = None
         if state in ("complete", "pruned"):
             values = [float(candidate.latest[metric]) for metric in self.objectives.metrics]
@@ -386,14 +387,14 @@ class Records:
         if state == "cancelled":
             self.storage.set_trial_user_attr(trial_id, "state", state)
         self.storage.set_trial_state_values(trial_id, TRIAL_STATES[state], values)
+        return True
 
     def _constrain(self, trial_id: int, excess: Mapping[str, float]) -> None:
         """Record soft constraints in Optuna's terms, where 0 or less is feasible."""
         if not excess:
             return
-        study = optuna.load_study(
-            study_name=self.name, storage=self.storage, sampler=optuna.samplers.RandomSampler(seed=0)
-        )
+        sampler = optuna.samplers.RandomSampler(seed=0)
+        study = optuna.load_study(study_name=self.name, storage=self.storage, sampler=sampler)
         trial = Trial(study, trial_id)
         for name, value in excess.items():
             trial.set_constraint(name, value)

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import make_url
@@ -29,6 +29,7 @@ from search_space.errors import RecordError, SettingsError
 from search_space.files import write_text
 from search_space.json_files import read_json, to_json
 from searcher.record import journal_repair
+from searcher.record.batched_storage import BatchedStorage
 from searcher.record.optuna_logging import quiet_optuna
 
 FILE = "record.journal"
@@ -167,7 +168,7 @@ def open_database(url: str) -> BaseStorage:
     for attempt in range(5):
         try:
             with quiet_optuna():
-                return RDBStorage(
+                return BatchedStorage(
                     _with_driver(url), engine_kwargs={"pool_pre_ping": True, "connect_args": _limits(url)}
                 )
         except (IntegrityError, ProgrammingError) as error:

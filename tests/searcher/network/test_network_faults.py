@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from tests.searcher.network.faults import fault
 from tests.searcher.network.hosts import kill
 from tests.searcher.network.services import Driver, Site, site
 from tests.searcher.processes import until
@@ -104,3 +107,18 @@ def test_a_second_driver_on_another_host_is_refused(hosts: Site) -> None:
         kill(second.process)
         driver.finish()
         driver.check(8, redone=0)
+
+
+def test_twenty_random_faults_in_a_search_of_two_hundred_trainings(hosts: Site) -> None:
+    rng, happened = random.Random(20), list[str]()
+    options: dict[str, Any] = {"trials": 200, "rungs": [2], "strategy": "random"}
+    with Driver(hosts, 1.5, "random", **options) as driver:
+        for _ in range(20):
+            known = len(driver.epochs)
+            until(lambda known=known: len(driver.epochs) > known)  # type: ignore[misc]
+            happened.append(fault(hosts, rng))
+        assert driver.process is not None and driver.process.poll() is None, "all of them hit the search"
+        driver.finish(1000)
+        # Of each training that was under way, at most one epoch a fault.
+        records = driver.check(200, redone=3 * len(happened))
+        assert len(records.measurements("search")) == 200

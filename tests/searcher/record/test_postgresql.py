@@ -13,6 +13,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from sqlalchemy import event
 
 from search_space.errors import RecordError, SettingsError
 from searcher.record import database_lock
@@ -129,6 +130,28 @@ def test_a_lost_driver_s_lock_is_waited_for_until_the_server_notices(
         threading.Timer(1, lost._release).start()
         with DatabaseLock(database, server) as lock:
             assert lock._connection is not None
+
+
+def test_a_whole_trial_takes_few_round_trips_and_is_what_optuna_writes(tmp_path: Path, server: str) -> None:
+    with Records.writing(tmp_path / "run", IDENTITY, server) as records:
+        assert isinstance(records.storage, optuna.storages.RDBStorage)
+        statements = list[str]()
+        event.listen(
+            records.storage.engine, "before_cursor_execute", lambda *given: statements.append(given[2])
+        )
+        candidate = propose(records, 0)
+        proposed = len(statements)
+        records.append(measurement(0))
+        assert len(candidate.genotype) >= 8 and proposed <= 8 and len(statements) - proposed <= 9, statements
+        plain = optuna.storages.RDBStorage("postgresql+psycopg://" + server.partition("://")[2])
+        for study in (records.name, f"{records.name}/measurements"):
+            study_id = plain.get_study_id_from_name(study)
+            (ours,) = plain.get_all_trials(study_id)
+            theirs = plain.get_trial(plain.create_new_trial(study_id, ours))
+            assert theirs.number == 1
+            theirs.number, theirs._trial_id = ours.number, ours._trial_id
+            assert theirs == ours
+        plain.remove_session()
 
 
 def test_connections_give_up_in_time_unless_their_address_says_otherwise() -> None:
