@@ -25,6 +25,7 @@ from tests.searcher.conftest import ROOT
 
 NETWORK = "10.77.0"
 _ADDRESSES = range(1, 60)
+_PREFIX = "movinas-hosts-"
 _FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 _REAPER = """
 import os, signal
@@ -334,12 +335,20 @@ def _seen_by_all() -> list[Path]:
     )
 
 
+def sweep() -> None:
+    """Removes what networks of killed processes have left: their disks."""
+    for folder in Path("/tmp").glob(f"{_PREFIX}*"):
+        if not Path("/proc", folder.name.removeprefix(_PREFIX).partition("-")[0]).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
 def network() -> Iterator[tuple[Switch, Path]]:
     """A switch and a folder for the disks of its hosts; at the end, all of it is gone."""
     require_namespaces()
     # Sockets are in it, whose paths may have about 100 characters.
-    folder = Path(tempfile.mkdtemp(prefix="hosts-", dir="/tmp"))
+    sweep()
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir="/tmp"))
     folder.chmod(0o755)
     switch = Switch()
     try:
