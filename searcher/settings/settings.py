@@ -384,7 +384,6 @@ class Settings(SettingsModel):
         """Return the address of this run's checkpoints in an object store; None if its folder has them."""
         if self.checkpoints is None:
             return None
-        # After a question mark, pyarrow takes options such as a store's own address.
         place, mark, options = self.checkpoints.partition("?")
         return f"{place.rstrip('/')}/{self.name}-{self.digest}{mark}{options}"
 
