@@ -94,6 +94,16 @@ class DatabaseLock:
                 self._connection.close()
         self._connection = None
 
+    def connection(self) -> Connection:
+        """Return the connection that holds the lock; what is written on it needs no other guard.
+
+        Raises:
+            OSError: it was lost; ``ensure`` acquires the lock again.
+        """
+        if self._connection is None or self._connection.invalidated:
+            raise OSError(f"the connection to {self._database.url} was lost")
+        return self._connection
+
     def ensure(self) -> None:
         """Acquire the lock again if the connection was lost, as when the server restarts.
 

@@ -11,6 +11,7 @@ from optuna.storages import BaseStorage
 
 from search_space.errors import RecordError, SettingsError
 from searcher.record import journal_repair
+from searcher.record.batched_storage import BatchedStorage
 from searcher.record.channel import Channel, FolderChannel
 from searcher.record.database_lock import DatabaseLock
 from searcher.record.lease import Lease
@@ -82,6 +83,8 @@ def open_for_writing(
         lock = held.enter_context(DatabaseLock(database, url))
         opened = open_database(url)
         held.callback(opened.remove_session)
+        if isinstance(opened, BatchedStorage):
+            opened.writer = lock.connection
         yield OpenedRecord(opened, database.study, Retrying(database.study, retry_seconds, guard=lock.ensure))
 
 

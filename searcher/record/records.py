@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Key, Measurement, Purpose
 from search_space.errors import RecordError, SettingsError
 from searcher.objectives import Objectives
+from searcher.record.batched_storage import BatchedStorage
 from searcher.record.candidate import Candidate, CandidateState, Decision
 from searcher.record.channel import StudyChannel
 from searcher.record.frame import frame
@@ -69,6 +71,7 @@ class Records:
     ) -> None:
         self.storage, self.name = opened.storage, opened.name
         self._writable, self._retrying = writable, opened.retrying
+        self._write = partial(self._retrying.do, fenced=isinstance(self.storage, BatchedStorage))
         if writable:
             self._create(identity or {})
         self._studies = {study: self._study_id(study) for study in (self.name, f"{self.name}/measurements")}
@@ -296,10 +299,8 @@ class Records:
             seed: seed of the training.
             purpose: part of the run that asked for the measurement; by default any.
         """
-        for measurement in self._by_key.get((digest, fidelity.key, seed), ()):
-            if purpose in (None, measurement.purpose) and succeeded(measurement):
-                return measurement
-        return None
+        found = (m for m in self._by_key.get((digest, fidelity.key, seed), ()) if succeeded(m))
+        return next((m for m in found if purpose in (None, m.purpose)), None)
 
     def frame(self) -> pd.DataFrame:
         """Return one row a measurement in the order of completion; see ``searcher.record.frame.frame``."""
@@ -318,8 +319,7 @@ class Records:
         same = self.find(measurement.digest, measurement.fidelity, measurement.seed, measurement.purpose)
         if same is not None:
             return False
-        trial, number = measurement_trial(measurement), len(self._measurements)
-        self._add_trial(f"{self.name}/measurements", trial, number)
+        self._add_trial(f"{self.name}/measurements", measurement_trial(measurement), len(self._measurements))
         self._measurements.append(measurement)
         self._add(measurement)
         return True
@@ -332,7 +332,7 @@ class Records:
             trials = self.storage.get_all_trials(study_id, deepcopy=False)
             return trials[number]._trial_id if len(trials) > number else None
 
-        return self._retrying.do(lambda: self.storage.create_new_trial(study_id, trial), written_id)
+        return self._write(lambda: self.storage.create_new_trial(study_id, trial), written_id)
 
     def begin(self, seeds: Seeds) -> None:
         """Record what the search begins with, before its first proposal."""
@@ -364,7 +364,7 @@ class Records:
         """Record the decision about a candidate at a rung, in place of an earlier one."""
         decision = replace(decision, measured_before=len(self._measurements))
         key, value = f"rung {epochs}", decision_attribute(decision)
-        self._retrying.do(lambda: self.storage.set_trial_user_attr(self._trial_ids[number], key, value))
+        self._write(lambda: self.storage.set_trial_user_attr(self._trial_ids[number], key, value))
         self._candidates[number].decisions[epochs] = decision
 
     def close(self, number: int, state: CandidateState) -> None:
@@ -372,7 +372,7 @@ class Records:
         if number in self._closed:
             return
         candidate, trial_id = self._candidates[number], self._trial_ids[number]
-        self._retrying.do(
+        self._write(
             lambda: self._close(candidate, trial_id, state),
             lambda: self.storage.get_trial(trial_id).state.is_finished() or None,
         )

@@ -47,20 +47,24 @@ class Retrying:
     ) -> None:
         self._name, self._retry_seconds, self.guard, self._mend = name, retry_seconds, guard, mend
 
-    def do(self, write: Callable[[], T], done: Callable[[], T | None] = lambda: None) -> T:
+    def do(
+        self, write: Callable[[], T], done: Callable[[], T | None] = lambda: None, *, fenced: bool = False
+    ) -> T:
         """Return the result of ``write``, or of ``done`` if a failed attempt turns out to have been written.
 
         Args:
             write: function that writes.
             done: function that reads the result of an earlier attempt; it returns None if nothing was
                 written.
+            fenced: whether the write fails by itself where this driver may no longer write.
 
         Raises:
             RecordError: the storage was unavailable for too long.
         """
         started, pause = time.monotonic(), _FIRST_PAUSE
         try:
-            self.guard()
+            if not fenced:
+                self.guard()
             return write()
         except UNAVAILABLE as error:
             failure: Exception = error

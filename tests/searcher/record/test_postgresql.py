@@ -10,13 +10,16 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
-from sqlalchemy import event
+from optuna.trial import TrialState
+from sqlalchemy import Engine, event
 
 from search_space.errors import RecordError, SettingsError
 from searcher.record import database_lock
+from searcher.record.candidate import Decision
 from searcher.record.database_lock import DatabaseLock
 from searcher.record.records import Records
 from searcher.record.storage import FILE, Database, _limits
@@ -132,17 +135,23 @@ def test_a_lost_driver_s_lock_is_waited_for_until_the_server_notices(
             assert lock._connection is not None
 
 
-def test_a_whole_trial_takes_few_round_trips_and_is_what_optuna_writes(tmp_path: Path, server: str) -> None:
+def test_each_write_of_a_search_is_one_round_trip_and_what_optuna_writes(tmp_path: Path, server: str) -> None:
     with Records.writing(tmp_path / "run", IDENTITY, server) as records:
         assert isinstance(records.storage, optuna.storages.RDBStorage)
         statements = list[str]()
-        event.listen(
-            records.storage.engine, "before_cursor_execute", lambda *given: statements.append(given[2])
-        )
-        candidate = propose(records, 0)
-        proposed = len(statements)
-        records.append(measurement(0))
-        assert len(candidate.genotype) >= 8 and proposed <= 8 and len(statements) - proposed <= 9, statements
+
+        def count(*given: Any) -> None:
+            statements.append(given[2])
+
+        event.listen(Engine, "before_cursor_execute", count)
+        try:
+            candidate = propose(records, 0)
+            records.append(measurement(0))
+            records.decide(0, 1, Decision(True, "first"))
+            records.decide(0, 1, Decision(False, "better ones came"))
+        finally:
+            event.remove(Engine, "before_cursor_execute", count)
+        assert len(candidate.genotype) >= 8 and len(statements) == 4, statements
         plain = optuna.storages.RDBStorage("postgresql+psycopg://" + server.partition("://")[2])
         for study in (records.name, f"{records.name}/measurements"):
             study_id = plain.get_study_id_from_name(study)
@@ -151,6 +160,10 @@ def test_a_whole_trial_takes_few_round_trips_and_is_what_optuna_writes(tmp_path:
             assert theirs.number == 1
             theirs.number, theirs._trial_id = ours.number, ours._trial_id
             assert theirs == ours
+        records.close(0, "complete")
+        ours = plain.get_trial(records._trial_ids[0])
+        assert ours.state == TrialState.COMPLETE and ours.values == [0.5, 1e6] and ours.datetime_complete
+        assert "better ones came" in str(ours.user_attrs["rung 1"])
         plain.remove_session()
 
 
