@@ -53,13 +53,12 @@ def test_a_host_that_comes_back_with_another_address_works_again(hosts: Site) ->
         moved.move(30)
         moved.plug()
         hosts.start_node(moved)
-        before = len(list(moved.disk.glob("epochs-moved")) and (moved.disk / "epochs-moved").read_text())
         driver.finish()
         driver.check(16, redone=3)
     with Driver(hosts, 0.3, "after", trials=8) as driver:
         driver.finish()
         driver.check(8, redone=0)
-    assert before is not None and (moved.disk / "epochs-after").stat().st_size > 0
+    assert (moved.disk / "epochs-after").stat().st_size > 0
 
 
 def test_slow_and_lossy_links_cost_nothing_but_time(hosts: Site) -> None:
@@ -87,7 +86,8 @@ def test_a_driver_on_another_host_resumes_a_lost_one_s_run_with_the_same_command
 
 
 def test_clocks_that_differ_by_ten_minutes_change_nothing() -> None:
-    with site(ahead={"work0": 600, "head": -600}) as hosts, Driver(hosts, 0.3, trials=12) as driver:
+    # Not the head's: Ray's control service does not start under libfaketime with a clock that is behind.
+    with site(ahead={"work0": 600, "db": -600}) as hosts, Driver(hosts, 0.3, trials=12) as driver:
         until(lambda: "search now:" in driver.told())
         assert "silent" not in driver.told() and "no sign of life" not in driver.told()
         driver.finish()
