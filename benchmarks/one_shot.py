@@ -5,6 +5,8 @@
 For each seed, the search is run with short trainings and with a supernet, in turn, each with its
 confirmation. The CPU time is that of this process, everything counted. The hypervolume is that of the
 confirmed means of accuracy, in one box for both: the space's range of multiply-adds on a logarithmic scale.
+Beside them stands the CPU time of one candidate in the search, the median: of its measurement with shared
+weights, or of a training up to the last rung.
 Interrupted, the same command goes on; several processes may share the work by other seeds.
 """
 
@@ -43,6 +45,14 @@ def confirmed_volume(confirmed: tuple[Confirmed, ...], low: float, high: float) 
     return hypervolume(np.array(points), (1.0, 1.0))
 
 
+def seconds_of_candidate(settings: Settings, meter: Meter) -> float:
+    """Return the CPU seconds of a candidate measured as thoroughly as any; call it after a search."""
+    if settings.supernet is not None:
+        return float(np.median([seconds for seconds, epochs in meter.networks.values() if epochs == 1]))
+    last = settings.search.rungs[-1].epochs
+    return last * float(np.median([seconds / epochs for seconds, epochs in meter.networks.values()]))
+
+
 def search(settings: Settings, work: Path) -> dict[str, Any]:
     """Search and confirm, and return what came out; what an earlier call has finished is only read."""
     result = work / f"{settings.name}.json"
@@ -62,6 +72,7 @@ def search(settings: Settings, work: Path) -> dict[str, Any]:
         session = Session(settings, space, records, cluster, evaluator)
         session.search()
         shared = meter.total
+        candidate = seconds_of_candidate(settings, meter)
         confirmed = session.confirm()
     shutil.rmtree(settings.run_dir / "checkpoints", ignore_errors=True)
     low, high = settings.window(space)
@@ -69,6 +80,7 @@ def search(settings: Settings, work: Path) -> dict[str, Any]:
         "hypervolume": confirmed_volume(confirmed, low, high),
         "search_seconds": shared,
         "cpu_seconds": meter.total,
+        "candidate_seconds": candidate,
         "networks": [[each.macs, each.metrics["top1"]] for each in confirmed],
     }
     write_json(result, written)
@@ -101,7 +113,7 @@ def main() -> None:
                 f" ({last['search_seconds']:.0f} of them the search)",
                 flush=True,
             )
-    for name in ("hypervolume", "cpu_seconds"):
+    for name in ("hypervolume", "cpu_seconds", "candidate_seconds"):
         short, shared = (np.array([row[name] for row in rows[way]]) for way in ("short", "shared"))
         error = np.std(shared - short, ddof=1) / np.sqrt(len(short)) if len(short) > 1 else np.nan
         print(

@@ -1,6 +1,6 @@
 """How a supernet ranks the networks of the table of trained video networks, beside short trainings.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.supernet_ranking [--seeds 0 1 2] [--epochs 60] [--kernels cropped]
+    OMP_NUM_THREADS=1 python -m benchmarks.supernet_ranking [--seeds 0 1 2] [--epochs 60] [--rule growing]
 
 A supernet of the table's space is trained on the table's clips, and every network that the table has with
 three seeds is measured in it. Printed is Kendall's tau among networks of like cost (within a factor of 1.5)
@@ -43,8 +43,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--kernels", default="cropped")
-    parser.add_argument("--networks", type=int, default=3)
-    parser.add_argument("--rate", type=float, default=0.3)
+    parser.add_argument("--rule", default="growing")
+    parser.add_argument("--networks", type=int, help="by default the rule's")
     options = parser.parse_args()
     torch.set_num_threads(1)
     retain_freed_memory()
@@ -73,9 +73,8 @@ def main() -> None:
         return pair_tau(one, two, near)
 
     print(f"{len(networks)} networks; tau at like cost with three trainings each, and with their worth")
-    given = SupernetSettings(
-        epochs=options.epochs, kernels=options.kernels, networks=options.networks, rate=options.rate
-    )
+    settled = {name: getattr(options, name) for name in ("epochs", "kernels", "rule", "networks")}
+    given = SupernetSettings.model_validate({n: value for n, value in settled.items() if value is not None})
     for seed in options.seeds:
         started = time.process_time()
         training = SupernetTraining(space, data.stores, Recipe.from_yaml("quickstart"), given, seed=seed)

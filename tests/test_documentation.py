@@ -282,7 +282,8 @@ def test_what_is_named_in_passing_exists(page: Path) -> None:
         elif match := re.fullmatch(r"pip install .*\[(\w+)\]'", code):
             assert match[1] in extras_of_the_project(), code
         elif match := re.match(r"(?:OMP_NUM_THREADS=1 )?python -m (benchmarks\.\w+)", code):
-            assert (ROOT / f"{match[1].replace('.', '/')}.py").is_file(), code
+            place = ROOT / match[1].replace(".", "/")
+            assert any(path.is_file() for path in (place.with_suffix(".py"), place / "__main__.py")), code
         elif re.fullmatch(rf"({'|'.join(FACES)}|benchmarks|tests)(\.\w+)+(\(.*\))?", code):
             assert exists(code.partition("(")[0]), code
         elif re.fullmatch(r"(search_space|proxy_train|searcher|tests|benchmarks|deploy|docs)/[\w/.-]*", code):

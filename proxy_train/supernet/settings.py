@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Count = Annotated[int, Field(strict=True, ge=1)]
+_BY_RULE: Mapping[str, Mapping[str, Any]] = {
+    "growing": {"networks": 1, "rate": 1.0, "distillation": 0.0},
+    "sandwich": {"networks": 3, "rate": 0.3, "distillation": 0.5},
+}
 
 
 class SupernetSettings(BaseModel):
@@ -18,20 +23,31 @@ class SupernetSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: Count = Field(default=30, description="epochs of the shared weights' training")
-    largest_first: float = Field(
-        default=0.2,
+    rule: Literal["growing", "sandwich"] = Field(
+        default="growing",
+        description="which networks an update trains: growing, the smallest and others, of rising cost;"
+        " sandwich, the largest, the smallest and others of any cost",
+    )
+    alone: float = Field(
+        default=0.25,
         ge=0,
         lt=1,
-        description="share of the epochs in which only the largest network learns, on the largest clips",
+        description="share of the epochs in which one network learns alone: the smallest, or by the sandwich"
+        " rule the largest",
+    )
+    largest_clips: float = Field(
+        default=0.6, ge=0, lt=1, description="share of the epochs with clips of the largest shape only"
     )
     networks: Annotated[int, Field(strict=True, ge=0)] = Field(
-        default=3, description="networks drawn for each update, beside the largest and the smallest one"
+        default=1,
+        description="networks drawn for each update, beside the named ones; in a sandwich 3 by default",
     )
     distillation: float = Field(
-        default=0.5,
+        default=0.0,
         ge=0,
         le=1,
-        description="weight of the largest network's answers, as targets of the others",
+        description="weight of the largest network's answers, as targets of the others, by the sandwich rule,"
+        " where it is 0.5 by default",
     )
     target: float | None = Field(
         default=None,
@@ -53,10 +69,34 @@ class SupernetSettings(BaseModel):
         " largest",
     )
     fine_tuning_rate: float = Field(
-        default=0.5,
+        default=1.0,
         gt=0,
         description="factor of the recipe's learning rate in trainings that begin with the shared weights",
     )
     rate: float = Field(
-        default=0.3, gt=0, description="factor of the recipe's learning rate, for weights of many networks"
+        default=1.0,
+        gt=0,
+        description="factor of the recipe's learning rate, for weights of many networks; by the sandwich rule"
+        " and with a target 0.3 by default",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_rule_has_it(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        rule = data.get("rule", "growing")
+        defaults = dict(_BY_RULE.get(rule, {})) if isinstance(rule, str) else {}
+        if data.get("target") is not None:
+            # A controller draws the networks, of any cost from the first update on.
+            defaults["rate"] = _BY_RULE["sandwich"]["rate"]
+        return defaults | data
+
+    @model_validator(mode="after")
+    def _has_networks(self) -> SupernetSettings:
+        if self.rule == "growing" and self.distillation > 0:
+            raise ValueError(
+                f"distillation is {self.distillation:g}: a growing supernet has no teacher;"
+                " leave it out, or set rule: sandwich"
+            )
+        return self

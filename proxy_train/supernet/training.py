@@ -1,10 +1,12 @@
 """The training of a space's shared weights, epoch by epoch, that resumes exactly after any interruption.
 
-At first only the largest network learns, on the largest clips: weights that many networks share while none
-of them has learnt anything do not leave chance. Then every update trains several networks of one clip shape
-by the sandwich rule (Yu and Huang 2019): the largest on the labels; the smallest, and some that are drawn
-evenly over the logarithm of the cost, on the labels and on what the largest answered (in-place distillation).
-One network at a time is in memory.
+Weights that many networks share while none of them has learnt anything do not leave chance: at first one
+network learns alone, on the largest clips. By the growing rule it is the smallest, which learns soonest and
+costs least; then every update trains it and others, drawn evenly over the logarithm of costs that reach
+further up with every update, to the largest at the end. What grows begins with what has learnt: a network's
+further layers add nothing at first. By the sandwich rule (Yu and Huang 2019) the first is the largest, and
+every update then trains the largest on the labels; the smallest, and some of any cost, on the labels and on
+what the largest answered (in-place distillation). One network at a time is in memory.
 """
 
 from __future__ import annotations
@@ -63,6 +65,8 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _NORM_BATCHES = 4
 _NORM_SEED = 2**31
 _DRAWN_FOR_MIDDLE = 32
+_LEAST_GROWN = 1.15
+"""Least ratio of the most to the least cost that is drawn from, so that there are networks in between."""
 
 
 class SupernetTraining:
@@ -156,7 +160,7 @@ class SupernetTraining:
             on_batch: callback that gets the number of updates of the epoch.
 
         Returns:
-            A report whose loss is the largest networks'.
+            A report whose loss is that of the first network of each update.
 
         Raises:
             Diverged: a loss became NaN or infinite.
@@ -255,7 +259,9 @@ class SupernetTraining:
     def _epoch_batches(self) -> Iterator[tuple[ClipShape, Batch]]:
         """Yield the batches of an epoch, of every clip shape in turn."""
         clips = list(self._batches)
-        if self._only_the_largest:
+        if self.epoch < max(
+            self._epochs_of(share) for share in (self.settings.alone, self.settings.largest_clips)
+        ):
             clips = [max(clips, key=lambda clip: (clip.size, clip.frames))]
         of_clip = {clip: batches.epoch(self.epoch)[1] for clip, batches in self._batches.items()}
         for number in range(self.steps_an_epoch):
@@ -263,16 +269,23 @@ class SupernetTraining:
             yield clip, next(of_clip[clip]).to(self.device)
 
     def _drawn(self, clip: ClipShape, step: int) -> list[Architecture]:
-        """Return the networks of an update: the largest first."""
+        """Return the networks of an update; by the sandwich rule, the largest comes first."""
         rng = np.random.default_rng([self.seed, step])
-        largest, smallest = self._ends[clip]
-        if self._only_the_largest:
-            return [largest]
-        space = self._spaces[clip]
-        return [largest, *(space.sample_at(rng) for _ in range(self.settings.networks)), smallest]
+        (largest, smallest), space, settings = self._ends[clip], self._spaces[clip], self.settings
+        if settings.rule == "sandwich":
+            if self._is_alone:
+                return [largest]
+            return [largest, *(space.sample_at(rng) for _ in range(settings.networks)), smallest]
+        if self._is_alone:
+            return [smallest]
+        low, high = space.macs_range()
+        began = self._epochs_of(settings.alone) * self.steps_an_epoch
+        grown = (step - began) / max(settings.epochs * self.steps_an_epoch - began, 1)
+        most = low * max((high / low) ** grown, _LEAST_GROWN)
+        return [smallest, *(space.sample_at(rng, low, most) for _ in range(settings.networks))]
 
     def _update(self, networks: list[Architecture], batch: Batch, rate: float) -> Tensor:
-        """Update the shared weights by the sum of the networks' losses; return the largest one's loss."""
+        """Update the shared weights by the sum of the networks' losses; return the first one's loss."""
         self._optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.device)
         size = self.recipe.micro_batch or len(batch.clips)
@@ -313,8 +326,12 @@ class SupernetTraining:
         return torch.autocast(kind, _DTYPES[precision], enabled=precision != "float32")
 
     @property
-    def _only_the_largest(self) -> bool:
-        return self.epoch < round(self.settings.largest_first * self.settings.epochs)
+    def _is_alone(self) -> bool:
+        """Whether one network learns alone in this epoch."""
+        return self.epoch < self._epochs_of(self.settings.alone)
+
+    def _epochs_of(self, share: float) -> int:
+        return round(share * self.settings.epochs)
 
     def _rate(self, step: int) -> float:
         steps = self.steps_an_epoch * self.settings.epochs

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_space.errors import Stopped
-from search_space.termination import restored_handlers
+from search_space.termination import on_termination, restored_handlers
 from searcher.cluster.address import ClusterError, resolve
 from searcher.cluster.capacity import Capacity, FaultTolerance
 from searcher.cluster.heartbeat import Heartbeat
@@ -120,6 +120,8 @@ class Cluster:
         bridge = Bridge(plan, first, self.capacity, self._faults, trials, self._heartbeat)
         self._tune(bridge, evaluator)
         bridge.raise_error()
+        if bridge.terminated:
+            raise KeyboardInterrupt
         if bridge.stopping:
             raise Stopped
         if not bridge.over:
@@ -135,6 +137,7 @@ class Cluster:
         from searcher.cluster.worker import TrialWorker
 
         capacity = self.capacity
+        _keep_keys_back()
         fixed = {
             "threads": capacity.cpus,
             "retry_seconds": self._faults.retry_seconds,
@@ -162,7 +165,7 @@ class Cluster:
                     callbacks=[Ticker(bridge), *callbacks(self._trackers, self._name)],
                 ),
             )
-            with restored_handlers():
+            with restored_handlers(), on_termination(bridge.terminate):
                 tuner.fit()
 
     def start(self) -> None:
@@ -269,6 +272,18 @@ def _own_sessions() -> Iterator[None]:
         yield
     finally:
         subprocess.Popen.__init__ = original  # type: ignore[method-assign]
+
+
+def _keep_keys_back() -> None:
+    """Have Tune leave the keys of object stores to the environment of each node.
+
+    It would put the driver's into the command lines of all workers, which every user of a machine can read.
+    """
+    from ray.tune.execution import class_cache
+
+    class_cache.ENV_VARS_TO_PROPAGATE = {
+        name for name in class_cache.ENV_VARS_TO_PROPAGATE if not name.startswith("AWS_")
+    }
 
 
 @contextmanager

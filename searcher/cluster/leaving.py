@@ -23,9 +23,13 @@ from types import FrameType
 
 from searcher.cluster.machine import temporary_folder
 
-_TRAINING = b"ray::TrialWorker"
-_LEFT = "left"
+_TRAINING, _LEFT = "training", "left"
 _PAUSE_SECONDS = 0.05
+
+
+def mark_training() -> None:
+    """Let ``leave`` know that this process trains; Ray gives it a name that changes with what it does."""
+    temporary_folder(_TRAINING)
 
 
 def mark_left() -> None:
@@ -47,7 +51,7 @@ def leave(seconds: float, pids: Sequence[int] | None = None) -> list[int]:
     waiting = [pid for pid in (_trainings() if pids is None else pids) if _tell(pid)]
     while waiting and time.monotonic() < deadline:
         time.sleep(_PAUSE_SECONDS)
-        waiting = [pid for pid in waiting if is_alive(pid) and not _has_left(pid)]
+        waiting = [pid for pid in waiting if is_alive(pid) and not _has_marked(pid, _LEFT)]
     return waiting
 
 
@@ -77,7 +81,7 @@ def run_node(seconds: float, command: Sequence[str]) -> int:
     if not told:
         return node.returncode
     below = descendants(node.pid)
-    leave(seconds, [pid for pid in below if _TRAINING in _command(pid)])
+    leave(seconds, [pid for pid in below if trains(pid)])
     for pid in [node.pid, *descendants(node.pid), *below]:
         _kill(pid, signal.SIGKILL)
     node.wait()
@@ -127,8 +131,8 @@ def _trainings() -> list[int]:
     found = []
     for pid, _ in _processes():
         words = _command(pid).split(b"\0")
-        drives = b"search" in words and any(word.rpartition(b"/")[2] == b"movinas" for word in words)
-        if pid != os.getpid() and (drives or words[0].startswith(_TRAINING)):
+        drives = b"search" in words and any(word.rpartition(b"/")[2] == b"movinas" for word in words[:3])
+        if pid != os.getpid() and (drives or trains(pid)):
             found.append(pid)
     return found
 
@@ -146,8 +150,13 @@ def _kill(pid: int, number: signal.Signals) -> bool:
     return True
 
 
-def _has_left(pid: int) -> bool:
-    return any(Path("/tmp").glob(f"movinas-{_LEFT}-{pid}-*"))
+def trains(pid: int) -> bool:
+    """Return whether a process of this machine trains networks."""
+    return _has_marked(pid, _TRAINING)
+
+
+def _has_marked(pid: int, kind: str) -> bool:
+    return any(Path("/tmp").glob(f"movinas-{kind}-{pid}-*"))
 
 
 def main() -> None:

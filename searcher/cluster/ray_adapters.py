@@ -22,6 +22,7 @@ from ray.tune.search import Searcher
 
 from search_space.termination import in_main_thread
 from searcher.cluster.capacity import Capacity, FaultTolerance
+from searcher.cluster.departure import POLL_SECONDS, is_draining, tell_workers
 from searcher.cluster.heartbeat import Heartbeat
 from searcher.cluster.nodes import missing
 from searcher.cluster.watchdog import Watchdog
@@ -33,11 +34,13 @@ _LOG = logging.getLogger(__name__)
 _LOST = "its worker was lost"
 STOP_SECONDS = 10.0
 """Seconds that trainings have to finish their epoch after a stop was requested."""
+LEAVE_SECONDS = 18.0
+"""Seconds that they have then to write what they have of it; schedulers give 30 from SIGTERM to SIGKILL."""
 _IDLE_SECONDS = 10.0
 """Seconds without any training after which the heartbeat gives the reason."""
 _MOMENT_SECONDS = 1.0
 _DETAIL_CHARACTERS = 20_000
-_AS_SENT = ("failure", "waiting", "where", "log")
+_ALONE = ("failure", "interrupted", "waiting")
 
 
 @dataclass
@@ -95,13 +98,15 @@ class Bridge:
         # What jobs wait for on their workers.
         self._waiting: dict[str, str] = {}
         self.over = False
-        self.stopping = False
+        self.stopping = self.terminated = False
         self._capacity, self._faults, self._heartbeat = capacity, faults, heartbeat
         self._left = trials
         # Jobs to hand out before the plan is asked for more.
         self._ready = [first]
         self._losses: dict[str, Losses] = {}
-        self._stop_at, self._interrupted = 0.0, False
+        self._stop_at = self._leave_at = 0.0
+        self._interrupted = False
+        self._checked_at = time.monotonic()
         self._watchdog = Watchdog(plan, faults)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -147,6 +152,9 @@ class Bridge:
         # A job that has made progress may be lost as often again.
         self._losses.pop(job.name, None)
         trial.max_failures = trial.num_failures + self._faults.retries
+        if "interrupted" in result:
+            # Where the driver stays, the trial is lost with its node, and resumed on another.
+            return not self.stopping
         try:
             if "failure" in result:
                 self.plan.fail(job, result["failure"])
@@ -212,14 +220,28 @@ class Bridge:
                 obstacles=(*capacity.unreachable(), *self._waiting.values()),
             )
             self.stopping = self.stopping or heartbeat.stopping
+        if capacity.address is not None and time.monotonic() - self._checked_at > POLL_SECONDS:
+            self._checked_at = time.monotonic()
+            if not self.terminated and is_draining():
+                self.terminate()
         if self.stopping and self.jobs:
             self._end_soon()
 
+    def terminate(self) -> None:
+        """End soon, without waiting for the ends of epochs; a handler of signals may call this."""
+        self.stopping = self.terminated = True
+
     def _end_soon(self) -> None:
-        """Interrupt trainings whose epoch has not ended in time since a stop was requested."""
+        """Have trainings write what they have; interrupt those that have not done so in time.
+
+        After a request to stop they have time to finish their epoch first.
+        """
         now = time.monotonic()
         self._stop_at = self._stop_at or now + STOP_SECONDS
-        if now > self._stop_at and not self._interrupted and in_main_thread():
+        if not self._leave_at and (self.terminated or now > self._stop_at):
+            self._leave_at = now + LEAVE_SECONDS
+            tell_workers()
+        if self._leave_at and now > self._leave_at and not self._interrupted and in_main_thread():
             # As Ctrl-C does, which Tune obeys at once; the epoch is trained again later.
             self._interrupted = True
             signal.raise_signal(signal.SIGINT)
@@ -341,8 +363,8 @@ class Ticker(Callback):  # type: ignore[misc]
 
 def _unflatten(result: dict[str, Any]) -> dict[str, Any]:
     """Return the result that a worker sent, which Ray has flattened to keys with slashes."""
-    sent: dict[str, Any] = {key: result[key] for key in _AS_SENT if key in result}
-    if "failure" in sent or "waiting" in sent:
+    sent: dict[str, Any] = {key: result[key] for key in (*_ALONE, "where", "log") if key in result}
+    if not sent.keys().isdisjoint(_ALONE):
         return sent
     epoch: dict[str, Any] = {"metrics": None}
     for key, value in result.items():

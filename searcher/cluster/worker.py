@@ -18,8 +18,11 @@ from ray import tune
 from proxy_train.store.clip_origins import LostVideoError
 from search_space.errors import MovinasError
 from search_space.network.allocator import retain_freed_memory
+from search_space.termination import LeftEarly, is_leaving
 from searcher.cluster.background_push import BackgroundPush
 from searcher.cluster.checkpoint_mirror import Mirror, StoreError
+from searcher.cluster.departure import end_with_the_node, heed_departure
+from searcher.cluster.leaving import mark_left
 from searcher.cluster.machine import sweep, temporary_folder
 from searcher.plan.job import EpochResult, EvaluatorSpec, Job
 
@@ -46,15 +49,28 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         self._waiting_since = 0.0
         self._warnings = _Warnings()
         logging.getLogger().addHandler(self._warnings)
+        self._training, self._left = False, False
+        # With copies under way, the next step waits for them.
+        heed_departure(lambda: not self._training and self._copy is None, mark_left)
 
     def step(self) -> dict[str, Any]:
         """Train one epoch.
 
         Returns:
-            A result as ``epoch``; as ``failure`` the reason why the job cannot succeed, or as ``waiting`` the
-            reason why the epoch has to wait, which the next step waits for as well. Other exceptions go to
-            Ray, which retries the job.
+            A result as ``epoch``; as ``failure`` the reason why the job cannot succeed; as ``waiting`` the
+            reason why the epoch has to wait, which the next step waits for as well; or as ``interrupted`` how
+            far it came, if this process has to go. Other exceptions go to Ray, which retries the job.
         """
+        self._training = True
+        try:
+            return self._leave("between epochs") if is_leaving() else self._step()
+        except LeftEarly as left:
+            return self._leave(str(left))
+        finally:
+            self._training = False
+
+    def _step(self) -> dict[str, Any]:
+        """Train one epoch; see ``step``."""
         try:
             result = self._epoch()
         except StopIteration:
@@ -65,6 +81,16 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         if isinstance(result, str):
             return {"waiting": result[:500], **self._origin_and_warnings()}
         return {"epoch": result.to_dict(), **self._origin_and_warnings()}
+
+    def _leave(self, how_far: str) -> dict[str, Any]:
+        """Bring the checkpoint to where others find it; once that is said, wait for the end of the node."""
+        if self._left:
+            end_with_the_node()
+        if self._copy is not None:
+            self._copy.keep(measured=True)
+        self._left = True
+        mark_left()
+        return {"interrupted": how_far, **self._origin_and_warnings()}
 
     def _epoch(self) -> EpochResult | str:
         """Return the job's next epoch; what it waits for, while a disk is full or a video or a store away."""

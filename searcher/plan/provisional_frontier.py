@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from searcher.hypervolume_box import in_box
 from searcher.objectives import Objectives
@@ -74,6 +75,11 @@ def search_hypervolume(candidates: Sequence[Candidate], objectives: Objectives) 
     """
     measured = [metrics for candidate in candidates for metrics in candidate.metrics.values()]
     values = [objectives.values(metrics) for metrics in measured if objectives.violation(metrics) <= 0]
-    if not values:
+    return measured_hypervolume(np.array(values), objectives)
+
+
+def measured_hypervolume(values: NDArray[np.float64], objectives: Objectives) -> float:
+    """Return the hypervolume of measurements by their values (n, objectives); see ``search_hypervolume``."""
+    if not len(values):
         return 0.0
-    return hypervolume(in_box(np.array(values), objectives.names), (1.0,) * len(objectives.names))
+    return hypervolume(in_box(values, objectives.names), (1.0,) * len(objectives.names))

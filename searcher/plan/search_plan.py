@@ -18,7 +18,7 @@ from searcher.plan.events import Measured, OnEvent, PhaseProgress, ignore
 from searcher.plan.job import EpochResult, Job, job_folder
 from searcher.plan.next_step import Promotion, next_step
 from searcher.plan.plan import Plan
-from searcher.plan.provisional_frontier import FrontierPoint, provisional_frontier, search_hypervolume
+from searcher.plan.provisional_frontier import FrontierPoint
 from searcher.plan.search_standing import SearchStanding
 from searcher.promotion.halving import SURPLUS, ParetoHalving
 from searcher.promotion.rung import Rung
@@ -164,7 +164,7 @@ class SearchPlan(Plan):
         epochs = self._halving.rungs[step.rung]
         decision = Decision(True, f"promoted later: {step.reason}", was_held=True)
         self.records.decide(step.number, epochs, decision)
-        return self.records.candidates()[step.number]
+        return self.records.candidate(step.number)
 
     def _propose(self) -> Candidate | None:
         candidates = self.records.candidates()
@@ -180,9 +180,7 @@ class SearchPlan(Plan):
     def _designed(self, candidates: Sequence[Candidate]) -> Candidate | None:
         """Return the strategy's next proposal; None if nothing is left to propose."""
         try:
-            design = self._strategy.propose(
-                self._standing.history(), {candidate.digest for candidate in candidates}
-            )
+            design = self._strategy.propose(self._standing.history(), self.records.digests)
         except SpaceExhaustedError as error:
             _LOG.warning(
                 "the search ends with %d of %d trials: %s", len(candidates), self._limits.trials, error
@@ -320,33 +318,30 @@ class SearchPlan(Plan):
     def progress(self) -> PhaseProgress:
         """Return the progress of the search, with the frontier so far."""
         candidates = self.records.candidates()
-        failed = sum(candidate.state in ("failed", "cancelled") for candidate in candidates)
-        stopped = sum(candidate.waits or candidate.state == "pruned" for candidate in candidates)
-        count = len(self.records.measurements())
-        if self._frontier[0] != count:
-            frontier = provisional_frontier(candidates, self._objectives)
-            self._frontier = count, frontier, search_hypervolume(candidates, self._objectives)
+        counts, changes = self._standing.counts(), len(self.records.changed)
+        if self._frontier[0] != changes:
+            self._frontier = changes, self._standing.frontier(), self._standing.hypervolume()
         return PhaseProgress(
             phase="search",
             planned=len(candidates) if self._exhausted else max(self._limits.trials, len(candidates)),
-            done=sum(candidate.state == "complete" for candidate in candidates) + stopped,
+            done=counts["complete"] + counts["stopped"],
             running=len(self._active),
-            failed=failed,
-            stopped=stopped,
+            failed=counts["failed"],
+            stopped=counts["stopped"],
             epochs=self.epochs,
             frontier=self._frontier[1],
             hypervolume=self._frontier[2],
             seconds=self.seconds(),
-            seconds_left=self.seconds_for(self._epochs_left(candidates)),
+            seconds_left=self.seconds_for(self._epochs_left()),
             objectives=self._objectives.names,
             ended=self.ended_count,
         )
 
-    def _epochs_left(self, candidates: list[Candidate]) -> float:
+    def _epochs_left(self) -> float:
         """Return the expected epochs of the whole search, less those in the record."""
         rungs = (0, *self._halving.rungs)
         share, total = 1.0, 0.0
         for before, after in pairwise(rungs):
             total += (after - before) * share
             share *= SURPLUS / self._halving.reduction
-        return total * self._limits.trials - sum(candidate.epochs for candidate in candidates)
+        return total * self._limits.trials - self._standing.epochs()

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from searcher.promotion.front_chance import front_chance, margins, smoothed
 from searcher.record.candidate import Decision
@@ -43,11 +44,11 @@ class RungResult:
     cost: float
     features: tuple[float, ...] = ()
     violation: float = 0.0
+    valid: bool = field(init=False, compare=False)
+    """Whether all values are numbers."""
 
-    @property
-    def valid(self) -> bool:
-        """Whether all values are numbers."""
-        return all(map(math.isfinite, self.values))
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "valid", all(map(math.isfinite, self.values)))
 
 
 _SmoothedErrors = tuple[dict[int, float], float]
@@ -71,27 +72,57 @@ class _Ranking:
         )
         if not feasible:
             return cls(tuple(others), (0.0,) * len(others))
-        points = np.array([(means[result.number], *result.values[1:]) for result in feasible])
-        chances = front_chance(points[:, 0], deviation, points[:, 1:])
+        errors = np.array([means[result.number] for result in feasible])
+        costs = np.array([result.values[1:] for result in feasible])
+        chances = front_chance(errors, deviation, costs)
         # Values that differ by rounding are equal: another processor must not order them otherwise.
-        distances = margins(points[:, 0], points[:, 1:]).round(_DIGITS)
+        distances = margins(errors, costs).round(_DIGITS)
         order = np.lexsort((distances, -chances.round(_DIGITS))).tolist()
         ordered = (*(feasible[index] for index in order), *others)
         return cls(ordered, (*chances[order].tolist(), *[0.0] * len(others)))
 
 
-def _smoothed(valid: Sequence[RungResult], before: Mapping[int, float]) -> _SmoothedErrors:
+class _FeatureRows:
+    """The features of candidates as rows of one array: making one from numbers takes longer than its use."""
+
+    def __init__(self) -> None:
+        self._array: NDArray[np.float64] = np.empty((64, 0))
+        self._of: dict[int, tuple[tuple[float, ...], int]] = {}
+
+    def of(self, results: Sequence[RungResult]) -> NDArray[np.float64]:
+        """Return the features of results, shape (n, features)."""
+        if self._array.shape[1] != len(results[0].features):
+            self._array, self._of = np.empty((64, len(results[0].features))), {}
+        rows = [self._row(result) for result in results]
+        return self._array[rows]
+
+    def _row(self, result: RungResult) -> int:
+        known = self._of.get(result.number)
+        if known is not None and known[0] is result.features:
+            return known[1]
+        row = known[1] if known is not None else len(self._of)
+        if row >= len(self._array):
+            self._array = np.concatenate([self._array, np.empty_like(self._array)])
+        self._array[row] = result.features
+        self._of[result.number] = result.features, row
+        return row
+
+
+def _smoothed(
+    valid: Sequence[RungResult], before: Mapping[int, float], rows: _FeatureRows
+) -> _SmoothedErrors:
     """Smooth the errors of valid results.
 
     Args:
         valid: valid results of a rung.
         before: smoothed errors of the rung below, by the candidate's number.
+        rows: features of the candidates.
     """
     if not valid:
         return {}, 0.0
     values = np.array([result.values for result in valid])
     costs = values[:, 1:]
-    features = np.array([result.features for result in valid], dtype=np.float64)
+    features = rows.of(valid)
     numbers = [result.number for result in valid]
     known = all(number in before for number in numbers)
     earlier = np.array([before[number] for number in numbers]) if known else None
@@ -106,6 +137,9 @@ class _RankedRung:
     results: list[RungResult]
     smooth: _SmoothedErrors
     ranking: _Ranking
+    strata: Mapping[int, Sequence[RungResult]]
+    """Results of each stratum, the best first."""
+    stratum_of: Mapping[int, int]
 
 
 class ParetoHalving:
@@ -128,13 +162,14 @@ class ParetoHalving:
         self._strata = strata
         # Rankings are asked for several times; keeping them only saves time.
         self._ranked: list[_RankedRung] = []
+        self._rows = _FeatureRows()
 
     def stratum(self, cost: float) -> int:
         """Return the part of the cost range that ``cost`` is in, counted from 0."""
         part = int((math.log(cost) - self._low) / self._span * self._strata)
         return min(max(part, 0), self._strata - 1)
 
-    def _ranking(self, results: Sequence[Sequence[RungResult]]) -> _Ranking:
+    def _ranked_rung(self, results: Sequence[Sequence[RungResult]]) -> _RankedRung:
         """Return the ranking of the last rung of ``results``, which depends on all rungs below."""
         before: Mapping[int, float] = {}
         for rung, current in enumerate(map(list, results)):
@@ -142,11 +177,16 @@ class ParetoHalving:
                 valid = sorted(
                     (result for result in current if result.valid), key=lambda result: result.number
                 )
-                smooth = _smoothed(valid, before)
+                smooth = _smoothed(valid, before, self._rows)
+                ranking = _Ranking.of(valid, smooth)
+                strata: dict[int, list[RungResult]] = {}
+                for result in ranking.ordered:
+                    strata.setdefault(self.stratum(result.cost), []).append(result)
+                stratum_of = {each.number: part for part, group in strata.items() for each in group}
                 del self._ranked[rung:]
-                self._ranked.append(_RankedRung(current, smooth, _Ranking.of(valid, smooth)))
+                self._ranked.append(_RankedRung(current, smooth, ranking, strata, stratum_of))
             before = self._ranked[rung].smooth[0]
-        return self._ranked[len(results) - 1].ranking
+        return self._ranked[len(results) - 1]
 
     def survivors(
         self,
@@ -170,11 +210,13 @@ class ParetoHalving:
             Reasons in words by the candidate's number, the best first.
         """
         rung = len(results) - 1
-        valid = sum(result.valid for result in results[rung])
         needed = 1 if complete else self.reduction ** (len(self.rungs) - 1 - rung)
+        if len(results[rung]) < needed:
+            return {}
+        ranked = self._ranked_rung(results)
+        ranking, valid = ranked.ranking, len(ranked.ranking.ordered)
         if valid < needed:
             return {}
-        ranking = self._ranking(results)
         keep = math.ceil(valid / self.reduction)
         free = math.ceil(SURPLUS * valid / self.reduction) - len(promoted)
         chosen: dict[int, str] = {}
@@ -186,21 +228,18 @@ class ParetoHalving:
                 chosen[result.number] = (
                     f"chance {chance:.2g} to be on the front, place {place} of {valid}: {keep} go on"
                 )
-        survivors = self._survivors_of_strata(ranking.ordered, {*promoted, *chosen}, complete)
+        survivors = self._survivors_of_strata(ranked, {*promoted, *chosen}, complete)
         return chosen | survivors
 
     def _survivors_of_strata(
-        self, ordered: Sequence[RungResult], chosen: Collection[int], complete: bool
+        self, ranked: _RankedRung, chosen: Collection[int], complete: bool
     ) -> dict[int, str]:
         """Return the best candidate of each stratum from which none is chosen, with the reason in words."""
-        members: dict[int, list[RungResult]] = {}
-        for result in ordered:
-            members.setdefault(self.stratum(result.cost), []).append(result)
+        taken = {ranked.stratum_of.get(number) for number in chosen}
         return {
             group[0].number: f"the best of {len(group)} in cost stratum {stratum + 1} of {self._strata}"
-            for stratum, group in sorted(members.items())
-            if (complete or len(group) >= self.reduction)
-            and not any(result.number in chosen for result in group)
+            for stratum, group in sorted(ranked.strata.items())
+            if (complete or len(group) >= self.reduction) and stratum not in taken
         }
 
     def decide(

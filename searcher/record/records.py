@@ -10,19 +10,18 @@ of measurements at the time, so that a run can be reproduced.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pandas as pd
 from optuna.distributions import BaseDistribution
 from optuna.storages import InMemoryStorage, JournalStorage
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Key, Measurement, Purpose
@@ -39,9 +38,11 @@ from searcher.record.seeds import Seeds
 from searcher.record.trials import (
     TRIAL_STATES,
     candidate_attributes,
+    constrain,
     decision_attribute,
     differences,
     measurement_trial,
+    settled,
     succeeded,
     trial_candidate,
     trial_measurement,
@@ -64,6 +65,9 @@ class Records:
     Raises:
         RecordError: the record is of a newer version, or has no studies yet.
         SettingsError: the run was started with another identity; names what differs.
+
+    Attributes:
+        changed: numbers of the candidates that have changed, one for each change, from the first on.
     """
 
     def __init__(
@@ -170,27 +174,16 @@ class Records:
             )
 
     def _check_identity(self, identity: Mapping[str, Any]) -> None:
-        settled: Mapping[str, Any] = self._settled(identity)
+        stored: Mapping[str, Any] = settled(self.identity, identity)
         if self.data is not None:
             # What the videos are is recorded: where they are may change.
-            settled, identity = without_places(settled), without_places(identity)
-        changes = differences(settled, identity)
+            stored, identity = without_places(stored), without_places(identity)
+        changes = differences(stored, identity)
         if changes:
             raise SettingsError(
                 f"the run {self.name!r} was started with other settings: {'; '.join(changes)}",
                 hint="restore them, or give this run another name",
             )
-
-    def _settled(self, identity: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the stored identity, its ``auto`` values replaced by those that were planned since."""
-        stored, search = self.identity, dict(identity.get("search", {}))
-        known = stored.get("search", {})
-        planned = {key for key, value in known.items() if value == "auto"}
-        if not planned:
-            return stored
-        # A value that is its default is not named; see ``Settings.identity``.
-        settled = {key: value for key, value in known.items() if key not in planned}
-        return stored | {"search": settled | {key: search[key] for key in planned & search.keys()}}
 
     def settle(self, identity: Mapping[str, Any]) -> None:
         """Take over the identity of settings of which parts were ``auto`` and are planned now.
@@ -200,9 +193,9 @@ class Records:
         """
         assert self._writable, "only the driver plans"
         self._check_identity(identity)
-        study, settled = self._studies[self.name], self._settled(identity)
-        if settled != self.identity:
-            self._retrying.do(lambda: self.storage.set_study_user_attr(study, "identity", settled))
+        study, planned = self._studies[self.name], settled(self.identity, identity)
+        if planned != self.identity:
+            self._retrying.do(lambda: self.storage.set_study_user_attr(study, "identity", planned))
 
     @property
     def data(self) -> Mapping[str, Any] | None:
@@ -257,6 +250,7 @@ class Records:
         self._candidates = [trial_candidate(trial) for trial in candidates]
         self._trial_ids = [trial._trial_id for trial in candidates]
         self._closed = {number for number, trial in enumerate(candidates) if trial.state.is_finished()}
+        self.changed = list(range(len(candidates)))
         self._by_digest = {candidate.digest: candidate for candidate in self._candidates}
         self._by_key: dict[Key, list[Measurement]] = {}
         self._of_network: dict[str, list[Measurement]] = {}
@@ -275,6 +269,7 @@ class Records:
             candidate.reason = measurement.reason
         elif "top1" in measurement.metrics:
             candidate.metrics[measurement.fidelity.epochs] = measurement.metrics
+        self.changed.append(candidate.number)
 
     def measurements(self, purpose: Purpose | None = None) -> list[Measurement]:
         """Return all measurements, or those of one purpose, in the order of completion."""
@@ -287,6 +282,15 @@ class Records:
     def candidates(self) -> list[Candidate]:
         """Return all proposals, in the order in which they were made."""
         return list(self._candidates)
+
+    def candidate(self, number: int) -> Candidate:
+        """Return one proposal."""
+        return self._candidates[number]
+
+    @property
+    def digests(self) -> Collection[str]:
+        """The digests of all proposals."""
+        return self._by_digest.keys()
 
     def find(
         self, digest: str, fidelity: Fidelity, seed: int, purpose: Purpose | None = None
@@ -359,6 +363,7 @@ class Records:
         self._trial_ids.append(trial_id)
         self._candidates.append(candidate)
         self._by_digest[candidate.digest] = candidate
+        self.changed.append(candidate.number)
 
     def decide(self, number: int, epochs: int, decision: Decision) -> None:
         """Record the decision about a candidate at a rung, in place of an earlier one."""
@@ -366,6 +371,7 @@ class Records:
         key, value = f"rung {epochs}", decision_attribute(decision)
         self._write(lambda: self.storage.set_trial_user_attr(self._trial_ids[number], key, value))
         self._candidates[number].decisions[epochs] = decision
+        self.changed.append(number)
 
     def close(self, number: int, state: CandidateState) -> None:
         """Record the final state of a candidate; its objectives are those at its highest rung."""
@@ -378,23 +384,14 @@ class Records:
         )
         self._closed.add(number)
         candidate.state = state
+        self.changed.append(number)
 
     def _close(self, candidate: Candidate, trial_id: int, state: CandidateState) -> bool:
         values = None
         if state in ("complete", "pruned"):
             values = [float(candidate.latest[metric]) for metric in self.objectives.metrics]
-            self._constrain(trial_id, self.objectives.excess(candidate.latest))
+            constrain(self.storage, self.name, trial_id, self.objectives.excess(candidate.latest))
         if state == "cancelled":
             self.storage.set_trial_user_attr(trial_id, "state", state)
         self.storage.set_trial_state_values(trial_id, TRIAL_STATES[state], values)
         return True
-
-    def _constrain(self, trial_id: int, excess: Mapping[str, float]) -> None:
-        """Record soft constraints in Optuna's terms, where 0 or less is feasible."""
-        if not excess:
-            return
-        sampler = optuna.samplers.RandomSampler(seed=0)
-        study = optuna.load_study(study_name=self.name, storage=self.storage, sampler=sampler)
-        trial = Trial(study, trial_id)
-        for name, value in excess.items():
-            trial.set_constraint(name, value)

@@ -44,6 +44,9 @@ _LIMITS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
+_PASSWORD_PARAMETERS = ("password", "sslpassword")
+_SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|API_KEY|ACCESS_KEY|ACCOUNT_KEY)(_ID)?$")
+_SHORTEST_SECRET = 6
 _EXTRA = "pip install 'movinas[postgresql]'"
 _LOG = logging.getLogger(__name__)
 
@@ -94,15 +97,25 @@ def without_password(url: str) -> str:
 
     The password comes from PGPASSWORD or ~/.pgpass.
     """
-    return make_url(url)._replace(password=None).render_as_string(hide_password=False)
+    bare = make_url(url)._replace(password=None).difference_update_query(_PASSWORD_PARAMETERS)
+    return bare.render_as_string(hide_password=False)
+
+
+def passwords_of(url: str) -> list[str]:
+    """Return the passwords in an address, before its host and among its parameters."""
+    made = make_url(url)
+    found = [made.password, *(made.query.get(name) for name in _PASSWORD_PARAMETERS)]
+    return [str(each) for each in found if each]
 
 
 def redacted(text: str, *urls: str | None) -> str:
-    """Return a text in which stars replace the passwords of the environment and of ``urls``."""
-    secrets = [os.environ.get("PGPASSWORD"), *(make_url(url).password for url in urls if url)]
-    for secret in secrets:
-        if secret:
-            text = text.replace(str(secret), "***")
+    """Return a text in which stars replace the secrets of the environment and the passwords of ``urls``."""
+    named = [value for name, value in os.environ.items() if _SECRET_NAME.search(name)]
+    given = [password for url in urls if url for password in passwords_of(url)]
+    # A short value is a flag or a path, and no secret; the longest first, since one may hold another.
+    secrets = {secret for secret in named if len(secret) >= _SHORTEST_SECRET} | set(given)
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
     return text
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState, create_trial
+import optuna
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Measurement
@@ -103,6 +105,22 @@ def candidate_attributes(candidate: Candidate) -> dict[str, Any]:
     return attributes | ({"origin": candidate.origin, "exact": candidate.exact} if candidate.origin else {})
 
 
+def constrain(storage: BaseStorage, study: str, trial_id: int, excess: Mapping[str, float]) -> None:
+    """Write soft constraints in Optuna's terms, where 0 or less is feasible.
+
+    Args:
+        storage: storage of the record.
+        study: name of the study.
+        trial_id: trial that is not finished.
+        excess: excess of each constraint by its name.
+    """
+    if excess:
+        sampler = optuna.samplers.RandomSampler(seed=0)
+        trial = Trial(optuna.load_study(study_name=study, storage=storage, sampler=sampler), trial_id)
+        for name, value in excess.items():
+            trial.set_constraint(name, value)
+
+
 def decision_attribute(decision: Decision) -> dict[str, Any]:
     """Return a decision as a user attribute of the candidate's trial."""
     return {
@@ -124,6 +142,17 @@ def without_places(identity: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that decide what measurements mean without the paths of the data."""
     data = {key: value for key, value in identity.get("data", {}).items() if key not in _PLACES}
     return {**identity, "data": data}
+
+
+def settled(stored: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stored identity, its ``auto`` values replaced by those that were planned since."""
+    search, known = dict(identity.get("search", {})), stored.get("search", {})
+    planned = {key for key, value in known.items() if value == "auto"}
+    if not planned:
+        return dict(stored)
+    # A value that is its default is not named; see ``Settings.identity``.
+    kept = {key: value for key, value in known.items() if key not in planned}
+    return {**stored, "search": kept | {key: search[key] for key in planned & search.keys()}}
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

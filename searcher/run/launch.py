@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from sqlalchemy.engine import make_url
 
 from search_space.errors import SettingsError
 from searcher.cluster.address import ClusterError
 from searcher.plan.seeding import is_path
+from searcher.record.storage import passwords_of
 from searcher.settings.reading import load_settings
 from searcher.settings.settings import Settings
 
@@ -150,7 +150,7 @@ def check_portable(settings: Settings) -> None:
     Raises:
         SettingsError: they have relative folders, or hold a password.
     """
-    if settings.storage is not None and make_url(settings.storage).password is not None:
+    if settings.storage is not None and passwords_of(settings.storage):
         raise SettingsError(
             "storage holds a password, which a job would show to all users of the cluster",
             hint="leave it out, and give PGPASSWORD or ~/.pgpass to the cluster's nodes",

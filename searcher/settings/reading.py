@@ -121,10 +121,12 @@ def _explained(document: Document, error: ValidationError, overrides: Collection
         return SettingsError(f"{place}: {cause.message}", hint=cause.hint)
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "secret":
-        return SettingsError(f"{place} holds a value", hint=message)
+        return SettingsError(f"{place} holds a secret", hint=message)
     if isinstance(first["input"], BaseModel | Mapping):
         return SettingsError(f"{place}: {message}")
-    return SettingsError(f"{place} is {first['input']!r}", hint=message[0].lower() + message[1:])
+    # Up to the last @: a password may hold one, too.
+    value = re.sub(r"(://[^\s:@/]*):.*@", r"\1:***@", repr(first["input"]))
+    return SettingsError(f"{place} is {value}", hint=message[0].lower() + message[1:])
 
 
 def _keys(location: tuple[int | str, ...]) -> tuple[int | str, ...]:

@@ -33,6 +33,7 @@ from searcher.settings.values import (
     SeedEntries,
     SettingsModel,
     Space,
+    StoreAddress,
     TrainedNetworkName,
     Window,
     Windows,
@@ -207,7 +208,7 @@ class Settings(SettingsModel):
         ge=0,
         description="minutes to wait on a full disk, a missing video or an unavailable database",
     )
-    checkpoints: str | None = Field(
+    checkpoints: StoreAddress | None = Field(
         default=None,
         description="object store of checkpoints, such as s3://bucket/folder; by default the run's folder",
     )
@@ -382,10 +383,8 @@ class Settings(SettingsModel):
 
     def mirror(self) -> str | None:
         """Return the address of this run's checkpoints in an object store; None if its folder has them."""
-        if self.checkpoints is None:
-            return None
-        place, mark, options = self.checkpoints.partition("?")
-        return f"{place.rstrip('/')}/{self.name}-{self.digest}{mark}{options}"
+        place, mark, options = (self.checkpoints or "").partition("?")
+        return f"{place.rstrip('/')}/{self.name}-{self.digest}{mark}{options}" if place else None
 
     def public_storage(self) -> str | None:
         """Return the database's address without a password; None for a journal."""

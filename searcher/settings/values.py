@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -15,6 +16,7 @@ from pydantic import (
     WrapSerializer,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from proxy_train.recipe import Recipe
 from search_space.space.budgets import Budgets
@@ -74,6 +76,23 @@ def _absolute(text: str) -> str:
 
 TrainedNetworkName = Annotated[str, Field(min_length=1), AfterValidator(_absolute)]
 """A member's folder, or ``NETWORK=WEIGHTS``."""
+
+
+def _without_credentials(address: object) -> object:
+    """Refuse an address with credentials: those of stores are in no setting, which all workers get."""
+    parts = urlsplit(address) if isinstance(address, str) else None
+    if parts is not None and ("@" in parts.netloc and ":" in parts.netloc.rpartition("@")[0]):
+        raise PydanticCustomError("secret", _CREDENTIALS)
+    if parts is not None and any("key" in key or "token" in key for key in parse_qs(parts.query)):
+        raise PydanticCustomError("secret", _CREDENTIALS)
+    return address
+
+
+_CREDENTIALS = (
+    "leave it out of the address, and give it in the store's own environment variables, such as"
+    " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+)
+StoreAddress = Annotated[str, BeforeValidator(_without_credentials)]
 
 
 def _budgets_text(budgets: Budgets | None) -> dict[str, float | str] | None:

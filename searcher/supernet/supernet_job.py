@@ -14,9 +14,11 @@ from searcher.evaluator.shared_weights import SupernetSpec
 from searcher.plan.job import Job, job_folder
 from searcher.settings.settings import Settings
 
+_MOST_MEASURED = 10
+
 
 def supernet_job(settings: Settings, space: SearchSpace, folder: Path | None = None) -> Job:
-    """Return the training of a run's shared weights, measured after every epoch.
+    """Return the training of a run's shared weights, measured about ten times for its learning curves.
 
     Its architecture is the largest network's.
 
@@ -30,8 +32,10 @@ def supernet_job(settings: Settings, space: SearchSpace, folder: Path | None = N
     run_dir = settings.run_dir.absolute() if folder is None else folder
     clip, weights = largest.input, settings.inherited
     own = job_folder(run_dir, largest.digest, seed, "supernet", epochs=epochs, origin=(weights,))
+    between = -(-epochs // _MOST_MEASURED)
+    rungs = tuple(range(epochs, 0, -between))[::-1]
     fidelity = Fidelity(epochs, clip.frames, clip.size, weights=weights)
-    return Job(largest, fidelity, seed, "supernet", own, rungs=tuple(range(1, epochs + 1)))
+    return Job(largest, fidelity, seed, "supernet", own, rungs=rungs)
 
 
 def supernet_spec(settings: Settings, classes: int, folder: Path | None = None) -> SupernetSpec | None:

@@ -191,15 +191,20 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a folder elsewhere": ({"output": "/home/me/runs"}, "output is /home/me/runs.*not below.*/data"),
     "a relative folder": ({"output": "runs"}, "output is runs.*absolute"),
     "a secret's value": (
-        {"cluster": CLUSTER | {"secrets": {"PGPASSWORD": "geheim"}}}, r"secrets.* holds a value.*where"
+        {"cluster": CLUSTER | {"secrets": {"PGPASSWORD": "geheim"}}},
+        r"cluster\.secrets.* holds a secret.*where",
     ),
-    "a list of values": ({"cluster": CLUSTER | {"secrets": ["geheim"]}}, r"cluster\.secrets.* holds a value"),
+    "a list of values": ({"cluster": CLUSTER | {"secrets": ["geheim"]}}, "secrets.* holds a secret"),
     "a value beside": (
         {"cluster": CLUSTER | {"secrets": {"A": {"secret": "s", "key": "k", "value": "geheim"}}}},
         r"cluster\.secrets\.A\.value: there is no such setting",
     ),
     "a command as an image": ({"cluster": CLUSTER | {"image": "a; b"}}, r"cluster\.image is 'a; b'"),
     "a password": ({"storage": "postgresql://me:geheim@db/x"}, "storage holds a password"),
+    "a password behind": ({"storage": "postgresql://me@db/x?password=geheim"}, "storage holds a password"),
+    "another scheme": ({"storage": "mysql://me:ge@geheim@db/x"}, r"storage is 'mysql://me:\*\*\*@db/x'"),
+    "credentials": ({"checkpoints": "s3://me:geheim@b/x"}, "checkpoints holds a secret.*AWS_SECRET_ACCESS"),
+    "keys": ({"checkpoints": "s3://b/x?secret_key=geheim"}, "checkpoints holds a secret.*AWS_SECRET_ACCESS"),
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from proxy_train.training.updates import Diverged
 from search_space.architecture.architecture import Architecture
 from search_space.cost.closed_form import compute_cost, macs
+from search_space.termination import LeftEarly, is_leaving
 from searcher.plan.job import EpochResult, EvaluatorSpec, Job
 
 
@@ -27,6 +28,12 @@ def accuracy(architecture: Architecture, epochs: int, seed: int) -> float:
     return min(0.99, max(0.05, 0.12 * size + taste / 4 + 0.04 * math.log2(epochs + 1) + 0.02 * jitter))
 
 
+def _write(state: Path, content: dict[str, int]) -> None:
+    temporary = state.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content))
+    temporary.replace(state)
+
+
 class Invented:
     """Checkpoints its epoch like a real training, and writes a line to ``log`` for each epoch that it spends.
 
@@ -36,6 +43,8 @@ class Invented:
         broken: digests' first characters that diverge at epoch 2, or with ``kill`` end their process once.
         timed: whether results have a latency, which grows with the network's parameters.
         hang: digests' first characters that never finish epoch 2.
+        updates: number of updates of an epoch, after each of which it may be asked to leave; more than one
+            write a line each to ``log``.updates.
     """
 
     def __init__(
@@ -46,20 +55,22 @@ class Invented:
         kill: bool = False,
         timed: bool = False,
         hang: str = "",
+        updates: int = 1,
     ) -> None:
-        self._hang = hang
+        self._hang, self._updates = hang, updates
         self._log, self._seconds, self._broken, self._kill = log, seconds, broken, kill
         self._timed = timed
 
     def __call__(self, job: Job) -> Iterator[EpochResult]:
         job.folder.mkdir(parents=True, exist_ok=True)
         state = job.folder / "state.json"
-        epoch = json.loads(state.read_text())["epoch"] if state.exists() else 0
+        known = json.loads(state.read_text()) if state.exists() else {}
+        epoch, update = known.get("epoch", 0), known.get("update", 0)
         if epoch in job.rungs and epoch not in job.measured:
             yield self._result(job, epoch)
         while epoch < job.fidelity.epochs:
-            time.sleep(self._seconds)
-            epoch += 1
+            self._update(job, state, epoch, update)
+            epoch, update = epoch + 1, 0
             if self._hang and epoch == 2 and job.architecture.digest[0] in self._hang:
                 time.sleep(3600)
             if self._broken and epoch == 2 and job.architecture.digest[0] in self._broken:
@@ -69,10 +80,18 @@ class Invented:
                     file.write(f"{job.architecture.digest} {epoch} {job.purpose} {job.seed}\n")
             if epoch == job.fidelity.epochs:
                 job.weights.write_bytes(b"weights")
-            temporary = state.with_suffix(".tmp")
-            temporary.write_text(json.dumps({"epoch": epoch}))
-            temporary.replace(state)
+            _write(state, {"epoch": epoch})
             yield self._result(job, epoch)
+
+    def _update(self, job: Job, state: Path, epoch: int, first: int) -> None:
+        for update in range(first, self._updates):
+            if is_leaving():
+                _write(state, {"epoch": epoch, "update": update})
+                raise LeftEarly(f"after update {update} of epoch {epoch + 1}")
+            time.sleep(self._seconds / self._updates)
+            if self._log is not None and self._updates > 1:
+                with Path(f"{self._log}.updates").open("a") as file:
+                    file.write(f"{job.architecture.digest} {job.purpose} {job.seed} {epoch} {update}\n")
 
     def _break(self, job: Job) -> None:
         if not self._kill:
@@ -104,6 +123,7 @@ def invented(
     kill: bool = False,
     timed: bool = False,
     hang: str = "",
+    updates: int = 1,
 ) -> EvaluatorSpec:
     """The evaluator by name, as workers get it."""
     return EvaluatorSpec(
@@ -115,5 +135,6 @@ def invented(
             "kill": kill,
             "timed": timed,
             "hang": hang,
+            "updates": updates,
         },
     )

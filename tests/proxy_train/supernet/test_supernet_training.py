@@ -24,7 +24,10 @@ from search_space.space.space import SearchSpace
 from tests.proxy_train.leaving import in_pieces
 
 RECIPE = Recipe(batch_size=8, learning_rate=0.02)
-SETTINGS = SupernetSettings(epochs=3, largest_first=0.34, networks=1)
+SETTINGS = SupernetSettings(epochs=3, alone=0.34, largest_clips=0.34, networks=1)
+SANDWICH = SupernetSettings.model_validate(
+    {"rule": "sandwich", "epochs": 3, "alone": 0.34, "largest_clips": 0.34, "networks": 1}
+)
 
 
 @dataclass(frozen=True)
@@ -75,11 +78,14 @@ def weights_of(training: SupernetTraining) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in training.supernet.state_dict().items()}
 
 
-def test_killed_after_any_epoch_it_ends_with_the_same_bits(given: Given, tmp_path: Path) -> None:
-    whole = given.training()
-    losses = [whole.train_epoch().loss for _ in range(SETTINGS.epochs)]
-    for epoch in range(SETTINGS.epochs):
-        resumed = given.training(tmp_path / "resumed")
+@pytest.mark.parametrize("settings", [SETTINGS, SANDWICH], ids=lambda each: each.rule)
+def test_killed_after_any_epoch_it_ends_with_the_same_bits(
+    given: Given, tmp_path: Path, settings: SupernetSettings
+) -> None:
+    whole = given.training(settings=settings)
+    losses = [whole.train_epoch().loss for _ in range(settings.epochs)]
+    for epoch in range(settings.epochs):
+        resumed = given.training(tmp_path / "resumed", settings=settings)
         assert resumed.epoch == epoch
         assert resumed.train_epoch().loss == losses[epoch]
         resumed.save()
@@ -99,8 +105,41 @@ def test_interrupted_after_every_update_it_ends_with_the_same_bits(given: Given,
     assert all(torch.equal(value, weights_of(whole)[name]) for name, value in weights_of(resumed).items())
 
 
-def test_only_the_largest_learns_at_first(given: Given) -> None:
-    training = given.training()
+def test_in_a_growing_supernet_networks_get_as_large_as_the_space(given: Given) -> None:
+    settings = SupernetSettings(epochs=10, alone=0.2, largest_clips=0.5, networks=3)
+    training = given.training(settings=settings)
+    clip = max(given.space.clips, key=lambda each: each.size)
+    part = given.space.with_clip(clip)
+    low, high = part.macs_range()
+    steps = training.steps_an_epoch
+    assert training._drawn(clip, 0) == training._drawn(clip, 1) == [part.smallest()]
+    assert {shape for shape, _ in training._epoch_batches()} == {clip}
+    most = []
+    for epoch in range(2, 10):
+        training.epoch = epoch
+        drawn = [training._drawn(clip, epoch * steps + step) for step in range(steps)]
+        assert all(len(networks) == 4 and networks[0] == part.smallest() for networks in drawn)
+        most.append(max(given.space.macs(each) for networks in drawn for each in networks))
+        limit = low * max((high / low) ** ((epoch + 1 - 2) / 8), 1.15)
+        assert most[-1] <= limit
+        shapes = {shape for shape, _ in training._epoch_batches()}
+        assert shapes == ({clip} if epoch < 5 else set(given.space.clips))
+    assert most[0] < 0.6 * high < 0.8 * high < most[-1]
+
+
+def test_without_a_teacher_no_answers_are_learnt() -> None:
+    assert SupernetSettings().distillation == 0 and SupernetSettings().rate == 1
+    sandwich = SupernetSettings.model_validate({"rule": "sandwich"})
+    assert (sandwich.networks, sandwich.distillation, sandwich.rate) == (3, 0.5, 0.3)
+    assert SupernetSettings.model_validate({"target": 1e6}).rate == 0.3
+    again = SupernetSettings.model_validate(sandwich.model_dump())
+    assert again == sandwich
+    with pytest.raises(ValueError, match=r"distillation is 0.5: a growing supernet has no teacher"):
+        SupernetSettings(distillation=0.5)
+
+
+def test_in_a_sandwich_only_the_largest_learns_at_first(given: Given) -> None:
+    training = given.training(settings=SANDWICH)
     before = weights_of(training)
     training.train_epoch()
     first = weights_of(training)
@@ -115,8 +154,9 @@ def test_only_the_largest_learns_at_first(given: Given) -> None:
     assert len({drawn[1] for drawn in networks}) > 4
 
 
-def test_the_shared_weights_learn(given: Given) -> None:
-    settings = SupernetSettings(epochs=40, largest_first=0.2, networks=2, rate=1.0)
+@pytest.mark.parametrize("rule", ["growing", "sandwich"])
+def test_the_shared_weights_learn(given: Given, rule: str) -> None:
+    settings = SupernetSettings.model_validate({"rule": rule, "epochs": 30, "networks": 2, "rate": 1.0})
     training = given.training(settings=settings)
     first = training.train_epoch().loss
     for _ in range(settings.epochs - 1):

@@ -212,11 +212,12 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> tuple[SearchSpace, dict[C
     return space, stores
 
 
+@pytest.mark.parametrize("rule", ["growing", "sandwich"])
 def test_a_supernet_reads_its_loss_once_an_epoch(
-    given: tuple[SearchSpace, dict[ClipShape, PreparedData]],
+    given: tuple[SearchSpace, dict[ClipShape, PreparedData]], rule: str
 ) -> None:
     space, stores = given
-    settings = SupernetSettings(epochs=2, largest_first=0, networks=1)
+    settings = SupernetSettings.model_validate({"rule": rule, "epochs": 2, "alone": 0, "networks": 1})
     found = []
     for batch in (40, 20):
         with undrawn(), torch.device("meta"):

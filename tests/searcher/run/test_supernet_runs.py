@@ -46,7 +46,7 @@ def settings_of(videos: Path, tmp_path: Path, **changes: Any) -> Settings:
     parts: dict[str, Any] = {
         "pilot": False,
         "search": {"trials": 6, "startup": 4, "workers": 1, "seeds": []},
-        "supernet": {"epochs": 2, "networks": 1},
+        "supernet": {"epochs": 2, "networks": 1, "fine_tuning_rate": 0.7},
         "confirmation": {"epochs": 1, "seeds": 1, "members": 2},
         "family": {"epochs": 1},
     }
@@ -82,7 +82,7 @@ def test_a_run_trains_shared_weights_once_and_measures_with_them(videos: Path, t
         assert (counts["supernet"], counts["search"], counts["family"]) == (2, 6, 1)
         assert confirmed and counts["confirmation"] == 2
         epochs = [each.fidelity.epochs for each in session.records.measurements("supernet")]
-        assert epochs == [1, 2], "every epoch is in the record, for the curves of the watched networks"
+        assert epochs == [1, 2], "epochs are in the record, for the curves of the watched networks"
         for each in session.records.measurements():
             assert each.status == "complete", each
             assert each.fidelity.weights == ("" if each.purpose == "supernet" else mark), each
@@ -100,7 +100,7 @@ def test_a_run_trains_shared_weights_once_and_measures_with_them(videos: Path, t
             assert curve.accuracies[-1] == supernet.evaluate(network).top1
         rate = settings.recipe.learning_rate
         assert outcome.job.recipe is not None
-        assert outcome.job.recipe["learning_rate"] == pytest.approx(0.5 * rate)
+        assert outcome.job.recipe["learning_rate"] == pytest.approx(0.7 * rate)
         candidate = session.records.candidates()[0]
     with session_on(settings, Serial()) as (session, data):
         use_evaluator(session, data)
@@ -176,7 +176,7 @@ def test_lost_or_changed_weights_are_named(videos: Path, tmp_path: Path) -> None
 
 
 def test_several_processes_train_shared_weights(videos: Path, tmp_path: Path) -> None:
-    settings = settings_of(videos, tmp_path, supernet={"epochs": 1, "networks": 1, "largest_first": 0})
+    settings = settings_of(videos, tmp_path, supernet={"epochs": 1, "networks": 1, "alone": 0})
     with session_on(settings, Serial()) as (session, data):
         job = supernet_job(settings, session.space)
         results = list(evaluator_of(session, data, processes=2)(job))
