@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from searcher.cluster.nodes import Node, alive, fitting
+from searcher.cluster.nodes import Node, addresses, alive, fitting
+from searcher.cluster.reachability import Reachability
 
 _REFRESH_SECONDS = 2.0
 
@@ -50,14 +51,29 @@ class Capacity:
         self.elastic = elastic and address is not None
         self._nodes: tuple[Node, ...] = ()
         self._refreshed = -_REFRESH_SECONDS
+        self._reachability: Reachability | None = None
 
     def nodes(self) -> tuple[Node, ...]:
         """Return the machines that are alive, as of two seconds ago at most; Ray must have started."""
         import ray
 
         if time.monotonic() - self._refreshed >= _REFRESH_SECONDS:
-            self._nodes, self._refreshed = alive(ray.nodes()), time.monotonic()
+            found = ray.nodes()
+            self._nodes, self._refreshed = alive(found), time.monotonic()
+            if self.address is not None:
+                self._reachability = self._reachability or Reachability()
+                self._reachability.watch(addresses(found))
         return self._nodes
+
+    def unreachable(self) -> tuple[str, ...]:
+        """Return a sentence for each machine that Ray counts as alive and that does not answer."""
+        return () if self._reachability is None else self._reachability.sentences()
+
+    def close(self) -> None:
+        """End the watch over the machines."""
+        if self._reachability is not None:
+            self._reachability.close()
+            self._reachability = None
 
     def last_nodes(self) -> tuple[Node, ...]:
         """Return the machines that were last seen, none before the first look."""

@@ -8,14 +8,22 @@ machine, starts with the files of the store. Stores are those of pyarrow: ``s3:/
 
 from __future__ import annotations
 
+import errno
+import logging
 import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from pyarrow.fs import FileSelector, FileSystem, FileType
+from pyarrow.fs import AwsStandardS3RetryStrategy, FileSelector, FileSystem, FileType, S3FileSystem
 
 from search_space.errors import SettingsError
 
+_LOG = logging.getLogger(__name__)
 _CHUNK = 1 << 20
+_ATTEMPTS = 3
+_PAUSE_SECONDS, _RETRY_SECONDS = 30.0, 2.0
 
 
 class StoreError(OSError):
@@ -34,12 +42,13 @@ class Mirror:
 
     def __init__(self, uri: str) -> None:
         try:
-            self._files, self._base = FileSystem.from_uri(uri)
+            files, self._base = FileSystem.from_uri(uri)
         except (ValueError, OSError) as error:
             raise SettingsError(
                 f"checkpoints is {uri!r}: {error}",
                 hint="write s3://bucket/folder, gs://..., or file:///folder",
             ) from error
+        self._files = _impatient(files)
         self._uri = uri
         self._pushed: dict[Path, tuple[int, int]] = {}
 
@@ -62,19 +71,42 @@ class Mirror:
                 hint="check the address, and the credentials in the environment",
             ) from error
 
-    def pull(self, name: str, folder: Path) -> None:
-        """Replace the content of ``folder`` by the files under ``name`` in the store, if there are any."""
+    def pull(self, name: str, folder: Path, patience: float = 0.0) -> None:
+        """Replace the content of ``folder`` by the files under ``name`` in the store, if there are any.
+
+        Args:
+            name: folder in the store.
+            folder: folder of this machine.
+            patience: seconds for which a store that cannot be used is tried again.
+
+        Raises:
+            StoreError: the store cannot be used.
+        """
+        end = time.monotonic() + patience
+        while True:
+            try:
+                self._pull(name, folder)
+                return
+            except StoreError as error:
+                if time.monotonic() > end:
+                    raise
+                _LOG.warning("%s: waiting, and trying again", error)
+                time.sleep(_RETRY_SECONDS)
+
+    def _pull(self, name: str, folder: Path) -> None:
+        """Try to pull a folder; see ``pull``."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         base = f"{self._base}/{name}"
-        for info in self._files.get_file_info(FileSelector(base, allow_not_found=True, recursive=True)):
-            if info.type != FileType.File or info.path.endswith(".part"):
-                continue
-            target = folder / info.path.removeprefix(base).lstrip("/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with self._files.open_input_stream(info.path) as source, target.open("wb") as file:
-                shutil.copyfileobj(source, file, _CHUNK)
-            self._pushed[target] = _stamp(target)
+        with self._named():
+            for info in self._files.get_file_info(FileSelector(base, allow_not_found=True, recursive=True)):
+                if info.type != FileType.File or info.path.endswith(".part"):
+                    continue
+                target = folder / info.path.removeprefix(base).lstrip("/")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with self._files.open_input_stream(info.path) as source, target.open("wb") as file:
+                    shutil.copyfileobj(source, file, _CHUNK)
+                self._pushed[target] = _stamp(target)
 
     def push(self, folder: Path, name: str, pattern: str = "*") -> None:
         """Copy the files of ``folder`` that have changed since the last copy to ``name`` in the store.
@@ -83,6 +115,9 @@ class Mirror:
             folder: folder of this machine.
             name: folder in the store.
             pattern: pattern of the names of the files; others wait for another call.
+
+        Raises:
+            StoreError: the store cannot be used.
         """
         for path in sorted(folder.rglob(pattern)):
             # Such names mark files that are being written; see search_space.files.
@@ -90,7 +125,8 @@ class Mirror:
                 continue
             stamp = _stamp(path)
             if self._pushed.get(path) != stamp:
-                self._write(path, f"{self._base}/{name}/{path.relative_to(folder).as_posix()}")
+                with self._named():
+                    self._write(path, f"{self._base}/{name}/{path.relative_to(folder).as_posix()}")
                 self._pushed[path] = stamp
 
     def error(self, cause: Exception) -> StoreError:
@@ -103,10 +139,25 @@ class Mirror:
         return error
 
     def drop(self, name: str) -> None:
-        """Remove the files under ``name`` from the store."""
+        """Remove the files under ``name`` from the store.
+
+        Raises:
+            StoreError: the store cannot be used.
+        """
         base = f"{self._base}/{name}"
-        if self._files.get_file_info(base).type == FileType.Directory:
-            self._files.delete_dir(base)
+        with self._named():
+            if self._files.get_file_info(base).type == FileType.Directory:
+                self._files.delete_dir(base)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Name the store in errors of the block, but for those of a full disk here."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise self.error(error) from error
 
     def _write(self, path: Path, target: str) -> None:
         """Write a file that is visible only when it is whole, which object stores ensure by themselves."""
@@ -118,6 +169,49 @@ class Mirror:
                 file.write(block)
         if is_local:
             self._files.move(written, target)
+
+
+class Removals:
+    """Folders of a store that nobody needs; while it cannot be reached, they are removed later.
+
+    Args:
+        mirror: store that holds them; None if there is no store, and nothing to do.
+    """
+
+    def __init__(self, mirror: Mirror | None) -> None:
+        self._mirror = mirror
+        self._names: list[str] = []
+        self._not_before = 0.0
+
+    def add(self, name: str) -> None:
+        """Remove a folder and those that could not be removed before, unless the store failed just now."""
+        if self._mirror is None:
+            return
+        self._names.append(name)
+        if time.monotonic() >= self._not_before:
+            self.finish()
+
+    def finish(self) -> None:
+        """Try to remove all that is left; what cannot be removed stays in the store."""
+        while self._names and self._mirror is not None:
+            try:
+                self._mirror.drop(self._names[0])
+            except StoreError as error:
+                _LOG.warning("%d trainings' checkpoints cannot be removed now: %s", len(self._names), error)
+                self._not_before = time.monotonic() + _PAUSE_SECONDS
+                return
+            del self._names[0]
+
+
+def _impatient(files: FileSystem) -> FileSystem:
+    """Return a file system that gives up a store in about ten seconds, where it can be told to.
+
+    Otherwise pyarrow tries for 100 seconds without a word, and nobody is told what a training waits for.
+    """
+    if not isinstance(files, S3FileSystem):
+        return files
+    _, (options,) = files.__reduce__()
+    return S3FileSystem(**options, retry_strategy=AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS))
 
 
 def _stamp(path: Path) -> tuple[int, int]:

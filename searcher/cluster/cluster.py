@@ -160,6 +160,8 @@ class Cluster:
                     storage_path=str(folder),
                     verbose=0,
                     failure_config=tune.FailureConfig(max_failures=self._faults.retries),
+                    # Otherwise workers on other machines look for the results' folder, which is this one's.
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                     callbacks=[Ticker(bridge), *callbacks(self._trackers, self._name)],
                 ),
             )
@@ -237,6 +239,7 @@ class Cluster:
         """Leave the cluster, or end Ray's processes that this driver started and remove their files."""
         if self._joined or self._folder is not None:
             self._end_session()
+        self.capacity.close()
         self._held.close()
 
     def _end_session(self) -> None:

@@ -31,7 +31,7 @@ class Beat:
     """The state of a run at a moment.
 
     Args:
-        time: seconds since 1970.
+        time: seconds since 1970, by the channel's clock.
         driver: name of the driver, such as ``process 12 on host``.
         phase: phase of the run.
         planned: number of trainings of the phase.
@@ -44,6 +44,7 @@ class Beat:
         nodes: machines of the cluster.
         waiting: reason why nothing is trained, empty if something is.
         waiting_seconds: seconds for which nothing has been trained.
+        obstacles: what single trainings wait for, and machines that cannot be reached, for people.
         state: ``working``, ``stopping`` while running trainings end, or ``ended``.
     """
 
@@ -60,6 +61,7 @@ class Beat:
     nodes: tuple[Node, ...] = ()
     waiting: str = ""
     waiting_seconds: float = 0.0
+    obstacles: tuple[str, ...] = ()
     state: str = "working"
 
 
@@ -97,6 +99,7 @@ class Heartbeat:
         nodes: Sequence[Node] = (),
         waiting: str = "",
         waiting_seconds: float = 0.0,
+        obstacles: Sequence[str] = (),
     ) -> None:
         """Write the state of the run, and read whether a stop was requested.
 
@@ -105,14 +108,18 @@ class Heartbeat:
             nodes: machines of the cluster.
             waiting: reason why nothing is trained, empty if something is.
             waiting_seconds: seconds for which nothing has been trained.
+            obstacles: what single trainings wait for, and machines that cannot be reached.
         """
         self._last = time.monotonic()
         try:
             self.stopping = self.stopping or self._channel.read(_STOP) is not None
+            now = self._channel.now()
         except (OSError, SQLAlchemyError, OptunaError) as error:
             _LOG.warning("cannot read requests to stop: %s", error)
+            self._last = time.monotonic()
+            return
         self._beat = Beat(
-            time=time.time(),
+            time=now,
             driver=self._driver,
             phase=progress.phase,
             planned=progress.planned,
@@ -125,6 +132,7 @@ class Heartbeat:
             nodes=tuple(nodes),
             waiting=waiting,
             waiting_seconds=waiting_seconds,
+            obstacles=tuple(obstacles),
             state="stopping" if self.stopping else "working",
         )
         self._write(_BEAT, to_json(self._beat))
@@ -132,7 +140,7 @@ class Heartbeat:
     def end(self) -> None:
         """Write that the driver has ended."""
         if self._beat is not None:
-            last = replace(self._beat, state="ended", time=time.time(), waiting="", running=0)
+            last = replace(self._beat, state="ended", waiting="", obstacles=(), running=0)
             self._write(_BEAT, to_json(last))
         if self.stopping:
             self._write(_STOP, None)

@@ -36,6 +36,15 @@ def alive(nodes: Sequence[Mapping[str, Any]]) -> tuple[Node, ...]:
     )
 
 
+def addresses(nodes: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, int]]:
+    """Return address and port of Ray on each machine of ``ray.nodes()`` that is alive, by its name."""
+    return {
+        str(node.get("NodeManagerHostname")): (str(node["NodeManagerAddress"]), int(node["NodeManagerPort"]))
+        for node in nodes
+        if node.get("Alive") and node.get("NodeManagerPort")
+    }
+
+
 def fitting(nodes: Sequence[Node], cpus: float, gpus: float) -> int:
     """Return the number of trainings that fit at a time, each on one machine.
 

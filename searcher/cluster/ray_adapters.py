@@ -7,9 +7,11 @@ record.
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,34 @@ LEAVE_SECONDS = 18.0
 """Seconds that they have then to write what they have of it; schedulers give 30 from SIGTERM to SIGKILL."""
 _IDLE_SECONDS = 10.0
 """Seconds without any training after which the heartbeat gives the reason."""
+_MOMENT_SECONDS = 1.0
 _DETAIL_CHARACTERS = 20_000
+_ALONE = ("failure", "interrupted", "waiting")
+
+
+@dataclass
+class Losses:
+    """The losses of a job's workers, in a row without an epoch in between.
+
+    Args:
+        count: number of losses; those of the same moment count once.
+        last: time of the last one that was counted, by the monotonic clock.
+        final: whether the job is not to be retried.
+    """
+
+    count: int = 0
+    last: float = -math.inf
+    final: bool = False
+
+    def add(self, *, final: bool) -> None:
+        """Count a loss, unless one was counted a moment ago."""
+        self.final = final
+        if time.monotonic() - self.last > _MOMENT_SECONDS:
+            self.count, self.last = self.count + 1, time.monotonic()
+
+    def within(self, retries: int) -> bool:
+        """Return whether the job was lost, and may be retried."""
+        return 0 < self.count <= retries and not self.final
 
 
 class Bridge:
@@ -66,11 +95,15 @@ class Bridge:
         self.errors: dict[str, str] = {}
         # Ray logs and swallows exceptions in some hooks: they are kept here, and raised in others.
         self.error: BaseException | None = None
+        # What jobs wait for on their workers.
+        self._waiting: dict[str, str] = {}
         self.over = False
         self.stopping = self.terminated = False
         self._capacity, self._faults, self._heartbeat = capacity, faults, heartbeat
         self._left = trials
-        self._first: Job | None = first
+        # Jobs to hand out before the plan is asked for more.
+        self._ready = [first]
+        self._losses: dict[str, Losses] = {}
         self._stop_at = self._leave_at = 0.0
         self._interrupted = False
         self._checked_at = time.monotonic()
@@ -94,7 +127,7 @@ class Bridge:
             return None
         if self.jobs and len(self.jobs) >= self._capacity.jobs():
             return None
-        job, self._first = self._first, None
+        job = self._ready.pop(0) if self._ready else None
         if job is None and self._left:
             job = self.plan.next()
         if job is None:
@@ -112,7 +145,12 @@ class Bridge:
         """Pass a worker's result to the plan; return whether its job continues."""
         job = self.jobs[trial.trial_id]
         self._watchdog.heard(trial)
+        self._waiting.pop(trial.trial_id, None)
+        if "waiting" in result:
+            self._waiting[trial.trial_id] = f"{job.name} on {result.get('where', '?')}: {result['waiting']}"
+            return not self.stopping
         # A job that has made progress may be lost as often again.
+        self._losses.pop(job.name, None)
         trial.max_failures = trial.num_failures + self._faults.retries
         if "interrupted" in result:
             # Where the driver stays, the trial is lost with its node, and resumed on another.
@@ -136,20 +174,29 @@ class Bridge:
     def on_lost(self, trial: Trial, reason: str, details: str) -> None:
         """Note that a Ray trial's worker was lost, before Ray retries the trial or ends it."""
         killed = self._watchdog.forget(trial.trial_id)
+        self._waiting.pop(trial.trial_id, None)
         if killed:
             reason, details = killed, ""
         self.errors[trial.trial_id] = reason
         job = self.jobs.get(trial.trial_id)
         _LOG.warning("a worker failed at %s: %s", job.name if job else trial.trial_id, reason)
         if job is not None:
+            losses = self._losses.setdefault(job.name, Losses())
+            losses.add(final=trial.max_failures == 0)
             self.plan.on_event(Lost(job.purpose, job.architecture.digest, job.seed, reason, details))
 
     def on_end(self, trial_id: str, *, failed: bool) -> None:
         """Pass the end of a Ray trial to the plan."""
         job = self.jobs.pop(trial_id, None)
+        self._waiting.pop(trial_id, None)
         killed = self._watchdog.forget(trial_id)
         if job is None:
             return
+        if failed and not killed and self._losses.get(job.name, Losses()).within(self._faults.retries):
+            # Ray does not retry a trial that was to reuse a worker whose machine is gone.
+            self._ready.append(job)
+            return
+        self._losses.pop(job.name, None)
         try:
             if failed:
                 self.plan.fail(job, killed or self.errors.get(trial_id, _LOST))
@@ -165,7 +212,13 @@ class Bridge:
         if heartbeat is not None and heartbeat.due:
             nodes = capacity.nodes()
             reason = missing(nodes, capacity.cpus, capacity.gpus) if idle > _IDLE_SECONDS else ""
-            heartbeat.beat(self.plan.progress(), nodes=nodes, waiting=reason, waiting_seconds=idle)
+            heartbeat.beat(
+                self.plan.progress(),
+                nodes=nodes,
+                waiting=reason,
+                waiting_seconds=idle,
+                obstacles=(*capacity.unreachable(), *self._waiting.values()),
+            )
             self.stopping = self.stopping or heartbeat.stopping
         if capacity.address is not None and time.monotonic() - self._checked_at > POLL_SECONDS:
             self._checked_at = time.monotonic()
@@ -310,9 +363,8 @@ class Ticker(Callback):  # type: ignore[misc]
 
 def _unflatten(result: dict[str, Any]) -> dict[str, Any]:
     """Return the result that a worker sent, which Ray has flattened to keys with slashes."""
-    alone = ("failure", "interrupted")
-    sent: dict[str, Any] = {key: result[key] for key in (*alone, "where", "log") if key in result}
-    if not sent.keys().isdisjoint(alone):
+    sent: dict[str, Any] = {key: result[key] for key in (*_ALONE, "where", "log") if key in result}
+    if not sent.keys().isdisjoint(_ALONE):
         return sent
     epoch: dict[str, Any] = {"metrics": None}
     for key, value in result.items():

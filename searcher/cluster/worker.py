@@ -20,13 +20,13 @@ from search_space.errors import MovinasError
 from search_space.network.allocator import retain_freed_memory
 from search_space.termination import LeftEarly, is_leaving
 from searcher.cluster.background_push import BackgroundPush
-from searcher.cluster.checkpoint_mirror import Mirror
+from searcher.cluster.checkpoint_mirror import Mirror, StoreError
 from searcher.cluster.departure import end_with_the_node, heed_departure
 from searcher.cluster.leaving import mark_left
 from searcher.cluster.machine import sweep, temporary_folder
 from searcher.plan.job import EpochResult, EvaluatorSpec, Job
 
-_PAUSE_SECONDS = 2.0
+_PAUSE_SECONDS, _TOLD_SECONDS = 2.0, 6.0
 _MOST_LINES = 50
 
 
@@ -44,7 +44,9 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         retain_freed_memory()
         self._evaluators: dict[str, Any] = {}
         self._epochs: Iterator[EpochResult] | None = None
+        self._trained: EpochResult | None = None
         self._copy: BackgroundPush | None = None
+        self._waiting_since = 0.0
         self._warnings = _Warnings()
         logging.getLogger().addHandler(self._warnings)
         self._training, self._left = False, False
@@ -55,8 +57,9 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         """Train one epoch.
 
         Returns:
-            A result as ``epoch``; as ``failure`` the reason why the job cannot succeed; or as ``interrupted``
-            how far it came, if this process has to go. Other exceptions go to Ray, which retries the job.
+            A result as ``epoch``; as ``failure`` the reason why the job cannot succeed; as ``waiting`` the
+            reason why the epoch has to wait, which the next step waits for as well; or as ``interrupted`` how
+            far it came, if this process has to go. Other exceptions go to Ray, which retries the job.
         """
         self._training = True
         try:
@@ -75,6 +78,8 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         except (MovinasError, MemoryError, torch.OutOfMemoryError) as error:
             # A retry would end the same way.
             return {"failure": f"{type(error).__name__}: {error}"[:500], **self._origin_and_warnings()}
+        if isinstance(result, str):
+            return {"waiting": result[:500], **self._origin_and_warnings()}
         return {"epoch": result.to_dict(), **self._origin_and_warnings()}
 
     def _leave(self, how_far: str) -> dict[str, Any]:
@@ -87,26 +92,39 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
         mark_left()
         return {"interrupted": how_far, **self._origin_and_warnings()}
 
-    def _epoch(self) -> EpochResult:
-        """Return the job's next epoch; while the disk is full or a video is missing, wait and retry."""
-        deadline = time.monotonic() + float(self.config["retry_seconds"])
+    def _epoch(self) -> EpochResult | str:
+        """Return the job's next epoch; what it waits for, while a disk is full or a video or a store away."""
+        end = time.monotonic() + _TOLD_SECONDS
         while True:
             try:
-                if self._epochs is None:
-                    self._epochs = self._evaluator()(self._job())
-                result = next(self._epochs)
-                if self._copy is not None:
-                    # Before a measurement is reported: what counts as done is never trained again.
-                    self._copy.keep(measured=result.metrics is not None)
-                return result
+                result = self._trained_and_kept()
             except Exception as error:
                 # Without a retry, all trainings of the run would fail, one after another.
-                may_pass = _disk_is_full(error) or isinstance(error, LostVideoError)
-                if not may_pass or time.monotonic() > deadline:
+                may_pass = _disk_is_full(error) or isinstance(error, LostVideoError | StoreError)
+                self._waiting_since = self._waiting_since or time.monotonic()
+                if not may_pass or time.monotonic() - self._waiting_since > self.config["retry_seconds"]:
                     raise
                 logging.getLogger(__name__).warning("%s: waiting, and trying again", error)
-                self.cleanup()
+                if self._trained is None:
+                    self._end_epochs()
+                if time.monotonic() > end:
+                    return str(error)
                 time.sleep(_PAUSE_SECONDS)
+            else:
+                self._waiting_since = 0.0
+                return result
+
+    def _trained_and_kept(self) -> EpochResult:
+        """Train an epoch, and keep its checkpoint; if only that failed before, only that is done again."""
+        if self._trained is None:
+            if self._epochs is None:
+                self._epochs = self._evaluator()(self._job())
+            self._trained = next(self._epochs)
+        if self._copy is not None:
+            # Before a measurement is reported: what counts as done is never trained again.
+            self._copy.keep(measured=self._trained.metrics is not None)
+        result, self._trained = self._trained, None
+        return result
 
     def _job(self) -> Job:
         """Return the job, in a folder of this machine if its checkpoints are in a store."""
@@ -115,8 +133,9 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
             return job
         sweep()
         folder = temporary_folder("job")
-        mirror, patience = Mirror(self.config["mirror"]), float(self.config["retry_seconds"])
-        self._copy = BackgroundPush(mirror, folder, job.folder.name, patience)
+        # Not for as long as the job may wait, so that what it waits for is told.
+        patience = min(_TOLD_SECONDS, float(self.config["retry_seconds"]))
+        self._copy = BackgroundPush(Mirror(self.config["mirror"]), folder, job.folder.name, patience)
         self._copy.begin()
         return replace(job, folder=folder)
 
@@ -140,6 +159,12 @@ class TrialWorker(tune.Trainable):  # type: ignore[misc]
 
     def cleanup(self) -> None:
         """End the job; its folder keeps the checkpoint."""
+        self._waiting_since = 0.0
+        self._end_epochs()
+
+    def _end_epochs(self) -> None:
+        """End the training, which can begin again at its checkpoint."""
+        self._trained = None
         if isinstance(self._epochs, Generator):
             self._epochs.close()
         self._epochs = None

@@ -231,7 +231,7 @@ class VideoEvaluator:
             raise DataError(
                 f"the videos on {socket.gethostname()} are not those that the run was started with:"
                 f" they make {data.path.name}, not {name}",
-                hint="let all nodes read the same folder",
+                hint="let all nodes read the same folder, or copies with the files' own times (cp -a)",
             )
         return data
 

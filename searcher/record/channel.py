@@ -6,18 +6,25 @@ A record in a journal has a file for each in the run's folder, one in a database
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, RDBStorage
+from sqlalchemy import text
 
 from search_space.files import replacing
+
+_NOW = text("SELECT extract(epoch FROM clock_timestamp())")
 
 
 class Channel(Protocol):
     """Small values beside a run's record: the driver's heartbeat and requests to stop."""
+
+    def now(self) -> float:
+        """Return the seconds since 1970 by a clock that readers and writers share."""
 
     def write(self, key: str, value: Mapping[str, Any] | None) -> None:
         """Replace a value; None removes it."""
@@ -35,6 +42,10 @@ class FolderChannel:
     """
 
     run_dir: Path
+
+    def now(self) -> float:
+        """Return the seconds since 1970 by this machine's clock."""
+        return time.time()
 
     def write(self, key: str, value: Mapping[str, Any] | None) -> None:
         """Replace the file of a value; None removes it."""
@@ -61,13 +72,23 @@ class StudyChannel:
     Args:
         storage: Optuna storage of the record.
         study_id: number of the study in the storage.
+        guard: function called before every write, which raises if this process may not write.
     """
 
     storage: BaseStorage
     study_id: int
+    guard: Callable[[], None]
+
+    def now(self) -> float:
+        """Return the seconds since 1970 by the database's clock, which all who use it share."""
+        if not isinstance(self.storage, RDBStorage):
+            return time.time()
+        with self.storage.engine.connect() as connection:
+            return float(connection.execute(_NOW).scalar_one())
 
     def write(self, key: str, value: Mapping[str, Any] | None) -> None:
         """Replace the attribute; None removes its value."""
+        self.guard()
         self.storage.set_study_user_attr(self.study_id, key, None if value is None else dict(value))
 
     def read(self, key: str) -> Mapping[str, Any] | None:

@@ -11,14 +11,15 @@ from optuna.storages import BaseStorage
 
 from search_space.errors import RecordError, SettingsError
 from searcher.record import journal_repair
+from searcher.record.batched_storage import BatchedStorage
 from searcher.record.channel import Channel, FolderChannel
+from searcher.record.database_lock import DatabaseLock
 from searcher.record.lease import Lease
 from searcher.record.optuna_logging import quiet_optuna
 from searcher.record.retrying import Retrying
 from searcher.record.storage import (
     FILE,
     Database,
-    DatabaseLock,
     open_database,
     open_journal,
     stored_runs,
@@ -44,7 +45,9 @@ class OpenedRecord:
 
 
 @contextmanager
-def open_for_writing(run_dir: Path, storage: str | None, retry_seconds: float) -> Iterator[OpenedRecord]:
+def open_for_writing(
+    run_dir: Path, storage: str | None, retry_seconds: float, checkpoints: str | None = None
+) -> Iterator[OpenedRecord]:
     """Open or create the record of the run in ``run_dir``, and hold its lease while the block runs.
 
     Args:
@@ -52,6 +55,8 @@ def open_for_writing(run_dir: Path, storage: str | None, retry_seconds: float) -
         storage: address of a PostgreSQL database, with a password if it needs one; by default where the
             record is, or a journal file in the folder.
         retry_seconds: seconds for which a write is retried on a full disk or an unavailable database.
+        checkpoints: address of the run's checkpoints in an object store, if they are in one; see
+            ``Database.create``.
 
     Raises:
         RecordError: another driver writes the record, or it is damaged, or cannot be reached.
@@ -65,7 +70,7 @@ def open_for_writing(run_dir: Path, storage: str | None, retry_seconds: float) -
         ) from error
     with quiet_optuna(), ExitStack() as held:
         held.callback(Lease(run_dir).release)
-        database = locate(run_dir, storage)
+        database = locate(run_dir, storage, checkpoints)
         if database is None:
             file = run_dir / FILE
             journal_repair.repair(file)
@@ -78,6 +83,8 @@ def open_for_writing(run_dir: Path, storage: str | None, retry_seconds: float) -
         lock = held.enter_context(DatabaseLock(database, url))
         opened = open_database(url)
         held.callback(opened.remove_session)
+        if isinstance(opened, BatchedStorage):
+            opened.writer = lock.connection
         yield OpenedRecord(opened, database.study, Retrying(database.study, retry_seconds, guard=lock.ensure))
 
 
@@ -117,8 +124,13 @@ def open_by_name(storage: str, name: str) -> OpenedRecord:
     return OpenedRecord(opened, runs[0], Retrying(runs[0]))
 
 
-def locate(run_dir: Path, storage: str | None) -> Database | None:
+def locate(run_dir: Path, storage: str | None, checkpoints: str | None = None) -> Database | None:
     """Return the database that the record of a run is in, or will be; None for a journal in its folder.
+
+    Args:
+        run_dir: folder of the run.
+        storage: address of a database; by default where the record is.
+        checkpoints: address of the run's checkpoints in an object store, if they are in one.
 
     Raises:
         SettingsError: the record of the run is not in ``storage``.
@@ -128,7 +140,7 @@ def locate(run_dir: Path, storage: str | None) -> Database | None:
         if storage is None:
             return None
         if not (run_dir / FILE).exists():
-            return Database.create(run_dir, storage)
+            return Database.create(run_dir, storage, checkpoints)
     place = str(run_dir / FILE) if database is None else database.url
     if storage is not None and without_password(storage) != place:
         raise SettingsError(

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from proxy_train.fidelity import Fidelity
 from proxy_train.measurement import Key, Measurement, Purpose
 from search_space.errors import RecordError, SettingsError
 from searcher.objectives import Objectives
+from searcher.record.batched_storage import BatchedStorage
 from searcher.record.candidate import Candidate, CandidateState, Decision
 from searcher.record.channel import StudyChannel
 from searcher.record.frame import frame
@@ -73,6 +75,7 @@ class Records:
     ) -> None:
         self.storage, self.name = opened.storage, opened.name
         self._writable, self._retrying = writable, opened.retrying
+        self._write = partial(self._retrying.do, fenced=isinstance(self.storage, BatchedStorage))
         if writable:
             self._create(identity or {})
         self._studies = {study: self._study_id(study) for study in (self.name, f"{self.name}/measurements")}
@@ -81,7 +84,8 @@ class Records:
             self._check_identity(identity)
             if writable:
                 self.settle(identity)
-        self.channel = opened.channel or StudyChannel(self.storage, self._studies[self.name])
+        study_id, guard = self._studies[self.name], opened.retrying.guard
+        self.channel = opened.channel or StudyChannel(self.storage, study_id, guard)
         self.objectives = Objectives.of(self.identity)
         self._measurements: list[Measurement] = []
         self._candidates: list[Candidate] = []
@@ -97,6 +101,7 @@ class Records:
         storage: str | None = None,
         *,
         retry_seconds: float = 0.0,
+        checkpoints: str | None = None,
     ) -> Iterator[Records]:
         """Open or create the record of a run and hold its lease; see ``open_for_writing``.
 
@@ -105,12 +110,13 @@ class Records:
             identity: settings that decide what the measurements mean; see ``Settings.identity``.
             storage: address of a database; by default where the record is, or a journal in the folder.
             retry_seconds: seconds for which a write is retried.
+            checkpoints: address of the run's checkpoints in an object store, if they are in one.
 
         Raises:
             RecordError: another driver writes it, or it is damaged, of a newer version, or cannot be reached.
             SettingsError: the run was started with another identity or storage; names what differs.
         """
-        with open_for_writing(run_dir, storage, retry_seconds) as opened:
+        with open_for_writing(run_dir, storage, retry_seconds, checkpoints) as opened:
             yield cls(opened, writable=True, identity=identity)
 
     @classmethod
@@ -140,8 +146,7 @@ class Records:
 
     def _create(self, identity: Mapping[str, Any]) -> None:
         """Create the two studies with their identity, unless they exist."""
-        existing = {study.study_name for study in self.storage.get_all_studies()}
-        objectives = Objectives.of(identity)
+        existing, objectives = {s.study_name for s in self.storage.get_all_studies()}, Objectives.of(identity)
         for study, names in ((f"{self.name}/measurements", ("top1", "macs")), (self.name, objectives.names)):
             if study not in existing:
                 directions = [StudyDirection.MAXIMIZE] + [StudyDirection.MINIMIZE] * (len(names) - 1)
@@ -224,8 +229,7 @@ class Records:
     @property
     def identity(self) -> dict[str, Any]:
         """Settings that the run was started with, as far as they decide what its measurements mean."""
-        stored = self.storage.get_study_user_attrs(self._studies[self.name]).get("identity", {})
-        return dict(stored)
+        return dict(self.storage.get_study_user_attrs(self._studies[self.name]).get("identity", {}))
 
     @property
     def seeds(self) -> Seeds | None:
@@ -245,7 +249,7 @@ class Records:
                 trial.distributions = candidates[0].distributions
         self._candidates = [trial_candidate(trial) for trial in candidates]
         self._trial_ids = [trial._trial_id for trial in candidates]
-        self._closed = {trial.number for trial in candidates if trial.state.is_finished()}
+        self._closed = {number for number, trial in enumerate(candidates) if trial.state.is_finished()}
         self.changed = list(range(len(candidates)))
         self._by_digest = {candidate.digest: candidate for candidate in self._candidates}
         self._by_key: dict[Key, list[Measurement]] = {}
@@ -299,10 +303,8 @@ class Records:
             seed: seed of the training.
             purpose: part of the run that asked for the measurement; by default any.
         """
-        for measurement in self._by_key.get((digest, fidelity.key, seed), ()):
-            if purpose in (None, measurement.purpose) and succeeded(measurement):
-                return measurement
-        return None
+        found = (m for m in self._by_key.get((digest, fidelity.key, seed), ()) if succeeded(m))
+        return next((m for m in found if purpose in (None, m.purpose)), None)
 
     def frame(self) -> pd.DataFrame:
         """Return one row a measurement in the order of completion; see ``searcher.record.frame.frame``."""
@@ -321,8 +323,7 @@ class Records:
         same = self.find(measurement.digest, measurement.fidelity, measurement.seed, measurement.purpose)
         if same is not None:
             return False
-        trial = measurement_trial(measurement)
-        self._add_trial(f"{self.name}/measurements", trial, len(self._measurements))
+        self._add_trial(f"{self.name}/measurements", measurement_trial(measurement), len(self._measurements))
         self._measurements.append(measurement)
         self._add(measurement)
         return True
@@ -335,7 +336,7 @@ class Records:
             trials = self.storage.get_all_trials(study_id, deepcopy=False)
             return trials[number]._trial_id if len(trials) > number else None
 
-        return self._retrying.do(lambda: self.storage.create_new_trial(study_id, trial), written_id)
+        return self._write(lambda: self.storage.create_new_trial(study_id, trial), written_id)
 
     def begin(self, seeds: Seeds) -> None:
         """Record what the search begins with, before its first proposal."""
@@ -358,7 +359,7 @@ class Records:
         trial_id = self._add_trial(self.name, trial, candidate.number)
         if isinstance(self.storage, JournalStorage):
             # It makes objects of its own for each gene of each trial: a third of a search's memory.
-            self._retrying.do(lambda: self.storage.get_trial(trial_id)).distributions = trial.distributions
+            self.storage.get_trial(trial_id).distributions = trial.distributions
         self._trial_ids.append(trial_id)
         self._candidates.append(candidate)
         self._by_digest[candidate.digest] = candidate
@@ -368,7 +369,7 @@ class Records:
         """Record the decision about a candidate at a rung, in place of an earlier one."""
         decision = replace(decision, measured_before=len(self._measurements))
         key, value = f"rung {epochs}", decision_attribute(decision)
-        self._retrying.do(lambda: self.storage.set_trial_user_attr(self._trial_ids[number], key, value))
+        self._write(lambda: self.storage.set_trial_user_attr(self._trial_ids[number], key, value))
         self._candidates[number].decisions[epochs] = decision
         self.changed.append(number)
 
@@ -377,14 +378,12 @@ class Records:
         if number in self._closed:
             return
         candidate, trial_id = self._candidates[number], self._trial_ids[number]
-
-        def written() -> bool | None:
-            """Return True if an earlier attempt was written, although it failed."""
-            return self.storage.get_trial(trial_id).state.is_finished() or None
-
-        self._retrying.do(lambda: self._close(candidate, trial_id, state), written)
-        candidate.state = state
+        self._write(
+            lambda: self._close(candidate, trial_id, state),
+            lambda: self.storage.get_trial(trial_id).state.is_finished() or None,
+        )
         self._closed.add(number)
+        candidate.state = state
         self.changed.append(number)
 
     def _close(self, candidate: Candidate, trial_id: int, state: CandidateState) -> bool:

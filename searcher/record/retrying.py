@@ -45,22 +45,26 @@ class Retrying:
     def __init__(
         self, name: str, retry_seconds: float = 0.0, *, guard: Action = _nothing, mend: Action = _nothing
     ) -> None:
-        self._name, self._retry_seconds, self._guard, self._mend = name, retry_seconds, guard, mend
+        self._name, self._retry_seconds, self.guard, self._mend = name, retry_seconds, guard, mend
 
-    def do(self, write: Callable[[], T], done: Callable[[], T | None] = lambda: None) -> T:
+    def do(
+        self, write: Callable[[], T], done: Callable[[], T | None] = lambda: None, *, fenced: bool = False
+    ) -> T:
         """Return the result of ``write``, or of ``done`` if a failed attempt turns out to have been written.
 
         Args:
             write: function that writes.
             done: function that reads the result of an earlier attempt; it returns None if nothing was
                 written.
+            fenced: whether the write fails by itself where this driver may no longer write.
 
         Raises:
             RecordError: the storage was unavailable for too long.
         """
         started, pause = time.monotonic(), _FIRST_PAUSE
         try:
-            self._guard()
+            if not fenced:
+                self.guard()
             return write()
         except UNAVAILABLE as error:
             failure: Exception = error
@@ -69,7 +73,7 @@ class Retrying:
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
             try:
-                self._guard()
+                self.guard()
                 self._mend()
                 earlier = done()
                 return write() if earlier is None else earlier

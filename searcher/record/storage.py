@@ -1,18 +1,20 @@
 """Where a run's record lies: a journal file in its folder, or a PostgreSQL database that runs share.
 
-A record in a database has a file of one line in the run's folder with its address, and a study name that no
-other run has, so that two runs of the same name in one database never meet.
+A record in a database has a file of one line in the run's folder with its address and the name of its study.
+Two runs of the same name in one database have different studies, unless they have the same checkpoints in an
+object store: then they are one run, which drivers on different machines continue.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
 import re
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,12 +29,21 @@ from search_space.errors import RecordError, SettingsError
 from search_space.files import write_text
 from search_space.json_files import read_json, to_json
 from searcher.record import journal_repair
-from searcher.record.bulk_storage import BulkStorage
+from searcher.record.batched_storage import BatchedStorage
 from searcher.record.optuna_logging import quiet_optuna
 
 FILE = "record.journal"
 POINTER = "record.json"
 SCHEMES = ("postgresql", "postgresql+psycopg")
+# A server that vanishes, as behind a cut cable, closes no connection: the kernel would wait a quarter of an
+# hour for an answer, and for ever where none is due. All of it is shorter than a lost driver keeps its lock.
+_LIMITS = {
+    "connect_timeout": 10,
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
 _PASSWORD_PARAMETERS = ("password", "sslpassword")
 _SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|API_KEY|ACCESS_KEY|ACCOUNT_KEY)(_ID)?$")
 _SHORTEST_SECRET = 6
@@ -66,9 +77,17 @@ class Database:
         return read_json(path, cls, error=RecordError, hint=hint)
 
     @classmethod
-    def create(cls, run_dir: Path, url: str) -> Database:
-        """Choose a study name for a new run, and write both into its folder."""
-        database = cls(without_password(url), f"{run_dir.name}-{uuid.uuid4().hex[:12]}")
+    def create(cls, run_dir: Path, url: str, checkpoints: str | None = None) -> Database:
+        """Choose the study's name of a run that this machine does not know, and write it into its folder.
+
+        Args:
+            run_dir: folder of the run.
+            url: address of the database.
+            checkpoints: address of the run's checkpoints in an object store. Database and store are the whole
+                run then, wherever its driver works: on every machine, the study has the same name.
+        """
+        own = uuid.uuid4().hex if checkpoints is None else hashlib.sha256(checkpoints.encode()).hexdigest()
+        database = cls(without_password(url), f"{run_dir.name}-{own[:12]}")
         write_text(run_dir / POINTER, json.dumps(to_json(database)) + "\n")
         return database
 
@@ -118,77 +137,19 @@ def check_database(url: str) -> None:
         pass
 
 
-class DatabaseLock:
-    """The run's lock in the database, which the server releases with the connection; a context manager.
-
-    Args:
-        database: record of the run.
-        url: address of the database, with a password if it needs one.
+def single_connections(url: str) -> Engine:
+    """Return an engine whose connections are not pooled and commit every statement.
 
     Raises:
-        RecordError: another driver holds the lock, perhaps on another machine that shares the folder.
+        SettingsError: there is no driver for PostgreSQL.
     """
-
-    def __init__(self, database: Database, url: str) -> None:
-        self._database, self._url = database, url
-        self._connection: Connection | None = None
-
-    def __enter__(self) -> DatabaseLock:
-        try:
-            acquired = self._acquire()
-        except SQLAlchemyError as error:
-            raise _unreachable(self._url, error) from error
-        if not acquired:
-            raise RecordError(
-                self._held_by_another(), hint="wait for it, stop it, or give this run another name"
-            )
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._release()
-
-    def _release(self) -> None:
-        if self._connection is not None:
-            with suppress(SQLAlchemyError):
-                self._connection.close()
-        self._connection = None
-
-    def ensure(self) -> None:
-        """Acquire the lock again if the server has lost it, as when it restarts.
-
-        Raises:
-            OSError: another driver holds it, or the server still counts our lost connection as open.
-            SQLAlchemyError: the server cannot be reached.
-        """
-        if self._connection is not None:
-            try:
-                self._connection.exec_driver_sql("SELECT 1")
-                return
-            except SQLAlchemyError:
-                self._release()
-        if not self._acquire():
-            raise OSError(self._held_by_another())
-
-    def _held_by_another(self) -> str:
-        return f"{self._database.study} in {self._database.url} is being written by another process"
-
-    def _acquire(self) -> bool:
-        """Ask for the lock; return False if another driver holds it."""
-        connection = _engine(self._url).connect()
-        acquired = connection.exec_driver_sql(
-            "SELECT pg_try_advisory_lock(hashtext('movinas'), hashtext(%s))", (self._database.study,)
-        ).scalar_one()
-        if acquired:
-            self._connection = connection
-        else:
-            connection.close()
-        return bool(acquired)
-
-
-def _engine(url: str) -> Engine:
-    """Return an engine whose connections are not pooled and commit every statement."""
     try:
-        return create_engine(_with_driver(url), poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        return create_engine(
+            _with_driver(url),
+            poolclass=NullPool,
+            isolation_level="AUTOCOMMIT",
+            connect_args=_limits(url),
+        )
     except ImportError as error:
         raise SettingsError(
             f"storage is {without_password(url)}: there is no PostgreSQL driver ({error})", hint=_EXTRA
@@ -199,9 +160,9 @@ def _engine(url: str) -> Engine:
 def _connected(url: str) -> Iterator[Connection]:
     """Yield a connection of its own that commits every statement."""
     try:
-        connection = _engine(url).connect()
+        connection = single_connections(url).connect()
     except SQLAlchemyError as error:
-        raise _unreachable(url, error) from error
+        raise unreachable(url, error) from error
     try:
         yield connection
     finally:
@@ -220,14 +181,16 @@ def open_database(url: str) -> BaseStorage:
     for attempt in range(5):
         try:
             with quiet_optuna():
-                return BulkStorage(_with_driver(url), engine_kwargs={"pool_pre_ping": True})
+                return BatchedStorage(
+                    _with_driver(url), engine_kwargs={"pool_pre_ping": True, "connect_args": _limits(url)}
+                )
         except (IntegrityError, ProgrammingError) as error:
             # Two drivers create the tables at the same moment: the second finds them at its next attempt.
             if attempt == 4:
-                raise _unreachable(url, error) from error
+                raise unreachable(url, error) from error
             _LOG.info("%s: %s; trying again", without_password(url), error)
         except SQLAlchemyError as error:
-            raise _unreachable(url, error) from error
+            raise unreachable(url, error) from error
         except RuntimeError as error:
             raise RecordError(
                 f"{without_password(url)} was written by another version of Optuna: {error}",
@@ -236,11 +199,17 @@ def open_database(url: str) -> BaseStorage:
     raise AssertionError("unreachable")
 
 
+def _limits(url: str) -> dict[str, int]:
+    """Return the limits of connections, but for those that the address gives itself."""
+    return {name: value for name, value in _LIMITS.items() if name not in make_url(url).query}
+
+
 def _with_driver(url: str) -> str:
     return "postgresql+psycopg://" + url.partition("://")[2]
 
 
-def _unreachable(url: str, error: Exception) -> RecordError:
+def unreachable(url: str, error: Exception) -> RecordError:
+    """Return the error that a database cannot be used, with the reason."""
     reason = " ".join(str(getattr(error, "orig", None) or error).split())[:300]
     return RecordError(
         f"storage {without_password(url)} cannot be used: {redacted(reason, url)}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,8 @@ from searcher.plan.provisional_frontier import FrontierPoint, provisional_fronti
 from searcher.record.lease import holder
 from searcher.record.records import Records
 
-_SILENT_SECONDS = 60.0
-_NODES_SHOWN = 8
+_SILENT_SECONDS, _TOLD_SECONDS = 60.0, 15.0
+_NODES_SHOWN, _OBSTACLES_SHOWN = 8, 8
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,12 @@ class Overview:
             names = ", ".join(f"{n.name} ({n.cpus:g} CPU, {n.gpus:g} GPU)" for n in beat.nodes[:_NODES_SHOWN])
             more = "" if len(beat.nodes) <= _NODES_SHOWN else f" and {len(beat.nodes) - _NODES_SHOWN} more"
             lines.append(f"nodes: {len(beat.nodes)} with {cpus:g} CPU and {gpus:g} GPU: {names}{more}")
+        if self.silent > _TOLD_SECONDS:
+            lines.append(
+                f"no sign of life for {_duration(self.silent)}: the driver computes, or it or its database is"
+                " cut off"
+            )
+        lines += [f"WAITING: {obstacle}" for obstacle in beat.obstacles[:_OBSTACLES_SHOWN]]
         if beat.waiting:
             lines.append(f"PENDING for {_duration(beat.waiting_seconds)}: {beat.waiting}")
         if beat.state == "stopping":
@@ -115,7 +120,7 @@ def overview(run_dir: Path, storage: str | None = None) -> Overview:
         hypervolume=search_hypervolume(candidates, records.objectives),
         objectives=records.objectives.names,
         beat=beat,
-        silent=0.0 if beat is None else max(0.0, time.time() - beat.time),
+        silent=0.0 if beat is None else max(0.0, records.channel.now() - beat.time),
         reliabilities=measured_reliabilities(measurements),
     )
 

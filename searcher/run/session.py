@@ -18,7 +18,7 @@ from search_space.errors import RecordError, SettingsError
 from search_space.files import replacing
 from search_space.space.space import SearchSpace
 from searcher.cluster.capacity import Capacity, FaultTolerance
-from searcher.cluster.checkpoint_mirror import Mirror
+from searcher.cluster.checkpoint_mirror import Mirror, Removals
 from searcher.cluster.cluster import Cluster
 from searcher.cluster.heartbeat import Heartbeat
 from searcher.evaluator.shared_weights import digest_of
@@ -72,6 +72,7 @@ class Session:
         self._cluster, self._evaluator, self._on_event = cluster, evaluator, on_event
         mirror = settings.mirror()
         self._mirror = None if mirror is None else Mirror(mirror)
+        self._removals = Removals(self._mirror)
         self._shared_digest = ""
 
     @classmethod
@@ -102,17 +103,18 @@ class Session:
         """
         search = settings.search
         run_dir, retry_seconds = settings.run_dir.absolute(), 60 * settings.storage_patience_minutes
-        capacity = Capacity(
-            search.workers,
-            search.cpus_per_trial,
-            search.gpus_per_trial,
-            address=address,
-            elastic=search.elastic,
-        )
+        cpus, gpus = search.cpus_per_trial, search.gpus_per_trial
+        capacity = Capacity(search.workers, cpus, gpus, address=address, elastic=search.elastic)
         faults = FaultTolerance(search.retries, 60 * search.stall_minutes, retry_seconds)
         with ExitStack() as held:
             records = held.enter_context(
-                Records.writing(run_dir, settings.identity(), settings.storage, retry_seconds=retry_seconds)
+                Records.writing(
+                    run_dir,
+                    settings.identity(),
+                    settings.storage,
+                    retry_seconds=retry_seconds,
+                    checkpoints=settings.checkpoints,
+                )
             )
             check_same_seeds(records, search.seeds)
             if contents is not None:
@@ -131,7 +133,9 @@ class Session:
             held.enter_context(cluster)
             _write_settings(settings)
             space = settings.space.with_classes(classes)
-            yield cls(settings, space, records, cluster, evaluator, on_event=log.before(on_event))
+            session = cls(settings, space, records, cluster, evaluator, on_event=log.before(on_event))
+            yield session
+            session._removals.finish()
 
     @property
     def on_event(self) -> OnEvent:
@@ -257,8 +261,7 @@ class Session:
     def drop(self, folder: Path) -> None:
         """Remove the checkpoints of a training that will not be resumed."""
         shutil.rmtree(folder, ignore_errors=True)
-        if self._mirror is not None:
-            self._mirror.drop(folder.name)
+        self._removals.add(folder.name)
 
     def confirm(self) -> tuple[Confirmed, ...]:
         """Train the provisional frontier again, longer and with other seeds; see ``ConfirmationPlan``.
@@ -312,7 +315,8 @@ class Session:
         outcomes = plan.outcomes()
         for outcome in outcomes:
             if self._mirror is not None and not outcome.failed and not outcome.job.weights.is_file():
-                self._mirror.pull(outcome.job.folder.name, outcome.job.folder)
+                patience = 60 * self.settings.storage_patience_minutes
+                self._mirror.pull(outcome.job.folder.name, outcome.job.folder, patience)
         return outcomes
 
     def job(

@@ -383,9 +383,8 @@ class Settings(SettingsModel):
 
     def mirror(self) -> str | None:
         """Return the address of this run's checkpoints in an object store; None if its folder has them."""
-        if self.checkpoints is None:
-            return None
-        return f"{self.checkpoints.rstrip('/')}/{self.name}-{self.digest}"
+        place, mark, options = (self.checkpoints or "").partition("?")
+        return f"{place.rstrip('/')}/{self.name}-{self.digest}{mark}{options}" if place else None
 
     def public_storage(self) -> str | None:
         """Return the database's address without a password; None for a journal."""

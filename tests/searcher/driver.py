@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from searcher.record.records import Records
@@ -71,14 +72,19 @@ class Driver:
     def check(self, trials: int, *, failed: int = 0, redone: int = 0) -> Records:
         """That nothing planned is lost or twice there, and that no more than so many epochs were redone."""
         records = Records.reading(self.run)
-        candidates = records.candidates()
-        assert len(candidates) == len({each.digest for each in candidates}) == trials
-        states = Counter(each.state for each in candidates)
-        assert states["failed"] == failed and states["complete"] + states["pruned"] == trials - failed
-        done = [each.key for each in records.measurements() if each.status == "complete"]
-        assert len(done) == len(set(done)) and len(records.measurements("confirmation")) == 6
-        reasons = [each.reason for each in records.measurements() if each.status == "failed"]
-        assert len(reasons) == failed and all(reasons)
-        counts = Counter(self.epochs)
-        assert max(counts.values()) <= 1 + redone and sum(counts.values()) - len(counts) <= redone
+        check(records, self.epochs, trials, failed=failed, redone=redone)
         return records
+
+
+def check(records: Records, epochs: Sequence[str], trials: int, *, failed: int = 0, redone: int = 0) -> None:
+    """That nothing planned is lost or twice in a record, and that no more than so many epochs were redone."""
+    candidates = records.candidates()
+    assert len(candidates) == len({each.digest for each in candidates}) == trials
+    states = Counter(each.state for each in candidates)
+    assert states["failed"] == failed and states["complete"] + states["pruned"] == trials - failed
+    done = [each.key for each in records.measurements() if each.status == "complete"]
+    assert len(done) == len(set(done)) and len(records.measurements("confirmation")) == 6
+    reasons = [each.reason for each in records.measurements() if each.status == "failed"]
+    assert len(reasons) == failed and all(reasons)
+    counts = Counter(epochs)
+    assert max(counts.values()) <= 1 + redone and sum(counts.values()) - len(counts) <= redone

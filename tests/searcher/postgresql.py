@@ -38,7 +38,7 @@ class Server:
 
     def dump(self, password: str) -> str:
         """All that the database holds, as SQL."""
-        program = _binary("pg_dump")
+        program = binary("pg_dump")
         assert program is not None
         command = [program, "-h", str(self.folder), "-U", "movinas", "postgres"]
         env = os.environ | {"PGPASSWORD": password}
@@ -58,7 +58,7 @@ class Server:
         assert done.returncode == 0, done.stderr
 
     def _control(self, *words: str) -> None:
-        control = _binary("pg_ctl")
+        control = binary("pg_ctl")
         assert control is not None
         self.run(control, "-D", str(self.folder / "data"), *words)
 
@@ -71,15 +71,10 @@ def running(auth: str = "trust", password: str = "") -> Iterator[Server]:
         auth: how clients prove who they are.
         password: of the user ``movinas``.
     """
-    initdb = _binary("initdb")
-    if initdb is None or _binary("pg_ctl") is None:
+    initdb = binary("initdb")
+    if initdb is None or binary("pg_ctl") is None:
         pytest.skip("there is no PostgreSQL server (apt-get install postgresql)")
-    user = None
-    if os.geteuid() == 0:
-        # The server refuses to run as root.
-        user = next((name for name in ("postgres", "nobody") if _exists(name)), None)
-        if user is None:
-            pytest.skip("PostgreSQL does not run as root, and there is no user postgres or nobody")
+    user = unprivileged()
     # pytest's own temporary folders are private, and the server may be another user.
     folder = Path(tempfile.mkdtemp(prefix="pg-movinas-"))
     if user is not None:
@@ -102,9 +97,20 @@ def running(auth: str = "trust", password: str = "") -> Iterator[Server]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _binary(name: str) -> str | None:
+def binary(name: str) -> str | None:
+    """Path of one of PostgreSQL's programs; None if it is not installed."""
     installed = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
     return str(installed[-1]) if installed else shutil.which(name)
+
+
+def unprivileged() -> str | None:
+    """The user to run a server as, since it refuses to run as root; None if that is us."""
+    if os.geteuid() != 0:
+        return None
+    user = next((name for name in ("postgres", "nobody") if _exists(name)), None)
+    if user is None:
+        pytest.skip("PostgreSQL does not run as root, and there is no user postgres or nobody")
+    return user
 
 
 def _exists(user: str) -> bool:

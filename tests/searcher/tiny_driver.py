@@ -1,8 +1,8 @@
 """A driver process for the tests that kill one: a search and its confirmation on real workers.
 
 Usage: tiny_driver.py OUTPUT LOG SECONDS [key=value ...], where a key is one of the search's settings, or
-address, storage, checkpoints, updates of an epoch, confirm: whether it does, or hang: the first characters of
-digests whose training hangs
+name, address, storage, checkpoints, updates of an epoch, confirm: whether it does, or hang: the first
+characters of digests whose training hangs
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def main() -> None:
     search = {key: yaml.safe_load(value) for key, value in (pair.split("=", 1) for pair in rest)}
     address, hang, updates = (search.pop(key, None) for key in ("address", "hang", "updates"))
     confirm = search.pop("confirm", True)
-    places = {key: search.pop(key, None) for key in ("storage", "checkpoints")}
+    places = {"name": search.pop("name", "tiny")} | {
+        key: search.pop(key, None) for key in ("storage", "checkpoints")
+    }
 
     def show(event: Event) -> None:
         if isinstance(event, Measured):

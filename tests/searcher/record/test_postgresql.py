@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
+from optuna.trial import TrialState
+from sqlalchemy import Engine, event
 
 from search_space.errors import RecordError, SettingsError
+from searcher.record import database_lock
+from searcher.record.candidate import Decision
+from searcher.record.database_lock import DatabaseLock
 from searcher.record.records import Records
-from searcher.record.storage import FILE
+from searcher.record.storage import FILE, Database, _limits
 from searcher.run.session import Session
 from searcher.settings.checks import check_settings
 from tests.searcher.conftest import ROOT
@@ -77,6 +86,90 @@ def test_a_second_driver_with_a_copy_of_the_folder_is_refused_by_the_database(
             pass
     with Records.writing(tmp_path / "copy", IDENTITY) as records:
         assert records.append(measurement(0))
+
+
+def test_a_run_whose_checkpoints_are_in_a_store_is_one_run_on_all_machines(
+    tmp_path: Path, server: str
+) -> None:
+    """Database and store are all that a driver on another machine needs."""
+    here, there, store = tmp_path / "here" / "shared", tmp_path / "there" / "shared", "s3://bucket/one"
+    with Records.writing(here, IDENTITY, server, checkpoints=store) as records:
+        records.append(measurement(0))
+        with (
+            pytest.raises(RecordError, match=f"another process, movinas process {os.getpid()} on "),
+            Records.writing(there, IDENTITY, server, checkpoints=store),
+        ):
+            pass
+    shutil.rmtree(here)
+    with Records.writing(there, IDENTITY, server, checkpoints=store) as records:
+        assert records.measurements() == [measurement(0)]
+    with (
+        pytest.raises(SettingsError, match="was started with other settings"),
+        Records.writing(here, IDENTITY | {"seed": 1}, server, checkpoints=store),
+    ):
+        pass
+    other = tmp_path / "other" / "shared"
+    with Records.writing(other, IDENTITY, server, checkpoints="s3://bucket/other") as records:
+        assert not records.measurements()
+
+
+def test_a_driver_takes_its_own_lock_from_a_connection_that_it_has_lost(server: str) -> None:
+    with DatabaseLock(Database(server, "own"), server) as lock:
+        # The server still counts it as open, as after a cut that took longer than the driver's patience.
+        lost, lock._connection = lock._connection, None
+        lock.ensure()
+        assert lost is not None and lock._connection is not None
+        with pytest.raises(RecordError), DatabaseLock(Database(server, "own"), server):
+            pass
+
+
+def test_a_lost_driver_s_lock_is_waited_for_until_the_server_notices(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_lock, "_SILENT_SECONDS", 0.5)
+    database = Database(server, "lost")
+    with DatabaseLock(database, server) as lost:
+        time.sleep(1)
+        threading.Timer(1, lost._release).start()
+        with DatabaseLock(database, server) as lock:
+            assert lock._connection is not None
+
+
+def test_each_write_of_a_search_is_one_round_trip_and_what_optuna_writes(tmp_path: Path, server: str) -> None:
+    with Records.writing(tmp_path / "run", IDENTITY, server) as records:
+        assert isinstance(records.storage, optuna.storages.RDBStorage)
+        statements = list[str]()
+
+        def count(*given: Any) -> None:
+            statements.append(given[2])
+
+        event.listen(Engine, "before_cursor_execute", count)
+        try:
+            candidate = propose(records, 0)
+            records.append(measurement(0))
+            records.decide(0, 1, Decision(True, "first"))
+            records.decide(0, 1, Decision(False, "better ones came"))
+        finally:
+            event.remove(Engine, "before_cursor_execute", count)
+        assert len(candidate.genotype) >= 8 and len(statements) == 4, statements
+        plain = optuna.storages.RDBStorage("postgresql+psycopg://" + server.partition("://")[2])
+        for study in (records.name, f"{records.name}/measurements"):
+            study_id = plain.get_study_id_from_name(study)
+            (ours,) = plain.get_all_trials(study_id)
+            theirs = plain.get_trial(plain.create_new_trial(study_id, ours))
+            assert theirs.number == 1
+            theirs.number, theirs._trial_id = ours.number, ours._trial_id
+            assert theirs == ours
+        records.close(0, "complete")
+        ours = plain.get_trial(records._trial_ids[0])
+        assert ours.state == TrialState.COMPLETE and ours.values == [0.5, 1e6] and ours.datetime_complete
+        assert "better ones came" in str(ours.user_attrs["rung 1"])
+        plain.remove_session()
+
+
+def test_connections_give_up_in_time_unless_their_address_says_otherwise() -> None:
+    assert _limits("postgresql://host/db")["tcp_user_timeout"] == 20_000
+    assert "connect_timeout" not in _limits("postgresql://host/db?connect_timeout=99")
 
 
 _WRITER = """

@@ -69,7 +69,14 @@ def test_a_run_tells_how_it_is_and_what_it_waits_for(
         pulse.beat(progress(), nodes=nodes, waiting=missing(nodes, 1, 4), waiting_seconds=300)
         _, told = call(monkeypatch, capsys, "status", str(run))
         assert "PENDING for 5 minutes: needs 4 GPU, cluster has 2" in told
+        pulse.beat(progress(), nodes=nodes, obstacles=["two (10.0.0.2) cannot be reached for 12 seconds"])
+        _, told = call(monkeypatch, capsys, "status", str(run))
+        assert "WAITING: two (10.0.0.2) cannot be reached for 12 seconds" in told
+        assert "no sign of life" not in told
         now = time.time()
+        monkeypatch.setattr(time, "time", lambda: now + 20)
+        _, told = call(monkeypatch, capsys, "status", str(run))
+        assert "no sign of life for 20 seconds" in told and "18 of 40 done" in told
         monkeypatch.setattr(time, "time", lambda: now + 600)
         _, told = call(monkeypatch, capsys, "status", str(run))
         assert f"process {os.getpid()} on" in told and "has been silent for 10 minutes" in told
