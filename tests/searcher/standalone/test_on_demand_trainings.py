@@ -97,13 +97,13 @@ def test_a_worker_waits_for_a_video_that_is_lost(
         tried.wait(300)
         (tmp_path / "away.mp4").rename(path)
 
-    cleanup = TrialWorker.cleanup
+    end_epochs = TrialWorker._end_epochs
 
     def waiting(self: TrialWorker) -> None:
         tried.set()
-        cleanup(self)
+        end_epochs(self)
 
-    monkeypatch.setattr(TrialWorker, "cleanup", waiting)
+    monkeypatch.setattr(TrialWorker, "_end_epochs", waiting)
     helper = threading.Thread(target=bring_back)
     helper.start()
     # Begun again, the job tells its first epoch again.
