@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.searcher.network.services import Driver, site
 from tests.searcher.processes import until
+
+pytestmark = pytest.mark.long
 
 
 def test_a_search_over_hosts_that_share_nothing_outlives_a_lost_worker_and_a_lost_database() -> None:
