@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -93,10 +93,16 @@ class SupernetSettings(BaseModel):
         return defaults | data
 
     @model_validator(mode="after")
-    def _has_networks(self) -> SupernetSettings:
-        if self.rule == "growing" and self.distillation > 0:
-            raise ValueError(
-                f"distillation is {self.distillation:g}: a growing supernet has no teacher;"
-                " leave it out, or set rule: sandwich"
-            )
+    def _fits_the_rule(self) -> Self:
+        if self.rule == "growing" and self.target is None:
+            if self.distillation > 0:
+                raise ValueError(
+                    f"distillation is {self.distillation:g}: a growing supernet has no teacher;"
+                    " leave it out, or set rule: sandwich"
+                )
+            if self.networks == 0:
+                raise ValueError(
+                    "networks is 0: only the smallest network would learn;"
+                    " give 1 or more, or set rule: sandwich"
+                )
         return self

@@ -206,7 +206,7 @@ class SupernetTraining:
 
     @cached_property
     def watched(self) -> dict[str, Architecture]:
-        """The networks whose accuracy tells how the training goes: the smallest, and one of middle cost."""
+        """The networks beside that of ``evaluate`` whose accuracy tells how the training goes, by name."""
         low, high = self.space.macs_range()
         rng = np.random.default_rng(0)
         drawn = [self.space.sample_at(rng) for _ in range(_DRAWN_FOR_MIDDLE)]

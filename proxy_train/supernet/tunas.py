@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from itertools import count, islice
 
 import numpy as np
@@ -71,6 +72,11 @@ class TunasTraining(SupernetTraining):
             clip: Batches(data, self.recipe, self._held(data), self.seed + number, None)
             for number, (clip, data) in enumerate(self._stores.items())
         }
+
+    @cached_property
+    def watched(self) -> dict[str, Architecture]:
+        """The networks of ``SupernetTraining.watched``, and the largest: ``evaluate`` is of another one."""
+        return {**super().watched, "largest": self.space.largest()}
 
     def evaluate(self, architecture: Architecture | None = None, split: str = "val") -> Metrics:
         """Evaluate a network with the present weights, by default the most probable one."""

@@ -106,13 +106,15 @@ def _of_supernet(epochs: Sequence[Measurement]) -> Curves | None:
         )
         for name, rows in watched.items()
     ]
-    largest = Curve(
-        "largest",
-        epochs[-1].architecture,
+    # A controller's supernet is measured by its most probable network, any other by the largest.
+    by_policy = "largest" in watched
+    main = Curve(
+        "most probable" if by_policy else "largest",
+        "the controller's most probable network at the time" if by_policy else epochs[-1].architecture,
         tuple(each.fidelity.epochs for each in epochs),
         tuple(each.metrics["top1"] for each in epochs),
     )
-    return Curves((*curves, largest), (), 0, score, shared=True)
+    return Curves((*curves, main), (), 0, score, shared=True)
 
 
 def _curve(columns: Columns, number: int, names: Mapping[str, str]) -> Curve:

@@ -184,8 +184,13 @@ class ConfirmationPlan(Plan):
         used = sum(standing.count for standing in standings) + self.failed
         new = sum(1 for standing in standings if standing.left and not standing.count)
         # Each of the later members has its first training kept for it.
-        used += 0 if self._later is None else self._later.count
-        return min(max(self._total - used, new), sum(len(standing.left) for standing in standings))
+        free = self._total - used - self._awaited
+        return min(max(free, new), sum(len(standing.left) for standing in standings))
+
+    @property
+    def _awaited(self) -> int:
+        """Number of members that have not joined yet."""
+        return 0 if self._later is None else self._later.count
 
     def _contenders(self, standings: Sequence[_Standing]) -> list[Contender]:
         """Return what is known of the members; one that only failed is no rival of the others."""
@@ -222,7 +227,7 @@ class ConfirmationPlan(Plan):
         """Return the progress of the confirmation."""
         standings = self._standings()
         done = sum(len(standing.measured) for standing in standings)
-        left = self._count_left(standings) + (0 if self._later is None else self._later.count)
+        left = self._count_left(standings) + self._awaited
         epochs = [self._epochs - self._reached.get(job.name, 0) for job in self.running]
         return PhaseProgress(
             phase=self.purpose,

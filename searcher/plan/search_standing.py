@@ -121,7 +121,8 @@ class SearchStanding:
 
     def _look_at(self, candidate: Candidate) -> None:
         number, waits = candidate.number, candidate.waits
-        observation = self._observation(candidate)
+        rungs_left = sum(epochs > candidate.epochs for epochs in self._rungs)
+        observation = observed(candidate, candidate.latest, rungs_left, self._objectives)
         if number == len(self._observations):
             self._observations.append(observation)
         elif self._observations[number] != observation:
@@ -169,19 +170,6 @@ class SearchStanding:
         if allowed and self._objectives.violation(candidate.latest) <= 0:
             self._latest[number] = self._objectives.values(candidate.latest)
 
-    def _observation(self, candidate: Candidate) -> Observation:
-        is_measured = candidate.metrics and candidate.state != "failed"
-        values = self._objectives.values(candidate.latest) if is_measured else None
-        return Observation(
-            genotype=candidate.genotype,
-            macs=candidate.macs,
-            values=values,
-            rungs_left=sum(epochs > candidate.epochs for epochs in self._rungs),
-            pending=candidate.state == "open" and values is None,
-            violation=self._objectives.violation(candidate.latest) if values is not None else 0.0,
-            exact=candidate.exact,
-        )
-
     def _result(self, candidate: Candidate, epochs: int) -> RungResult:
         if candidate.number not in self._features:
             architecture = Architecture.parse(candidate.architecture)
@@ -194,6 +182,30 @@ class SearchStanding:
             self._features[candidate.number],
             self._objectives.violation(metrics),
         )
+
+
+def observed(
+    candidate: Candidate, metrics: Mapping[str, float], rungs_left: int, objectives: Objectives
+) -> Observation:
+    """Return a candidate as strategies see it.
+
+    Args:
+        candidate: the candidate; one that failed counts as not measured.
+        metrics: metrics of a measurement of it; empty before the first.
+        rungs_left: number of rungs above that measurement.
+        objectives: objectives and soft constraints of the search.
+    """
+    is_measured = metrics and candidate.state != "failed"
+    values = objectives.values(metrics) if is_measured else None
+    return Observation(
+        genotype=candidate.genotype,
+        macs=candidate.macs,
+        values=values,
+        rungs_left=rungs_left,
+        pending=candidate.state == "open" and values is None,
+        violation=objectives.violation(metrics) if values is not None else 0.0,
+        exact=candidate.exact,
+    )
 
 
 def _keep(members: set[int], number: int, belongs: bool) -> None:

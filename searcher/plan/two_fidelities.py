@@ -13,6 +13,7 @@ import numpy as np
 
 from searcher.objectives import Objectives
 from searcher.plan.confirmation import choose_members
+from searcher.plan.search_standing import observed
 from searcher.record.candidate import Candidate
 from searcher.strategies.domain import Design, Domain
 from searcher.strategies.history import Ledger, Observation
@@ -71,18 +72,13 @@ def next_members(
 def _history(
     candidates: Sequence[Candidate], confirmed: Mapping[str, Mapping[str, float]], objectives: Objectives
 ) -> list[Observation]:
-    """Return the candidates as observations of a lower rung, and the confirmed ones again at the last."""
+    """Return the confirmed candidates as observations of the last rung, and all again at the rung below.
+
+    The confirmed ones come first: the predictor fits its covariances to the earlier part of a history.
+    """
     searched = [candidate for candidate in candidates if candidate.metrics and candidate.state != "failed"]
-    seen = [(candidate, candidate.latest, 1) for candidate in searched]
-    seen += [(each, confirmed[each.digest], 0) for each in searched if each.digest in confirmed]
+    trained = [each for each in searched if each.digest in confirmed]
     return [
-        Observation(
-            genotype=candidate.genotype,
-            macs=candidate.macs,
-            values=objectives.values(metrics),
-            rungs_left=left,
-            violation=objectives.violation(metrics),
-            exact=candidate.exact,
-        )
-        for candidate, metrics, left in seen
+        *(observed(each, confirmed[each.digest], 0, objectives) for each in trained),
+        *(observed(each, each.latest, 1, objectives) for each in searched),
     ]

@@ -38,12 +38,11 @@ def confirmation_plan(
         training: trainings of the confirmation.
         on_event: function that receives every start and measurement.
     """
-    part, objectives = settings.confirmation, records.objectives
-    candidates = records.candidates()
-    able = choose_members(candidates, part.members, objectives)
-    first = able
-    if settings.supernet is not None and len(able) == part.members:
-        first = choose_members(candidates, (part.members + 1) // 2, objectives)
+    part, objectives, candidates = settings.confirmation, records.objectives, records.candidates()
+    able = len(choose_members(candidates, part.members, objectives))
+    in_halves = settings.supernet is not None and able == part.members
+    first = choose_members(candidates, (able + 1) // 2 if in_halves else able, objectives)
+    later = able - len(first)
 
     def members(chosen: Sequence[Candidate]) -> list[Member]:
         return [
@@ -57,23 +56,21 @@ def confirmation_plan(
             for candidate in chosen
         ]
 
-    later = len(able) - len(first)
-
     def choose_later(confirmed: Mapping[str, Mapping[str, float]]) -> list[Member]:
+        taken = {each.digest for each in first}
+        others = [each for each in candidates if each.digest not in taken]
         # What an earlier session has begun to confirm comes first.
         known = {each.digest for each in records.measurements("confirmation")}
-        known -= {candidate.digest for candidate in first}
-        begun = [candidate for candidate in candidates if candidate.digest in known][:later]
-        rest = [each for each in candidates if each.digest not in known | {one.digest for one in first}]
-        left = [each for each in candidates if each.digest in confirmed]
-        more = next_members(rest + left, confirmed, later - len(begun), domain, objectives)
-        return members([*begun, *more])
+        begun = [each for each in others if each.digest in known][:later]
+        # Of the first members, those that could be trained tell of the others.
+        left = [each for each in candidates if each.digest in confirmed or each.digest not in taken | known]
+        return members([*begun, *next_members(left, confirmed, later - len(begun), domain, objectives)])
 
     return ConfirmationPlan(
         records,
         domain.space.classes,
         members(first),
-        part.seeds * len(able),
+        part.seeds * able,
         later=LaterMembers(later, choose_later) if later else None,
         workers=settings.search.workers,
         on_event=on_event,

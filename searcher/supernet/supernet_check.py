@@ -11,6 +11,7 @@ from proxy_train.metric_names import TOP1
 from proxy_train.store.prepared_data import PreparedData
 from search_space.errors import RecordError, SettingsError
 from search_space.json_files import read_json
+from searcher.evaluator.watched import watched_name
 from searcher.record.records import Records
 from searcher.settings.settings import Settings
 
@@ -55,7 +56,8 @@ def require_learnt(records: Records, store: PreparedData) -> None:
         store: prepared data of one of its clip shapes.
 
     Raises:
-        SettingsError: the largest network's accuracy is no more than chance, or that of most candidates.
+        SettingsError: the accuracy of no network that was watched is more than chance, or not that of most
+            candidates.
     """
     chance = chance_of(store)
     if not chance.tells:
@@ -65,12 +67,13 @@ def require_learnt(records: Records, store: PreparedData) -> None:
         " tells what is wrong; start it under another name, since this record keeps its supernet"
     )
     # Those before the last tell how it learnt.
-    for largest in records.measurements("supernet")[-1:]:
-        accuracy = largest.metrics.get(TOP1, math.nan)
-        if largest.status == "complete" and not chance.left_by(accuracy):
+    for last in records.measurements("supernet")[-1:]:
+        # Of a growing supernet, the largest network learns latest.
+        watched = [score for name, score in last.metrics.items() if name == TOP1 or watched_name(name)]
+        if last.status == "complete" and not any(map(chance.left_by, watched)):
             raise SettingsError(
-                f"the supernet has learnt nothing: its largest network reaches {accuracy:.1%}, chance"
-                f" {chance.level:.1%}",
+                f"the supernet has learnt nothing: of the networks that were watched the best reaches"
+                f" {max(watched, default=math.nan):.1%}, chance {chance.level:.1%}",
                 hint=remedy,
             )
     found = [each.metrics[TOP1] for each in records.measurements("search") if each.status == "complete"]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from proxy_train.clips.batches import Batches
 from proxy_train.data.dataset import Dataset
 from proxy_train.recipe import Recipe
-from proxy_train.store.prepared_data import PreparedData, prepare
+from proxy_train.store.prepared_data import PreparedData
 from proxy_train.supernet.norms import estimate_norms
 from proxy_train.supernet.settings import SupernetSettings
 from proxy_train.supernet.training import SupernetTraining
@@ -22,6 +22,7 @@ from search_space.errors import MovinasError, RecordError, SettingsError
 from search_space.network.model import build
 from search_space.space.space import SearchSpace
 from tests.proxy_train.leaving import in_pieces
+from tests.proxy_train.two_clip_shapes import prepared, two_clip_shapes
 
 RECIPE = Recipe(batch_size=8, learning_rate=0.02)
 SETTINGS = SupernetSettings(epochs=3, alone=0.34, largest_clips=0.34, networks=1)
@@ -50,28 +51,8 @@ class Given:
 
 @pytest.fixture(scope="module")
 def given(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Given:
-    layers = {"kernel": ["1x3x3", "3x3x3"], "expansion": {"ratios": [1, 2]}}
-    space = SearchSpace.from_dict(
-        {
-            "name": "two-sizes",
-            "classes": 16,
-            "options": "stream",
-            "input": {"frames": 4, "size": [12, 16], "fps": 4},
-            "stem": 8,
-            "stages": [
-                {"width": {"base": 8, "multipliers": [1, 2]}, "stride": 2, "depth": [1, 2], **layers},
-                {"width": {"base": 16, "multipliers": [1, 1.5]}, "stride": 2, "depth": [1], **layers},
-            ],
-            "head": 32,
-            "hidden": 32,
-        }
-    )
-    cache = tmp_path_factory.mktemp("prepared")
-    stores = {
-        clip: prepare(tiny_dataset, frames=clip.frames, size=clip.size, fps=clip.fps, cache=cache)
-        for clip in space.clips
-    }
-    return Given(space, stores)
+    space = two_clip_shapes()
+    return Given(space, prepared(tiny_dataset, space, tmp_path_factory.mktemp("prepared")))
 
 
 def weights_of(training: SupernetTraining) -> dict[str, Tensor]:
@@ -136,6 +117,9 @@ def test_without_a_teacher_no_answers_are_learnt() -> None:
     assert again == sandwich
     with pytest.raises(ValueError, match=r"distillation is 0.5: a growing supernet has no teacher"):
         SupernetSettings(distillation=0.5)
+    with pytest.raises(ValueError, match=r"networks is 0: only the smallest network would learn"):
+        SupernetSettings(networks=0)
+    assert SupernetSettings.model_validate({"rule": "sandwich", "networks": 0}).networks == 0
 
 
 def test_in_a_sandwich_only_the_largest_learns_at_first(given: Given) -> None:

@@ -14,7 +14,7 @@ import torch
 from proxy_train.data import moving_digits
 from proxy_train.distributed import Group
 from proxy_train.recipe import Recipe
-from proxy_train.store.prepared_data import PreparedData, prepare
+from proxy_train.store.prepared_data import PreparedData
 from proxy_train.supernet.controller import Controller
 from proxy_train.supernet.settings import SupernetSettings
 from proxy_train.supernet.tunas import CONTROLLER, TunasTraining, right_answers
@@ -22,26 +22,10 @@ from search_space.architecture.architecture import Architecture
 from search_space.architecture.parts import ClipShape
 from search_space.errors import SettingsError
 from search_space.network.heads import Head
-from search_space.space.space import SearchSpace
 from tests.proxy_train.leaving import in_pieces
+from tests.proxy_train.two_clip_shapes import prepared, two_clip_shapes
 
-LAYERS = {"kernel": ["1x3x3", "3x3x3"], "expansion": {"ratios": [1, 2]}}
-SPACE = SearchSpace.from_dict(
-    {
-        "name": "small",
-        "classes": 16,
-        "options": "stream",
-        "input": {"frames": 4, "size": [12, 16], "fps": 4},
-        "stem": 8,
-        "stages": [
-            {"width": {"base": 8, "multipliers": [1, 2]}, "stride": 2, "depth": [1, 2], **LAYERS},
-            {"width": {"base": 16, "multipliers": [1, 1.5]}, "stride": 2, "depth": [1], **LAYERS},
-        ],
-        "head": 32,
-        "hidden": 32,
-        "granularity": "layer",
-    }
-)
+SPACE = two_clip_shapes(granularity="layer")
 TARGET = 0.5 * sum(SPACE.macs_range())
 SETTINGS = SupernetSettings(epochs=4, target=TARGET, controller_rate=0.1)
 
@@ -100,10 +84,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[ClipShape, PreparedDa
     cache, folder = tmp_path_factory.mktemp("prepared"), tmp_path_factory.mktemp("cache") / "digits"
     manifest = moving_digits.write(folder, moving_digits.Preset(train=5, val=1, test=1), seed=0)
     videos = moving_digits.as_dataset(folder, "five", manifest)
-    return {
-        clip: prepare(videos, frames=clip.frames, size=clip.size, fps=clip.fps, cache=cache)
-        for clip in SPACE.clips
-    }
+    return prepared(videos, SPACE, cache)
 
 
 def training(data: Mapping[ClipShape, PreparedData], folder: Path | None = None) -> TunasTraining:

@@ -21,7 +21,7 @@ from proxy_train.data import moving_digits
 from proxy_train.distributed import Group, share_norms
 from proxy_train.fidelity import Fidelity
 from proxy_train.recipe import Recipe, preset_names
-from proxy_train.store.prepared_data import PreparedData, prepare
+from proxy_train.store.prepared_data import PreparedData
 from proxy_train.supernet.settings import SupernetSettings
 from proxy_train.supernet.training import SupernetTraining
 from proxy_train.supernet.tunas import TunasTraining
@@ -39,6 +39,7 @@ from search_space.network.layers import undrawn
 from search_space.network.model import MoViNet, build
 from search_space.space.space import SearchSpace
 from tests.proxy_train.host_reads import HostReads
+from tests.proxy_train.two_clip_shapes import prepared, two_clip_shapes
 
 CLASSES = 10
 QUICK = ("A0-base", "A2-stream")
@@ -186,30 +187,11 @@ def test_an_epoch_reads_its_loss_once(
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> tuple[SearchSpace, dict[ClipShape, PreparedData]]:
     """A small space of two clip shapes, and its data."""
-    layers = {"kernel": ["1x3x3", "3x3x3"], "expansion": {"ratios": [1, 2]}}
-    space = SearchSpace.from_dict(
-        {
-            "name": "small",
-            "classes": 16,
-            "options": "stream",
-            "input": {"frames": 4, "size": [12, 16], "fps": 4},
-            "stem": 8,
-            "stages": [
-                {"width": {"base": 8, "multipliers": [1, 2]}, "stride": 2, "depth": [1, 2], **layers},
-                {"width": {"base": 16, "multipliers": [1, 1.5]}, "stride": 2, "depth": [1], **layers},
-            ],
-            "head": 32,
-            "hidden": 32,
-        }
-    )
+    space = two_clip_shapes()
     folder = tmp_path_factory.mktemp("digits")
     preset = moving_digits.Preset(train=5, val=1, test=1)
     dataset = moving_digits.as_dataset(folder, "few", moving_digits.write(folder, preset, seed=0))
-    stores = {
-        clip: prepare(dataset, frames=clip.frames, size=clip.size, fps=clip.fps, cache=folder / "prepared")
-        for clip in space.clips
-    }
-    return space, stores
+    return space, prepared(dataset, space, folder / "prepared")
 
 
 @pytest.mark.parametrize("rule", ["growing", "sandwich"])

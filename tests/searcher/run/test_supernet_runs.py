@@ -24,6 +24,7 @@ from search_space.supernet.supernet import Supernet
 from searcher.evaluator.run_data import RunData
 from searcher.evaluator.shared_weights import digest_of
 from searcher.evaluator.video_evaluator import VideoEvaluator, video_evaluator
+from searcher.evaluator.watched import watched_metric
 from searcher.plan.job import Job
 from searcher.run.session import Session
 from searcher.settings.reading import load_settings
@@ -228,32 +229,41 @@ def test_the_supernet_is_part_of_what_a_run_is(videos: Path, tmp_path: Path) -> 
         pass
 
 
-def measured(accuracy: float, purpose: Purpose) -> Measurement:
-    """Return a measurement of the smallest network."""
+def measured(accuracy: float, purpose: Purpose, watched: float | None = None) -> Measurement:
+    """Return a measurement of the smallest network, and of one that was watched."""
     small = SPACE.smallest()
     costs = {"macs": 1e5, "parameters": 1e4, "state_bytes": 1e3, "activation_bytes": 1e3}
     metrics = {"top1": accuracy, "top5": accuracy, "loss": 1.0, **costs}
+    metrics |= {} if watched is None else {watched_metric("smallest"): watched}
     return Measurement(small.digest, small.text, Fidelity(2, 8, 16), 0, purpose, "complete", metrics)
 
 
 @pytest.mark.parametrize(
-    ("largest", "candidates", "said"),
+    ("largest", "smallest", "candidates", "said"),
     [
-        (0.25, [], r"learnt nothing: its largest network reaches 25\.0%, chance 25\.0%"),
-        (0.9, [0.9, 0.25, 0.25], r"of 3 candidates only 1 do better in the supernet than chance"),
-        (0.9, [0.9, 0.8, 0.25], ""),
-        (0.9, [], ""),
+        (
+            0.25,
+            None,
+            [],
+            r"learnt nothing: .* the best reaches 25\.0%, chance",
+        ),
+        (0.1, 0.25, [], r"learnt nothing: .* the best reaches 25\.0%, chance"),
+        (0.9, 0.2, [0.9, 0.25, 0.25], r"of 3 candidates only 1 do better in the supernet than chance"),
+        (0.9, None, [0.9, 0.8, 0.25], ""),
+        (0.9, 0.25, [], ""),
+        (0.25, 0.9, [], ""),
     ],
 )
 def test_a_run_goes_on_only_with_weights_that_have_learnt(
-    largest: float, candidates: list[float], said: str, tmp_path: Path
+    largest: float, smallest: float | None, candidates: list[float], said: str, tmp_path: Path
 ) -> None:
     write_motions(tmp_path / "videos", train=2, val=16)
     with session_on(settings_of(tmp_path / "videos", tmp_path)) as (session, data):
         found: list[tuple[Purpose, float]] = [("supernet", largest)]
         found += [("search", accuracy) for accuracy in candidates]
         for seed, (purpose, accuracy) in enumerate(found):
-            session.records.append(replace(measured(accuracy, purpose), seed=seed))
+            watched = smallest if purpose == "supernet" else None
+            session.records.append(replace(measured(accuracy, purpose, watched), seed=seed))
         if said:
             with pytest.raises(SettingsError, match=said):
                 require_learnt(session.records, data.largest_store)
@@ -282,6 +292,8 @@ def test_tunas_proposes_what_its_controller_has_learnt(videos: Path, tmp_path: P
         written = json.loads((job.folder / CONTROLLER).read_text())
         candidates = session.records.candidates()
         assert candidates[0].architecture == written["architecture"]
+        curves = learning_curves(session.records.measurements()).front
+        assert [curve.name for curve in curves] == ["smallest", "middle", "largest", "most probable"]
         assert len({each.digest for each in candidates}) == 4
         policy = read_policy(job, session.space)
         assert policy == written["policy"] and any(max(row) - min(row) > 1e-3 for row in policy)
