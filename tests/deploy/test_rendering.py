@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import kubernetes_validate as validate
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -91,7 +92,6 @@ def test_a_claim_that_exists_is_not_made_and_shared_caches_are_not_mounted_twice
 
 def test_what_kubernetes_itself_says_of_the_parts(tmp_path: Path) -> None:
     """Its published schemas; that of a RayJob comes with KubeRay only."""
-    validate: Any = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate")
     config, claim, job = documents(tmp_path)
     cluster = job["spec"]["rayClusterSpec"]
     templates = [job["spec"]["submitterPodTemplate"], cluster["headGroupSpec"]["template"]]
