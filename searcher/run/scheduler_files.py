@@ -19,6 +19,7 @@ from searcher.run import kuberay, ray_up, slurm
 from searcher.run.launch import check_portable
 from searcher.run.launched import Launched
 from searcher.settings.reading import load_settings, settings_text
+from searcher.settings.settings import Settings
 
 MARK = "# Written by movinas launch --render"
 """How the second line of every rendered file begins, or its first."""
@@ -30,7 +31,7 @@ class Scheduler:
 
     Args:
         name: name of the tool, for people.
-        file: end of the file's name.
+        file: end of the file's name, after the run's.
         render: function that returns the file's text.
         start: command that takes the file.
     """
@@ -69,7 +70,7 @@ def render(settings: str, scheduler: str) -> str:
             f"cluster is missing, from which the file of {tool.name} is made",
             hint="say nodes, cpus, gpus, memory_gib and image there",
         )
-    launched = Launched(loaded, loaded.cluster, _shipped(settings), tool.name)
+    launched = Launched(loaded, loaded.cluster, _shipped(settings, loaded), tool.name)
     launched.check_trainings()
     head, _, rest = tool.render(launched).partition("\n")
     mark = f"{MARK} {scheduler} {Path(settings).name}; change that file, and write this one again."
@@ -85,12 +86,12 @@ def is_rendered(path: Path) -> bool:
         return False
 
 
-def _shipped(settings: str) -> str:
+def _shipped(settings: str, loaded: Settings) -> str:
     """Return the settings as the cluster gets them: without the cluster, with what other files say."""
     text, source = settings_text(settings)
     data: dict[str, Any] = read_yaml(text, source).data
     data.pop("cluster", None)
-    resolved = yaml.safe_load(load_settings(settings).to_yaml())
+    resolved = yaml.safe_load(loaded.to_yaml())
     for key in ("space", "recipe"):
         named = data.get(key)
         if isinstance(named, str) and (Path(named).suffix or Path(named).exists()):

@@ -43,8 +43,7 @@ def render(launched: Launched) -> str:
         "CPUS": str(launched.need("cpus")),
         "GPUS": str(launched.need("gpus")),
         "RUN": shlex.quote(str(launched.settings.run_dir)),
-        "WITHOUT": "".join(f"env -u {name} " for name in on_the_head[:1])
-        + "".join(f"-u {name} " for name in on_the_head[1:]),
+        "WITHOUT": "".join(["env ", *(f"-u {name} " for name in on_the_head)]) if on_the_head else "",
     }
     return re.sub(r"@([A-Z]+)@", lambda match: values[match[1]], _TEMPLATE.read_text(encoding="utf-8"))
 
