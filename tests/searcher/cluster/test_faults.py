@@ -146,7 +146,6 @@ def kill_and_finish(folder: Path, cluster: Any, kills: int) -> Driver:
     return driver
 
 
-@pytest.mark.slow
 def test_a_run_that_waits_says_for_what_and_can_be_stopped(tmp_path: Path, cluster: Any) -> None:
     driver = Driver(tmp_path, 0.0, address=cluster.address, gpus_per_trial=1)
     with nodes(cluster, 1), driver:
