@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from searcher.cluster.background_push import BackgroundPush
 from searcher.cluster.checkpoint_mirror import Mirror, StoreError
 from searcher.cluster.worker import TrialWorker
 from tests.searcher.invented import invented
+from tests.searcher.processes import until
 from tests.searcher.searching import search
 
 
@@ -47,13 +47,6 @@ def pushing(mirror: Mirror, folder: Path, patience: float = 0.0) -> Iterator[Bac
 def stored(folder: Path) -> str:
     path = folder / "store" / "job" / "state"
     return path.read_text() if path.exists() else ""
-
-
-def until(condition: object) -> None:
-    """Wait for what another thread does; the test's own limit ends it."""
-    assert callable(condition)
-    while not condition():
-        time.sleep(0.01)
 
 
 def test_only_what_is_measured_waits_for_its_copy(tmp_path: Path) -> None:
