@@ -319,7 +319,9 @@ class PlanScheduler(TrialScheduler):  # type: ignore[misc]
         return next(iter(waiting), None)
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        """Do nothing."""
+        """Name the trial's folder, without which Ray cannot list a trial that never started."""
+        del tune_controller
+        trial.init_local_path()
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """Do nothing."""

@@ -15,7 +15,9 @@ import pytest
 
 from search_space.architecture.architecture import Architecture
 from search_space.errors import SettingsError
+from searcher.cluster.ray_adapters import Bridge
 from searcher.plan.events import Event, PhaseProgress
+from searcher.plan.job import Job
 from searcher.record.records import Records
 from searcher.run.session import Session
 from tests.searcher.conftest import ROOT
@@ -128,6 +130,28 @@ def test_one_worker_tells_the_story_of_the_plan_and_a_finished_run_costs_nothing
         ),
     ):
         session.confirm()
+
+
+def test_a_search_ends_in_order_while_a_training_waits_for_a_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM between a proposal and the start of its training, for which Ray has no folder by then."""
+    propose, proposals = Bridge.next, []
+
+    def proposed(bridge: Bridge, trial_id: str) -> Job | None:
+        job = propose(bridge, trial_id)
+        if job is not None:
+            proposals.append(job)
+            if len(proposals) == 3:
+                signal.raise_signal(signal.SIGTERM)
+        return job
+
+    monkeypatch.setattr(Bridge, "next", proposed)
+    settings = tiny_settings(tmp_path, trials=8)
+    with Session.open(settings, invented(), classes=16) as session, pytest.raises(KeyboardInterrupt):
+        session.search()
+    kept = {each.digest for each in Records.reading(tmp_path / "tiny").measurements()}
+    assert kept <= {job.architecture.digest for job in proposals[:2]}
 
 
 @pytest.mark.slow
