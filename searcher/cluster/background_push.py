@@ -16,7 +16,7 @@ from pathlib import Path
 from searcher.cluster.checkpoint_mirror import Mirror
 
 _LOG = logging.getLogger(__name__)
-_LOOK_SECONDS, _PAUSE_SECONDS = 0.5, 2.0
+_LOOK_SECONDS, _PAUSE_SECONDS = 0.1, 2.0
 _WEIGHTS = "*.safetensors"
 
 

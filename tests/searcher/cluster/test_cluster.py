@@ -12,10 +12,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from ray.tune.execution import class_cache
 
 from search_space.architecture.architecture import Architecture
 from search_space.errors import SettingsError
+from searcher.cluster.cluster import _keep_keys_back
 from searcher.cluster.ray_adapters import Bridge
+from searcher.cluster.worker import TrialWorker
 from searcher.plan.events import Event, PhaseProgress
 from searcher.plan.job import Job
 from searcher.record.records import Records
@@ -152,6 +155,19 @@ def test_a_search_ends_in_order_while_a_training_waits_for_a_worker(
         session.search()
     kept = {each.digest for each in Records.reading(tmp_path / "tiny").measurements()}
     assert kept <= {job.architecture.digest for job in proposals[:2]}
+
+
+def test_keys_of_a_store_stay_out_of_command_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray writes the variables that it hands to an actor into the command line that starts it."""
+    monkeypatch.setattr(class_cache, "ENV_VARS_TO_PROPAGATE", class_cache.ENV_VARS_TO_PROPAGATE)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "key-of-the-store")
+
+    def handed() -> str:
+        return str(class_cache._ActorClassCache().get(TrialWorker)._default_options)
+
+    assert "key-of-the-store" in handed()
+    _keep_keys_back()
+    assert "key-of-the-store" not in handed() and "env_vars" in handed()
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 import pytest
 from optuna.trial import TrialState
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, text
 
 from search_space.errors import RecordError, SettingsError
 from searcher.record import database_lock
@@ -135,6 +135,12 @@ def test_a_lost_driver_s_lock_is_waited_for_until_the_server_notices(
             assert lock._connection is not None
 
 
+def _value_rows(storage: optuna.storages.RDBStorage, trial: optuna.trial.FrozenTrial) -> list[Any]:
+    rows = "SELECT objective, value, value_type FROM trial_values WHERE trial_id = :trial ORDER BY objective"
+    with storage.engine.connect() as connection:
+        return list(connection.execute(text(rows), {"trial": trial._trial_id}).mappings())
+
+
 def test_each_write_of_a_search_is_one_round_trip_and_what_optuna_writes(tmp_path: Path, server: str) -> None:
     with Records.writing(tmp_path / "run", IDENTITY, server) as records:
         assert isinstance(records.storage, optuna.storages.RDBStorage)
@@ -158,6 +164,7 @@ def test_each_write_of_a_search_is_one_round_trip_and_what_optuna_writes(tmp_pat
             (ours,) = plain.get_all_trials(study_id)
             theirs = plain.get_trial(plain.create_new_trial(study_id, ours))
             assert theirs.number == 1
+            assert _value_rows(plain, ours) == _value_rows(plain, theirs)
             theirs.number, theirs._trial_id = ours.number, ours._trial_id
             assert theirs == ours
         records.close(0, "complete")
