@@ -11,9 +11,11 @@ from __future__ import annotations
 import errno
 import logging
 import shutil
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from pyarrow.fs import AwsStandardS3RetryStrategy, FileSelector, FileSystem, FileType, S3FileSystem
@@ -24,6 +26,8 @@ _LOG = logging.getLogger(__name__)
 _CHUNK = 1 << 20
 _ATTEMPTS = 3
 _PAUSE_SECONDS, _RETRY_SECONDS = 30.0, 2.0
+_WITHOUT_FOLDERS = frozenset({"s3", "gcs"})
+"""Kinds of stores in which a file needs no folder, and making one takes three requests."""
 
 
 class StoreError(OSError):
@@ -144,10 +148,8 @@ class Mirror:
         Raises:
             StoreError: the store cannot be used.
         """
-        base = f"{self._base}/{name}"
-        with self._named():
-            if self._files.get_file_info(base).type == FileType.Directory:
-                self._files.delete_dir(base)
+        with self._named(), suppress(FileNotFoundError):
+            self._files.delete_dir(f"{self._base}/{name}")
 
     @contextmanager
     def _named(self) -> Iterator[None]:
@@ -163,7 +165,8 @@ class Mirror:
         """Write a file that is visible only when it is whole, which object stores ensure by themselves."""
         is_local = self._files.type_name == "local"
         written = f"{target}.part" if is_local else target
-        self._files.create_dir(target.rpartition("/")[0], recursive=True)
+        if self._files.type_name not in _WITHOUT_FOLDERS:
+            self._files.create_dir(target.rpartition("/")[0], recursive=True)
         with path.open("rb") as source, self._files.open_output_stream(written) as file:
             while block := source.read(_CHUNK):
                 file.write(block)
@@ -172,7 +175,9 @@ class Mirror:
 
 
 class Removals:
-    """Folders of a store that nobody needs; while it cannot be reached, they are removed later.
+    """Folders of a store that nobody needs, removed in a thread: nobody waits for the store meanwhile.
+
+    While it cannot be used, they are removed later.
 
     Args:
         mirror: store that holds them; None if there is no store, and nothing to do.
@@ -181,36 +186,62 @@ class Removals:
     def __init__(self, mirror: Mirror | None) -> None:
         self._mirror = mirror
         self._names: list[str] = []
-        self._not_before = 0.0
+        self._changed = threading.Condition()
+        self._finishing = False
+        self._thread: threading.Thread | None = None
 
     def add(self, name: str) -> None:
-        """Remove a folder and those that could not be removed before, unless the store failed just now."""
+        """Have a folder removed."""
         if self._mirror is None:
             return
-        self._names.append(name)
-        if time.monotonic() >= self._not_before:
-            self.finish()
+        with self._changed:
+            self._names.append(name)
+            self._changed.notify_all()
+            if self._thread is None:
+                work = partial(self._run, self._mirror)
+                self._thread = threading.Thread(target=work, name="removals", daemon=True)
+                self._thread.start()
 
     def finish(self) -> None:
-        """Try to remove all that is left; what cannot be removed stays in the store."""
-        while self._names and self._mirror is not None:
+        """Remove all that is left; what cannot be removed at once stays in the store."""
+        with self._changed:
+            self._finishing = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self, mirror: Mirror) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._names or self._finishing)
+                if not self._names:
+                    return
+                name, finishing = self._names[0], self._finishing
             try:
-                self._mirror.drop(self._names[0])
+                mirror.drop(name)
             except StoreError as error:
-                _LOG.warning("%d trainings' checkpoints cannot be removed now: %s", len(self._names), error)
-                self._not_before = time.monotonic() + _PAUSE_SECONDS
-                return
-            del self._names[0]
+                with self._changed:
+                    _LOG.warning(
+                        "%d trainings' checkpoints cannot be removed now: %s", len(self._names), error
+                    )
+                    if finishing:
+                        return
+                    self._changed.wait_for(lambda: self._finishing, timeout=_PAUSE_SECONDS)
+                continue
+            with self._changed:
+                del self._names[0]
 
 
 def _impatient(files: FileSystem) -> FileSystem:
     """Return a file system that gives up a store in about ten seconds, where it can be told to.
 
-    Otherwise pyarrow tries for 100 seconds without a word, and nobody is told what a training waits for.
+    Otherwise pyarrow tries for 100 seconds without a word, and nobody is told what a training waits for. It
+    would also write a small file by three requests, where one does.
     """
     if not isinstance(files, S3FileSystem):
         return files
     _, (options,) = files.__reduce__()
+    options["allow_delayed_open"] = True
     return S3FileSystem(**options, retry_strategy=AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS))
 
 

@@ -145,19 +145,31 @@ def test_a_training_does_not_wait_for_ever(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_removed_is_removed_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint_mirror, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint_mirror, "_PAUSE_SECONDS", 0.05)
     mirror = Mirror(f"file://{tmp_path}/store")
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "state").write_text("1")
-    for name in ("a", "b"):
-        mirror.push(tmp_path / "own", name)
-    removals, drop = Removals(mirror), mirror.drop
+    for name in ("a", "b", "c"):
+        Mirror(f"file://{tmp_path}/store").push(tmp_path / "own", name)
+    removals, drop, away = Removals(mirror), mirror.drop, threading.Event()
+    away.set()
+    tried = threading.Event()
 
     def fails(name: str) -> None:
-        raise StoreError("away")
+        tried.set()
+        if away.is_set():
+            raise StoreError("away")
+        drop(name)
 
     monkeypatch.setattr(mirror, "drop", fails)
     removals.add("a")
-    monkeypatch.setattr(mirror, "drop", drop)
+    removals.add("never there")
+    assert tried.wait(60)
+    assert list((tmp_path / "store").iterdir())
+    away.clear()
     removals.add("b")
-    assert not list((tmp_path / "store").iterdir())
+    until(lambda: [path.name for path in (tmp_path / "store").iterdir()] == ["c"])
+    away.set()
+    removals.add("c")
+    removals.finish()
+    assert (tmp_path / "store" / "c" / "state").is_file()

@@ -14,6 +14,7 @@ from searcher.cluster.worker import TrialWorker
 from searcher.run.session import Session
 from searcher.settings.checks import check_settings
 from tests.searcher.invented import invented
+from tests.searcher.object_store import store
 from tests.searcher.searching import search
 from tests.searcher.tiny_driver import tiny_settings
 
@@ -37,6 +38,39 @@ def test_a_folder_comes_back_as_it_was_pushed(tmp_path: Path) -> None:
     mirror.drop("never there")
     mirror.pull("job", other)
     assert not list(other.iterdir())
+
+
+def test_a_small_file_takes_an_object_store_one_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Making its folders and announcing its parts would take five more, each the time of a round trip."""
+    log, here = tmp_path / "log", tmp_path / "here"
+    here.mkdir()
+    for name, value in {
+        "ACCESS_KEY_ID": "someone",
+        "SECRET_ACCESS_KEY": "key",
+        "REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    with store(log) as address:
+        host = address.removeprefix("http://")
+        mirror = Mirror(f"s3://bucket/run?scheme=http&endpoint_override={host}")
+        mirror.check()
+        before = len(log.read_text().splitlines())
+        (here / "state").write_text("1")
+        mirror.push(here, "job")
+        told = log.read_text().splitlines()[before:]
+        (here / "before").mkdir()
+        (here / "before" / "weights").write_bytes(b"\x00" * 12_000_000)
+        mirror.push(here, "job")
+        mirror.pull("job", tmp_path / "other")
+        mirror.drop("job")
+        mirror.drop("job")
+        mirror.pull("job", tmp_path / "empty")
+    assert [line.split('"')[1].split()[:2] for line in told] == [["PUT", "/bucket/run/job/state"]]
+    other = tmp_path / "other"
+    assert (other / "state").read_text() == "1" and (other / "before/weights").stat().st_size == 12_000_000
+    assert not list((tmp_path / "empty").iterdir())
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from importlib.util import find_spec
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +22,9 @@ import yaml
 
 from searcher.testing.domains import TINY_SPACE
 from tests.searcher.conftest import ROOT
+from tests.searcher.object_store import store
 from tests.searcher.postgresql import running
-from tests.searcher.processes import until
-from tests.searcher.ray_nodes import free_port, head, worker
+from tests.searcher.ray_nodes import head, worker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -53,31 +50,6 @@ def certificates(folder: Path) -> dict[str, str]:
     )  # fmt: skip
     files = {"RAY_TLS_SERVER_CERT": own, "RAY_TLS_SERVER_KEY": key, "RAY_TLS_CA_CERT": own}
     return {"RAY_USE_TLS": "1"} | {name: str(path) for name, path in files.items()}
-
-
-@contextmanager
-def store() -> Iterator[str]:
-    """An object store that answers S3's interface; yields its address."""
-    if find_spec("moto") is None or find_spec("flask_cors") is None:
-        pytest.skip("there is no object store (pip install moto flask flask-cors)")
-    port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, **quiet) as server:
-        try:
-            address = f"http://127.0.0.1:{port}"
-            until(lambda: _made_bucket(address))
-            yield address
-        finally:
-            server.kill()
-
-
-def _made_bucket(address: str) -> bool:
-    try:
-        urllib.request.urlopen(urllib.request.Request(f"{address}/bucket", method="PUT")).read()
-    except OSError:
-        return False
-    return True
 
 
 class Watch:
