@@ -84,6 +84,7 @@ class Switch:
             f"ip link add br0 type bridge && ip address add {NETWORK}.254/24 dev br0 && ip link set br0 up"
         )
         self._process, self.pid = _bring_up("switch", script, ["--net", "--pid"])
+        self.hosts: list[Host] = []
         self.ip("link", "set", "lo", "up")
 
     def ip(self, *words: str) -> None:
@@ -108,7 +109,9 @@ class Switch:
         return process
 
     def close(self) -> None:
-        """Ends it, and all links with it."""
+        """Ends it and all links with it, and switches off all hosts, which would start Ray for ever."""
+        for host in self.hosts:
+            host.kill()
         self._process.kill()
         self._process.wait()
 
@@ -130,6 +133,7 @@ class Host:
         self._relay: subprocess.Popen[str] | None = None
         self._process: subprocess.Popen[str] | None = None
         self.pid = 0
+        switch.hosts.append(self)
         self.on()
 
     @property
@@ -186,12 +190,16 @@ class Host:
     def off(self) -> None:
         """Switches it off as a power cut does: its processes are gone, and its connections are not closed."""
         self.unplug()
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
+        self.kill()
         # The kernel takes the other end of a cable away some time after its network.
         with suppress(AssertionError):
             self.switch.ip("link", "delete", self.link)
+
+    def kill(self) -> None:
+        """Ends all of its processes; its disk and its cable stay."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
     def move(self, number: int) -> None:
         """Gives it another address, as a machine gets one that comes back."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.searcher.network.services import Driver, site
-from tests.searcher.processes import until
+from tests.searcher.processes import alive, until
 
 pytestmark = pytest.mark.long
 
@@ -26,3 +26,7 @@ def test_a_search_over_hosts_that_share_nothing_outlives_a_lost_worker_and_a_los
             each.digest for each in records.candidates()
         }
         assert not any("checkpoints" in str(path) for path in (hosts.head.disk / "runs").rglob("*"))
+        switched_on = [hosts.database, hosts.store, *hosts.hosts]
+        running = [pid for host in switched_on for pid in host.processes()]
+        assert len(running) > len(switched_on)
+    until(lambda: not any(alive(pid) for pid in running))
