@@ -178,7 +178,7 @@ def make_family(
         finished = finish_members(written, example, workers=workers, progress=progress)
     video = data.readable.items[data.final_split][0].path
     seconds = None if started is None else time.monotonic() - started
-    write_run(session.run_dir, finished, video=video, seconds=seconds)
+    write_run(session.run_dir, finished, video=video, seconds=seconds, storage=session.settings.storage)
     watcher.say(family_table(family, finished, session.score))
     watcher.say(where_to_look(session.run_dir, next_commands(session.run_dir, family, video)))
     return family

@@ -81,17 +81,18 @@ def is_page(path: Path) -> bool:
     return b'<meta name="generator" content="movinas report">' in head or b"\n:root { --font: " in head
 
 
-def read_run(folder: Path, video: Path | None = None) -> Run:
+def read_run(folder: Path, video: Path | None = None, storage: str | None = None) -> Run:
     """Read all that the report shows of a run, as far as its folder has it.
 
     Args:
         folder: folder of the run.
         video: a video of the run's data, for the commands to type next.
+        storage: address of the record's database with the password; see ``Records.reading``.
 
     Raises:
         RecordError: there is no run in the folder, or its record cannot be read.
     """
-    records = Records.reading(folder)
+    records = Records.reading(folder, storage)
     path = folder / "family.json"
     family = Family.read(path) if path.is_file() else None
     classes = _class_map(folder, family)

@@ -36,6 +36,7 @@ def write_run(
     *,
     video: Path | None = None,
     seconds: float | None = None,
+    storage: str | None = None,
 ) -> None:
     """Write the tables, the plots and the page of a run whose family is finished.
 
@@ -44,8 +45,9 @@ def write_run(
         outcomes: outcomes of the family's members by name.
         video: a video of the run's data, for the commands to type next.
         seconds: wall time of the run.
+        storage: address of the record's database with the password; see ``Records.reading``.
     """
-    run = replace(read_run(run_dir, video), outcomes=outcomes, seconds=seconds)
+    run = replace(read_run(run_dir, video, storage), outcomes=outcomes, seconds=seconds)
     write_tables(run.measurements, run_dir, run.origins)
     write_confirmed(run.confirmed(), run_dir)
     view = frontier_view(run.measurements, run.family, run.trained, references=run.references)

@@ -75,7 +75,7 @@ def resolved(settings: Settings) -> Settings:
     if not settings.open_keys:
         return settings
     try:
-        records = Records.reading(settings.run_dir.absolute())
+        records = Records.reading(settings.run_dir.absolute(), settings.storage)
     except RecordError:
         # A run that has not started yet; one that is damaged is refused where it is opened for writing.
         return settings

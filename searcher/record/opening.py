@@ -88,23 +88,29 @@ def open_for_writing(
         yield OpenedRecord(opened, database.study, Retrying(database.study, retry_seconds, guard=lock.ensure))
 
 
-def open_for_reading(run_dir: Path) -> OpenedRecord:
+def open_for_reading(run_dir: Path, storage: str | None = None) -> OpenedRecord:
     """Open the record of the run in ``run_dir`` to look at it, while a driver may be writing.
+
+    Args:
+        run_dir: folder of the run.
+        storage: address of its database with the password, which the folder does not have.
 
     Raises:
         RecordError: there is none, or it cannot be read.
     """
     database = Database.of(run_dir)
     if database is not None:
-        return OpenedRecord(open_database(database.url), database.study, Retrying(database.study))
+        is_its = storage is not None and without_password(storage) == database.url
+        url = storage if storage is not None and is_its else database.url
+        return OpenedRecord(open_database(url), database.study, Retrying(database.study))
     path = run_dir / FILE
     if not path.is_file():
         raise RecordError(f"{run_dir} holds no run: there is no {FILE}", hint="give the folder of a run")
-    storage = open_journal(path)
-    name = _stored_name(storage)
+    journal = open_journal(path)
+    name = _stored_name(journal)
     if name is None:
         raise RecordError(f"{path} holds no run yet", hint="wait until its search has started")
-    return OpenedRecord(storage, name, Retrying(name), FolderChannel(run_dir))
+    return OpenedRecord(journal, name, Retrying(name), FolderChannel(run_dir))
 
 
 def open_by_name(storage: str, name: str) -> OpenedRecord:

@@ -2,10 +2,9 @@
 
 A run's record is two Optuna studies in a journal file or a database, which any Optuna tool can read. In
 ``<run>`` a trial is a candidate of the search: its parameters are the genotype, its values the objectives,
-its constraints the soft ones. In ``<run>/measurements`` a trial is one measurement, written at once when it
-is over, so that it is either whole or not there; their order is the order of completion. The measurements
-are the truth: on opening, candidates are brought in line with them. Proposals and decisions note the number
-of measurements at the time, so that a run can be reproduced.
+its constraints the soft ones. In ``<run>/measurements`` a trial is one measurement, written at once, whole or
+not at all, in the order of completion. The measurements are the truth: on opening, candidates are brought in
+line with them. Proposals and decisions note the number of measurements then, to reproduce a run.
 """
 
 from __future__ import annotations
@@ -84,8 +83,8 @@ class Records:
             self._check_identity(identity)
             if writable:
                 self.settle(identity)
-        study_id, guard = self._studies[self.name], opened.retrying.guard
-        self.channel = opened.channel or StudyChannel(self.storage, study_id, guard)
+        study = StudyChannel(self.storage, self._studies[self.name], opened.retrying.guard)
+        self.channel = opened.channel or study
         self.objectives = Objectives.of(self.identity)
         self._measurements: list[Measurement] = []
         self._candidates: list[Candidate] = []
@@ -120,13 +119,17 @@ class Records:
             yield cls(opened, writable=True, identity=identity)
 
     @classmethod
-    def reading(cls, run_dir: Path) -> Records:
+    def reading(cls, run_dir: Path, storage: str | None = None) -> Records:
         """Open the record of the run in ``run_dir`` to look at it, while a driver may be writing.
+
+        Args:
+            run_dir: folder of the run.
+            storage: address of its database with a password that is not in PGPASSWORD or ~/.pgpass.
 
         Raises:
             RecordError: there is none, or it cannot be read.
         """
-        return cls(open_for_reading(run_dir), writable=False)
+        return cls(open_for_reading(run_dir, storage), writable=False)
 
     @classmethod
     def reading_from(cls, storage: str, name: str) -> Records:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 import movinas
+from results.report.run_files import write_run
+from search_space.errors import RecordError
 from searcher.cluster.heartbeat import Heartbeat
 from searcher.cluster.nodes import Node, alive, fitting, missing
 from searcher.plan.events import EpochTrained, Event, Lost, Measured, PhaseProgress, Started
@@ -202,6 +204,12 @@ def test_a_password_is_in_no_file_and_in_no_message(
         Heartbeat(records.channel).beat(progress())
         log.log(Lost("search", "0123", 0, f"a message with {PASSWORD}", f"and {url}"))
     (settings.run_dir / "settings.yaml").write_text(settings.to_yaml())
+    if inside:
+        # As the driver does at the end of a run, which knows the address of its settings.
+        write_run(settings.run_dir, {}, storage=url)
+        assert (settings.run_dir / "report.html").is_file()
+        with pytest.raises(RecordError, match="cannot be used"):
+            Records.reading(settings.run_dir)
     dump = guarded.dump(PASSWORD)
     assert settings.name in dump and PASSWORD not in dump
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
