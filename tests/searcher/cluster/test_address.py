@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from search_space.errors import SettingsError
+from searcher.cluster import address as address_module
 from searcher.cluster.address import ClusterError, resolve
 from searcher.settings.checks import check_settings
 from searcher.settings.settings import SearchSettings
 from tests.searcher.tiny_driver import tiny_settings
+
+
+@pytest.fixture(autouse=True)
+def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers that say nothing need not be waited for."""
+    monkeypatch.setattr(address_module, "_HELLO_SECONDS", 0.5)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +49,60 @@ def test_a_port_where_nobody_listens_is_refused_at_once(tmp_path: Path) -> None:
         resolve(address)
     with pytest.raises(ClusterError, match="no cluster can be reached"):
         check_settings(tiny_settings(tmp_path), address=address)
+
+
+@contextmanager
+def answering(greet: Callable[[socket.socket], object]) -> Iterator[str]:
+    """A server that does so with each connection; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection, suppress(OSError):
+                        greet(connection)
+                        # Until the other side has enough.
+                        connection.recv(1)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def test_a_cluster_and_a_driver_of_which_one_encrypts_do_not_wait_for_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, own = tmp_path / "key", tmp_path / "certificate"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-keyout", key,
+         "-out", own],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own, key)
+    # As Ray's own, it asks for a certificate, which this process has not.
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(own)
+
+    def encrypted(connection: socket.socket) -> None:
+        context.wrap_socket(connection, server_side=True)
+
+    def plain(connection: socket.socket) -> None:
+        # The first frame of HTTP/2, with the server's settings.
+        connection.sendall(bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+
+    for greet, use in ((encrypted, "1"), (plain, "0")):
+        with answering(greet) as address:
+            monkeypatch.setenv("RAY_USE_TLS", use)
+            assert resolve(address) == address
+            monkeypatch.setenv("RAY_USE_TLS", str(1 - int(use)))
+            with pytest.raises(ClusterError, match=r"encrypt.*RAY_USE_TLS is .*RAY_TLS_SERVER_CERT"):
+                resolve(address)
 
 
 def test_auto_is_what_a_job_says_or_what_was_started_here(

@@ -147,8 +147,14 @@ def test_a_driver_with_another_token_with_none_or_without_tls_does_not_join(tmp_
     session, tls = Path(tempfile.mkdtemp(prefix="mvs-", dir="/tmp")), certificates(tmp_path)
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": SECRETS["RAY_AUTH_TOKEN"]}
     search = settings_of(tmp_path)
+    other = {"RAY_AUTH_TOKEN": "f" * 64}
+    refused = "cannot be joined"
     with head(session, tls | token) as address:
-        for wrong in (tls | token | {"RAY_AUTH_TOKEN": "f" * 64}, tls | {"RAY_AUTH_MODE": "disabled"}, token):
+        for wrong, told in (
+            (tls | token | other, refused),
+            (tls | {"RAY_AUTH_MODE": "disabled"}, refused),
+            (token, "encrypts what it says, and RAY_USE_TLS is not 1 here"),
+        ):
             env = {**os.environ, **wrong}
             with subprocess.Popen(
                 [sys.executable, "-m", "movinas", "search", search, "--address", address], cwd=ROOT, env=env,
@@ -159,4 +165,4 @@ def test_a_driver_with_another_token_with_none_or_without_tls_does_not_join(tmp_
                 except subprocess.TimeoutExpired:
                     os.killpg(driver.pid, signal.SIGKILL)
                     raise
-            assert driver.returncode not in (0, None) and "cannot be joined" in errors, errors[-2000:]
+            assert driver.returncode not in (0, None) and told in errors, errors[-2000:]
