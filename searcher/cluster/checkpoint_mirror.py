@@ -29,6 +29,8 @@ _PAUSE_SECONDS, _RETRY_SECONDS = 30.0, 2.0
 _WITHOUT_FOLDERS = frozenset({"s3", "gcs"})
 """Kinds of stores in which a file needs no folder, and making one takes three requests."""
 
+_DELAYED = "allow_delayed_open"
+
 
 class StoreError(OSError):
     """The error that an object store cannot be used, which may pass."""
@@ -241,7 +243,8 @@ def _impatient(files: FileSystem) -> FileSystem:
     if not isinstance(files, S3FileSystem):
         return files
     _, (options,) = files.__reduce__()
-    options["allow_delayed_open"] = True
+    if _DELAYED in options:  # pyarrow 19 does not know it
+        options[_DELAYED] = True
     return S3FileSystem(**options, retry_strategy=AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS))
 
 
