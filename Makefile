@@ -1,9 +1,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Three processes for two cores, since tests of clusters mostly wait; each test file in one of them, in the order
-# that tests/conftest.py gives; every test uses one thread.
-PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
+# Two processes, each test file in one of them, in the order that tests/conftest.py gives; every test uses one
+# thread.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: quickstart test test-all test-gpu test-oldest test-newest docs clean
 

@@ -24,8 +24,6 @@ _, how, folder = sys.argv
 class TwoOnly(FIFOScheduler):
     """Ends every trial after the second before its start."""
 
-    begun = 0
-
     def on_trial_add(self, tune_controller, trial):
         super().on_trial_add(tune_controller, trial)
         if how == "named":

@@ -3,7 +3,6 @@ that can be handed from one process to another."""
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 from collections.abc import Generator
@@ -34,12 +33,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if on_gpu and not torch.cuda.is_available():
         for item in on_gpu:
             item.add_marker(pytest.mark.skip(reason="PyTorch finds no CUDA device here"))
-
-
-def pytest_collection_finish() -> None:
-    """Have the garbage collector look at what tests make, and not at the thousands of tests each time."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

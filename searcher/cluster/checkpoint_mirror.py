@@ -30,6 +30,7 @@ _WITHOUT_FOLDERS = frozenset({"s3", "gcs"})
 """Kinds of stores in which a file needs no folder, and making one takes three requests."""
 
 _DELAYED = "allow_delayed_open"
+"""Option of pyarrow, younger than version 19, by which a small file is one request."""
 
 
 class StoreError(OSError):
@@ -221,11 +222,10 @@ class Removals:
                 name, finishing = self._names[0], self._finishing
             try:
                 mirror.drop(name)
-            except StoreError as error:
+            except OSError as error:
                 with self._changed:
-                    _LOG.warning(
-                        "%d trainings' checkpoints cannot be removed now: %s", len(self._names), error
-                    )
+                    count = len(self._names)
+                    _LOG.warning("%d trainings' checkpoints cannot be removed now: %s", count, error)
                     if finishing:
                         return
                     self._changed.wait_for(lambda: self._finishing, timeout=_PAUSE_SECONDS)
@@ -243,7 +243,7 @@ def _impatient(files: FileSystem) -> FileSystem:
     if not isinstance(files, S3FileSystem):
         return files
     _, (options,) = files.__reduce__()
-    if _DELAYED in options:  # pyarrow 19 does not know it
+    if _DELAYED in options:
         options[_DELAYED] = True
     return S3FileSystem(**options, retry_strategy=AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS))
 

@@ -100,8 +100,7 @@ def open_for_reading(run_dir: Path, storage: str | None = None) -> OpenedRecord:
     """
     database = Database.of(run_dir)
     if database is not None:
-        is_its = storage is not None and without_password(storage) == database.url
-        url = storage if storage is not None and is_its else database.url
+        url = storage if storage and without_password(storage) == database.url else database.url
         return OpenedRecord(open_database(url), database.study, Retrying(database.study))
     path = run_dir / FILE
     if not path.is_file():

@@ -83,8 +83,8 @@ class Records:
             self._check_identity(identity)
             if writable:
                 self.settle(identity)
-        study = StudyChannel(self.storage, self._studies[self.name], opened.retrying.guard)
-        self.channel = opened.channel or study
+        study_id, guard = self._studies[self.name], opened.retrying.guard
+        self.channel = opened.channel or StudyChannel(self.storage, study_id, guard)
         self.objectives = Objectives.of(self.identity)
         self._measurements: list[Measurement] = []
         self._candidates: list[Candidate] = []

@@ -134,8 +134,9 @@ class Session:
             _write_settings(settings)
             space = settings.space.with_classes(classes)
             session = cls(settings, space, records, cluster, evaluator, on_event=log.before(on_event))
+            # Also after an interruption: nobody would remove them later.
+            held.callback(session._removals.finish)
             yield session
-            session._removals.finish()
 
     @property
     def on_event(self) -> OnEvent:

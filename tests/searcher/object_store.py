@@ -16,6 +16,12 @@ from tests.searcher.processes import until
 from tests.searcher.ray_nodes import free_port
 
 
+def require_object_store() -> None:
+    """Skips a test where there is no server, with the reason."""
+    if find_spec("moto") is None or find_spec("flask_cors") is None:
+        pytest.skip("there is no object store (pip install moto flask flask-cors)")
+
+
 @contextmanager
 def store(log: Path | None = None) -> Iterator[str]:
     """An object store with a bucket called ``bucket``; yields its address.
@@ -23,8 +29,7 @@ def store(log: Path | None = None) -> Iterator[str]:
     Args:
         log: file for a line a request; by default they are not kept.
     """
-    if find_spec("moto") is None or find_spec("flask_cors") is None:
-        pytest.skip("there is no object store (pip install moto flask flask-cors)")
+    require_object_store()
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with (

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import ray
+
 from searcher.cluster.leaving import descendants
 from tests.searcher.conftest import ROOT
 from tests.searcher.processes import alive, until
@@ -25,6 +27,20 @@ def free_port() -> int:
     """A port that nobody uses."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
+
+
+def certificates(folder: Path) -> dict[str, str]:
+    """A certificate of this machine, and the variables that make Ray speak TLS with it."""
+    key, own = folder / "tls.key", folder / "tls.crt"
+    # Ray puts this machine's own address in the place of 127.0.0.1.
+    names = f"subjectAltName=DNS:localhost,IP:127.0.0.1,IP:{ray.util.get_node_ip_address()}"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", names, "-keyout", str(key), "-out", str(own)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    files = {"RAY_TLS_SERVER_CERT": own, "RAY_TLS_SERVER_KEY": key, "RAY_TLS_CA_CERT": own}
+    return {"RAY_USE_TLS": "1"} | {name: str(path) for name, path in files.items()}
 
 
 class Node:

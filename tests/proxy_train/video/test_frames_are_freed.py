@@ -31,6 +31,7 @@ def test_few_frames_are_alive_at_a_time(codec: str, tmp_path: Path) -> None:
             frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), number % 256, np.uint8), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+    gc.collect()
     most = seen = 0
     gc.disable()
     # What lives already is not listed: after thousands of tests that would take minutes.

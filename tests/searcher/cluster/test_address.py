@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from searcher.cluster import address as address_module
 from searcher.cluster.address import ClusterError, resolve
 from searcher.settings.checks import check_settings
 from searcher.settings.settings import SearchSettings
+from tests.searcher.ray_nodes import certificates
 from tests.searcher.tiny_driver import tiny_settings
 
 
@@ -77,14 +77,12 @@ def answering(greet: Callable[[socket.socket], object]) -> Iterator[str]:
 def test_a_cluster_and_a_driver_of_which_one_encrypts_do_not_wait_for_each_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key, own = tmp_path / "key", tmp_path / "certificate"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-keyout", key,
-         "-out", own],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    # However busy the machine is, both say hello.
+    monkeypatch.setattr(address_module, "_HELLO_SECONDS", 60.0)
+    files = certificates(tmp_path)
+    own = files["RAY_TLS_SERVER_CERT"]
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(own, key)
+    context.load_cert_chain(own, files["RAY_TLS_SERVER_KEY"])
     # As Ray's own, it asks for a certificate, which this process has not.
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(own)

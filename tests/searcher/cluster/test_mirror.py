@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -39,6 +40,29 @@ def test_a_folder_comes_back_as_it_was_pushed(tmp_path: Path) -> None:
     mirror.drop("never there")
     mirror.pull("job", other)
     assert not list(other.iterdir())
+
+
+def test_what_nobody_needs_is_removed_after_an_interruption_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop, ending = Mirror.drop, threading.Event()
+
+    def slowly(mirror: Mirror, name: str) -> None:
+        assert ending.wait(60)
+        drop(mirror, name)
+
+    monkeypatch.setattr(Mirror, "drop", slowly)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "state").write_text("1")
+    settings = tiny_settings(tmp_path).model_copy(update={"checkpoints": f"file://{tmp_path}/store"})
+    Mirror(str(settings.mirror())).push(tmp_path / "here", "job")
+    pushed = next((tmp_path / "store").rglob("state"))
+    with pytest.raises(KeyboardInterrupt), Session.open(settings, invented(), classes=16) as session:
+        session.drop(tmp_path / "job")
+        assert pushed.exists()
+        threading.Timer(0.2, ending.set).start()
+        raise KeyboardInterrupt
+    assert not pushed.exists()
 
 
 def test_a_small_file_takes_an_object_store_one_request(

@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 import yaml
 
 from searcher.testing.domains import TINY_SPACE
 from tests.searcher.conftest import ROOT
 from tests.searcher.object_store import store
 from tests.searcher.postgresql import running
-from tests.searcher.ray_nodes import head, worker
+from tests.searcher.ray_nodes import certificates, head, worker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -36,20 +35,6 @@ SECRETS = {
     "RAY_AUTH_TOKEN": "9e11ce1a" * 8,
 }
 PLANTED = [b"geheim-of", SECRETS["RAY_AUTH_TOKEN"].encode()]
-
-
-def certificates(folder: Path) -> dict[str, str]:
-    """A certificate of this machine, and the variables that make Ray speak TLS with it."""
-    key, own = folder / "tls.key", folder / "tls.crt"
-    # Ray puts this machine's own address in the place of 127.0.0.1.
-    names = f"subjectAltName=DNS:localhost,IP:127.0.0.1,IP:{ray.util.get_node_ip_address()}"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-         "-addext", names, "-keyout", str(key), "-out", str(own)],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    files = {"RAY_TLS_SERVER_CERT": own, "RAY_TLS_SERVER_KEY": key, "RAY_TLS_CA_CERT": own}
-    return {"RAY_USE_TLS": "1"} | {name: str(path) for name, path in files.items()}
 
 
 class Watch:

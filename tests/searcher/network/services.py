@@ -14,7 +14,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from searcher.run.overview import overview
 from tests.searcher.conftest import ROOT
 from tests.searcher.driver import check
 from tests.searcher.network.hosts import Host, Switch, kill, network
+from tests.searcher.object_store import require_object_store
 from tests.searcher.postgresql import binary, unprivileged
 from tests.searcher.processes import lines, until
 
@@ -40,8 +40,7 @@ def require_services() -> None:
     if binary("postgres") is None:
         pytest.skip("there is no PostgreSQL server (apt-get install postgresql)")
     pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
-    if find_spec("moto") is None or find_spec("flask_cors") is None:
-        pytest.skip("there is no object store (pip install moto flask flask-cors)")
+    require_object_store()
 
 
 class Site:

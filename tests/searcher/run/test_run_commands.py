@@ -15,6 +15,8 @@ from results.report.run_files import write_run
 from search_space.errors import RecordError
 from searcher.cluster.heartbeat import Heartbeat
 from searcher.cluster.nodes import Node, alive, fitting, missing
+from searcher.pilot.planned import keep_plan, resolved
+from searcher.pilot.planner import RunPlan
 from searcher.plan.events import EpochTrained, Event, Lost, Measured, PhaseProgress, Started
 from searcher.record.channel import FolderChannel
 from searcher.record.records import Records
@@ -201,6 +203,7 @@ def test_a_password_is_in_no_file_and_in_no_message(
         RunLog(settings.run_dir, settings) as log,
     ):
         run_serially(plan_over(settings, records), invented())
+        keep_plan(records, settings.run_dir, RunPlan(None, 1, {"search.rungs": [1, 2]}))
         Heartbeat(records.channel).beat(progress())
         log.log(Lost("search", "0123", 0, f"a message with {PASSWORD}", f"and {url}"))
     (settings.run_dir / "settings.yaml").write_text(settings.to_yaml())
@@ -208,6 +211,8 @@ def test_a_password_is_in_no_file_and_in_no_message(
         # As the driver does at the end of a run, which knows the address of its settings.
         write_run(settings.run_dir, {}, storage=url)
         assert (settings.run_dir / "report.html").is_file()
+        left_open = settings.model_copy(update={"search": settings.search.model_copy(update={"rungs": ()})})
+        assert left_open.open_keys == ("search.rungs",) and not resolved(left_open).open_keys
         with pytest.raises(RecordError, match="cannot be used"):
             Records.reading(settings.run_dir)
     dump = guarded.dump(PASSWORD)
