@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -119,19 +120,22 @@ def _processes() -> Iterator[tuple[int, int]]:
             yield int(entry.name), int(stat.rpartition(")")[2].split()[1])
 
 
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
+def command_lines() -> dict[int, list[str]]:
+    """Return the words that started each process of this machine, by the process."""
+    found = {}
+    for pid, _ in _processes():
+        with suppress(OSError):
+            found[pid] = (
+                Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace").split("\0")
+            )
+    return found
 
 
 def _trainings() -> list[int]:
     """Return the processes that train or drive a run, but this one."""
     found = []
-    for pid, _ in _processes():
-        words = _command(pid).split(b"\0")
-        drives = b"search" in words and any(word.rpartition(b"/")[2] == b"movinas" for word in words[:3])
+    for pid, words in command_lines().items():
+        drives = "search" in words and any(word.rpartition("/")[2] == "movinas" for word in words[:3])
         if pid != os.getpid() and (drives or trains(pid)):
             found.append(pid)
     return found

@@ -23,6 +23,7 @@ _HEADER = """\
 #   record, if settings name a database           PostgreSQL; its password comes from Secrets Manager
 """
 _SETTINGS = "/tmp/movinas-settings.yaml"
+_NOTICES = "/tmp/movinas-spot-notice.log"
 # Values go from AWS to the shell that starts Ray: no file, no command and no log has them.
 _FETCH = (
     "import boto3, json, sys; "
@@ -103,9 +104,16 @@ def _cluster(launched: Launched, storage: Any, aws: Any) -> dict[str, Any]:
         ],
         "worker_start_ray_commands": [
             "ray stop",
-            _with_secrets(launched, "ray start --address=$RAY_HEAD_IP:6379", worker=True),
+            _with_secrets(launched, _start_of_worker(aws), worker=True),
         ],
     }
+
+
+def _start_of_worker(aws: Any) -> str:
+    start = "ray start --address=$RAY_HEAD_IP:6379"
+    # The connection that starts it ends at once, and it must not.
+    watch = "nohup setsid python -m searcher.cluster.spot_notice"
+    return f"{start} && {{ {watch} </dev/null >{_NOTICES} 2>&1 & }}" if aws.spot else start
 
 
 def _machine(aws: Any, kind: str) -> dict[str, Any]:

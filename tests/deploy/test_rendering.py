@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from importlib.resources import files
@@ -21,6 +22,7 @@ import movinas
 from search_space.errors import SettingsError
 from searcher.run.scheduler_files import SCHEDULERS, render
 from searcher.settings.reading import load_settings
+from tests.searcher.processes import alive, until
 
 CLUSTER: dict[str, Any] = {
     "image": "registry.example.org/movinas:1",
@@ -153,6 +155,53 @@ def test_machines_of_ray_up_get_their_secrets_in_the_environment_of_ray_alone(tm
     (config,) = documents(tmp_path, "ray-up", cluster=CLUSTER | {"secrets": gone})
     started = subprocess.run(["bash", "-c", config["head_start_ray_commands"][-1]], env=env, check=False)
     assert started.returncode != 0, "without its secret a node does not start"
+
+
+def test_spot_machines_watch_for_their_notice_with_the_secrets_of_ray(tmp_path: Path) -> None:
+    """The rendered command in a shell; what it starts lives on when the shell has ended."""
+    package = tmp_path / "searcher" / "cluster"
+    package.mkdir(parents=True)
+    (package / "spot_notice.py").write_text(
+        "import os, time\n"
+        "with open('watcher.part', 'w') as file:\n"
+        "    file.write(f'{os.getpid()} {os.environ[\"RAY_AUTH_TOKEN\"]}')\n"
+        "os.rename('watcher.part', 'watcher')\n"
+        "time.sleep(600)\n"
+    )
+    (tmp_path / "boto3.py").write_text(
+        "class client:\n"
+        "    def __init__(self, name, region_name): pass\n"
+        "    def get_secret_value(self, SecretId):\n"
+        "        return {'SecretString': '{\"token\": \"geheim\"}'}\n"
+    )
+    for name, status in (("ray", 0), ("ray-that-fails", 1)):
+        (tmp_path / name).write_text(f"#!/bin/bash\nexit {status}\n")
+        (tmp_path / name).chmod(0o755)
+    cluster = CLUSTER | {"secrets": {"RAY_AUTH_TOKEN": {"secret": "ray", "key": "token"}}}
+    (config,) = documents(tmp_path, "ray-up", cluster=cluster)
+    assert "spot_notice" not in config["worker_start_ray_commands"][-1], "only spot machines are taken away"
+    (config,) = documents(tmp_path, "ray-up", cluster=cluster | {"aws": CLUSTER["aws"] | {"spot": True}})
+    assert "spot_notice" not in config["head_start_ray_commands"][-1]
+    command = config["worker_start_ray_commands"][-1]
+    env = {
+        "PATH": f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "RAY_HEAD_IP": "10.0.0.1",
+    }
+    broken = subprocess.run(
+        ["bash", "-c", command.replace("ray start", "ray-that-fails start")],
+        cwd=tmp_path,
+        env=env,
+        check=False,
+    )
+    assert broken.returncode != 0 and not (tmp_path / "watcher").exists()
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=env, capture_output=True, check=False)
+    assert done.returncode == 0 and not done.stdout + done.stderr
+    until((tmp_path / "watcher").exists, 60)
+    pid, token = (tmp_path / "watcher").read_text().split()
+    try:
+        assert token == "geheim" and alive(int(pid))
+    finally:
+        os.kill(int(pid), signal.SIGKILL)
 
 
 @pytest.mark.parametrize(

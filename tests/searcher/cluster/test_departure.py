@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import ray
 
+from searcher.cluster.leaving import trains
 from searcher.run.run_log import read_log
+from tests.searcher.conftest import ROOT
 from tests.searcher.driver import Driver
+from tests.searcher.metadata import metadata
 from tests.searcher.processes import lines, until
 from tests.searcher.ray_nodes import GUARD, head, worker
 
@@ -87,6 +94,31 @@ def test_a_node_that_has_to_go_leaves_its_checkpoints(
             with worker(address, tmp_path / "three"):
                 until(lambda: bool([line for _, line in read_log(driver.run) if line["event"] == "lost"]))
                 driver.finish()
+    check_once(driver)
+
+
+def test_a_spot_machine_that_is_taken_away_leaves_its_checkpoints(tmp_path: Path, address: str) -> None:
+    driver = driver_of(tmp_path, address, workers=1)
+    with metadata() as told, worker(address, tmp_path / "one") as one:
+        # Ray puts this machine's own address in the place of 127.0.0.1.
+        own = address.replace("127.0.0.1", ray.util.get_node_ip_address())
+        command = [sys.executable, "-m", "searcher.cluster.spot_notice", own, told.address]
+        with (tmp_path / "notices").open("w") as log:
+            watcher = subprocess.Popen(command, cwd=ROOT, stderr=log)
+        try:
+            with driver:
+                until(lambda: told.asked > 0, 60)
+                until(lambda: under_way(driver, 1))
+                told.take_away(datetime.now(UTC) + timedelta(minutes=10))
+                until(lambda: not any(trains(pid) for pid in one.pids), GRACE)
+                assert halves(tmp_path) == 1, "it did not wait for the end of an epoch"
+                with worker(address, tmp_path / "two"):
+                    driver.finish()
+            assert not any(trains(pid) for pid in one.pids), "nothing new was started on it"
+            one.end()
+            assert watcher.wait(GRACE) == 0, "it ends with the node"
+        finally:
+            watcher.kill()
     check_once(driver)
 
 
