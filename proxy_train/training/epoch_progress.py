@@ -138,12 +138,32 @@ class Departure:
 
     def __init__(self, device: str, group: Group) -> None:
         self._device, self._group = device, group
-        self._asked: Tensor | None = None
+        self._asked: _Arriving | None = None
 
     def is_due(self) -> bool:
         """Return whether the training ends after this update; each process has to ask after each."""
         if self._group.size == 1:
             return is_leaving()
-        before, own = self._asked, torch.tensor(float(is_leaving()), device=self._device)
-        self._asked = self._group.sum(own)
-        return before is not None and bool(before > 0)
+        before = self._asked
+        # Filled on the device: a value that is copied there makes the process wait.
+        own = torch.full((), float(is_leaving()), device=self._device)
+        self._asked = _Arriving(self._group.sum(own))
+        return before is not None and before.value() > 0
+
+
+class _Arriving:
+    """A number on its way from a device to this process, while the device computes on."""
+
+    def __init__(self, number: Tensor) -> None:
+        self._number, self._event = number, None
+        if number.device.type == "cuda":
+            self._number = torch.empty((), pin_memory=True)
+            self._number.copy_(number, non_blocking=True)
+            self._event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._event.record()
+
+    def value(self) -> float:
+        """Return the number; what was computed after it is not waited for."""
+        if self._event is not None:
+            self._event.synchronize()
+        return float(self._number)

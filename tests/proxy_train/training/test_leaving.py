@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from proxy_train.distributed import Group
 from proxy_train.store.prepared_data import PreparedData
-from proxy_train.training.epoch_progress import PARTIAL
+from proxy_train.training.epoch_progress import PARTIAL, Departure
 from search_space.architecture.architecture import Architecture
 from search_space.termination import LeftEarly, ask_to_leave
 from tests.proxy_train.leaving import in_pieces, staying_afterwards
@@ -48,6 +49,27 @@ def test_what_an_interruption_left_counts_for_its_own_epoch_and_training_only(
     going_on.save()
     (tmp_path / PARTIAL).write_bytes(stale)
     assert training(small_architecture, tiny_data, recipe, tmp_path)._progress.updates == 0
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_one_of_several_processes_is_asked_and_all_learn_of_it_an_update_later(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [0.0, 0.0, 1.0, 0.0, 0.0]
+
+    def add_other(own: torch.Tensor) -> None:
+        own += others.pop(0)
+
+    monkeypatch.setattr("torch.distributed.all_reduce", add_other)
+    departure = Departure(device, Group(rank=0, size=2))
+    waiting = torch.cuda.get_sync_debug_mode() if device == "cuda" else 0
+    try:
+        if device == "cuda":
+            torch.cuda.set_sync_debug_mode("error")
+        assert [departure.is_due() for _ in range(5)] == [False, False, False, True, False]
+    finally:
+        if device == "cuda":
+            torch.cuda.set_sync_debug_mode(waiting)
 
 
 def test_an_evaluation_ends_and_is_done_again(
