@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray
@@ -40,11 +41,11 @@ def address() -> Iterator[str]:
         yield address
 
 
-def driver_of(folder: Path, address: str | None, **options: object) -> Driver:
+def driver_of(folder: Path, address: str | None, seconds: float = SECONDS, **options: object) -> Driver:
     """A search of 2 candidates of 2 epochs."""
     own = {"trials": 2, "startup": 2, "rungs": [1, 2], "updates": UPDATES, "workers": 2}
     own |= {"confirm": False} | ({} if address is None else {"address": address})
-    return Driver(folder, SECONDS, **{**own, **options})
+    return Driver(folder, seconds, **{**own, **options})
 
 
 def made(driver: Driver) -> list[str]:
@@ -81,7 +82,7 @@ def check_once(driver: Driver) -> None:
 def test_a_node_that_has_to_go_leaves_its_checkpoints(
     tmp_path: Path, address: str, everybody: bool, store: bool
 ) -> None:
-    places = {"checkpoints": f"file://{tmp_path}/store"} if store else {}
+    places: dict[str, Any] = {"checkpoints": f"file://{tmp_path}/store"} if store else {}
     guard = GUARD if everybody else []
     driver = driver_of(tmp_path, address, **places)
     with worker(address, tmp_path / "one") as one, worker(address, tmp_path / "two", guard=guard) as two:
@@ -139,7 +140,8 @@ def test_a_driver_that_has_to_go_has_its_workers_leave_their_checkpoints(
 
 
 def test_a_driver_on_one_machine_leaves_its_checkpoints(tmp_path: Path) -> None:
-    driver = driver_of(tmp_path, None)
+    # On a busy machine the second worker starts so late that the first would have ended by then.
+    driver = driver_of(tmp_path, None, 5 * SECONDS)
     with driver:
         until(lambda: under_way(driver))
         assert driver.process is not None
