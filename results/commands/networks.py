@@ -91,11 +91,12 @@ def export(
     require_folder(member, option="MEMBER")
     evaluation: list[LabelledClip] = []
     calibration: list[NDArray[np.uint8]] = []
+    calibrates = any(target.calibrates for target in targets)
     if data:
         clips_of = partial(labelled_clips, data, cache.expanduser(), description.input, description.labels)
         evaluation = list(clips_of("evaluation", clips))
-        calibration = [pictures for pictures, _ in clips_of("train", CALIBRATION)] if int8 else []
-    elif int8:
+        calibration = [pictures for pictures, _ in clips_of("train", CALIBRATION)] if calibrates else []
+    elif calibrates:
         typer.echo("calibrated on this one video; give --data to calibrate on training videos", err=True)
     example = example_clip(video, description.input, frames_compared(wanted, description.input))
     for target in targets:

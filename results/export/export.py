@@ -102,6 +102,11 @@ class ExportTarget:
         runtime.require_installed()
 
     @property
+    def calibrates(self) -> bool:
+        """Whether the export takes the ranges of values of calibration clips."""
+        return self.precision == "int8" and runtime_named(self.runtime).calibrates
+
+    @property
     def allowed(self) -> float:
         """Largest difference from PyTorch that is allowed, as a share of the largest logit."""
         return TOLERANCES[self.precision] if self.tolerance is None else self.tolerance
@@ -121,8 +126,8 @@ class ExportClips:
     """Real clips beside the one that an export is compared on.
 
     Args:
-        calibration: clips (T, H, W, 3), uint8 RGB, whose ranges of values ``int8`` is to cover; without any
-            the clip of the comparison is taken, which costs accuracy.
+        calibration: clips (T, H, W, 3), uint8 RGB, whose ranges of values ``int8`` is to cover where the
+            runtime takes such; without any the clip of the comparison is taken, which costs accuracy.
         evaluation: clips with their labels, on which the export's own accuracy is measured beside PyTorch's.
     """
 
@@ -222,7 +227,7 @@ def export_network(
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as scratch:
         path = Path(scratch) / target.file_name
         with torch_threads(1), torch.no_grad():
-            module = StepModule(deployed) if target.form == "step" else ClipModule(deployed)
+            module = _module(deployed, target)
             preprocessing = Preprocessing.of(networks_of(model)[0].architecture.input)
             count = frames_compared(target.form, networks_of(model)[0].architecture.input)
             frames = fitted_frames(clip, preprocessing, count)
@@ -253,6 +258,13 @@ def export_network(
     return ExportResult(name, path, check, size, time.monotonic() - started)
 
 
+def _module(deployed: MoViNet | Ensemble, target: ExportTarget) -> StepModule | ClipModule:
+    """Return the target's form of a network, as its runtime likes it."""
+    if target.form == "clip":
+        return ClipModule(deployed)
+    return StepModule(deployed, joined=runtime_named(target.runtime).joined)
+
+
 def _beside_float32(share: float) -> str:
     """Return what the share of float32's time means, in words."""
     if share > _SLOWER:
@@ -280,7 +292,7 @@ def _convert(
 ) -> None:
     """Write the file of the target's runtime and precision."""
     examples = program.examples
-    if target.precision == "int8":
+    if target.calibrates:
         examples = calibration_examples(module, program, calibration, preprocessing)
     converted = replace(program, precision=target.precision, examples=examples)
     runtime_named(target.runtime).convert(converted, path)

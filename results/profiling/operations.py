@@ -127,9 +127,9 @@ class _Part(nn.Module):
     step: Any
     block: Any
 
-    def __init__(self, network: MoViNet, kind: str) -> None:
+    def __init__(self, network: MoViNet, kind: str, *, joined: bool) -> None:
         super().__init__()
-        step: Any = StepModule(network).networks[0]
+        step: Any = StepModule(network, joined=joined).networks[0]
         self.kind = kind
         self.step, self.block = step, next(iter(step.blocks.values()))
 
@@ -162,7 +162,7 @@ def _exported(network: MoViNet, operation: Operation, runtime: str, threads: int
         example += [torch.ones(1, 1, 1, 1), torch.rand(1, channels, 1, 1)]
     elif kind == "project":
         example.append(torch.rand(1, shape[1], size, size))
-    part = _Part(network, kind).eval()
+    part = _Part(network, kind, joined=target.joined).eval()
     with torch.no_grad():
         results = part(*example)
     inputs = [f"given{index}" for index in range(len(example))]

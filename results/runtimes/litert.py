@@ -23,7 +23,6 @@ from search_space.errors import ExportError
 
 _QUANTIZER = "ai_edge_quantizer"
 """Package that comes with litert-torch."""
-_SIGNATURE = "serving_default"
 _DENSE = ("CONV_2D", "FULLY_CONNECTED")
 
 
@@ -35,6 +34,8 @@ class _LiteRt(Runtime):
     packages = ("litert-torch", "ai-edge-litert", "ai-edge-quantizer")
     precisions: tuple[Precision, ...] = ("float32", "float16", "int8")
     channels_last = True
+    joined = True
+    calibrates = False
 
     def module(self, name: str) -> Any:
         """See :class:`Runtime`."""
@@ -60,7 +61,7 @@ class _LiteRt(Runtime):
                 if program.precision == "float16":
                     _halve_weights(path)
                 if program.precision == "int8":
-                    _quantise(path, program)
+                    _quantise(path)
         except Exception as error:
             # The converter is many libraries deep, and each raises its own.
             raise ExportError(
@@ -112,34 +113,25 @@ def _halve_weights(path: Path) -> None:
     _write_shrunk(path, recipe.get_quantization_recipe())
 
 
-def _quantise(path: Path, program: Program) -> None:
-    """Quantise the dense layers that gain: weights by channel, activations by tensor, in examples' ranges.
+def _quantise(path: Path) -> None:
+    """Quantise the dense layers that gain: weights by channel, activations by image as they come.
 
-    All between them stays in float32: XNNPACK has no 8-bit hard swish, and its depthwise convolutions do not
-    gain. With everything in 8 bits A0 takes twice float32's time.
+    XNNPACK converts what goes into such a layer in the range that it has, and what comes out is float32: with
+    ranges of examples instead, each layer differs twice as much and takes as long. All between them stays in
+    float32: XNNPACK has no 8-bit hard swish, and its depthwise convolutions do not gain.
     """
-    types, recipes, ranges, kept = (
-        importlib.import_module(f"{_QUANTIZER}.{name}")
-        for name in ("qtyping", "recipe_manager", "calibrator", "utils.qsv_utils")
-    )
+    types, recipes = (importlib.import_module(f"{_QUANTIZER}.{n}") for n in ("qtyping", "recipe_manager"))
     recipe = recipes.RecipeManager()
     for operation, output in _layers_in_8_bits(path):
-        recipe.add_static_config(f"^{re.escape(output)};?$", types.TFLOperationName(operation), 8, 8)
-    feeds = (program.feed(number, channels_last=True) for number in range(len(program.examples)))
-    named = [dict(zip(_numbered("args"), feed.values(), strict=False)) for feed in feeds]
-    # It draws progress bars, and warns of the memory that it takes to see all tensors.
-    with contextlib.redirect_stderr(io.StringIO()), quiet():
-        # By default it takes an average that the first example dominates, whose states are all zero.
-        calibrator = ranges.Calibrator(str(path), num_threads=1, qsv_update_func=kept.min_max_update)
-        calibrator.calibrate({_SIGNATURE: named}, recipe)
-    _write_shrunk(path, recipe.get_quantization_recipe(), calibrator.get_model_qsvs())
+        recipe.add_dynamic_config(f"^{re.escape(output)};?$", types.TFLOperationName(operation), 8)
+    _write_shrunk(path, recipe.get_quantization_recipe())
 
 
-def _write_shrunk(path: Path, recipe: Any, ranges: Any = None) -> None:
+def _write_shrunk(path: Path, recipe: Any) -> None:
     """Rewrite a file as a recipe of the quantizer says."""
     quantizer = importlib.import_module(f"{_QUANTIZER}.quantizer").Quantizer(str(path), recipe)
     with contextlib.redirect_stderr(io.StringIO()):
-        shrunk = quantizer.quantize(ranges, enable_progress_report=False)
+        shrunk = quantizer.quantize(enable_progress_report=False)
     path.write_bytes(bytes(shrunk.quantized_model))
 
 

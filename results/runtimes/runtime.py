@@ -75,6 +75,8 @@ class Runtime(ABC):
         forms: forms that it can be exported in.
         batches: whether a call of a step can take several videos.
         channels_last: whether images and states have their channels last in its files.
+        joined: whether its steps take convolutions over time as those of frames joined into one image.
+        calibrates: whether its 8 bits take the ranges of values that examples have.
         oldest: oldest version of the runtime that its files were tried in; empty if only the installed one
             was.
         graph: what its graphs are rewritten for; empty if they are not.
@@ -92,6 +94,8 @@ class Runtime(ABC):
     forms: tuple[Form, ...] = ("step", "clip")
     batches: bool = True
     channels_last: bool = False
+    joined: bool = False
+    calibrates: bool = True
     oldest: str = ""
     graph: str = ""
     settings: tuple[str, ...] = ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -153,16 +155,42 @@ def test_fewer_bits_that_cost_accuracy_are_refused(tmp_path: Path, monkeypatch: 
     assert Sidecar.read(tmp_path / "step.int8.onnx.json").accuracy["export_top1"] == 0.88
 
 
+def test_litert_takes_no_ranges_of_examples(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert not ExportTarget("litert", precision="int8").calibrates and not ExportTarget().calibrates
+    target = ExportTarget(precision="int8")
+    assert target.calibrates
+    seen = list[int]()
+
+    class ToldError(ExportError):
+        pass
+
+    def convert(_: Onnx, program: Program, __: Path) -> None:
+        seen.append(len(program.examples))
+        raise ToldError("seen", hint="")
+
+    monkeypatch.setattr(Onnx, "convert", convert)
+    clips = ExportClips(calibration=[clip(8, seed=3), clip(8, seed=4), clip(8, seed=5)])
+    for calibrates in (True, False):
+        monkeypatch.setattr(Onnx, "calibrates", calibrates)
+        with pytest.raises(ToldError):
+            export_network(network(), tmp_path, clip(), name="A0", labels=LABELS, target=target, clips=clips)
+    assert seen == [24, 16]
+
+
 @pytest.mark.slow
-def test_litert_s_ranges_cover_all_frames(tmp_path: Path) -> None:
+def test_litert_in_8_bits_takes_the_range_that_a_frame_has(tmp_path: Path) -> None:
     require_extra("litert")
-    frames = np.concatenate([np.zeros((8, SIZE, SIZE, 3), np.uint8), clip(8, SIZE, SIZE)])
-    result = export_network(
-        network(),
-        tmp_path,
-        frames,
-        name="A0",
-        labels=LABELS,
-        target=ExportTarget("litert", precision="int8"),
-    )
+    black = np.zeros((8, SIZE, SIZE, 3), np.uint8)
+    target = ExportTarget("litert", precision="int8")
+    frames = np.concatenate([black, clip(8, SIZE, SIZE)])
+    result = export_network(network(), tmp_path, frames, name="A0", labels=LABELS, target=target)
     assert result.check is not None and result.check.relative < 0.1, "the first frames are black"
+    assert result.path is not None
+    tools = importlib.import_module("ai_edge_litert.tools.flatbuffer_utils")
+    model = tools.read_model(str(result.path))
+    (graph,) = model.subgraphs
+    operations = Counter(tools.opcode_to_name(model, each.opcodeIndex) for each in graph.operators)
+    assert not operations.keys() & {"QUANTIZE", "DEQUANTIZE", "TRANSPOSE"}
+    blocks: list[Any] = list(network().blocks.values())
+    layers = [layer for block in blocks for layer in (block.spatial, block.temporal) if layer is not None]
+    assert operations["DEPTHWISE_CONV_2D"] == len(layers), "frames are joined"

@@ -97,10 +97,11 @@ DEPLOYED = [
 ]
 
 
+@pytest.mark.parametrize("joined", [False, True], ids=["taps", "joined"])
 @pytest.mark.parametrize("options", DEPLOYED)
-def test_step_module_is_the_step(options: Options) -> None:
+def test_step_module_is_the_step(options: Options, joined: bool) -> None:
     model, clip = network(options), video()
-    module = StepModule(model)
+    module = StepModule(model, joined=joined)
     state = model.initial_state()
     states = module.initial_states()
     with torch.inference_mode():
@@ -115,6 +116,17 @@ def test_step_module_is_the_step(options: Options) -> None:
     assert module.following.keys() == set(module.state_names)
     assert len(module.input_names) == 1 + len(module.counters(1)) + len(states)
     assert module.output_names == ["logits", *(n for n in module.following.values() if n[:4] == "new_")]
+
+
+def test_joined_frames_take_one_convolution_a_layer() -> None:
+    counts = []
+    for joined in (False, True):
+        module = StepModule(fold(network(STREAM)), joined=joined)
+        given = (video()[:, :, 0], *module.counters(1), *module.initial_states())
+        graph = torch.export.export(module, given, strict=False).graph
+        counts.append(sum("conv2d" in str(node.target) for node in graph.nodes))
+    past = sum("stream_buffer" in name for name in module.state_names)
+    assert past > 0 and counts == [counts[1] + past, counts[1]]
 
 
 def recorded(state: State, name: str, like: torch.Tensor) -> torch.Tensor:
