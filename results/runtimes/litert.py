@@ -117,7 +117,7 @@ def _quantise(path: Path) -> None:
     """Quantise the dense layers that gain: weights by channel, activations by image as they come.
 
     XNNPACK converts what goes into such a layer in the range that it has, and what comes out is float32: with
-    ranges of examples instead, each layer differs twice as much and takes as long. All between them stays in
+    ranges of examples instead, A0 differs twice as much and takes as long. All between them stays in
     float32: XNNPACK has no 8-bit hard swish, and its depthwise convolutions do not gain.
     """
     types, recipes = (importlib.import_module(f"{_QUANTIZER}.{n}") for n in ("qtyping", "recipe_manager"))
