@@ -2,12 +2,12 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.tunas [--target 1e6] [--seeds 0 1 2 3 4] [--epochs 30]
 
-On the quickstart's space and clips, for each seed: the cost of the most probable network, the mean over genes
-of the policy's entropy (1: all choices alike), and its accuracy when trained alone with two seeds.
-Beside it, trained alike: what the default one-shot search has best in its supernet, at 1.1 of the target or
-less; and random networks within 1.1 of the target: their mean, and the best of five, chosen by one training
-and judged by the other. All is kept below build/: interrupted, the same command goes on. At the default
-target the random networks are some of ``benchmarks.supernet_ranking --data medium``, and so their trainings.
+On the quickstart's space and clips, for each seed: the cost of the most probable network, its accuracy when
+trained alone with two seeds, and the mean over genes of the policy's entropy (1: all choices alike). Beside
+it, trained alike: what the default one-shot search has best in its supernet, at 1.1 of the target or less;
+and random networks within 1.1 of the target: their mean, and the best of five, chosen by one training and
+judged by the other. All is kept below build/, trainings beside those of ``benchmarks.supernet_ranking --data
+medium``, among whose networks the random ones are at the default target. The same command goes on.
 """
 
 from __future__ import annotations
@@ -60,8 +60,7 @@ def searched(space: SearchSpace, data: RunData, most: float, seed: int, work: Pa
     """Return what a default search has best in its supernet, its accuracy there, and CPU seconds."""
     given = {"name": f"search-{seed}", "seed": seed, "output": str(work), "pilot": False}
     settings = load_settings("quickstart", given | {"search.workers": 1, "search.elastic": False})
-    meter = Meter.of(work / f"{settings.name}.cpu.json")
-    cluster = SerialCluster(settings, meter, float("inf"))
+    cluster = SerialCluster(settings, meter := Meter.of(work / f"search-{seed}.cpu.json"), float("inf"))
     spec = supernet_spec(settings, len(data.classes))
     evaluator = video_evaluator(data.paths, settings.recipe, supernet=spec)
     with Records.writing(settings.run_dir, settings.identity()) as records:
@@ -85,8 +84,8 @@ def main() -> None:
     retain_freed_memory()
     target, work = options.target, Path("build/tunas").absolute()
     space, data = opened(SearchSpace.from_yaml("quickstart"), "medium")
-    stores = {str(clip): store for clip, store in data.stores.items()}
-    trainings = Trainings(Path("build/supernet-ranking/medium.jsonl"), stores)
+    kept = Path("build/supernet-ranking/medium.jsonl")
+    trainings = Trainings(kept, {str(clip): store for clip, store in data.stores.items()})
     way = Way("alone", {}, options.alone, options.alone)
     given = SupernetSettings.model_validate({"epochs": options.epochs, "target": target})
     accuracies: dict[str, list[list[float]]] = {"tunas": [], "search": [], "random": []}
@@ -99,10 +98,9 @@ def main() -> None:
 
     for name, seeds in (("tunas", options.seeds), ("search", options.searches)):
         for seed in seeds:
-            own = work / f"{name}-{target:g}-{options.epochs if name == 'tunas' else 'default'}-{seed}"
-            file = own.with_name(f"{own.name}.json")
+            file = work / f"{name}-{target:g}-{options.epochs if name == 'tunas' else 'default'}-{seed}.json"
             if not file.is_file() and name == "tunas":
-                write_json(file, learnt(space, data, given, seed, own))
+                write_json(file, learnt(space, data, given, seed, file.with_suffix("")))
             elif not file.is_file():
                 write_json(file, searched(space, data, LIKE * target, seed, work))
             text, value, seconds = json.loads(file.read_text(encoding="utf-8"))
@@ -113,8 +111,8 @@ def main() -> None:
     for name, rows in accuracies.items():
         if len(rows) > 1:
             print(f"{name}: mean {np.mean(rows):.3f}, deviation {np.std(np.mean(rows, 1), ddof=1):.3f}")
-    fives = combinations(accuracies["random"], 5)
-    best = [max(five, key=lambda row: row[by])[1 - by] for five in fives for by in (0, 1)]
+    pairs = [(five, by) for five in combinations(accuracies["random"], 5) for by in (0, 1)]
+    best = [max(five, key=lambda row: row[by])[1 - by] for five, by in pairs]
     print(f"best of five random ones: {np.mean(best):.3f}")
 
 
