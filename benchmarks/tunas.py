@@ -18,7 +18,6 @@ import os
 import time
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -41,10 +40,11 @@ from searcher.run.session import Session
 from searcher.settings.reading import load_settings
 from searcher.supernet.supernet_job import supernet_spec
 
+Found = list[str | float]
 LIKE = 1.1
 
 
-def learnt(space: SearchSpace, data: RunData, given: SupernetSettings, seed: int, folder: Path) -> list[Any]:
+def learnt(space: SearchSpace, data: RunData, given: SupernetSettings, seed: int, folder: Path) -> Found:
     """Return the most probable network of a controller, the policy's mean entropy, and CPU seconds."""
     recipe, started = load_settings("quickstart").recipe, time.process_time()
     training = TunasTraining(space, data.stores, recipe, given, seed=seed, folder=folder)
@@ -56,13 +56,13 @@ def learnt(space: SearchSpace, data: RunData, given: SupernetSettings, seed: int
     return [training.controller.best().text, entropy, time.process_time() - started]
 
 
-def searched(space: SearchSpace, data: RunData, most: float, seed: int, work: Path) -> list[Any]:
+def searched(space: SearchSpace, data: RunData, most: float, seed: int, work: Path) -> Found:
     """Return what a default search has best in its supernet, its accuracy there, and CPU seconds."""
     given = {"name": f"search-{seed}", "seed": seed, "output": str(work), "pilot": False}
     settings = load_settings("quickstart", given | {"search.workers": 1, "search.elastic": False})
     cluster = SerialCluster(settings, meter := Meter.of(work / f"search-{seed}.cpu.json"), float("inf"))
-    spec = supernet_spec(settings, len(data.classes))
-    evaluator = video_evaluator(data.paths, settings.recipe, supernet=spec)
+    shared = supernet_spec(settings, len(data.classes))
+    evaluator = video_evaluator(data.paths, settings.recipe, supernet=shared)
     with Records.writing(settings.run_dir, settings.identity()) as records:
         Session(settings, space, records, cluster, evaluator).search()
         found = [each for each in records.measurements("search") if each.status == "complete"]
@@ -108,9 +108,8 @@ def main() -> None:
     for network in space.sample_distinct(np.random.default_rng(1), 24, target / 2, 1.2 * target):
         if target / LIKE <= space.macs(network) <= target * LIKE:
             train("random", network)
-    for name, rows in accuracies.items():
-        if len(rows) > 1:
-            print(f"{name}: mean {np.mean(rows):.3f}, deviation {np.std(np.mean(rows, 1), ddof=1):.3f}")
+    for name, rows in filter(lambda item: len(item[1]) > 1, accuracies.items()):
+        print(f"{name}: mean {np.mean(rows):.3f}, deviation {np.std(np.mean(rows, 1), ddof=1):.3f}")
     pairs = [(five, by) for five in combinations(accuracies["random"], 5) for by in (0, 1)]
     best = [max(five, key=lambda row: row[by])[1 - by] for five, by in pairs]
     print(f"best of five random ones: {np.mean(best):.3f}")
