@@ -30,7 +30,7 @@ _WITHOUT_FOLDERS = frozenset({"s3", "gcs"})
 """Kinds of stores in which a file needs no folder, and making one takes three requests."""
 
 _DELAYED = "allow_delayed_open"
-"""Option of pyarrow, younger than version 19, by which a small file is one request."""
+"""Option of pyarrow, newer than version 19, by which a small file is one request."""
 
 
 class StoreError(OSError):

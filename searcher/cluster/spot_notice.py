@@ -17,7 +17,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPException
 
 from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled
 from ray.core.generated import autoscaler_pb2
@@ -29,6 +30,8 @@ METADATA = "http://169.254.169.254/latest"
 """Address of a machine's facts about itself, on every machine of AWS."""
 POLL_SECONDS = 5.0
 """Pause between two questions, as AWS recommends."""
+LEAST_SECONDS = 30.0
+"""Least time that trainings get: a clock that is wrong, or a late answer, must not end the node at once."""
 _TIMEOUT_SECONDS, _LONGEST_ANSWER = 2.0, 2**16
 _LOG = logging.getLogger("searcher.cluster.spot_notice")
 # A machine's own facts are behind no proxy.
@@ -42,7 +45,7 @@ def read_notice(metadata: str = METADATA) -> datetime | None:
         metadata: address of the machine's facts (EC2's instance metadata service, version 2).
 
     Raises:
-        OSError: the facts cannot be read.
+        OSError, HTTPException: the facts cannot be read.
         ValueError: they have another form.
     """
     try:
@@ -86,7 +89,7 @@ def drain(node: str, head: str, end: datetime) -> None:
     Args:
         node: id of the node.
         head: HOST:PORT of the cluster's head.
-        end: when it ends.
+        end: when it ends; Ray ends what is left of it then.
 
     Raises:
         RayError: the cluster cannot be reached.
@@ -94,8 +97,10 @@ def drain(node: str, head: str, end: datetime) -> None:
     """
     reason = autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
     message = f"this spot machine is taken away at {end.isoformat()}"
-    deadline = int(end.timestamp() * 1000)
-    accepted, refusal = GcsClient(address=head).drain_node(node, reason, message, deadline)
+    deadline = max(end, datetime.now(UTC) + timedelta(seconds=LEAST_SECONDS))
+    accepted, refusal = GcsClient(address=head).drain_node(
+        node, reason, message, int(deadline.timestamp() * 1000)
+    )
     if not accepted:
         raise RuntimeError(refusal)
 
@@ -116,7 +121,7 @@ def watch(address: str | None = None, metadata: str = METADATA) -> None:
                     drain(node, nodes[node], end)
                     drained.add(node)
                     _LOG.info("node %s is drained: its machine is taken away at %s", node, end)
-        except (OSError, ValueError, RuntimeError, RayError) as error:
+        except (OSError, HTTPException, ValueError, RuntimeError, RayError) as error:
             if str(error) != complaint:
                 complaint = str(error)
                 _LOG.warning("no notice could be read or passed on, it is tried again: %s", error)

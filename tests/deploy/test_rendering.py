@@ -196,7 +196,7 @@ def test_spot_machines_watch_for_their_notice_with_the_secrets_of_ray(tmp_path: 
     assert broken.returncode != 0 and not (tmp_path / "watcher").exists()
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=env, capture_output=True, check=False)
     assert done.returncode == 0 and not done.stdout + done.stderr
-    until((tmp_path / "watcher").exists, 60)
+    until((tmp_path / "watcher").exists)
     pid, token = (tmp_path / "watcher").read_text().split()
     try:
         assert token == "geheim" and alive(int(pid))

@@ -108,7 +108,7 @@ def test_a_spot_machine_that_is_taken_away_leaves_its_checkpoints(tmp_path: Path
             watcher = subprocess.Popen(command, cwd=ROOT, stderr=log)
         try:
             with driver:
-                until(lambda: told.asked > 0, 60)
+                until(lambda: told.asked > 0)
                 until(lambda: under_way(driver, 1))
                 told.take_away(datetime.now(UTC) + timedelta(minutes=10))
                 until(lambda: not any(trains(pid) for pid in one.pids), GRACE)
